@@ -1,0 +1,56 @@
+// Configuration: who is a member of a group, and who of them is counted.
+
+#ifndef RAFT_CORE_CONFIGURATION_H_
+#define RAFT_CORE_CONFIGURATION_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/types.h"
+
+namespace cairn {
+
+struct Member {
+  NodeId node = NodeId::kNone;
+  Incarnation incarnation = Incarnation::kUnknown;  // of the disk that may vote under `node`
+  std::string address;                              // what other members dial
+  friend auto operator<=>(const Member&, const Member&) = default;
+};
+
+// A membership as a log entry carries it. In force from the moment it is appended (thesis 4.1),
+// undone when the entry is truncated.
+//
+// Holds: voters are not empty once a group is formed; a node is at most once in voters, at most
+// once in outgoing_voters, and never both a learner and a voter. Members of each list are ordered
+// by node id.
+struct Configuration {
+  std::vector<Member> voters;
+  // While joint (thesis 4.3): the voters of the old configuration. Decisions then need a majority
+  // of both. Empty otherwise.
+  std::vector<Member> outgoing_voters;
+  std::vector<Member> learners;
+
+  bool joint() const { return !outgoing_voters.empty(); }
+  bool IsVoter(NodeId node) const;   // in voters or outgoing_voters
+  bool IsMember(NodeId node) const;  // a voter or a learner
+  const Member* Find(NodeId node) const;
+  // Every member once, ordered by node id.
+  std::vector<NodeId> Nodes() const;
+
+  friend auto operator<=>(const Configuration&, const Configuration&) = default;
+};
+
+// The body of a configuration entry; the format starts with a version byte. Decode checks
+// everything that "Holds" says and gives DATA_LOSS for anything else.
+std::string EncodeConfiguration(const Configuration& configuration);
+absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
+
+// "voters=1,2,3 learners=4", as traces print it.
+std::string ToString(const Configuration& configuration);
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_CONFIGURATION_H_

@@ -1,0 +1,114 @@
+// What a Raft wants done: the output of Raft::TakeEffects. Carried out in the order of the fields:
+// append (readable at once), send, let the sync run beside, apply.
+
+#ifndef RAFT_CORE_EFFECTS_H_
+#define RAFT_CORE_EFFECTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "raft/core/events.h"
+#include "raft/core/messages.h"
+
+namespace cairn {
+
+enum class Role { kFollower, kPreCandidate, kCandidate, kLeader };
+const char* NameOf(Role role);
+
+// Entries to append, in a row, all of one source.
+struct AppendRun {
+  enum class Source {
+    kProposals,      // the entries of Propose::payload, to be stamped with these positions
+    kReceived,       // entries first..last of the records that came with Receive::payload
+    kNoop,           // one entry without a body, made by the new leader (paper 8)
+    kConfiguration,  // one entry whose body is `configuration`
+  };
+  Source source = Source::kNoop;
+  PayloadId payload = 0;
+  LogPosition first;  // for kReceived the term is that of the first entry
+  Index last_index = 0;
+  std::optional<Configuration> configuration;  // kConfiguration only
+};
+
+// One write to the log. The parts belong together: all or a prefix survive a power cut.
+struct LogBatch {
+  Ticket ticket = 0;
+  std::optional<HardState> hard_state;
+  std::optional<Index> truncate_from;  // before the runs: entries from here on are gone
+  std::vector<AppendRun> runs;
+  Index commit = 0;  // known committed when the batch was made; evidence for recovery
+};
+
+// Read entries behind `previous` up to `last`, at most `max_bytes` of them but at least one, and
+// send them to `to` as one or more AppendEntries{term, previous, ..., commit}; then Step
+// EntriesSent. At most one is outstanding per peer.
+struct SendEntries {
+  NodeId to = NodeId::kNone;
+  uint64_t request = 0;
+  Term term = 0;
+  LogPosition previous;
+  LogPosition last;  // the caller CHECKs its term after reading
+  Index commit = 0;
+  size_t max_bytes = 0;
+};
+
+enum class RefusalReason {
+  kNotLeader,  // `leader` is a hint, kNone if unknown
+  kBusy,       // the limit of uncommitted bytes is reached
+};
+
+// The answer to one Propose. Accepted: its entries stand at first_index.. in `term`, in order.
+struct ProposalOutcome {
+  PayloadId payload = 0;
+  bool accepted = false;
+  LogPosition first;                                 // accepted only
+  RefusalReason reason = RefusalReason::kNotLeader;  // refused only
+  NodeId leader = NodeId::kNone;                     // refused only
+};
+
+// The answer to one ReadBarrier. Ready: state that has applied `index` may be read.
+struct ReadOutcome {
+  ReadId read = 0;
+  bool ready = false;
+  Index index = 0;
+  NodeId leader = NodeId::kNone;  // refused only
+};
+
+// Where this node now stands. Present only when something of it changed.
+struct LeadershipChange {
+  Role role = Role::kFollower;
+  Term term = 0;
+  NodeId leader = NodeId::kNone;
+};
+
+// A node must stop: the group's log contradicts what Raft guarantees, or an entry that was
+// committed is gone. Nothing was changed because of it.
+struct Fence {
+  enum class Reason { kSafetyViolation, kDataLoss };
+  Reason reason = Reason::kSafetyViolation;
+  std::string message;
+};
+
+struct Effects {
+  std::vector<LogBatch> log_batches;
+  std::vector<Message> messages;
+  std::vector<SendEntries> send_entries;
+  Index apply_up_to = 0;  // committed and durable here; 0 if unchanged since the last effects
+  std::vector<ProposalOutcome> proposals;
+  std::vector<ReadOutcome> reads;
+  std::optional<LeadershipChange> leadership;
+  std::optional<Fence> fence;
+
+  bool empty() const {
+    return log_batches.empty() && messages.empty() && send_entries.empty() && apply_up_to == 0 &&
+           proposals.empty() && reads.empty() && !leadership && !fence;
+  }
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_EFFECTS_H_

@@ -1,0 +1,74 @@
+// What happens to a Raft: the inputs of Raft::Step.
+
+#ifndef RAFT_CORE_EVENTS_H_
+#define RAFT_CORE_EVENTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <variant>
+
+#include "base/types.h"
+#include "raft/core/messages.h"
+
+namespace cairn {
+
+// Names entries whose bytes the caller keeps until the next TakeEffects(): a received message's
+// records or a batch of proposals. Opaque to the core.
+using PayloadId = uint64_t;
+
+// Names a read the caller waits for. Drawn by the caller, never used twice by one Raft object.
+using ReadId = uint64_t;
+
+// Time has passed; the instant is an argument of Step.
+struct Tick {};
+
+// A message has come in. The caller has validated it (raft/envelope_check.h): terms and indexes in
+// range, runs growing and gapless, configurations inside the runs.
+struct Receive {
+  Message message;
+  PayloadId payload = 0;  // AppendEntries only
+};
+
+// The upper layer proposes `count` command entries of `bytes` bytes together.
+struct Propose {
+  PayloadId payload = 0;
+  uint64_t count = 0;
+  size_t bytes = 0;
+};
+
+// A client wants to read linearizably.
+struct ReadBarrier {
+  ReadId read = 0;
+};
+
+// All log batches up to and including `ticket` survive a power cut now.
+struct LogSynced {
+  Ticket ticket = 0;
+};
+
+// The caller carried out a SendEntries effect: it handed a prefix of the asked range, up to and
+// including `last`, to the transport. last == SendEntries::previous.index: nothing could be read
+// or sent; the core tries again at the next heartbeat.
+struct EntriesSent {
+  NodeId to = NodeId::kNone;
+  uint64_t request = 0;  // SendEntries::request
+  Index last = 0;
+  size_t bytes = 0;
+};
+
+// The transport noticed that messages to `peer` may have been lost (broken stream).
+struct PeerUnreachable {
+  NodeId peer = NodeId::kNone;
+};
+
+// The entries up to `index` were applied.
+struct Applied {
+  Index index = 0;
+};
+
+using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
+                           PeerUnreachable, Applied>;
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_EVENTS_H_

@@ -1,0 +1,128 @@
+// What members of a group say to each other: one struct per RPC, no field with two meanings.
+// Messages may be lost, delayed, repeated and reordered.
+
+#ifndef RAFT_CORE_MESSAGES_H_
+#define RAFT_CORE_MESSAGES_H_
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/types.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+
+// Names one campaign of one candidate; a reply echoes it, so that a reply to an earlier campaign
+// of the same term is never counted.
+using CampaignId = uint64_t;
+// Names one round of a leader's quorum confirmation. Never used twice, also not by a later leader
+// of the same node (etcd#20418). 0 means "none".
+using ReadContext = uint64_t;
+
+// Would you vote for me in `term`? Changes nothing at the receiver (thesis 9.6).
+struct PreVoteRequest {
+  Term term = 0;  // the term the candidate would campaign in
+  LogPosition last;
+  CampaignId campaign = 0;
+};
+struct PreVoteReply {
+  Term term = 0;  // the receiver's own term if it refuses, else the request's
+  bool granted = false;
+  CampaignId campaign = 0;
+};
+
+// Paper figure 2, RequestVote. Sent only when the term, the own vote and `last` are durable.
+struct VoteRequest {
+  Term term = 0;
+  LogPosition last;
+  CampaignId campaign = 0;
+};
+struct VoteReply {
+  Term term = 0;
+  bool granted = false;
+  CampaignId campaign = 0;
+};
+
+// Paper figure 2, AppendEntries with at least one entry. The entries themselves travel beside the
+// message as encoded records; the core sees their shape only.
+struct AppendEntries {
+  Term term = 0;
+  LogPosition previous;       // of the entry before the first one
+  std::vector<TermRun> runs;  // shape of the entries; runs.back().last_index is the last index
+  // The configuration entries among them, decoded.
+  std::vector<std::pair<LogPosition, Configuration>> configurations;
+  Index commit = 0;
+
+  Index last_index() const { return runs.empty() ? previous.index : runs.back().last_index; }
+};
+
+// Success: everything up to `match` is durable at the sender of the reply and equals the leader's
+// log. Refusal: `previous` of the refused request did not match; the log can match at most at
+// `hint` (the last entry of the term run that could, paper 5.3 end).
+struct AppendReply {
+  Term term = 0;
+  bool success = false;
+  Index match = 0;          // success only
+  LogPosition hint;         // refusal only
+  Index refused_index = 0;  // refusal only: previous.index of the refused request
+};
+
+// Leader's sign of life. `commit` is cut by the receiver to what it knows to match.
+struct Heartbeat {
+  Term term = 0;
+  Index commit = 0;  // min(leader's commit, what the receiver is known to match)
+  ReadContext context = 0;
+};
+struct HeartbeatReply {
+  Term term = 0;
+  ReadContext context = 0;
+};
+
+// A member asks the leader for an index at which its clients may read (thesis 6.4).
+struct ReadIndexRequest {
+  Term term = 0;
+  uint64_t request = 0;  // the asking node's, echoed
+};
+struct ReadIndexReply {
+  Term term = 0;
+  uint64_t request = 0;
+  bool ready = false;  // false: refused, ask again
+  Index index = 0;
+};
+
+// From a node whose last entries may be torn (their id records are there, the records are not):
+// which of the entries behind `good` do you hold? See docs/decisions.md, "Torn tails".
+struct TailQuery {
+  Term term = 0;
+  uint64_t query = 0;         // echoed
+  LogPosition good;           // the last entry surely held by the asker
+  std::vector<TermRun> torn;  // the shape of the undecided entries behind it
+};
+struct TailReply {
+  Term term = 0;
+  uint64_t query = 0;
+  Index have_through = 0;  // last undecided entry the replier surely holds; good.index for none
+  Index known_commit = 0;
+};
+
+using MessageBody =
+    std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendEntries, AppendReply,
+                 Heartbeat, HeartbeatReply, ReadIndexRequest, ReadIndexReply, TailQuery, TailReply>;
+
+struct Message {
+  NodeId from = NodeId::kNone;
+  NodeId to = NodeId::kNone;
+  MessageBody body;
+};
+
+// The `term` field every body has.
+Term TermOf(const MessageBody& body);
+// "VoteRequest", as traces and metrics name it.
+const char* NameOf(const MessageBody& body);
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_MESSAGES_H_

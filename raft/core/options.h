@@ -1,0 +1,59 @@
+// RaftOptions and RecoveredRaft: what a Raft starts from.
+
+#ifndef RAFT_CORE_OPTIONS_H_
+#define RAFT_CORE_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+
+struct RaftOptions {
+  NodeId node = NodeId::kNone;
+  // A follower that hears nothing campaigns after a time drawn from [election_timeout,
+  // 2 * election_timeout); each step of priority below the highest adds to it.
+  Duration election_timeout = Milliseconds(1000);
+  Duration heartbeat_interval = Milliseconds(100);
+  uint64_t seed = 0;  // of all randomness of this Raft
+  uint32_t priority =
+      0;  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer
+  // Group option kept in the log: a node that has just started grants no vote and no pre-vote for
+  // one election timeout, because leases counted on it.
+  bool lease = false;
+  // Per peer: append messages sent and not answered.
+  size_t max_inflight_messages = 256;
+  size_t max_inflight_bytes = size_t{4} << 20;
+  // Proposals beyond this many bytes of uncommitted entries are refused as busy.
+  size_t max_uncommitted_bytes = size_t{64} << 20;
+};
+
+// INVALID_ARGUMENT naming the first setting that makes no sense.
+absl::Status Validate(const RaftOptions& options);
+
+// What recovery found; all of it is durable.
+struct RecoveredRaft {
+  HardState hard_state;
+  LogPosition base;           // of the entry before the first one kept
+  std::vector<TermRun> runs;  // shape of the entries behind base
+  // The configuration in force at `base` (of the initial members, for a new group), then those of
+  // the entries, in log order.
+  Configuration base_configuration;
+  std::vector<std::pair<LogPosition, Configuration>> configurations;
+  Index applied = 0;  // what the state machine holds already; at least base.index
+  // Entries from here to the end have id records but no readable record, and one power cut can
+  // have done it. They count in election comparisons, are never acknowledged, and this node does
+  // not campaign before they are decided (docs/decisions.md, "Torn tails").
+  std::optional<Index> torn_from;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_OPTIONS_H_

@@ -1,0 +1,77 @@
+// Raft: the rules of consensus as a pure function of events (Ongaro and Ousterhout 2014, "the
+// paper"; Ongaro's thesis 2014, "the thesis").
+
+#ifndef RAFT_CORE_RAFT_H_
+#define RAFT_CORE_RAFT_H_
+
+#include <memory>
+#include <optional>
+
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/configuration.h"
+#include "raft/core/effects.h"
+#include "raft/core/events.h"
+#include "raft/core/options.h"
+#include "raft/core/trace.h"
+
+namespace cairn {
+
+// One member of one group.
+//
+// Contract: Step any number of times, then TakeEffects and carry them out in the order effects.h
+// gives. Effects of several steps merge. Completions are ordinary events. A message that asserts a
+// fact (vote, append acknowledgement, RequestVote) comes out only when the fact survives a power
+// cut, that is after the LogSynced that covers it. A change of term or role drops every message
+// not yet taken.
+//
+// Time only moves forward: an instant before the last one given counts as the last one.
+// Threads: one at a time. No call blocks, reads a clock or does I/O.
+class Raft {
+ public:
+  // `trace` may be null; it must outlive this object. CHECKs that the options are valid.
+  Raft(const RaftOptions& options, RecoveredRaft recovered, Instant now, TraceSink* trace);
+  ~Raft();
+  Raft(const Raft&) = delete;
+  Raft& operator=(const Raft&) = delete;
+
+  void Step(Instant now, Event event);
+  Effects TakeEffects();
+  // When Tick must be stepped at the latest. kDistantFuture: only other events matter.
+  Instant NextWakeup() const;
+
+  // State, for the node above, tests and metrics.
+  NodeId node() const;
+  Role role() const;
+  Term term() const;
+  NodeId vote() const;
+  NodeId leader() const;  // kNone if unknown
+  LogPosition last() const;
+  LogPosition base() const;
+  Index commit() const;
+  Index durable() const;
+  Index applied() const;
+  std::optional<Index> torn_from() const;
+  // True on a leader whose first entry of its own term is committed (thesis 6.4 step 1).
+  bool leads_with_commit() const;
+  Term TermAt(Index index) const;              // 0 where the log has no such entry
+  const Configuration& configuration() const;  // in force: the last one appended
+  LogPosition configuration_position() const;
+  // What the leader knows of `peer`; nullopt elsewhere.
+  struct PeerStatus {
+    Index match = 0;
+    Index next = 0;
+    bool probing = false;
+    size_t inflight_bytes = 0;
+    Instant last_contact;
+  };
+  std::optional<PeerStatus> Peer(NodeId peer) const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_RAFT_H_

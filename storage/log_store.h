@@ -1,0 +1,117 @@
+// LogDisk and LogStore: where groups keep their logs. One disk for all groups of a host, so that
+// they share its syncs; a LogStore is one group's view of it.
+
+#ifndef STORAGE_LOG_STORE_H_
+#define STORAGE_LOG_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/types.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// What one group writes in one batch. After a power cut all of it is there, or a prefix of it in
+// the order of the fields that was never synced.
+struct LogAppend {
+  std::optional<HardState> hard_state;
+  std::optional<Index> truncate_from;  // entries from here on are gone before the runs are appended
+  std::vector<RecordRun> runs;         // in a row; the first one follows the end of the log, by
+                                       // index and by previous_hash
+  Index commit = 0;                    // known committed; evidence for recovery
+};
+
+// What recovery did and found, for the start-up line, status and tools.
+struct RecoveryReport {
+  uint64_t torn_bytes = 0;  // cut off the tail: never acknowledged
+  Index torn_first = 0;     // indexes cut, 0 if none or unknown
+  Index torn_last = 0;
+  uint64_t blocks = 0;
+  uint64_t entries = 0;
+  std::vector<std::string> notes;  // one sentence each: a healed copy, a rebuilt id record, …
+};
+
+// An entry that may have been acknowledged and cannot be read.
+struct FaultyEntry {
+  LogPosition at;  // term 0 if unknown
+  std::string file;
+  uint64_t offset = 0;
+  std::string reason;
+};
+
+struct RecoveredLog {
+  HardState hard_state;
+  bool hard_state_lost = false;  // both copies bad: this node must not vote again under its id
+  LogPosition base;              // before the first entry kept
+  EntryHash base_hash;
+  std::vector<TermRun> runs;  // of all entries behind base, torn and faulty ones included
+  EntryHash last_hash;        // of the last entry
+  std::vector<RawConfiguration> configurations;
+  Index known_commit = 0;          // evidence of this disk: at least this was committed
+  std::optional<Index> torn_from;  // RecoveredRaft::torn_from
+  std::vector<FaultyEntry> faulty;
+  RecoveryReport report;
+};
+
+// One group's log.
+//
+// Holds: Append is readable at once, durable after the next LogDisk::Sync whose done is OK; parts
+// become durable in order. Entries are contiguous from base. After an error from Append every later
+// write to the disk fails with the same error.
+// Threads: Append and DropPrefix on the disk's writer sequence only. Read, HashAt and last on any
+// thread, beside it.
+class LogStore {
+ public:
+  virtual ~LogStore() = default;
+
+  virtual absl::Status Append(const LogAppend& append) = 0;
+
+  // Entries first.. up to `last` (cut to what there is), at least one and then at most `max_bytes`.
+  // OUT_OF_RANGE if `first` is not in the log, DATA_LOSS if it cannot be read intact.
+  virtual absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                                      size_t max_bytes) const = 0;
+
+  // The hash of the entry at `index`; that of the base at the base.
+  virtual absl::StatusOr<EntryHash> HashAt(Index index) const = 0;
+
+  virtual LogPosition base() const = 0;
+  virtual LogPosition last() const = 0;
+
+  // Forgets the entries up to and including `up_to`; the base moves there. Takes part in the next
+  // Sync.
+  virtual absl::Status DropPrefix(Index up_to) = 0;
+};
+
+struct OpenedLog {
+  LogStore* store = nullptr;  // owned by the disk
+  RecoveredLog recovered;
+};
+
+class LogDisk {
+ public:
+  virtual ~LogDisk() = default;
+
+  // Opens the group's log, empty if it is new. Once per group. FAILED_PRECONDITION (identity or
+  // format), DATA_LOSS (what cannot even be described as RecoveredLog::faulty).
+  virtual absl::StatusOr<OpenedLog> OpenGroup(GroupId group) = 0;
+  // Groups that have something on this disk, in order.
+  virtual std::vector<GroupId> Groups() const = 0;
+
+  // Makes everything appended to any group before this call durable with one sync, then calls
+  // `done` (see FileSystem::Sync for when and where). At most one Sync runs at a time. An error is
+  // final: the disk accepts no more writes.
+  virtual void Sync(absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  virtual const char* name() const = 0;  // "block", "memory", as --log_store names it
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_LOG_STORE_H_
