@@ -1,40 +1,33 @@
 """C++ from .proto files, with the system's protoc and gRPC plugin.
 
-    cairn_cc_proto(name = "peer_proto", srcs = ["peer.proto"], deps = [":types_proto"])
-    cairn_cc_grpc(name = "peer_grpc", srcs = ["peer.proto"], deps = [":peer_proto"])
+A package that uses these is the root of its imports. So in package proto
 
-In package proto/cairn/v1 both name the file "cairn/v1/peer.proto" in imports and give the headers
-"cairn/v1/peer.pb.h" and "cairn/v1/peer.grpc.pb.h". Dependencies are further cairn_cc_proto targets.
+    cairn_cc_proto(name = "types_proto", srcs = ["cairn/v1/types.proto"])
+    cairn_cc_proto(name = "peer_proto", srcs = ["cairn/v1/peer.proto"], deps = [":types_proto"])
+    cairn_cc_grpc(name = "peer_grpc", srcs = ["cairn/v1/peer.proto"], deps = [":peer_proto"])
+
+peer.proto imports "cairn/v1/types.proto", and C++ includes "cairn/v1/peer.pb.h" and
+"cairn/v1/peer.grpc.pb.h". The headers count as system headers: their warnings are not ours.
 """
 
-# The directory that imports are relative to.
-_IMPORT_ROOT = "proto"
+def _outputs(srcs, suffixes):
+    return [src[:-len(".proto")] + suffix for src in srcs for suffix in suffixes]
 
-def _below_import_root():
-    """The package's path below the import root: "" or "/cairn/v1"."""
-    package = native.package_name()
-    if package != _IMPORT_ROOT and not package.startswith(_IMPORT_ROOT + "/"):
-        fail("package %s is not below %s/" % (package, _IMPORT_ROOT))
-    return package[len(_IMPORT_ROOT):]
+def _protoc(name, srcs, deps, outs, flags):
+    """A genrule that writes `outs` with protoc; `deps` are what `srcs` import.
 
-def _protoc(name, srcs, imports, outs, flag):
-    """A genrule that runs protoc on `srcs`, which may import `imports`.
-
-    The roots are found from $(RULEDIR) and the first source, so that the rule also works in a
-    workspace that has Cairn as an external repository.
+    Roots are found from where Bazel says things are, which differs in a workspace that has Cairn as
+    an external repository.
     """
-    below = _below_import_root()
     native.genrule(
         name = name,
-        srcs = srcs + imports,
+        srcs = srcs + [dep + "_sources" for dep in deps],
         outs = outs,
         cmd = " && ".join([
             "first=$(location %s)" % srcs[0],
-            "source_root=$${first%%%s/%s}" % (below, srcs[0]),
-            "out=$(RULEDIR)",
-            "out_root=$${out%%%s}" % below,
-            "protoc -I$$source_root -I/usr/include %s %s" % (
-                flag,
+            "protoc -I$${first%%/%s} -I/usr/include %s %s" % (
+                srcs[0],
+                flags,
                 " ".join(["$(location %s)" % src for src in srcs]),
             ),
         ]),
@@ -42,55 +35,45 @@ def _protoc(name, srcs, imports, outs, flag):
         visibility = ["//visibility:private"],
     )
 
-def _outputs(srcs, suffix):
-    return [src[:-len(".proto")] + suffix for src in srcs]
-
-def _root_include():
-    """The import root, relative to the package: where the generated headers are included from."""
-    below = _below_import_root()
-    return "/".join([".."] * below.count("/")) if below else "."
-
 def cairn_cc_proto(name, srcs, deps = [], visibility = None):
     """A cc_library with the messages of `srcs`; `deps` are the cairn_cc_protos they import."""
+    outs = _outputs(srcs, [".pb.h", ".pb.cc"])
     native.filegroup(
         name = name + "_sources",
         srcs = srcs + [dep + "_sources" for dep in deps],
         visibility = visibility,
     )
-    headers = _outputs(srcs, ".pb.h")
-    sources = _outputs(srcs, ".pb.cc")
     _protoc(
         name = name + "_generated",
         srcs = srcs,
-        imports = [dep + "_sources" for dep in deps],
-        outs = headers + sources,
-        flag = "--cpp_out=$$out_root",
+        deps = deps,
+        outs = outs,
+        flags = "--cpp_out=$(RULEDIR)",
     )
     native.cc_library(
         name = name,
-        srcs = sources,
-        hdrs = headers,
-        includes = [_root_include()],
+        srcs = [out for out in outs if out.endswith(".cc")],
+        hdrs = [out for out in outs if out.endswith(".h")],
+        includes = ["."],
         visibility = visibility,
         deps = deps + [Label("//third_party:protobuf")],
     )
 
 def cairn_cc_grpc(name, srcs, deps, visibility = None):
-    """A cc_library with the services of `srcs`; the first of `deps` is the cairn_cc_proto of `srcs`."""
-    headers = _outputs(srcs, ".grpc.pb.h")
-    sources = _outputs(srcs, ".grpc.pb.cc")
+    """A cc_library with the services of `srcs`; `deps` has their cairn_cc_protos."""
+    outs = _outputs(srcs, [".grpc.pb.h", ".grpc.pb.cc"])
     _protoc(
         name = name + "_generated",
         srcs = srcs,
-        imports = [dep + "_sources" for dep in deps],
-        outs = headers + sources,
-        flag = "--plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) --grpc_out=$$out_root",
+        deps = deps,
+        outs = outs,
+        flags = "--plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) --grpc_out=$(RULEDIR)",
     )
     native.cc_library(
         name = name,
-        srcs = sources,
-        hdrs = headers,
-        includes = [_root_include()],
+        srcs = [out for out in outs if out.endswith(".cc")],
+        hdrs = [out for out in outs if out.endswith(".h")],
+        includes = ["."],
         visibility = visibility,
         deps = deps + [Label("//third_party:grpc")],
     )
