@@ -51,8 +51,14 @@ class PreparedEntry {
   static PreparedEntry Make(EntryType type, std::string payload, SessionCall call = {},
                             uint16_t apply_version = 1);
 
+  // How an entry travels to the leader before it has a position. Decode verifies lengths, type,
+  // checksum and zero runs: INVALID_ARGUMENT otherwise.
+  std::string Encode() const;
+  static absl::StatusOr<PreparedEntry> Decode(absl::string_view bytes);
+
   EntryType type() const { return type_; }
   size_t record_bytes() const;  // of the finished record
+  uint64_t payload_checksum() const { return payload_checksum_; }
   SessionCall call() const { return call_; }
 
  private:

@@ -1,0 +1,113 @@
+// Group: a program's handle on one replicated log and its state machine.
+
+#ifndef RAFT_GROUP_H_
+#define RAFT_GROUP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/configuration.h"
+#include "raft/core/effects.h"
+#include "raft/proposal.h"
+#include "raft/state_machine.h"
+
+namespace cairn {
+
+struct GroupOptions {
+  Duration election_timeout = Milliseconds(1000);
+  Duration heartbeat_interval = Milliseconds(100);
+  uint32_t priority = 0;
+  bool lease = false;
+  size_t max_command_bytes = size_t{1} << 20;
+  size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
+  size_t max_sessions = 10'000;                  // the same on every member
+};
+
+// How a node is doing, as `cairn status` prints it.
+enum class NodeState { kStarting, kServing, kDegraded, kRepairing, kFenced, kHalted };
+const char* NameOf(NodeState state);
+
+struct PeerStatus {
+  NodeId node = NodeId::kNone;
+  Index match = 0;
+  Index next = 0;
+  bool probing = false;
+  size_t inflight_bytes = 0;
+  Duration since_contact;
+};
+
+struct GroupStatus {
+  GroupId group = GroupId::kNone;
+  NodeId node = NodeId::kNone;
+  Incarnation incarnation = Incarnation::kUnknown;
+  Role role = Role::kFollower;
+  bool learner = false;
+  bool formed = false;
+  Term term = 0;
+  NodeId leader = NodeId::kNone;
+  bool serving_leader = false;  // leads, and has committed and applied an entry of its own term
+  Index first_index = 0;
+  Index last_index = 0;
+  Index durable_index = 0;
+  Index commit_index = 0;
+  Index applied_index = 0;
+  NodeState state = NodeState::kStarting;
+  std::string reason;  // of a state other than serving
+  Configuration configuration;
+  std::vector<PeerStatus> peers;  // on the leader
+  uint64_t sessions = 0;
+};
+
+class GroupRunner;
+
+// What a blocking call waits on. Wait may be called once, on any thread that is not one of Cairn's.
+template <typename Result>
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  virtual Result Wait() = 0;
+};
+
+// A value; copies refer to the same group. All calls are thread-safe and do not block, except Wait.
+// Callbacks run on a thread of Cairn's, never under a lock, and must not block. Each is called
+// exactly once, also when the host stops.
+class Group {
+ public:
+  explicit Group(std::shared_ptr<GroupRunner> runner);
+
+  // Replicates `command` and applies it.
+  void Propose(std::string command, ProposeOptions options, ProposalCallback done);
+  std::unique_ptr<Pending<ProposalResult>> Propose(std::string command,
+                                                   ProposeOptions options = {});
+  // As above, for an entry that was prepared elsewhere (the service prepares while it parses).
+  void Propose(PreparedEntry entry, ProposeOptions options, ProposalCallback done);
+
+  // A session makes retries safe: the answer of each of its calls is kept, replicated. The id is in
+  // ProposalApplied::at.index.
+  void OpenSession(std::string client_name, ProposeOptions options, ProposalCallback done);
+  void CloseSession(uint64_t session, ProposeOptions options, ProposalCallback done);
+
+  // Once ready, this node's state machine has applied everything that was acknowledged before the
+  // call (read index, thesis 6.4). Works on every member.
+  void Linearize(std::optional<Instant> deadline, ReadCallback done);
+  std::unique_ptr<Pending<ReadResult>> Linearize(std::optional<Instant> deadline = std::nullopt);
+
+  GroupStatus Status() const;
+  // Calls `changed` now and at every change of role, term, leader or state, until the host stops.
+  void WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed);
+
+ private:
+  std::shared_ptr<GroupRunner> runner_;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_GROUP_H_

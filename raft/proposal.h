@@ -1,0 +1,79 @@
+// What becomes of a proposed command: applied, surely not applied, or unknown. Never blurred.
+
+#ifndef RAFT_PROPOSAL_H_
+#define RAFT_PROPOSAL_H_
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/functional/any_invocable.h"
+#include "base/bytes.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// The command is committed and applied on the node that answers; `reply` is the state machine's.
+struct ProposalApplied {
+  LogPosition at;
+  Bytes reply;
+  bool duplicate =
+      false;  // applied by an earlier proposal of the same session call; the first answer
+};
+
+// The command has no effect and never will have: safe to propose again.
+struct ProposalNotApplied {
+  enum class Reason {
+    kNotLeader,   // and forwarding was not wanted; `leader` is a hint
+    kNoLeader,    // nobody is known to lead
+    kOverloaded,  // a bounded queue is full, here or at the leader
+    kTooLarge,
+    kDeadline,  // passed before it was proposed
+    kStopping,
+    kFenced,               // this node's storage failed
+    kSessionExpired,       // the session is unknown (closed, evicted)
+    kSessionNumberReused,  // the same session call with another payload
+    kSessionNumberTooOld,  // so far behind the session's newest call that its answer is forgotten
+    kNotFormed,            // the cluster has not formed yet
+  };
+  Reason reason = Reason::kNoLeader;
+  NodeId leader = NodeId::kNone;
+  std::string message;
+};
+
+// Leadership was lost, or the deadline passed, while the command was on its way: it may or may not
+// be applied. Proposing it again is safe only as the same session call.
+struct ProposalUnknown {
+  LogPosition at;  // {} if it was forwarded
+  std::string message;
+};
+
+using ProposalResult = std::variant<ProposalApplied, ProposalNotApplied, ProposalUnknown>;
+using ProposalCallback = absl::AnyInvocable<void(ProposalResult)>;
+
+struct ProposeOptions {
+  SessionCall session;  // session 0: none; a retry after ProposalUnknown may then apply twice
+  std::optional<Instant> deadline;  // of the host's clock
+  bool forward = true;              // a member that is not the leader passes it on to the leader
+};
+
+// Result of a read barrier: state that has applied `index` is linearizable, and this node's has.
+struct ReadReady {
+  Index index = 0;
+};
+struct ReadRefused {
+  enum class Reason { kNoLeader, kDeadline, kOverloaded, kStopping, kFenced, kNotFormed };
+  Reason reason = Reason::kNoLeader;
+  NodeId leader = NodeId::kNone;
+};
+using ReadResult = std::variant<ReadReady, ReadRefused>;
+using ReadCallback = absl::AnyInvocable<void(ReadResult)>;
+
+const char* NameOf(ProposalNotApplied::Reason reason);
+const char* NameOf(ReadRefused::Reason reason);
+
+}  // namespace cairn
+
+#endif  // RAFT_PROPOSAL_H_
