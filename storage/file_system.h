@@ -109,6 +109,10 @@ class FileSystem {
   virtual absl::StatusOr<std::string> BootId() = 0;
 };
 
+// The directory whose entry `path` is: what SyncDirectory needs after `path` was made, renamed or
+// removed. "." for a bare name, "/" for what stands in the root.
+std::string DirectoryOf(const std::string& path);
+
 // Reads a whole file. NOT_FOUND if it is not there.
 absl::StatusOr<std::string> ReadWholeFile(FileSystem& file_system, const std::string& path);
 

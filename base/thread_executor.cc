@@ -1,0 +1,86 @@
+#include "base/thread_executor.h"
+
+#include <pthread.h>
+
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+constexpr size_t kLongestThreadName = 15;
+
+}  // namespace
+
+ThreadExecutor::ThreadExecutor(const Clock& clock, const std::string& name)
+    : clock_(clock), thread_([this] { Run(); }) {
+  // Fails only for a name that is too long.
+  pthread_setname_np(thread_.native_handle(), name.substr(0, kLongestThreadName).c_str());
+}
+
+ThreadExecutor::~ThreadExecutor() {
+  CAIRN_CHECK(std::this_thread::get_id() != thread_.get_id());
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  thread_.join();
+  // Unlocked, because what a task owned may post once more when it is destroyed.
+  std::deque<Task> queue;
+  std::map<std::pair<Instant, uint64_t>, Task> timers;
+  MutexLock lock(mutex_);
+  queue.swap(queue_);
+  timers.swap(timers_);
+}
+
+void ThreadExecutor::Post(Task task) {
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  queue_.push_back(std::move(task));
+  changed_.NotifyAll();
+}
+
+void ThreadExecutor::PostAt(Instant when, Task task) {
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  timers_.emplace(std::make_pair(when, ++timers_made_), std::move(task));
+  changed_.NotifyAll();
+}
+
+void ThreadExecutor::Run() {
+  Task task;
+  while (Take(task)) {
+    task();
+    task = nullptr;
+  }
+}
+
+bool ThreadExecutor::Take(Task& task) {
+  MutexLock lock(mutex_);
+  while (!stopping_) {
+    QueueDueTimers();
+    if (!queue_.empty()) {
+      task = std::move(queue_.front());
+      queue_.pop_front();
+      return true;
+    }
+    if (timers_.empty()) {
+      changed_.Wait(mutex_);
+    } else {
+      const Duration left = timers_.begin()->first.first - clock_.Now();
+      changed_.WaitFor(mutex_, absl::Nanoseconds(left.nanoseconds));
+    }
+  }
+  return false;
+}
+
+void ThreadExecutor::QueueDueTimers() {
+  if (timers_.empty()) return;
+  const Instant now = clock_.Now();
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
+    queue_.push_back(std::move(timers_.begin()->second));
+    timers_.erase(timers_.begin());
+  }
+}
+
+}  // namespace cairn

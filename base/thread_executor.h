@@ -1,0 +1,58 @@
+// ThreadExecutor: an Executor that is one thread.
+
+#ifndef BASE_THREAD_EXECUTOR_H_
+#define BASE_THREAD_EXECUTOR_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/time.h"
+
+namespace cairn {
+
+// Runs tasks on a thread of its own, in the order they were posted. Tasks due at the same instant
+// are posted in the order of their PostAt.
+//
+// The thread sleeps by monotonic time and then asks `clock`, so a timer is never early; it may be
+// late by the time the machine was suspended. Whoever moves a clock by hand posts a task to make
+// the executor look at it.
+//
+// The destructor lets the running task end, destroys the others unrun, and joins; it must not run
+// on the executor's own thread. Tasks posted from then on are destroyed at once.
+class ThreadExecutor final : public Executor {
+ public:
+  // `clock` outlives the executor. `name` names the thread for people (15 bytes of it).
+  ThreadExecutor(const Clock& clock, const std::string& name);
+  ~ThreadExecutor() override;
+  ThreadExecutor(const ThreadExecutor&) = delete;
+  ThreadExecutor& operator=(const ThreadExecutor&) = delete;
+
+  void Post(Task task) override;
+  void PostAt(Instant when, Task task) override;
+
+ private:
+  void Run();
+  // Waits for the next task. False if there will be none.
+  bool Take(Task& task);
+  void QueueDueTimers() CAIRN_REQUIRES(mutex_);
+
+  const Clock& clock_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::deque<Task> queue_ CAIRN_GUARDED_BY(mutex_);
+  uint64_t timers_made_ CAIRN_GUARDED_BY(mutex_) = 0;
+  // By due time, then by order of PostAt.
+  std::map<std::pair<Instant, uint64_t>, Task> timers_ CAIRN_GUARDED_BY(mutex_);
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace cairn
+
+#endif  // BASE_THREAD_EXECUTOR_H_

@@ -1,0 +1,186 @@
+#include "storage/posix_file_system.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/storage/test_directory.h"
+
+namespace cairn {
+namespace {
+
+using OpenMode = FileSystem::OpenMode;
+
+class PosixFileSystemTest : public testing::Test {
+ protected:
+  std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
+
+  std::unique_ptr<File> Open(const std::string& path, OpenMode mode) {
+    auto file = file_system_.Open(path, {.mode = mode});
+    EXPECT_TRUE(file.ok()) << file.status();
+    return std::move(file).value();
+  }
+
+  mode_t ModeOf(const std::string& path) {
+    struct stat information = {};
+    EXPECT_EQ(stat(path.c_str(), &information), 0) << path;
+    return information.st_mode & 0777;
+  }
+
+  TestDirectory directory_;
+  PosixFileSystem file_system_;
+};
+
+// Lets no file grow beyond `bytes` while it lives, as a full disk would.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &old_), 0);
+    const rlimit limit = {bytes, old_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  sighandler_t handler_;
+  rlimit old_;
+};
+
+TEST_F(PosixFileSystemTest, ErrorsNameOperationPathAndReason) {
+  const absl::Status status = PosixError("write", "/data/block", EIO);
+  EXPECT_EQ(status.message(), "write /data/block: Input/output error");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+}
+
+TEST_F(PosixFileSystemTest, ErrorsTellWhatToDo) {
+  const auto code = [](int error) { return PosixError("open", "x", error).code(); };
+  EXPECT_EQ(code(ENOSPC), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code(EDQUOT), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code(EACCES), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(EPERM), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(EROFS), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(ENOENT), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code(EEXIST), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(code(ENOTDIR), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(code(ENAMETOOLONG), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(EMFILE), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(PosixFileSystemTest, OnlyTheOwnerMayLook) {
+  const mode_t old_mask = umask(0);
+  Open(Path("file"), OpenMode::kCreate);
+  EXPECT_TRUE(file_system_.MakeDirectory(Path("a/b")).ok());
+  EXPECT_TRUE(file_system_.Lock(Path("lock")).ok());
+  umask(old_mask);
+  EXPECT_EQ(ModeOf(Path("file")), 0600u);
+  EXPECT_EQ(ModeOf(Path("lock")), 0600u);
+  EXPECT_EQ(ModeOf(Path("a")), 0700u);
+  EXPECT_EQ(ModeOf(Path("a/b")), 0700u);
+}
+
+TEST_F(PosixFileSystemTest, NoSpaceIsResourceExhausted) {
+  auto full = Open("/dev/full", OpenMode::kReadWrite);
+  const absl::Status status = full->Write(0, "x");
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "write /dev/full: No space left")) << status;
+}
+
+// The system takes what fits and says so; a caller must not take that for the whole.
+TEST_F(PosixFileSystemTest, AShortWriteIsNotAWrite) {
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  absl::Status status;
+  {
+    const FileSizeLimit limit(1'000);
+    status = file->Write(0, std::string(2'000, 'x'));
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(file->Size().value(), 1'000u);
+}
+
+TEST_F(PosixFileSystemTest, AFailedFileStaysFailed) {
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  absl::Status first;
+  {
+    const FileSizeLimit limit(1'000);
+    first = file->Write(2'000, "x");
+  }
+  ASSERT_FALSE(first.ok());
+  EXPECT_EQ(file->Write(0, "x"), first);
+  EXPECT_EQ(file->Resize(0), first);
+  EXPECT_EQ(file_system_.SyncNow(*file), first);
+  EXPECT_EQ(file_system_.Preallocate(*file, 10), first);
+  absl::Status synced;
+  file_system_.Sync(*file, [&synced](absl::Status status) { synced = status; });
+  EXPECT_EQ(synced, first);
+  // Another descriptor of the same file knows nothing of it.
+  EXPECT_TRUE(Open(Path("file"), OpenMode::kReadWrite)->Write(0, "x").ok());
+}
+
+TEST_F(PosixFileSystemTest, PreallocationThatDoesNotFitFails) {
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  const FileSizeLimit limit(1'000);
+  EXPECT_TRUE(absl::IsResourceExhausted(file_system_.Preallocate(*file, 100'000)));
+}
+
+TEST_F(PosixFileSystemTest, DirectWritesWhereThereAreNoneAreRefused) {
+  // Files of /proc are never written past the page cache.
+  const auto file =
+      file_system_.Open("/proc/self/oom_score_adj", {.mode = OpenMode::kReadWrite, .direct = true});
+  EXPECT_TRUE(absl::IsUnimplemented(file.status())) << file.status();
+}
+
+// What was there before stays readable after the name is gone or names something else.
+TEST_F(PosixFileSystemTest, DirectReadsFollowTheFileNotTheName) {
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  ASSERT_TRUE(file->Write(0, std::string(4'096, 'x')).ok());
+  ASSERT_TRUE(file_system_.Remove(Path("file")).ok());
+  ASSERT_TRUE(Open(Path("file"), OpenMode::kCreate)->Write(0, std::string(4'096, 'y')).ok());
+  alignas(4'096) static char buffer[4'096];
+  const auto read = file->ReadDirect(0, sizeof buffer, buffer);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(std::string(buffer, *read), std::string(4'096, 'x'));
+}
+
+// /proc has no direct reads: the cached pages are dropped instead.
+TEST_F(PosixFileSystemTest, DirectReadsFallBack) {
+  auto file = Open("/proc/self/stat", OpenMode::kRead);
+  alignas(4'096) static char buffer[4'096];
+  const auto read = file->ReadDirect(0, sizeof buffer, buffer);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(absl::StartsWith(absl::string_view(buffer, *read), absl::StrCat(getpid(), " (")));
+}
+
+TEST_F(PosixFileSystemTest, LockNamesItsHolder) {
+  auto held = file_system_.Lock(Path("lock"));
+  ASSERT_TRUE(held.ok()) << held.status();
+  EXPECT_EQ(ReadWholeFile(file_system_, Path("lock")).value(), absl::StrCat(getpid(), "\n"));
+  const absl::Status status = file_system_.Lock(Path("lock")).status();
+  EXPECT_EQ(status.message(), absl::StrCat("lock ", Path("lock"), ": held by process ", getpid()));
+}
+
+TEST_F(PosixFileSystemTest, LockReplacesALongerPidOfOldTimes) {
+  ASSERT_TRUE(Open(Path("lock"), OpenMode::kCreate)->Write(0, "99999999999999\n").ok());
+  auto held = file_system_.Lock(Path("lock"));
+  ASSERT_TRUE(held.ok()) << held.status();
+  EXPECT_EQ(ReadWholeFile(file_system_, Path("lock")).value(), absl::StrCat(getpid(), "\n"));
+}
+
+TEST_F(PosixFileSystemTest, BootIdIsThatOfTheMachine) {
+  const auto id = file_system_.BootId();
+  ASSERT_TRUE(id.ok()) << id.status();
+  EXPECT_EQ(id->size(), 36u) << *id;
+}
+
+}  // namespace
+}  // namespace cairn
