@@ -1,5 +1,5 @@
-#ifndef CAIRN_BASE_CHECK_H_
-#define CAIRN_BASE_CHECK_H_
+#ifndef BASE_CHECK_H_
+#define BASE_CHECK_H_
 
 // Checks of what our own code computed, in every build. A check that fails writes one line
 //
@@ -134,4 +134,4 @@ std::unique_ptr<CheckFailure> CheckOperands(bool holds, const Left& left, const 
   }(left, right))                                                                           \
   cairn_check_failure->stream() << " "
 
-#endif  // CAIRN_BASE_CHECK_H_
+#endif  // BASE_CHECK_H_

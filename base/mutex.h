@@ -1,5 +1,5 @@
-#ifndef CAIRN_BASE_MUTEX_H_
-#define CAIRN_BASE_MUTEX_H_
+#ifndef BASE_MUTEX_H_
+#define BASE_MUTEX_H_
 
 // std::mutex and std::condition_variable under names the thread-safety analysis understands.
 // Not absl::Mutex: the system's Abseil is not instrumented, so ThreadSanitizer reports races on
@@ -71,4 +71,4 @@ class CondVar {
 
 }  // namespace cairn
 
-#endif  // CAIRN_BASE_MUTEX_H_
+#endif  // BASE_MUTEX_H_

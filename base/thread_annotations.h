@@ -1,5 +1,5 @@
-#ifndef CAIRN_BASE_THREAD_ANNOTATIONS_H_
-#define CAIRN_BASE_THREAD_ANNOTATIONS_H_
+#ifndef BASE_THREAD_ANNOTATIONS_H_
+#define BASE_THREAD_ANNOTATIONS_H_
 
 // Names for clang's thread-safety attributes: which lock guards what, written where it is declared
 // and checked by `--config=clang`. Other compilers ignore them.
@@ -39,4 +39,4 @@
 // On a function the analysis cannot follow; say why beside it.
 #define CAIRN_NO_THREAD_SAFETY_ANALYSIS CAIRN_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
-#endif  // CAIRN_BASE_THREAD_ANNOTATIONS_H_
+#endif  // BASE_THREAD_ANNOTATIONS_H_
