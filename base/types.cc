@@ -20,8 +20,6 @@ std::string ToString(LogPosition position) {
   return absl::StrCat(position.index, "/", position.term);
 }
 
-std::string ToString(EntryHash hash) {
-  return absl::StrFormat("%016x%016x", hash.high, hash.low);
-}
+std::string ToString(EntryHash hash) { return absl::StrFormat("%016x%016x", hash.high, hash.low); }
 
 }  // namespace cairn
