@@ -95,6 +95,13 @@ class Group {
   void OpenSession(std::string client_name, ProposeOptions options, ProposalCallback done);
   void CloseSession(uint64_t session, ProposeOptions options, ProposalCallback done);
 
+  // Proposes entries in a row with one hand-over, as if each were proposed after the other with the
+  // same ProposeOptions::order (a new one if that is null). `done` is called with the results of
+  // the entries first.., in pieces as they come, until each entry has had one; with them all at
+  // once where that is possible, for instance for all entries of one apply batch.
+  using BatchCallback = absl::AnyInvocable<void(size_t first, std::vector<ProposalResult> results)>;
+  void ProposeBatch(std::vector<PreparedEntry> entries, ProposeOptions options, BatchCallback done);
+
   // Once ready, this node's state machine has applied everything that was acknowledged before the
   // call (read index, thesis 6.4). Works on every member.
   void Linearize(std::optional<Instant> deadline, ReadCallback done);

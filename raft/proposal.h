@@ -3,6 +3,8 @@
 #ifndef RAFT_PROPOSAL_H_
 #define RAFT_PROPOSAL_H_
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -37,6 +39,7 @@ struct ProposalNotApplied {
     kSessionNumberReused,  // the same session call with another payload
     kSessionNumberTooOld,  // so far behind the session's newest call that its answer is forgotten
     kNotFormed,            // the cluster has not formed yet
+    kOrderBroken,          // an earlier proposal of the same ProposalOrder was refused
   };
   Reason reason = Reason::kNoLeader;
   NodeId leader = NodeId::kNone;
@@ -53,10 +56,20 @@ struct ProposalUnknown {
 using ProposalResult = std::variant<ProposalApplied, ProposalNotApplied, ProposalUnknown>;
 using ProposalCallback = absl::AnyInvocable<void(ProposalResult)>;
 
+// Shared by proposals of which a later one must never be applied unless all earlier ones are, in
+// the order they were made, or may be (unknown). `broken` is set by whoever refuses one of them,
+// and looked at in the moment one is taken or refused, in the order they were proposed. It does not
+// bind members to each other: proposals that may be forwarded wait until the earlier ones are
+// answered.
+struct ProposalOrder {
+  std::atomic<bool> broken = false;
+};
+
 struct ProposeOptions {
   SessionCall session;  // session 0: none; a retry after ProposalUnknown may then apply twice
   std::optional<Instant> deadline;  // of the host's clock
   bool forward = true;              // a member that is not the leader passes it on to the leader
+  std::shared_ptr<ProposalOrder> order;  // null: none
 };
 
 // Result of a read barrier: state that has applied `index` is linearizable, and this node's has.
