@@ -22,22 +22,31 @@ namespace cairn {
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr uint32_t kOldestProtocolVersion = 1;
 
-// A node of an unformed group asks every initial member who it is (raft/formation.h).
+// A node of an unformed cluster asks every initial member who it is, and they answer; see
+// raft/formation.h. Concerns the node, not a group: its envelope names GroupId::kNone.
 struct Hello {
   bool formed = false;
-  // Formed: the members as this node knows them, incarnations included.
+  // The initial members. Formed: with all incarnations. Not formed: with those the sender knows.
   Configuration members;
-  bool reply_wanted = false;
+  // Drawn by who asks, growing, never used again under its incarnation; an answer echoes it.
+  uint64_t question = 0;
+  bool reply_wanted = false;  // tells a question from an answer
 };
 
 // Commands of a member that is not the leader, on the way to the leader. The records' positions are
 // not yet known; `entries` travel as PreparedEntry::Encode gives them.
+//
+// A transport may repeat an envelope hours later, and a command must not be applied twice because
+// of it. So the leader takes a request once in its term, and none that was meant for another term.
 struct ForwardedProposals {
-  uint64_t request = 0;  // the forwarding node's, unique per incarnation; echoed
+  Term term = 0;         // of the leader it is meant for
+  uint64_t life = 0;     // drawn at each start of the forwarding node
+  uint64_t request = 0;  // 1, 2, … within that life
   std::vector<PreparedEntry> entries;
 };
 // One result per forwarded entry, in order. Never sent for entries whose outcome is still open.
 struct ForwardedResults {
+  uint64_t life = 0;
   uint64_t request = 0;
   std::vector<ProposalResult> results;
 };
@@ -62,18 +71,24 @@ struct Envelope {
   uint32_t oldest_version = kOldestProtocolVersion;  // range of the sender
   uint32_t newest_version = kProtocolVersion;
   EnvelopeBody body;
-  std::vector<RecordRun> entries;  // with AppendEntries; parsed, so verified
+  // With AppendEntries: its entries, parsed, so verified. They alone travel; the receiving node
+  // derives AppendEntries::runs and ::configurations from them (DescribeEntries).
+  std::vector<RecordRun> entries;
 };
 
-// Bulk is what must not delay votes and heartbeats.
+// Bulk (entries, forwarded commands and their results) is what must not delay votes and heartbeats.
 enum class Lane { kControl, kAppend };
 Lane LaneOf(const Envelope& envelope);
 
-// INVALID_ARGUMENT (reason TERM_RANGE where it is that) for a message no honest member sends: terms
-// or indexes out of range, runs that do not grow, entries that are not the announced ones, a last
-// log term above the term. Nothing that passes makes the core CHECK. Fault catalogue 5.2, rows 5,
-// 13, 14.
+// INVALID_ARGUMENT (the message begins with TERM_RANGE where it is that) for a message no honest
+// member sends: terms or indexes out of range, runs that do not grow, entries that do not follow
+// `previous` without a gap, or are not the announced ones, a last log term above the term. Nothing
+// that passes makes the core CHECK. Fault catalogue 5.2, rows 5, 13, 14.
 absl::Status Validate(const Envelope& envelope);
+
+// Fills AppendEntries::runs and ::configurations from the entries of a valid envelope.
+// INVALID_ARGUMENT for a configuration entry that cannot be decoded.
+absl::Status DescribeEntries(Envelope& envelope);
 
 }  // namespace cairn
 

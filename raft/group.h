@@ -29,6 +29,9 @@ struct GroupOptions {
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
   size_t max_sessions = 10'000;                  // the same on every member
+  size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
+  // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
+  Duration max_clock_jump = Seconds(10);
 };
 
 // How a node is doing, as `cairn status` prints it.
@@ -77,8 +80,10 @@ class Pending {
 };
 
 // A value; copies refer to the same group. All calls are thread-safe and do not block, except Wait.
-// Callbacks run on a thread of Cairn's, never under a lock, and must not block. Each is called
-// exactly once, also when the host stops.
+// Callbacks run on a thread of Cairn's, never under a lock, and must not block. A call that is
+// refused at once (overloaded, too large, stopping, fenced, not formed) is answered on the caller's
+// thread before it returns, so that refusing costs no queue. Each callback is called exactly once,
+// also when the host stops.
 class Group {
  public:
   explicit Group(std::shared_ptr<GroupRunner> runner);
@@ -87,7 +92,8 @@ class Group {
   void Propose(std::string command, ProposeOptions options, ProposalCallback done);
   std::unique_ptr<Pending<ProposalResult>> Propose(std::string command,
                                                    ProposeOptions options = {});
-  // As above, for an entry that was prepared elsewhere (the service prepares while it parses).
+  // As above, for an entry that was prepared elsewhere (the service prepares while it parses). Its
+  // own session call counts, not that of `options`.
   void Propose(PreparedEntry entry, ProposeOptions options, ProposalCallback done);
 
   // A session makes retries safe: the answer of each of its calls is kept, replicated. The id is in

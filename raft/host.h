@@ -29,13 +29,24 @@ namespace cairn {
 struct HostDependencies {
   Clock* clock = nullptr;
   FileSystem* file_system = nullptr;
+  std::string data_directory;  // of the identity, which is saved when the cluster has formed
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
-  // A new sequence; `name` is for thread names ("runner", "log-writer", "applier").
+  // A new sequence; `name` is for thread names ("runner", "log-writer", "applier"). Null for
+  // "applier": state machines run on the runner's sequence, which saves a hand-off per command
+  // and lets a slow state machine delay elections and heartbeats.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
-  uint64_t seed = 0;  // of elections
-  LogSink* log = nullptr;
-  // Called once, when this node must stop serving: its storage failed or its data is damaged.
+  // Of all randomness of this host. Must differ from start to start.
+  uint64_t seed = 0;
+  // An unformed node asks the initial members this often, waiting longer and longer between the
+  // questions, at most hello_backoff.
+  Duration hello_interval = Milliseconds(100);
+  Duration hello_backoff = Milliseconds(1000);
+  LogSink* log = nullptr;  // null: nothing is logged
+  // Called once, on a thread of Cairn's or from within Start or Open, when this node must stop
+  // serving. kFenced: its storage failed (UNAVAILABLE or INTERNAL). kHalted: its data is damaged
+  // beyond what peers can repair (DATA_LOSS), or it is not the member it claims to be
+  // (FAILED_PRECONDITION, message beginning with MEMBER_AMNESIA).
   absl::AnyInvocable<void(NodeState, absl::Status)> stopped;
 };
 
@@ -43,18 +54,22 @@ struct HostDependencies {
 // Ownership: the dependencies outlive the host; the host owns groups and their state machines.
 class Host {
  public:
-  // `identity` says who this node is and who the initial members are (raft/identity.h).
+  // `identity` says who this node is and who the initial members are (raft/identity.h). Starts the
+  // transport, and asks the other initial members who they are if the cluster has not formed yet.
   static absl::StatusOr<std::unique_ptr<Host>> Start(const NodeIdentity& identity,
                                                      HostDependencies dependencies);
   virtual ~Host() = default;
 
-  // Recovers the group's log and starts to take part. The state machine catches up in the
-  // background; Group::Status tells how far it is.
+  // Recovers the group's log and starts to take part once the cluster has formed. The state machine
+  // catches up in the background; Group::Status tells how far it is. Damage (see `stopped`) gives a
+  // group that answers its status and refuses everything else.
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) = 0;
 
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
-  // and stops all tasks. Afterwards no callback runs.
+  // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it
+  // waits for nothing, so that a simulator with one thread can call it. Not from a callback. The
+  // destructor does the same with a deadline that has passed.
   virtual void Shutdown(Instant deadline) = 0;
 };
 

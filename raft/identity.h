@@ -40,6 +40,13 @@ absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::st
 absl::Status SaveIdentity(FileSystem& file_system, const std::string& directory,
                           const NodeIdentity& identity);
 
+// What a start does: loads the identity of `directory` and checks it against `wanted`, or saves
+// `wanted` (with an incarnation the caller has just drawn) if there is none yet. `*formatted` tells
+// which. Errors as those of the three.
+absl::StatusOr<NodeIdentity> LoadOrCreateIdentity(FileSystem& file_system,
+                                                  const std::string& directory,
+                                                  const NodeIdentity& wanted, bool* formatted);
+
 // FAILED_PRECONDITION naming both sides if `wanted` (from flags) contradicts `found` (on disk) in
 // cluster, node or log store.
 absl::Status CheckIdentity(const NodeIdentity& found, const NodeIdentity& wanted);

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/bytes.h"
 #include "base/time.h"
 #include "base/types.h"
@@ -63,9 +64,23 @@ class LogReader {
                                                       size_t max_bytes) const = 0;
 };
 
+// The sessions that go with the state of a machine: their calls' answers are state of the group
+// too. A machine that keeps its state on disk keeps them beside it, as of the same position.
+// Threads: as StateMachine::Apply.
+class SessionArchive {
+ public:
+  virtual ~SessionArchive() = default;
+  // The sessions as of the last AppliedUpTo. Not from within Apply.
+  virtual std::string Save() const = 0;
+  // Within StateMachine::Open: the sessions as of the position it returns. DATA_LOSS if `saved` is
+  // not what Save gave.
+  virtual absl::Status Restore(absl::string_view saved) = 0;
+};
+
 struct OpenContext {
   GroupId group = GroupId::kNone;
-  const LogReader* log = nullptr;  // lives as long as the state machine
+  const LogReader* log = nullptr;      // lives as long as the state machine
+  SessionArchive* sessions = nullptr;  // the same
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on
@@ -77,7 +92,9 @@ class StateMachine {
   virtual ~StateMachine() = default;
 
   // The position up to which the machine holds its state already; the log is applied from behind
-  // it. {} (nothing, the log is replayed) for a machine that lives in memory.
+  // it. {} (nothing, the log is replayed) for a machine that lives in memory. Where the machine did
+  // not restore the sessions, they are taken from the log, and the answers to calls before the
+  // position are forgotten.
   virtual absl::StatusOr<LogPosition> Open(const OpenContext&) { return LogPosition{}; }
 
   virtual void Apply(ApplyBatch& batch) = 0;

@@ -1,0 +1,271 @@
+#include "raft/envelope.h"
+
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+namespace {
+
+// A frame holds no more records than this, however small they are.
+constexpr size_t kMaxFrameEntries = 100'000;
+constexpr size_t kMaxForwardedEntries = 100'000;
+constexpr size_t kMaxTornRuns = 100'000;
+
+absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+absl::Status CheckTerm(absl::string_view field, Term term) {
+  if (term > kMaxTerm) {
+    return Invalid(absl::StrCat("TERM_RANGE: ", field, " is ", term, ", at most ", kMaxTerm));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckIndex(absl::string_view field, Index index) {
+  if (index > kMaxIndex) {
+    return Invalid(absl::StrCat(field, " is ", index, ", at most ", kMaxIndex));
+  }
+  return absl::OkStatus();
+}
+
+// Every message comes from a node that has been in an election, or campaigns in one; only a new
+// node's refusal of a pre-vote does not.
+absl::Status CheckMessageTerm(Term term) {
+  if (term == 0) return Invalid("TERM_RANGE: the term is 0");
+  return CheckTerm("term", term);
+}
+
+// A position of an entry, or the empty log's {0, 0}.
+absl::Status CheckPosition(absl::string_view field, LogPosition position) {
+  if (absl::Status status = CheckIndex(field, position.index); !status.ok()) return status;
+  if (absl::Status status = CheckTerm(field, position.term); !status.ok()) return status;
+  if ((position.index == 0) != (position.term == 0)) {
+    return Invalid(absl::StrCat(field, " is ", ToString(position), ", no place in a log"));
+  }
+  return absl::OkStatus();
+}
+
+// Runs behind `previous` that grow in index and do not fall in term, none above `term`.
+absl::Status CheckRuns(LogPosition previous, const std::vector<TermRun>& runs, Term term) {
+  TermRun last = {previous.term, previous.index};
+  for (const TermRun& run : runs) {
+    if (run.last_index <= last.last_index || run.last_index > kMaxIndex) {
+      return Invalid(absl::StrCat("a run ends at ", run.last_index, " behind ", last.last_index));
+    }
+    if (run.term == 0 || run.term < last.term || run.term > term) {
+      return Invalid(absl::StrCat("a run of term ", run.term, " behind term ", last.term,
+                                  ", in a message of term ", term));
+    }
+    last = run;
+  }
+  return absl::OkStatus();
+}
+
+// The last log position of a candidate that campaigns in `term`.
+absl::Status CheckLast(LogPosition last, Term term) {
+  if (absl::Status status = CheckPosition("last", last); !status.ok()) return status;
+  if (last.term > term) {
+    return Invalid(absl::StrCat("last is ", ToString(last), " in a request of term ", term));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const PreVoteRequest& body) {
+  // Campaigning in a term above its own, a node has no last entry of that term.
+  if (body.last.term >= body.term) return Invalid("the last term is not below the campaign's");
+  return CheckLast(body.last, body.term);
+}
+absl::Status Check(const PreVoteReply&) { return absl::OkStatus(); }
+
+absl::Status Check(const VoteRequest& body) {
+  if (body.last.term >= body.term) return Invalid("the last term is not below the campaign's");
+  return CheckLast(body.last, body.term);
+}
+absl::Status Check(const VoteReply&) { return absl::OkStatus(); }
+
+absl::Status Check(const AppendEntries& body) {
+  if (absl::Status status = CheckPosition("previous", body.previous); !status.ok()) return status;
+  if (body.previous.term > body.term) return Invalid("the previous term is above the term");
+  return CheckIndex("commit", body.commit);
+}
+
+absl::Status Check(const AppendReply& body) {
+  if (absl::Status status = CheckIndex("match", body.match); !status.ok()) return status;
+  if (absl::Status status = CheckIndex("refused", body.refused_index); !status.ok()) return status;
+  if (absl::Status status = CheckPosition("hint", body.hint); !status.ok()) return status;
+  if (!body.success && body.hint.index > body.refused_index) {
+    return Invalid(absl::StrCat("hint ", ToString(body.hint), " lies behind the refused index ",
+                                body.refused_index));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const Heartbeat& body) { return CheckIndex("commit", body.commit); }
+absl::Status Check(const HeartbeatReply&) { return absl::OkStatus(); }
+absl::Status Check(const ReadIndexRequest&) { return absl::OkStatus(); }
+absl::Status Check(const ReadIndexReply& body) { return CheckIndex("index", body.index); }
+
+absl::Status Check(const TailQuery& body) {
+  if (absl::Status status = CheckPosition("good", body.good); !status.ok()) return status;
+  if (body.torn.empty() || body.torn.size() > kMaxTornRuns) {
+    return Invalid(absl::StrCat("a tail query of ", body.torn.size(), " runs"));
+  }
+  return CheckRuns(body.good, body.torn, kMaxTerm);
+}
+
+absl::Status Check(const TailReply& body) {
+  if (absl::Status status = CheckIndex("have_through", body.have_through); !status.ok()) {
+    return status;
+  }
+  return CheckIndex("known_commit", body.known_commit);
+}
+
+// `entries` follow `previous` without a gap, each by its index and by its hash of the one before.
+absl::Status CheckEntries(const AppendEntries& body, const std::vector<RecordRun>& entries,
+                          GroupId group) {
+  if (entries.empty()) return Invalid("an append without entries");
+  LogPosition last = body.previous;
+  std::optional<EntryHash> last_hash;  // that of `previous` only the receiver knows
+  size_t count = 0;
+  for (const RecordRun& run : entries) {
+    if (run.empty()) return Invalid("an empty run of entries");
+    LogPosition first = run.first();
+    if (run[0].group() != group) return Invalid("entries of another group");
+    if (first.index != last.index + 1 || first.term < last.term) {
+      return Invalid(absl::StrCat("entry ", ToString(first), " does not follow ", ToString(last)));
+    }
+    if (last_hash.has_value() && run.previous_hash() != *last_hash) {
+      return Invalid(absl::StrCat("entry ", ToString(first), " has another entry before it"));
+    }
+    count += run.size();
+    if (count > kMaxFrameEntries) return Invalid("too many entries");
+    last = run.last();
+    last_hash = run.last_hash();
+  }
+  if (last.term > body.term) {
+    return Invalid(absl::StrCat("entry ", ToString(last), " in a message of term ", body.term));
+  }
+  return CheckIndex("last index", last.index);
+}
+
+// The shape of the entries: the runs of all of them, joined where a term goes on.
+std::vector<TermRun> ShapeOf(const std::vector<RecordRun>& entries) {
+  std::vector<TermRun> shape;
+  for (const RecordRun& run : entries) {
+    for (const TermRun& part : run.TermRuns()) {
+      if (!shape.empty() && shape.back().term == part.term) {
+        shape.back().last_index = part.last_index;
+      } else {
+        shape.push_back(part);
+      }
+    }
+  }
+  return shape;
+}
+
+absl::Status CheckBody(const Envelope& envelope, const MessageBody& body) {
+  const auto* pre_vote = std::get_if<PreVoteReply>(&body);
+  bool of_new_node = pre_vote != nullptr && !pre_vote->granted && pre_vote->term == 0;
+  if (!of_new_node) {
+    if (absl::Status status = CheckMessageTerm(TermOf(body)); !status.ok()) return status;
+  }
+  absl::Status status = std::visit([](const auto& message) { return Check(message); }, body);
+  if (!status.ok()) return status;
+  const auto* append = std::get_if<AppendEntries>(&body);
+  if (append == nullptr) {
+    return envelope.entries.empty() ? absl::OkStatus() : Invalid("entries without an append");
+  }
+  status = CheckEntries(*append, envelope.entries, envelope.group);
+  if (!status.ok()) return status;
+  if (!append->runs.empty() && append->runs != ShapeOf(envelope.entries)) {
+    return Invalid("the entries are not the announced ones");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope&, const Hello& hello) {
+  for (const Member& member : hello.members.voters) {
+    if (member.node == NodeId::kNone) return Invalid("a member without an id");
+    if (hello.formed && member.incarnation == Incarnation::kUnknown) {
+      return Invalid("a formed cluster with a member of unknown incarnation");
+    }
+  }
+  return hello.members.voters.empty() ? Invalid("a hello without members") : absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope&, const ForwardedProposals& forwarded) {
+  if (absl::Status status = CheckMessageTerm(forwarded.term); !status.ok()) return status;
+  if (forwarded.entries.empty() || forwarded.entries.size() > kMaxForwardedEntries) {
+    return Invalid(absl::StrCat(forwarded.entries.size(), " forwarded entries"));
+  }
+  for (const PreparedEntry& entry : forwarded.entries) {
+    if (entry.type() != EntryType::kCommand && entry.type() != EntryType::kOpenSession &&
+        entry.type() != EntryType::kCloseSession) {
+      return Invalid("a forwarded entry that no client can propose");
+    }
+  }
+  return forwarded.request == 0 ? Invalid("a forwarded request 0") : absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope&, const ForwardedResults& results) {
+  return results.results.empty() ? Invalid("no results") : absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope&, const IdentityRefusal&) { return absl::OkStatus(); }
+
+}  // namespace
+
+Lane LaneOf(const Envelope& envelope) {
+  if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
+    return std::holds_alternative<AppendEntries>(*body) ? Lane::kAppend : Lane::kControl;
+  }
+  if (std::holds_alternative<ForwardedProposals>(envelope.body) ||
+      std::holds_alternative<ForwardedResults>(envelope.body)) {
+    return Lane::kAppend;
+  }
+  return Lane::kControl;
+}
+
+absl::Status Validate(const Envelope& envelope) {
+  if (envelope.from == NodeId::kNone || envelope.to == NodeId::kNone) {
+    return Invalid("an envelope without a node");
+  }
+  if (envelope.from == envelope.to) return Invalid("an envelope to its sender");
+  if (envelope.from_incarnation == Incarnation::kUnknown) {
+    return Invalid("an envelope without an incarnation");
+  }
+  bool of_node = std::holds_alternative<Hello>(envelope.body) ||
+                 std::holds_alternative<IdentityRefusal>(envelope.body);
+  if (envelope.group == GroupId::kNone && !of_node) return Invalid("an envelope without a group");
+  if (!envelope.entries.empty() && !std::holds_alternative<MessageBody>(envelope.body)) {
+    return Invalid("entries without an append");
+  }
+  return std::visit([&](const auto& body) { return CheckBody(envelope, body); }, envelope.body);
+}
+
+absl::Status DescribeEntries(Envelope& envelope) {
+  auto* body = std::get_if<MessageBody>(&envelope.body);
+  auto* append = body == nullptr ? nullptr : std::get_if<AppendEntries>(body);
+  if (append == nullptr) return absl::OkStatus();
+  append->runs = ShapeOf(envelope.entries);
+  append->configurations.clear();
+  for (const RecordRun& run : envelope.entries) {
+    for (size_t i = 0; i < run.size(); ++i) {
+      RecordView record = run[i];
+      if (record.type() != EntryType::kConfiguration) continue;
+      absl::StatusOr<Configuration> configuration =
+          DecodeConfiguration(record.Payload(run.bytes()).view());
+      if (!configuration.ok()) {
+        return Invalid(absl::StrCat("configuration entry ", ToString(record.position()), ": ",
+                                    configuration.status().message()));
+      }
+      append->configurations.emplace_back(record.position(), *std::move(configuration));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cairn
