@@ -1,0 +1,94 @@
+// Progress: what a leader knows of one peer's log, and what it may send there.
+
+#ifndef RAFT_CORE_PROGRESS_H_
+#define RAFT_CORE_PROGRESS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <variant>
+
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/send_window.h"
+#include "raft/core/trail.h"
+
+namespace cairn {
+
+// Where the logs agree is not known. At most one message, small, is in flight.
+struct Probing {
+  bool waiting = false;  // for a reply or the heartbeat timer
+};
+
+// The logs agree up to `match`. Messages follow each other without waiting, within the window.
+struct Replicating {
+  SendWindow window;
+  bool waiting = false;  // for the heartbeat timer: nothing could be sent
+  Instant last_news;     // when an acknowledgement last proved something
+};
+
+// Lives as long as one leadership, in one of the two states.
+//
+// A new Progress probes. The first acknowledgement that proves something new makes it replicate; a
+// refusal, a broken connection or silence makes it probe again.
+//
+// Replies may be lost, late, repeated and out of order. An acknowledgement of something known and a
+// refusal of something acknowledged or not asked change nothing.
+//
+// Holds: match < next. Entries up to match are durable at the peer and equal the leader's.
+class Progress {
+ public:
+  // `next`: the entry after the leader's last one when its term began (paper figure 2, nextIndex).
+  Progress(Index next, Instant now) : next_(next), last_contact_(now) {}
+
+  Index match() const { return match_; }
+  Index next() const { return next_; }
+  bool probing() const { return std::holds_alternative<Probing>(state_); }
+  size_t inflight_messages() const;
+  size_t inflight_bytes() const;
+
+  // The peer was heard of, by whatever reply.
+  void OnContact(Instant now);
+  Instant last_contact() const { return last_contact_; }
+
+  // How many bytes of entries from next() on may be asked for now; 0: nothing may be sent. (Whether
+  // there are entries is the caller's to know.)
+  size_t FreeBytes(const SendLimits& limits) const;
+  bool CanSend(const SendLimits& limits) const { return FreeBytes(limits) > 0; }
+
+  // A SendEntries effect was made for the entries from next() on. FreeBytes is 0 until OnSent.
+  void OnRequested(uint64_t request);
+  // The effect was carried out: the entries up to `last` were sent, none if last < next(). What
+  // became of the peer meanwhile holds: if next() changed since, the message counts for nothing.
+  // A request that is not the outstanding one changes nothing.
+  void OnSent(uint64_t request, Index last, size_t bytes, Instant now);
+
+  // The peer holds everything up to `match`. True if that is news.
+  bool OnAck(Index match, Instant now);
+  // The peer does not have the entry at `refused_index`, and can share at most `hint` with the
+  // leader's log `trail`. True if the refusal was heeded.
+  bool OnRefused(Index refused_index, LogPosition hint, const Trail& trail);
+  // What was sent may be lost. Nothing is sent before the next heartbeat, since the connection is
+  // hardly there again.
+  void OnUnreachable();
+  // The heartbeat timer: a probe may be repeated. A peer whose oldest unanswered message is older
+  // than `patience`, without an acknowledgement since, is probed: the transport owes no report of a
+  // loss, and a lost last message is followed by nothing that would be refused.
+  void OnHeartbeat(Instant now, Duration patience);
+
+ private:
+  // The SendEntries effect that is on its way.
+  struct Outstanding {
+    uint64_t request = 0;  // 0: none
+    Index next = 0;        // next() when it was made
+  };
+
+  Index match_ = 0;
+  Index next_;
+  Instant last_contact_;
+  Outstanding outstanding_;
+  std::variant<Probing, Replicating> state_;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_PROGRESS_H_

@@ -1,0 +1,48 @@
+// SendWindow: append messages sent to one peer and not answered yet.
+
+#ifndef RAFT_CORE_SEND_WINDOW_H_
+#define RAFT_CORE_SEND_WINDOW_H_
+
+#include <cstddef>
+#include <deque>
+
+#include "base/time.h"
+#include "base/types.h"
+
+namespace cairn {
+
+struct SendLimits {
+  size_t messages = 0;
+  size_t bytes = 0;
+};
+
+// Acknowledgements are cumulative: one for an entry releases every message that ends at it or
+// before. Entries grow from message to message.
+class SendWindow {
+ public:
+  void Add(Index last, size_t bytes, Instant sent);
+  void ReleaseUpTo(Index match);
+  void Clear();
+
+  bool empty() const { return messages_.empty(); }
+  size_t messages() const { return messages_.size(); }
+  size_t bytes() const { return bytes_; }
+  // When the oldest message was sent. Not empty only.
+  Instant oldest() const { return messages_.front().sent; }
+
+  // What may be added to the bytes in flight; 0 if the window is full.
+  size_t FreeBytes(const SendLimits& limits) const;
+
+ private:
+  struct Sent {
+    Index last = 0;
+    size_t bytes = 0;
+    Instant sent;
+  };
+  std::deque<Sent> messages_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_SEND_WINDOW_H_
