@@ -37,6 +37,7 @@ struct ProposalNotApplied {
     kFenced,               // this node's storage failed
     kSessionExpired,       // the session is unknown (closed, evicted)
     kSessionNumberReused,  // the same session call with another payload
+    kSessionGap,           // an in_order call whose predecessor was not applied
     kSessionNumberTooOld,  // so far behind the session's newest call that its answer is forgotten
     kNotFormed,            // the cluster has not formed yet
     kOrderBroken,          // an earlier proposal of the same ProposalOrder was refused

@@ -37,6 +37,9 @@ constexpr size_t kReservedWordAt = 96;
 constexpr size_t kHeaderChecksumAt = 104;
 static_assert(kHeaderChecksumAt + sizeof(uint64_t) == kRecordHeaderBytes);
 
+constexpr uint8_t kInOrderFlag = 1;  // SessionCall::in_order
+constexpr uint8_t kKnownFlags = kInOrderFlag;
+
 // A masked payload has no run of this many zeros. A header, which starts with its magic, adds fewer
 // than kRecordHeaderBytes zeros in front of a payload: together they stay below a sector.
 constexpr size_t kPayloadZeroRunLimit = 384;
@@ -97,6 +100,8 @@ void ApplyMask(uint64_t mask, std::string* bytes) {
   }
 }
 
+uint8_t FlagsOf(const SessionCall& call) { return call.in_order ? kInOrderFlag : uint8_t{0}; }
+
 EntryHash HashOfHeader(absl::string_view record) {
   return Hash128(record.substr(0, kHeaderChecksumAt));
 }
@@ -109,7 +114,8 @@ const char* HeaderFault(absl::string_view bytes, EntryHash* hash) {
   if (Load<uint64_t>(bytes, kHeaderChecksumAt) != hash->low) return "header checksum";
   if (Load<uint8_t>(bytes, kVersionAt) != kRecordVersion) return "unknown record version";
   if (!IsKnownType(Load<uint8_t>(bytes, kTypeAt))) return "unknown entry type";
-  if (Load<uint16_t>(bytes, kCodecAt) != 0) return "unknown codec or flags";
+  if (Load<uint8_t>(bytes, kCodecAt) != 0) return "unknown codec";
+  if ((Load<uint8_t>(bytes, kFlagsAt) & ~kKnownFlags) != 0) return "unknown flags";
   if (Load<uint16_t>(bytes, kReservedAt) != 0 || Load<uint64_t>(bytes, kReservedWordAt) != 0) {
     return "a reserved field is used";
   }
@@ -153,12 +159,13 @@ size_t PreparedEntry::record_bytes() const { return kRecordHeaderBytes + masked_
 
 std::string PreparedEntry::Encode() const {
   std::string bytes;
-  bytes.reserve(40 + masked_payload_.size());
+  bytes.reserve(41 + masked_payload_.size());
   AppendLittleEndian(&bytes, kRecordVersion);
   AppendLittleEndian(&bytes, static_cast<uint8_t>(type_));
   AppendLittleEndian(&bytes, apply_version_);
   AppendLittleEndian(&bytes, call_.session);
   AppendLittleEndian(&bytes, call_.number);
+  AppendLittleEndian(&bytes, FlagsOf(call_));
   AppendLittleEndian(&bytes, mask_);
   AppendLittleEndian(&bytes, payload_checksum_);
   AppendLengthPrefixed(&bytes, masked_payload_);
@@ -174,6 +181,8 @@ absl::StatusOr<PreparedEntry> PreparedEntry::Decode(absl::string_view bytes) {
   entry.apply_version_ = decoder.Read<uint16_t>();
   entry.call_.session = decoder.Read<uint64_t>();
   entry.call_.number = decoder.Read<uint64_t>();
+  uint8_t flags = decoder.Read<uint8_t>();
+  entry.call_.in_order = (flags & kInOrderFlag) != 0;
   entry.mask_ = decoder.Read<uint64_t>();
   entry.payload_checksum_ = decoder.Read<uint64_t>();
   absl::string_view payload = decoder.ReadLengthPrefixed();
@@ -183,6 +192,9 @@ absl::StatusOr<PreparedEntry> PreparedEntry::Decode(absl::string_view bytes) {
   }
   if (!IsKnownType(type)) {
     return absl::InvalidArgumentError(absl::StrCat("prepared entry: type ", type));
+  }
+  if ((flags & ~kKnownFlags) != 0) {
+    return absl::InvalidArgumentError("prepared entry: unknown flags");
   }
   if (payload.size() > kMaxPayloadBytes) {
     return absl::InvalidArgumentError("prepared entry: payload too long");
@@ -214,7 +226,8 @@ WallTime RecordView::timestamp() const {
 }
 
 SessionCall RecordView::call() const {
-  return {Load<uint64_t>(bytes_, kSessionAt), Load<uint64_t>(bytes_, kNumberAt)};
+  return {Load<uint64_t>(bytes_, kSessionAt), Load<uint64_t>(bytes_, kNumberAt),
+          (Load<uint8_t>(bytes_, kFlagsAt) & kInOrderFlag) != 0};
 }
 
 EntryHash RecordView::previous_hash() const {
@@ -334,6 +347,7 @@ void RecordRunBuilder::Add(const PreparedEntry& entry, Term term, WallTime times
   StoreLittleEndian(header + kMagicAt, kRecordMagic);
   StoreLittleEndian(header + kVersionAt, kRecordVersion);
   StoreLittleEndian(header + kTypeAt, static_cast<uint8_t>(entry.type_));
+  StoreLittleEndian(header + kFlagsAt, FlagsOf(entry.call_));
   StoreLittleEndian(header + kGroupAt, ToInteger(group_));
   StoreLittleEndian(header + kIndexAt, last_.index);
   StoreLittleEndian(header + kTermAt, last_.term);

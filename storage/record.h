@@ -32,6 +32,9 @@ enum class EntryType : uint8_t {
 struct SessionCall {
   uint64_t session = 0;  // index of the kOpenSession entry; 0: no session
   uint64_t number = 0;   // of the call within its session, from 1
+  // Apply only directly behind the session's call `number - 1`: a pipelined stream of calls keeps
+  // its order even when one of them is lost at a change of leaders and the next one is not.
+  bool in_order = false;
   friend auto operator<=>(const SessionCall&, const SessionCall&) = default;
 };
 

@@ -48,7 +48,7 @@ bool IsDataLoss(const absl::StatusOr<RecordRun>& run) {
 
 TEST(RecordTest, KeepsEveryField) {
   RecordRunBuilder builder(kGroup, {9, 3}, kBaseHash);
-  builder.Add(PreparedEntry::Make(EntryType::kCommand, "first", {5, 6}, 2), 4, WallTime{-77});
+  builder.Add(PreparedEntry::Make(EntryType::kCommand, "first", {5, 6, true}, 2), 4, WallTime{-77});
   builder.Add(PreparedEntry::Make(EntryType::kConfiguration, ""), 5, WallTime{88});
   RecordRun run = std::move(builder).Build();
 
@@ -59,7 +59,7 @@ TEST(RecordTest, KeepsEveryField) {
   EXPECT_EQ(run.TermRuns(), (std::vector<TermRun>{{4, 10}, {5, 11}}));
   EXPECT_EQ(run[0].type(), EntryType::kCommand);
   EXPECT_EQ(run[0].group(), kGroup);
-  EXPECT_EQ(run[0].call(), (SessionCall{5, 6}));
+  EXPECT_EQ(run[0].call(), (SessionCall{5, 6, true}));
   EXPECT_EQ(run[0].apply_version(), 2);
   EXPECT_EQ(run[0].timestamp(), WallTime{-77});
   EXPECT_EQ(run[0].Payload(run.bytes()).view(), "first");
@@ -312,7 +312,7 @@ TEST(RecordTest, PayloadsThatShouldHaveBeenMaskedAreRefused) {
     PreparedEntry entry = PreparedEntry::Make(EntryType::kCommand, std::string(zeros, 'x'));
     std::string prepared = entry.Encode();
     prepared.replace(prepared.size() - zeros, zeros, payload);
-    StoreLittleEndian(prepared.data() + 28, Checksum(payload));
+    StoreLittleEndian(prepared.data() + 29, Checksum(payload));
     EXPECT_EQ(PreparedEntry::Decode(prepared).ok(), zeros == 383);
 
     std::string record(MakeRun({std::string(zeros, 'x')}).bytes().view());
@@ -329,7 +329,7 @@ TEST(PreparedEntryTest, TravelsWhole) {
   Random random(4);
   for (size_t length : {0, 1, 300, 5000}) {
     std::string payload = RandomBytes(random, length) + std::string(length, '\0');
-    PreparedEntry entry = PreparedEntry::Make(EntryType::kOpenSession, payload, {3, 4}, 9);
+    PreparedEntry entry = PreparedEntry::Make(EntryType::kOpenSession, payload, {3, 4, true}, 9);
     absl::StatusOr<PreparedEntry> decoded = PreparedEntry::Decode(entry.Encode());
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_EQ(decoded->record_bytes(), entry.record_bytes());
@@ -352,7 +352,7 @@ TEST(PreparedEntryTest, DamageIsRefused) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << length;
   }
   EXPECT_FALSE(PreparedEntry::Decode(good + "x").ok());
-  for (size_t at : {0, 1, 28, 36, 40, 51}) {  // version, type, checksum, length, payload
+  for (size_t at : {0, 1, 20, 29, 37, 41, 52}) {  // version, type, flags, checksum, length, payload
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x40);
     EXPECT_FALSE(PreparedEntry::Decode(bad).ok()) << at;
