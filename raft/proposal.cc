@@ -28,6 +28,8 @@ const char* NameOf(ProposalNotApplied::Reason reason) {
       return "SESSION_NUMBER_TOO_OLD";
     case ProposalNotApplied::Reason::kNotFormed:
       return "NOT_FORMED";
+    case ProposalNotApplied::Reason::kOrderBroken:
+      return "ORDER_BROKEN";
   }
   CAIRN_CHECK(false) << "unknown reason " << static_cast<int>(reason);
   return "";
