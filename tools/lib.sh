@@ -32,9 +32,11 @@ run_bazel() {
     startup+=("--output_user_root=${TMPDIR:-/tmp}/cairn-bazel-$(id -u)")
     export HOME="${TMPDIR:-/tmp}"
   fi
-  [[ -n "${CAIRN_DISK_CACHE:-}" ]] && flags+=("--disk_cache=$CAIRN_DISK_CACHE")
-  # Without a terminal: a line of progress every ten seconds.
-  [[ -t 2 ]] || flags+=(--color=no --curses=no --show_progress_rate_limit=10)
+  if [[ -n "${CAIRN_DISK_CACHE:-}" && "$command" != query ]]; then
+    flags+=("--disk_cache=$CAIRN_DISK_CACHE")
+  fi
+  # Without a terminal: a line of progress every five seconds.
+  [[ -t 2 ]] || flags+=(--color=no --curses=no --show_progress_rate_limit=5)
   (cd "$cairn_root" &&
     bazel "${startup[@]}" "$command" "${flags[@]}" "$@" </dev/null)
 }
