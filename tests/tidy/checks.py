@@ -18,7 +18,7 @@ MAX_DATA_MEMBERS = 20
 MAX_COLUMNS = 100
 
 CPP = (".h", ".cc")
-CODE = (*CPP, ".py", ".bzl", ".sh", ".proto")
+CODE = (*CPP, ".py", ".bzl", ".sh")
 
 # Spelled so that this file does not contain what it looks for.
 _WORDS = ("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")
