@@ -24,6 +24,8 @@ const char* NameOf(ProposalNotApplied::Reason reason) {
       return "SESSION_EXPIRED";
     case ProposalNotApplied::Reason::kSessionNumberReused:
       return "SESSION_NUMBER_REUSED";
+    case ProposalNotApplied::Reason::kSessionGap:
+      return "SESSION_GAP";
     case ProposalNotApplied::Reason::kSessionNumberTooOld:
       return "SESSION_NUMBER_TOO_OLD";
     case ProposalNotApplied::Reason::kNotFormed:
