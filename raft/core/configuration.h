@@ -48,7 +48,7 @@ struct Configuration {
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 
-// "voters=1,2,3 learners=4", as traces print it.
+// "voters=1,2,3 outgoing=1,2 learners=4", as traces print it; empty lists but voters are left out.
 std::string ToString(const Configuration& configuration);
 
 }  // namespace cairn

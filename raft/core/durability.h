@@ -4,7 +4,6 @@
 #define RAFT_CORE_DURABILITY_H_
 
 #include <deque>
-#include <optional>
 
 #include "base/types.h"
 
@@ -23,7 +22,7 @@ namespace cairn {
 class Durability {
  public:
   // Everything up to `recovered_last` was found on the disk.
-  explicit Durability(Index recovered_last = 0) : durable_(recovered_last) {}
+  explicit Durability(Index recovered_last = 0) : durable_(recovered_last), last_(recovered_last) {}
 
   // The batch `ticket` contains these; several calls may name the batch last written, until it is
   // handed out, but no earlier one. A batch truncates before it appends.

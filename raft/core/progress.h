@@ -23,7 +23,7 @@ struct Probing {
 struct Replicating {
   SendWindow window;
   bool waiting = false;  // for the heartbeat timer: nothing could be sent
-  Instant last_news;     // when an acknowledgement last proved something
+  Instant last_news;     // of the last acknowledgement, or the first message without one
 };
 
 // Lives as long as one leadership, in one of the two states.
@@ -70,9 +70,9 @@ class Progress {
   // What was sent may be lost. Nothing is sent before the next heartbeat, since the connection is
   // hardly there again.
   void OnUnreachable();
-  // The heartbeat timer: a probe may be repeated. A peer whose oldest unanswered message is older
-  // than `patience`, without an acknowledgement since, is probed: the transport owes no report of a
-  // loss, and a lost last message is followed by nothing that would be refused.
+  // The heartbeat timer: a probe may be repeated. A peer that leaves messages unanswered for longer
+  // than `patience` is probed: the transport owes no report of a loss, and behind a lost last
+  // message nothing comes that would be refused.
   void OnHeartbeat(Instant now, Duration patience);
 
  private:

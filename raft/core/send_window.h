@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <deque>
 
-#include "base/time.h"
 #include "base/types.h"
 
 namespace cairn {
@@ -20,15 +19,12 @@ struct SendLimits {
 // before. Entries grow from message to message.
 class SendWindow {
  public:
-  void Add(Index last, size_t bytes, Instant sent);
+  void Add(Index last, size_t bytes);
   void ReleaseUpTo(Index match);
-  void Clear();
 
   bool empty() const { return messages_.empty(); }
   size_t messages() const { return messages_.size(); }
   size_t bytes() const { return bytes_; }
-  // When the oldest message was sent. Not empty only.
-  Instant oldest() const { return messages_.front().sent; }
 
   // What may be added to the bytes in flight; 0 if the window is full.
   size_t FreeBytes(const SendLimits& limits) const;
@@ -37,7 +33,6 @@ class SendWindow {
   struct Sent {
     Index last = 0;
     size_t bytes = 0;
-    Instant sent;
   };
   std::deque<Sent> messages_;
   size_t bytes_ = 0;

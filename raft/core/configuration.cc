@@ -1,0 +1,141 @@
+#include "raft/core/configuration.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "base/coding.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+
+const Member* FindIn(const std::vector<Member>& members, NodeId node) {
+  auto found = std::find_if(members.begin(), members.end(),
+                            [node](const Member& member) { return member.node == node; });
+  return found == members.end() ? nullptr : &*found;
+}
+
+bool Ordered(const std::vector<Member>& members) {
+  NodeId before = NodeId::kNone;
+  for (const Member& member : members) {
+    if (member.node <= before) return false;
+    before = member.node;
+  }
+  return true;
+}
+
+// What is wrong with `configuration` as the body of an entry; empty if nothing is.
+absl::string_view FindFault(const Configuration& configuration) {
+  if (configuration.voters.empty()) return "no voters";
+  if (!Ordered(configuration.voters)) return "voters are not ordered by node";
+  if (!Ordered(configuration.outgoing_voters)) return "outgoing voters are not ordered by node";
+  if (!Ordered(configuration.learners)) return "learners are not ordered by node";
+  for (const Member& learner : configuration.learners) {
+    if (configuration.IsVoter(learner.node)) return "a learner is a voter, too";
+  }
+  return "";
+}
+
+void AppendMembers(std::string* to, const std::vector<Member>& members) {
+  AppendLittleEndian(to, static_cast<uint32_t>(members.size()));
+  for (const Member& member : members) {
+    AppendLittleEndian(to, ToInteger(member.node));
+    AppendLittleEndian(to, ToInteger(member.incarnation));
+    AppendLengthPrefixed(to, member.address);
+  }
+}
+
+// The count is not trusted: memory grows with what is there.
+std::vector<Member> ReadMembers(Decoder& from) {
+  std::vector<Member> members;
+  auto count = from.Read<uint32_t>();
+  for (uint32_t i = 0; i < count && from.ok(); ++i) {
+    Member member;
+    member.node = NodeId{from.Read<uint64_t>()};
+    member.incarnation = Incarnation{from.Read<uint64_t>()};
+    member.address = std::string(from.ReadLengthPrefixed());
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+std::string JoinNodes(const std::vector<Member>& members) {
+  return absl::StrJoin(members, ",", [](std::string* out, const Member& member) {
+    absl::StrAppend(out, ToInteger(member.node));
+  });
+}
+
+}  // namespace
+
+bool Configuration::IsVoter(NodeId node) const {
+  return FindIn(voters, node) != nullptr || FindIn(outgoing_voters, node) != nullptr;
+}
+
+bool Configuration::IsMember(NodeId node) const { return Find(node) != nullptr; }
+
+const Member* Configuration::Find(NodeId node) const {
+  for (const auto* members : {&voters, &outgoing_voters, &learners}) {
+    if (const Member* member = FindIn(*members, node)) return member;
+  }
+  return nullptr;
+}
+
+std::vector<NodeId> Configuration::Nodes() const {
+  std::vector<NodeId> nodes;
+  for (const auto* members : {&voters, &outgoing_voters, &learners}) {
+    for (const Member& member : *members) nodes.push_back(member.node);
+  }
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  return nodes;
+}
+
+std::string EncodeConfiguration(const Configuration& configuration) {
+  absl::string_view fault = FindFault(configuration);
+  CAIRN_CHECK(fault.empty()) << fault << ": " << ToString(configuration);
+  std::string bytes;
+  AppendLittleEndian(&bytes, kVersion);
+  AppendMembers(&bytes, configuration.voters);
+  AppendMembers(&bytes, configuration.outgoing_voters);
+  AppendMembers(&bytes, configuration.learners);
+  return bytes;
+}
+
+absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
+  Decoder decoder(bytes);
+  auto version = decoder.Read<uint8_t>();
+  if (decoder.ok() && version != kVersion) {
+    return absl::DataLossError(
+        absl::StrCat("configuration entry: version ", version, " is not known"));
+  }
+  Configuration configuration;
+  configuration.voters = ReadMembers(decoder);
+  configuration.outgoing_voters = ReadMembers(decoder);
+  configuration.learners = ReadMembers(decoder);
+  if (!decoder.ok()) return absl::DataLossError("configuration entry: cut short");
+  if (!decoder.Done()) {
+    return absl::DataLossError(
+        absl::StrCat("configuration entry: ", decoder.remaining(), " bytes left over"));
+  }
+  absl::string_view fault = FindFault(configuration);
+  if (!fault.empty()) return absl::DataLossError(absl::StrCat("configuration entry: ", fault));
+  return configuration;
+}
+
+std::string ToString(const Configuration& configuration) {
+  std::string text = absl::StrCat("voters=", JoinNodes(configuration.voters));
+  if (configuration.joint()) {
+    absl::StrAppend(&text, " outgoing=", JoinNodes(configuration.outgoing_voters));
+  }
+  if (!configuration.learners.empty()) {
+    absl::StrAppend(&text, " learners=", JoinNodes(configuration.learners));
+  }
+  return text;
+}
+
+}  // namespace cairn

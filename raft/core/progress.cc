@@ -1,0 +1,104 @@
+#include "raft/core/progress.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+// A probe that is refused was sent for nothing.
+constexpr size_t kProbeBytes = size_t{64} << 10;
+
+}  // namespace
+
+size_t Progress::inflight_messages() const {
+  const auto* replicating = std::get_if<Replicating>(&state_);
+  return replicating ? replicating->window.messages() : 0;
+}
+
+size_t Progress::inflight_bytes() const {
+  const auto* replicating = std::get_if<Replicating>(&state_);
+  return replicating ? replicating->window.bytes() : 0;
+}
+
+void Progress::OnContact(Instant now) { last_contact_ = std::max(last_contact_, now); }
+
+size_t Progress::FreeBytes(const SendLimits& limits) const {
+  if (outstanding_.request != 0) return 0;
+  if (const auto* probing = std::get_if<Probing>(&state_)) {
+    return probing->waiting ? 0 : std::min(kProbeBytes, limits.bytes);
+  }
+  const auto& replicating = std::get<Replicating>(state_);
+  return replicating.waiting ? 0 : replicating.window.FreeBytes(limits);
+}
+
+void Progress::OnRequested(uint64_t request) {
+  CAIRN_CHECK_NE(request, uint64_t{0});
+  CAIRN_CHECK_EQ(outstanding_.request, uint64_t{0});
+  outstanding_ = {request, next_};
+}
+
+void Progress::OnSent(uint64_t request, Index last, size_t bytes, Instant now) {
+  if (request == 0 || request != outstanding_.request) return;
+  bool current = outstanding_.next == next_;
+  outstanding_ = {};
+  if (!current) return;
+  if (auto* probing = std::get_if<Probing>(&state_)) {
+    probing->waiting = true;
+    return;
+  }
+  auto& replicating = std::get<Replicating>(state_);
+  if (last < next_) {
+    replicating.waiting = true;
+    return;
+  }
+  // Silence counts from the first message without an answer.
+  if (replicating.window.empty()) replicating.last_news = now;
+  replicating.window.Add(last, bytes);
+  next_ = last + 1;
+}
+
+bool Progress::OnAck(Index match, Instant now) {
+  if (match <= match_) return false;
+  match_ = match;
+  if (probing()) {
+    state_ = Replicating{};
+    next_ = match + 1;
+    return true;
+  }
+  auto& replicating = std::get<Replicating>(state_);
+  replicating.window.ReleaseUpTo(match);
+  replicating.last_news = now;
+  next_ = std::max(next_, match + 1);
+  return true;
+}
+
+bool Progress::OnRefused(Index refused_index, LogPosition hint, const Trail& trail) {
+  // Of probes only the last one counts; a refusal of what was acknowledged is old.
+  if (refused_index <= match_ || refused_index >= next_) return false;
+  if (probing() && refused_index != next_ - 1) return false;
+  next_ = std::clamp(trail.LastSharedWith(hint).index + 1, match_ + 1, refused_index);
+  state_ = Probing{};
+  return true;
+}
+
+void Progress::OnUnreachable() {
+  next_ = probing() ? next_ : match_ + 1;
+  state_ = Probing{.waiting = true};
+}
+
+void Progress::OnHeartbeat(Instant now, Duration patience) {
+  if (auto* probing = std::get_if<Probing>(&state_)) {
+    probing->waiting = false;
+    return;
+  }
+  auto& replicating = std::get<Replicating>(state_);
+  replicating.waiting = false;
+  if (!replicating.window.empty() && now - replicating.last_news > patience) {
+    next_ = match_ + 1;
+    state_ = Probing{};
+  }
+}
+
+}  // namespace cairn
