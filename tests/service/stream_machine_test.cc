@@ -1,0 +1,278 @@
+#include "service/stream_machine.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "storage/record.h"
+
+namespace cairn {
+namespace {
+
+// A log of one record a run, which counts what is read of it.
+class FakeLog final : public LogReader {
+ public:
+  absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                              size_t max_bytes) const override {
+    if (first == 0 || first > runs_.size()) return absl::OutOfRangeError("not in the log");
+    std::vector<RecordRun> read;
+    size_t bytes = 0;
+    for (Index i = first; i <= std::min<Index>(last, runs_.size()); ++i) {
+      const RecordRun& run = runs_[i - 1];
+      if (!read.empty() && bytes + run.byte_size() > max_bytes) break;
+      bytes += run.byte_size();
+      read.push_back(run);
+      ++records_read_;
+    }
+    return read;
+  }
+
+  // Appends a record; gives it as the applier would.
+  ApplyEntry Add(EntryType type, std::string payload) {
+    Index index = runs_.size() + 1;
+    RecordRunBuilder builder(GroupId::kDefault, {index - 1, 1},
+                             runs_.empty() ? EntryHash{} : runs_.back().last_hash());
+    WallTime time{static_cast<int64_t>(1000 * index)};
+    builder.Add(PreparedEntry::Make(type, payload), 1, time);
+    runs_.push_back(std::move(builder).Build());
+    return ApplyEntry({index, 1}, time, Bytes::Take(std::move(payload)));
+  }
+
+  Index last() const { return runs_.size(); }
+  mutable uint64_t records_read_ = 0;
+
+ private:
+  std::vector<RecordRun> runs_;
+};
+
+struct Message {
+  uint64_t sequence = 0;
+  Index index = 0;
+  std::string subject;
+  std::string payload;
+  friend bool operator==(const Message&, const Message&) = default;
+};
+
+class StreamMachineTest : public testing::Test {
+ protected:
+  StreamMachineTest() { machine_.Open({GroupId::kDefault, &log_, nullptr}).value(); }
+
+  StreamReply ApplyCommand(std::string command) {
+    std::vector<ApplyEntry> entries;
+    entries.push_back(log_.Add(EntryType::kCommand, std::move(command)));
+    ApplyBatch batch(std::move(entries));
+    machine_.Apply(batch);
+    machine_.AppliedUpTo({log_.last(), 1}, WallTime{});
+    return DecodeReply(batch.begin()->reply()).value();
+  }
+  // An entry that reaches the log and not the machine: a no-op, a repeated call.
+  void Skip(EntryType type, std::string payload) {
+    log_.Add(type, std::move(payload));
+    machine_.AppliedUpTo({log_.last(), 1}, WallTime{});
+  }
+
+  StreamReply Create(const std::string& name, std::vector<std::string> subjects = {}) {
+    return ApplyCommand(EncodeCreateStream({name, std::move(subjects)}));
+  }
+
+  static std::string AppendOf(const std::string& stream, const std::vector<std::string>& payloads,
+                              const std::string& subject = "",
+                              std::optional<uint64_t> expected = std::nullopt) {
+    AppendCommandBuilder builder(stream, expected, 0);
+    for (const std::string& payload : payloads) builder.Add(subject, {}, payload);
+    return std::move(builder).Build();
+  }
+  StreamReply Append(const std::string& stream, const std::vector<std::string>& payloads,
+                     const std::string& subject = "",
+                     std::optional<uint64_t> expected = std::nullopt) {
+    return ApplyCommand(AppendOf(stream, payloads, subject, expected));
+  }
+
+  std::vector<Message> Read(const std::string& stream, uint64_t from, size_t most = SIZE_MAX) {
+    std::vector<Message> messages;
+    absl::StatusOr<StreamMachine::ReadEnd> end =
+        machine_.Read(stream, from, SIZE_MAX, [&messages, most](const StoredMessageView& view) {
+          if (messages.size() == most) return false;
+          messages.push_back({view.sequence, view.at.index, std::string(view.subject),
+                              std::string(view.message.payload)});
+          return true;
+        });
+    EXPECT_TRUE(end.ok()) << end.status();
+    if (end.ok() && !messages.empty()) {
+      EXPECT_EQ(end->next_sequence, messages.back().sequence + 1);
+    }
+    return messages;
+  }
+
+  FakeLog log_;
+  StreamMachine machine_;
+};
+
+TEST_F(StreamMachineTest, SequencesCountFromOne) {
+  EXPECT_TRUE(std::get<CreatedReply>(Create("orders")).created);
+  EXPECT_EQ(std::get<AppendedReply>(Append("orders", {"a", "b"})).last_sequence, 2u);
+  AppendedReply reply = std::get<AppendedReply>(Append("orders", {"c"}));
+  EXPECT_EQ(reply.first_sequence, 3u);
+  EXPECT_EQ(reply.time, WallTime{3000});
+  EXPECT_EQ(
+      Read("orders", 0),
+      (std::vector<Message>{{1, 2, "orders", "a"}, {2, 2, "orders", "b"}, {3, 3, "orders", "c"}}));
+  EXPECT_EQ(Read("orders", 2, 1), (std::vector<Message>{{2, 2, "orders", "b"}}));
+  StreamState state = machine_.Find("orders")->state;
+  EXPECT_EQ(state.messages, 3u);
+  EXPECT_EQ(state.bytes, 3u + 3 * 6);
+  EXPECT_EQ(state.create_time, WallTime{1000});
+  EXPECT_EQ(state.last_time, WallTime{3000});
+}
+
+TEST_F(StreamMachineTest, CreatingTwiceIsFineIfItIsTheSame) {
+  Create("s", {"a.>"});
+  Append("s", {"x"}, "a.b");
+  CreatedReply again = std::get<CreatedReply>(Create("s", {"a.>"}));
+  EXPECT_FALSE(again.created);
+  EXPECT_EQ(again.state.last_sequence, 1u);
+  EXPECT_EQ(std::get<RefusedReply>(Create("s", {"b"})).reason, RefusedReply::Reason::kStreamExists);
+}
+
+TEST_F(StreamMachineTest, RefusesAndChangesNothing) {
+  using Reason = RefusedReply::Reason;
+  EXPECT_EQ(std::get<RefusedReply>(Append("none", {"x"})).reason, Reason::kStreamNotFound);
+  Create("s", {"a.*", "b"});
+  EXPECT_EQ(std::get<RefusedReply>(Append("s", {"x"})).reason, Reason::kSubjectNotTaken);
+  RefusedReply refused = std::get<RefusedReply>(Append("s", {"x"}, "c.d"));
+  EXPECT_EQ(refused.reason, Reason::kSubjectNotTaken);
+  EXPECT_EQ(refused.subject, "c.d");
+  EXPECT_EQ(std::get<RefusedReply>(ApplyCommand("nonsense")).reason, Reason::kBadCommand);
+  EXPECT_EQ(machine_.Find("s")->state.messages, 0u);
+  EXPECT_TRUE(Read("s", 1).empty());
+  EXPECT_EQ(std::get<AppendedReply>(Append("s", {"x"}, "a.1")).first_sequence, 1u);
+}
+
+TEST_F(StreamMachineTest, ExpectedSequenceDecidesAmongWriters) {
+  Create("s");
+  EXPECT_TRUE(std::holds_alternative<AppendedReply>(Append("s", {"x", "y"}, "", 0)));
+  RefusedReply conflict = std::get<RefusedReply>(Append("s", {"z"}, "", 0));
+  EXPECT_EQ(conflict.reason, RefusedReply::Reason::kConflict);
+  EXPECT_EQ(conflict.actual_sequence, 2u);
+  EXPECT_TRUE(std::holds_alternative<AppendedReply>(Append("s", {"z"}, "", 2)));
+}
+
+// A refused append and one that the session table kept from the machine stand in the log like an
+// applied one; readers must not count them.
+TEST_F(StreamMachineTest, ReadersSkipWhatWasNotApplied) {
+  Create("s");
+  Append("s", {"a"});
+  Append("s", {"refused"}, "", 99);
+  Skip(EntryType::kCommand, AppendOf("s", {"repeated"}));
+  Skip(EntryType::kNoop, "");
+  Append("s", {"b"});
+  EXPECT_EQ(Read("s", 0), (std::vector<Message>{{1, 2, "s", "a"}, {2, 6, "s", "b"}}));
+}
+
+TEST_F(StreamMachineTest, EveryMessageIsFoundAmongManyStreams) {
+  Random random(5);
+  const std::vector<std::string> names = {"busy", "calm", "rare"};
+  std::map<std::string, std::vector<Message>> expected;
+  for (const std::string& name : names) Create(name);
+  for (int i = 0; i < 12'000; ++i) {
+    std::string name = random.OneIn(3000) ? "rare" : random.OneIn(40) ? "calm" : "busy";
+    if (random.OneIn(50)) Skip(EntryType::kNoop, "");
+    std::vector<std::string> payloads;
+    for (uint64_t n = 1 + random.Below(3); n > 0; --n) {
+      payloads.push_back(absl::StrCat(name, i, "-", n));
+    }
+    Append(name, payloads);
+    for (const std::string& payload : payloads) {
+      expected[name].push_back({expected[name].size() + 1, log_.last(), name, payload});
+    }
+  }
+  for (const std::string& name : names) EXPECT_EQ(Read(name, 0), expected[name]) << name;
+  for (int i = 0; i < 500; ++i) {
+    const std::string& name = names[random.Below(names.size())];
+    if (expected[name].empty()) continue;
+    uint64_t from = 1 + random.Below(expected[name].size());
+    ASSERT_EQ(Read(name, from, 1), (std::vector<Message>{expected[name][from - 1]}));
+  }
+}
+
+TEST_F(StreamMachineTest, AReadDoesNotWalkTheWholeLog) {
+  Create("s");
+  Create("other");
+  Append("other", {"first"});
+  for (int i = 0; i < 20'000; ++i) Append("s", {"x"});
+  Append("other", {"last"});
+  log_.records_read_ = 0;
+  EXPECT_EQ(Read("s", 15'000, 1).size(), 1u);
+  EXPECT_LT(log_.records_read_, 500u);
+  log_.records_read_ = 0;
+  EXPECT_EQ(Read("other", 1).size(), 2u);
+  EXPECT_LT(log_.records_read_, 3000u);
+}
+
+TEST_F(StreamMachineTest, ReadsEndWhereTheStreamDoes) {
+  Create("s");
+  Append("s", {"a"});
+  auto read = [this](absl::string_view stream, uint64_t from) {
+    return machine_.Read(stream, from, SIZE_MAX, [](const StoredMessageView&) { return true; });
+  };
+  EXPECT_EQ(read("s", 2)->next_sequence, 2u);
+  EXPECT_EQ(read("s", 3).status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(read("t", 1).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(StreamMachineTest, ALimitedReadSaysWhereToGoOn) {
+  Create("s");
+  for (int i = 0; i < 1000; ++i) Append("s", {std::string(1000, 'x')});
+  uint64_t visited = 0;
+  auto end = machine_.Read("s", 1, 50'000, [&visited](const StoredMessageView&) {
+    ++visited;
+    return true;
+  });
+  ASSERT_TRUE(end.ok());
+  EXPECT_EQ(end->next_sequence, visited + 1);
+  EXPECT_EQ(end->last_sequence, 1000u);
+  EXPECT_LT(visited, 1000u);
+  EXPECT_GE(visited, 40u);
+}
+
+TEST_F(StreamMachineTest, WatchesAreCalledOncePerBatchUntilTheirEnd) {
+  EXPECT_EQ(machine_.WatchAppends("s", [] {}), nullptr);
+  Create("s");
+  Create("t");
+  int called = 0;
+  auto watch = machine_.WatchAppends("s", [&called] { ++called; });
+  Append("s", {"a"});
+  EXPECT_EQ(called, 1);
+  Append("t", {"a"});
+  Append("s", {"a"}, "", 99);
+  EXPECT_EQ(called, 1);
+  std::vector<ApplyEntry> entries;
+  for (int i = 0; i < 5; ++i)
+    entries.push_back(log_.Add(EntryType::kCommand, AppendOf("s", {"b"})));
+  ApplyBatch batch(std::move(entries));
+  machine_.Apply(batch);
+  EXPECT_EQ(called, 1);
+  machine_.AppliedUpTo({log_.last(), 1}, WallTime{});
+  EXPECT_EQ(called, 2);
+  watch.reset();
+  Append("s", {"c"});
+  EXPECT_EQ(called, 2);
+}
+
+TEST_F(StreamMachineTest, ListsByNameInPages) {
+  for (const char* name : {"c", "a", "b"}) Create(name);
+  EXPECT_EQ(machine_.List("", 2).size(), 2u);
+  EXPECT_EQ(machine_.List("", 2)[0].definition.name, "a");
+  EXPECT_EQ(machine_.List("b", 10)[0].definition.name, "c");
+  EXPECT_TRUE(machine_.List("c", 10).empty());
+}
+
+}  // namespace
+}  // namespace cairn
