@@ -1,0 +1,361 @@
+#include "client/appender.h"
+
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "cairn/v1/streams.grpc.pb.h"
+#include "client/append_window.h"
+#include "client/errors.h"
+#include "client/grpc_status.h"
+#include "client/retry.h"
+#include "grpcpp/grpcpp.h"
+
+namespace cairn {
+namespace {
+
+// About what one gRPC message carries: enough to make its fixed cost small, little enough that the
+// first acknowledgement does not wait for long.
+constexpr size_t kRequestBytes = size_t{128} << 10;
+
+// What a call tells its appender.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  // More may be sent: fill `request` and return true, or return false and call Send later.
+  virtual bool NextRequest(v1::AppendStreamRequest* request) = 0;
+  virtual absl::Status OnResponse(const v1::AppendStreamResponse& response) = 0;
+  virtual void OnCallDone(const absl::Status& status) = 0;
+};
+
+// One try of AppendStream: one write and one read under way at a time.
+// Threads: Send and Cancel from any, while the observer has not got OnCallDone.
+class AppendCall final
+    : public grpc::ClientBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse> {
+ public:
+  AppendCall(CallObserver& observer, const std::shared_ptr<grpc::Channel>& channel,
+             const v1::AppendStreamOpen& open)
+      : observer_(observer), stub_(v1::Log::NewStub(channel)) {
+    *request_.mutable_open() = open;
+    stub_->async()->AppendStream(&context_, this);
+    AddHold();  // for the writes that Send starts from outside; given back by End
+    StartWrite(&request_);
+    StartRead(&response_);
+    StartCall();
+  }
+
+  // There is something to send. Does nothing while a write is under way: its end asks again.
+  void Send() {
+    {
+      MutexLock lock(mutex_);
+      if (ended_) return;
+      if (writing_) {
+        asked_again_ = true;
+        return;
+      }
+      writing_ = true;
+    }
+    WriteNext();
+  }
+
+  // No more writes; the call ends when the server has answered what it has, or is cancelled.
+  void End(bool cancel) {
+    {
+      MutexLock lock(mutex_);
+      if (ended_) return;
+      ended_ = true;
+    }
+    if (cancel) context_.TryCancel();
+    RemoveHold();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      WriteNext();
+    } else {
+      EndOnError(absl::OkStatus());
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return EndOnError(absl::OkStatus());
+    absl::Status status = observer_.OnResponse(response_);
+    if (!status.ok()) return EndOnError(status);
+    StartRead(&response_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    absl::Status reported;
+    {
+      MutexLock lock(mutex_);
+      reported = error_;
+    }
+    if (reported.ok()) reported = FromGrpc(status);
+    observer_.OnCallDone(reported);
+    // The observer may have deleted this.
+  }
+
+ private:
+  // With writing_ set: starts the next write, or clears writing_ if there is nothing to write.
+  void WriteNext() {
+    while (true) {
+      bool more = observer_.NextRequest(&request_);
+      MutexLock lock(mutex_);
+      if (ended_) return;
+      if (more) {
+        // Under the lock: a write that has started keeps the call from being done, and End waits.
+        StartWrite(&request_);
+        return;
+      }
+      // What was added since NextRequest looked has called Send and found writing_ set.
+      writing_ = asked_again_;
+      asked_again_ = false;
+      if (!writing_) return;
+    }
+  }
+
+  void EndOnError(const absl::Status& error) {
+    {
+      MutexLock lock(mutex_);
+      if (error_.ok()) error_ = error;
+    }
+    End(/*cancel=*/true);
+  }
+
+  CallObserver& observer_;
+  std::unique_ptr<v1::Log::Stub> stub_;
+  grpc::ClientContext context_;
+  v1::AppendStreamRequest request_;
+  v1::AppendStreamResponse response_;
+  Mutex mutex_;
+  bool writing_ CAIRN_GUARDED_BY(mutex_) = true;  // the open message
+  bool asked_again_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool ended_ CAIRN_GUARDED_BY(mutex_) = false;
+  absl::Status error_ CAIRN_GUARDED_BY(mutex_);
+};
+
+class StreamAppender final : public Appender, public CallObserver {
+ public:
+  StreamAppender(Channels& channels, const std::string& stream, const ClientOptions& client_options,
+                 const AppenderOptions& options)
+      : channels_(channels),
+        stream_(stream),
+        name_(client_options.name),
+        timeout_(absl::Nanoseconds(client_options.timeout.nanoseconds)),
+        window_(options),
+        connector_([this] { KeepConnected(); }) {}
+
+  ~StreamAppender() override {
+    {
+      MutexLock lock(mutex_);
+      stopping_ = true;
+      changed_.NotifyAll();
+    }
+    connector_.join();
+  }
+
+  void Append(v1::NewMessage message, Done done) override {
+    std::shared_ptr<AppendCall> call;
+    {
+      MutexLock lock(mutex_);
+      while (!window_.HasRoom()) changed_.Wait(mutex_);
+      if (window_.empty()) last_progress_ = absl::Now();
+      window_.Add(std::move(message), std::move(done));
+      ++unreported_;
+      call = call_;
+      if (call == nullptr) changed_.NotifyAll();
+    }
+    if (call != nullptr) call->Send();
+  }
+
+  absl::Status Flush() override {
+    MutexLock lock(mutex_);
+    while (unreported_ > 0) changed_.Wait(mutex_);
+    return std::exchange(first_error_, absl::OkStatus());
+  }
+
+  // --- CallObserver: on gRPC's threads ---
+
+  bool NextRequest(v1::AppendStreamRequest* request) override {
+    MutexLock lock(mutex_);
+    // Not before the server has taken the stream and the session: what was never sent surely has
+    // no effect.
+    return opened_ && window_.FillRequest(kRequestBytes, request);
+  }
+
+  absl::Status OnResponse(const v1::AppendStreamResponse& response) override {
+    std::vector<AppendWindow::Completion> completions;
+    absl::Status status;
+    std::shared_ptr<AppendCall> just_opened;
+    {
+      MutexLock lock(mutex_);
+      if (response.has_opened() && !std::exchange(opened_, true)) just_opened = call_;
+      status = window_.TakeAnswers(response, &completions);
+      last_progress_ = absl::Now();
+      changed_.NotifyAll();
+    }
+    if (just_opened != nullptr) just_opened->Send();
+    Report(std::move(completions));
+    return status;
+  }
+
+  void OnCallDone(const absl::Status& status) override {
+    MutexLock lock(mutex_);
+    call_status_ = status;
+    changed_.NotifyAll();
+  }
+
+ private:
+  // --- The connector's thread ---
+
+  void KeepConnected() {
+    while (WaitForWork()) {
+      absl::Status status = RunCall();
+      std::vector<AppendWindow::Completion> completions;
+      bool pause = false;
+      {
+        MutexLock lock(mutex_);
+        window_.Rewind();
+        bool overdue = absl::Now() - last_progress_ >= timeout_;
+        if (!status.ok() && (overdue || !Resumable(status))) FailAll(status, &completions);
+        pause = !status.ok();
+      }
+      Report(std::move(completions));
+      if (pause) Pause();
+    }
+    std::vector<AppendWindow::Completion> completions;
+    {
+      MutexLock lock(mutex_);
+      FailAll(absl::CancelledError("the appender was closed"), &completions);
+    }
+    Report(std::move(completions));
+  }
+
+  // A broken connection or a change of leader says nothing of what was sent, and the session makes
+  // sending it again safe.
+  static bool Resumable(const absl::Status& status) {
+    return WorthRetrying(status) || OutcomeUnknown(status);
+  }
+
+  // False: the appender is being closed.
+  bool WaitForWork() {
+    MutexLock lock(mutex_);
+    while (!stopping_ && !window_.HasUnsent()) changed_.Wait(mutex_);
+    return !stopping_;
+  }
+
+  void Pause() {
+    absl::Time until = absl::Now() + kPause;
+    MutexLock lock(mutex_);
+    while (!stopping_ && absl::Now() < until) changed_.WaitFor(mutex_, until - absl::Now());
+  }
+
+  // One call, from finding the leader to the end of the call.
+  absl::Status RunCall() {
+    absl::StatusOr<std::string> leader = channels_.FindLeader(kAskPatience);
+    if (!leader.ok()) return leader.status();
+    absl::Status opened = OpenSession(*leader);
+    if (!opened.ok()) return opened;
+    v1::AppendStreamOpen open;
+    open.set_stream(stream_);
+    MutexLock lock(mutex_);
+    open.set_session_id(session_);
+    open.set_first_session_number(window_.first_unanswered());
+    call_status_.reset();
+    opened_ = false;
+    call_ = std::make_shared<AppendCall>(*this, channels_.To(*leader), open);
+    bool cancelled = false;
+    while (!call_status_.has_value()) {
+      bool overdue = !window_.empty() && absl::Now() - last_progress_ >= timeout_;
+      if ((stopping_ || overdue) && !std::exchange(cancelled, true)) call_->End(/*cancel=*/true);
+      changed_.WaitFor(mutex_, timeout_ / 4);
+    }
+    call_.reset();
+    if (call_status_->ok()) return absl::UnavailableError("the server ended the call");
+    channels_.Avoid(*leader);
+    return *call_status_;
+  }
+
+  // Opens the session that numbers this appender's batches, if there is none.
+  absl::Status OpenSession(const std::string& member) {
+    {
+      MutexLock lock(mutex_);
+      if (session_ != 0) return absl::OkStatus();
+    }
+    grpc::ClientContext context;
+    SetDeadline(&context, {absl::ToInt64Nanoseconds(timeout_)});
+    v1::OpenSessionRequest request;
+    request.set_client_name(name_);
+    v1::OpenSessionResponse response;
+    grpc::Status status =
+        v1::Sessions::NewStub(channels_.To(member))->Open(&context, request, &response);
+    if (!status.ok()) {
+      channels_.Avoid(member);
+      return FromGrpc(status);
+    }
+    MutexLock lock(mutex_);
+    session_ = response.session_id();
+    return absl::OkStatus();
+  }
+
+  void FailAll(const absl::Status& status, std::vector<AppendWindow::Completion>* completions)
+      CAIRN_REQUIRES(mutex_) {
+    absl::Status unknown =
+        MakeClientError(status.code(), "OUTCOME_UNKNOWN",
+                        absl::StrCat("may have been appended: ", std::string(status.message())),
+                        /*outcome_unknown=*/true);
+    absl::Status not_applied =
+        MakeClientError(status.code(), ReasonOf(status), std::string(status.message()), false);
+    window_.FailAll(unknown, not_applied, completions);
+    session_ = 0;  // the numbers start again
+  }
+
+  void Report(std::vector<AppendWindow::Completion> completions) {
+    if (completions.empty()) return;
+    absl::Status error;
+    for (AppendWindow::Completion& completion : completions) {
+      if (!completion.result.ok() && error.ok()) error = completion.result.status();
+      completion.done(std::move(completion.result));
+    }
+    MutexLock lock(mutex_);
+    if (first_error_.ok()) first_error_ = error;
+    unreported_ -= completions.size();
+    changed_.NotifyAll();
+  }
+
+  static constexpr absl::Duration kPause = absl::Milliseconds(20);
+  static constexpr Duration kAskPatience = Milliseconds(500);
+
+  Channels& channels_;
+  const std::string stream_;
+  const std::string name_;
+  const absl::Duration timeout_;  // without any answer, before everything fails
+
+  Mutex mutex_;
+  CondVar changed_;
+  AppendWindow window_ CAIRN_GUARDED_BY(mutex_);
+  uint64_t session_ CAIRN_GUARDED_BY(mutex_) = 0;  // 0: none
+  std::shared_ptr<AppendCall> call_ CAIRN_GUARDED_BY(mutex_);
+  bool opened_ CAIRN_GUARDED_BY(mutex_) = false;  // the server has taken the call
+  std::optional<absl::Status> call_status_ CAIRN_GUARDED_BY(mutex_);  // of a call that is done
+  absl::Time last_progress_ CAIRN_GUARDED_BY(mutex_) = absl::Now();
+  absl::Status first_error_ CAIRN_GUARDED_BY(mutex_);
+  size_t unreported_ CAIRN_GUARDED_BY(mutex_) = 0;  // appended, callback not run
+  bool stopping_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::thread connector_;  // last: it uses all of the above
+};
+
+}  // namespace
+
+std::unique_ptr<Appender> MakeAppender(Channels& channels, const std::string& stream,
+                                       const ClientOptions& client_options,
+                                       const AppenderOptions& options) {
+  return std::make_unique<StreamAppender>(channels, stream, client_options, options);
+}
+
+}  // namespace cairn
