@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "storage/file_system.h"
 #include "storage/posix_file_system.h"
+#include "storage/simulated_file_system.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -39,6 +40,16 @@ class PosixFixture final : public Fixture {
  private:
   PosixFileSystem file_system_;
   TestDirectory directory_;
+};
+
+class SimulatedFixture final : public Fixture {
+ public:
+  SimulatedFixture() { EXPECT_TRUE(file_system_.MakeDirectory(directory()).ok()); }
+  FileSystem& file_system() override { return file_system_; }
+  std::string directory() override { return "/data"; }
+
+ private:
+  SimulatedFileSystem file_system_;
 };
 
 struct Kind {
