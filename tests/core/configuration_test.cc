@@ -1,0 +1,194 @@
+#include "raft/core/configuration.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/coding.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+
+namespace cairn {
+namespace {
+
+Member MakeMember(uint64_t node) {
+  return {.node = NodeId{node},
+          .incarnation = Incarnation{node * 1000 + 1},
+          .address = "host-" + std::to_string(node) + ":7101"};
+}
+
+std::vector<Member> MakeMembers(const std::vector<uint64_t>& nodes) {
+  std::vector<Member> members;
+  for (uint64_t node : nodes) members.push_back(MakeMember(node));
+  return members;
+}
+
+Configuration MakeConfiguration(const std::vector<uint64_t>& voters,
+                                const std::vector<uint64_t>& outgoing_voters = {},
+                                const std::vector<uint64_t>& learners = {}) {
+  return {.voters = MakeMembers(voters),
+          .outgoing_voters = MakeMembers(outgoing_voters),
+          .learners = MakeMembers(learners)};
+}
+
+Configuration MakeRandomConfiguration(Random& random) {
+  Configuration configuration;
+  bool joint = random.OneIn(2);
+  for (uint64_t node = 1; node <= 9; ++node) {
+    Member member = MakeMember(node * (1 + random.Below(1 << 20) * 16));
+    if (!configuration.voters.empty() && member.node <= configuration.voters.back().node) continue;
+    if (!configuration.outgoing_voters.empty() &&
+        member.node <= configuration.outgoing_voters.back().node) {
+      continue;
+    }
+    if (!configuration.learners.empty() && member.node <= configuration.learners.back().node) {
+      continue;
+    }
+    switch (random.Below(joint ? 4 : 2)) {
+      case 0:
+        configuration.voters.push_back(member);
+        break;
+      case 1:
+        configuration.learners.push_back(member);
+        break;
+      case 2:
+        configuration.outgoing_voters.push_back(member);
+        break;
+      case 3:
+        configuration.voters.push_back(member);
+        configuration.outgoing_voters.push_back(member);
+        break;
+    }
+  }
+  if (configuration.voters.empty()) configuration.voters.push_back(MakeMember(UINT64_MAX));
+  return configuration;
+}
+
+TEST(ConfigurationTest, TellsVotersLearnersAndStrangers) {
+  Configuration configuration = MakeConfiguration({1, 2, 5}, {2, 3}, {4});
+  EXPECT_TRUE(configuration.joint());
+  for (uint64_t node : {1, 2, 3, 5}) EXPECT_TRUE(configuration.IsVoter(NodeId{node})) << node;
+  EXPECT_FALSE(configuration.IsVoter(NodeId{4}));
+  EXPECT_TRUE(configuration.IsMember(NodeId{4}));
+  EXPECT_FALSE(configuration.IsMember(NodeId{6}));
+  ASSERT_NE(configuration.Find(NodeId{3}), nullptr);
+  EXPECT_EQ(configuration.Find(NodeId{3})->address, "host-3:7101");
+  EXPECT_EQ(configuration.Find(NodeId{6}), nullptr);
+  EXPECT_EQ(configuration.Nodes(),
+            (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}, NodeId{4}, NodeId{5}}));
+  EXPECT_FALSE(MakeConfiguration({1}).joint());
+}
+
+TEST(ConfigurationTest, PrintsItsNodes) {
+  EXPECT_EQ(ToString(MakeConfiguration({1, 2, 3})), "voters=1,2,3");
+  EXPECT_EQ(ToString(MakeConfiguration({1}, {}, {4, 5})), "voters=1 learners=4,5");
+  EXPECT_EQ(ToString(MakeConfiguration({1, 2}, {2, 3}, {4})), "voters=1,2 outgoing=2,3 learners=4");
+}
+
+TEST(ConfigurationTest, EncodingIsFixed) {
+  Configuration configuration;
+  configuration.voters = {{.node = NodeId{1}, .incarnation = Incarnation{0x0203}, .address = "a"}};
+  std::string expected("\x01", 1);           // version
+  expected += std::string("\x01\0\0\0", 4);  // one voter
+  expected += std::string("\x01\0\0\0\0\0\0\0", 8);
+  expected += std::string("\x03\x02\0\0\0\0\0\0", 8);
+  expected += std::string("\x01\0\0\0a", 5);
+  expected += std::string(8, '\0');  // no outgoing voters, no learners
+  EXPECT_EQ(EncodeConfiguration(configuration), expected);
+}
+
+TEST(ConfigurationTest, DecodesWhatItEncodes) {
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    Configuration configuration = MakeRandomConfiguration(random);
+    auto decoded = DecodeConfiguration(EncodeConfiguration(configuration));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(*decoded, configuration);
+  }
+}
+
+TEST(ConfigurationTest, EveryCutEncodingIsDataLoss) {
+  std::string bytes = EncodeConfiguration(MakeConfiguration({1, 2}, {1}, {3}));
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    auto decoded = DecodeConfiguration(absl::string_view(bytes).substr(0, length));
+    EXPECT_EQ(decoded.status().code(), absl::StatusCode::kDataLoss) << length;
+  }
+  auto longer = DecodeConfiguration(bytes + "x");
+  EXPECT_EQ(longer.status(), absl::DataLossError("configuration entry: 1 bytes left over"));
+}
+
+TEST(ConfigurationTest, DamagedEncodingsAreDataLossOrAnotherConfiguration) {
+  for (uint64_t seed = 1; seed <= 20000; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    std::string bytes = EncodeConfiguration(MakeRandomConfiguration(random));
+    for (uint64_t i = 0; i <= random.Below(3); ++i) {
+      bytes[random.Below(bytes.size())] = static_cast<char>(random.Below(256));
+    }
+    auto decoded = DecodeConfiguration(bytes);
+    if (decoded.ok()) {
+      EXPECT_EQ(EncodeConfiguration(*decoded), bytes);
+    } else {
+      EXPECT_EQ(decoded.status().code(), absl::StatusCode::kDataLoss);
+    }
+  }
+}
+
+TEST(ConfigurationTest, CountsAndLengthsAreNotTrusted) {
+  std::string many("\x01\xff\xff\xff\xff", 5);
+  EXPECT_EQ(DecodeConfiguration(many).status(),
+            absl::DataLossError("configuration entry: cut short"));
+  std::string long_address("\x01\x01\0\0\0", 5);
+  long_address += std::string(16, '\x01') + std::string("\xff\xff\xff\xff", 4);
+  EXPECT_EQ(DecodeConfiguration(long_address).status(),
+            absl::DataLossError("configuration entry: cut short"));
+}
+
+// The bytes of lists that EncodeConfiguration would refuse.
+std::string EncodeUnchecked(const std::vector<std::vector<uint64_t>>& lists, uint8_t version = 1) {
+  std::string bytes;
+  AppendLittleEndian(&bytes, version);
+  for (const auto& list : lists) {
+    AppendLittleEndian(&bytes, static_cast<uint32_t>(list.size()));
+    for (uint64_t node : list) {
+      AppendLittleEndian(&bytes, node);
+      AppendLittleEndian(&bytes, uint64_t{7});
+      AppendLengthPrefixed(&bytes, "address");
+    }
+  }
+  return bytes;
+}
+
+TEST(ConfigurationTest, DecodeHoldsWhatTheHeaderSays) {
+  const struct {
+    std::vector<std::vector<uint64_t>> lists;
+    std::string fault;
+  } kCases[] = {
+      {{{}, {}, {}}, "no voters"},
+      {{{}, {1}, {}}, "no voters"},
+      {{{0}, {}, {}}, "voters are not ordered by node"},
+      {{{1, 1}, {}, {}}, "voters are not ordered by node"},
+      {{{2, 1}, {}, {}}, "voters are not ordered by node"},
+      {{{1}, {3, 2}, {}}, "outgoing voters are not ordered by node"},
+      {{{1}, {}, {3, 2}}, "learners are not ordered by node"},
+      {{{1}, {}, {1}}, "a learner is a voter, too"},
+      {{{1}, {2}, {2}}, "a learner is a voter, too"},
+  };
+  for (const auto& test : kCases) {
+    EXPECT_EQ(DecodeConfiguration(EncodeUnchecked(test.lists)).status(),
+              absl::DataLossError("configuration entry: " + test.fault));
+  }
+  EXPECT_TRUE(DecodeConfiguration(EncodeUnchecked({{1, 2}, {2, 3}, {4}})).ok());
+  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 2)).status(),
+            absl::DataLossError("configuration entry: version 2 is not known"));
+}
+
+TEST(ConfigurationDeathTest, EncodeRefusesWhatDecodeWould) {
+  EXPECT_DEATH(EncodeConfiguration({}), "no voters");
+  EXPECT_DEATH(EncodeConfiguration(MakeConfiguration({2, 1})), "not ordered");
+}
+
+}  // namespace
+}  // namespace cairn
