@@ -1,0 +1,149 @@
+#include "service/cli/output.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace cairn {
+namespace {
+
+// Length of the UTF-8 sequence at the front of `text`, 0 if there is no whole and valid one.
+size_t Utf8Length(absl::string_view text) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char first = byte(0);
+  size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (length == 0 || first > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  if (length > 2) {
+    // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+    unsigned char second = byte(1);
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+      return 0;
+    }
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string JsonString(absl::string_view text) {
+  std::string json = "\"";
+  while (!text.empty()) {
+    size_t length = Utf8Length(text);
+    char c = text[0];
+    if (length == 0) {
+      json += "\xef\xbf\xbd";
+      length = 1;
+    } else if (c == '"' || c == '\\') {
+      json += '\\';
+      json += c;
+    } else if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      absl::StrAppendFormat(&json, "\\u%04x", static_cast<unsigned char>(c));
+    } else {
+      json.append(text.data(), length);
+    }
+    text.remove_prefix(length);
+  }
+  json += '"';
+  return json;
+}
+
+Row& Row::AddField(absl::string_view name, std::string text, std::string json) {
+  fields_.push_back({std::string(name), std::move(text), std::move(json)});
+  return *this;
+}
+
+Row& Row::Add(absl::string_view name, absl::string_view value) {
+  return AddField(name, std::string(value), JsonString(value));
+}
+
+Row& Row::Add(absl::string_view name, uint64_t value) {
+  return AddField(name, absl::StrCat(value), absl::StrCat(value));
+}
+
+Row& Row::Add(absl::string_view name, int value) {
+  return AddField(name, absl::StrCat(value), absl::StrCat(value));
+}
+
+Row& Row::Add(absl::string_view name, double value) {
+  if (!std::isfinite(value)) return AddField(name, "-", "null");
+  std::string text = absl::StrFormat("%.3f", value);
+  return AddField(name, text, text);
+}
+
+Row& Row::Add(absl::string_view name, bool value) {
+  return AddField(name, value ? "yes" : "no", value ? "true" : "false");
+}
+
+Row& Row::Add(absl::string_view name,
+              const std::vector<std::pair<std::string, std::string>>& values) {
+  std::string text = absl::StrJoin(values, ",", absl::PairFormatter("="));
+  std::string json = absl::StrJoin(values, ",", [](std::string* out, const auto& pair) {
+    absl::StrAppend(out, JsonString(pair.first), ":", JsonString(pair.second));
+  });
+  return AddField(name, std::move(text), absl::StrCat("{", json, "}"));
+}
+
+Row& Row::Add(absl::string_view name, const std::vector<std::string>& values) {
+  std::string json = absl::StrJoin(values, ",", [](std::string* out, const std::string& value) {
+    out->append(JsonString(value));
+  });
+  return AddField(name, absl::StrJoin(values, ","), absl::StrCat("[", json, "]"));
+}
+
+std::string Row::ToJson() const {
+  return absl::StrCat("{",
+                      absl::StrJoin(fields_, ",",
+                                    [](std::string* out, const Field& field) {
+                                      absl::StrAppend(out, JsonString(field.name), ":", field.json);
+                                    }),
+                      "}");
+}
+
+void Output::Print(const Row& row) {
+  if (format_ == OutputFormat::kJson) {
+    out_ << row.ToJson() << std::endl;
+    return;
+  }
+  auto names = [](const Row& of) {
+    return absl::StrJoin(of.fields(), ",", [](std::string* out, const Row::Field& field) {
+      out->append(field.name);
+    });
+  };
+  if (!table_.empty() && names(table_.back()) != names(row)) Flush();
+  table_.push_back(row);
+}
+
+void Output::Flush() {
+  if (table_.empty()) return;
+  size_t columns = table_.front().fields().size();
+  std::vector<size_t> widths(columns);
+  for (size_t i = 0; i < columns; ++i) {
+    widths[i] = table_.front().fields()[i].name.size();
+    for (const Row& row : table_) widths[i] = std::max(widths[i], row.fields()[i].text.size());
+  }
+  auto print = [&](auto text_of) {
+    std::string line;
+    for (size_t i = 0; i < columns; ++i) {
+      std::string text = text_of(i);
+      line += text;
+      // No spaces behind the last column.
+      if (i + 1 < columns) line.append(widths[i] - text.size() + 2, ' ');
+    }
+    out_ << line << "\n";
+  };
+  print([&](size_t i) { return absl::AsciiStrToUpper(table_.front().fields()[i].name); });
+  for (const Row& row : table_) print([&](size_t i) { return row.fields()[i].text; });
+  out_.flush();
+  table_.clear();
+}
+
+}  // namespace cairn
