@@ -1,0 +1,441 @@
+#include "service/wire.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "cairn/v1/peer.pb.h"
+
+namespace cairn {
+namespace {
+
+absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+// Positions, runs and members.
+
+void Write(LogPosition from, v1::LogPosition* to) {
+  to->set_index(from.index);
+  to->set_term(from.term);
+}
+LogPosition Read(const v1::LogPosition& from) { return {from.index(), from.term()}; }
+
+void Write(const std::vector<Member>& from,
+           google::protobuf::RepeatedPtrField<v1::PeerMember>* to) {
+  for (const Member& member : from) {
+    v1::PeerMember* added = to->Add();
+    added->set_node(ToInteger(member.node));
+    added->set_incarnation(ToInteger(member.incarnation));
+    added->set_address(member.address);
+  }
+}
+std::vector<Member> Read(const google::protobuf::RepeatedPtrField<v1::PeerMember>& from) {
+  std::vector<Member> members;
+  for (const v1::PeerMember& member : from) {
+    members.push_back({NodeId{member.node()}, Incarnation{member.incarnation()}, member.address()});
+  }
+  return members;
+}
+
+// Bodies. For each: WriteBody of the struct into the parcel, Read of the message into the struct.
+
+void WriteBody(const PreVoteRequest& from, v1::Parcel* parcel) {
+  v1::PreVoteRequest* to = parcel->mutable_pre_vote_request();
+  to->set_term(from.term);
+  Write(from.last, to->mutable_last());
+  to->set_campaign(from.campaign);
+}
+PreVoteRequest Read(const v1::PreVoteRequest& from) {
+  return {from.term(), Read(from.last()), from.campaign()};
+}
+
+void WriteBody(const PreVoteReply& from, v1::Parcel* parcel) {
+  v1::PreVoteReply* to = parcel->mutable_pre_vote_reply();
+  to->set_term(from.term);
+  to->set_granted(from.granted);
+  to->set_campaign(from.campaign);
+}
+PreVoteReply Read(const v1::PreVoteReply& from) {
+  return {from.term(), from.granted(), from.campaign()};
+}
+
+void WriteBody(const VoteRequest& from, v1::Parcel* parcel) {
+  v1::VoteRequest* to = parcel->mutable_vote_request();
+  to->set_term(from.term);
+  Write(from.last, to->mutable_last());
+  to->set_campaign(from.campaign);
+}
+VoteRequest Read(const v1::VoteRequest& from) {
+  return {from.term(), Read(from.last()), from.campaign()};
+}
+
+void WriteBody(const VoteReply& from, v1::Parcel* parcel) {
+  v1::VoteReply* to = parcel->mutable_vote_reply();
+  to->set_term(from.term);
+  to->set_granted(from.granted);
+  to->set_campaign(from.campaign);
+}
+VoteReply Read(const v1::VoteReply& from) { return {from.term(), from.granted(), from.campaign()}; }
+
+// The runs and configurations are not sent: they stand in the records.
+void WriteBody(const AppendEntries& from, v1::Parcel* parcel) {
+  v1::AppendEntries* to = parcel->mutable_append_entries();
+  to->set_term(from.term);
+  Write(from.previous, to->mutable_previous());
+  to->set_commit(from.commit);
+}
+AppendEntries Read(const v1::AppendEntries& from) {
+  AppendEntries to;
+  to.term = from.term();
+  to.previous = Read(from.previous());
+  to.commit = from.commit();
+  return to;
+}
+
+void WriteBody(const AppendReply& from, v1::Parcel* parcel) {
+  v1::AppendReply* to = parcel->mutable_append_reply();
+  to->set_term(from.term);
+  to->set_success(from.success);
+  to->set_match(from.match);
+  Write(from.hint, to->mutable_hint());
+  to->set_refused_index(from.refused_index);
+}
+AppendReply Read(const v1::AppendReply& from) {
+  return {from.term(), from.success(), from.match(), Read(from.hint()), from.refused_index()};
+}
+
+void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
+  v1::Heartbeat* to = parcel->mutable_heartbeat();
+  to->set_term(from.term);
+  to->set_commit(from.commit);
+  to->set_context(from.context);
+}
+Heartbeat Read(const v1::Heartbeat& from) { return {from.term(), from.commit(), from.context()}; }
+
+void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
+  v1::HeartbeatReply* to = parcel->mutable_heartbeat_reply();
+  to->set_term(from.term);
+  to->set_context(from.context);
+}
+HeartbeatReply Read(const v1::HeartbeatReply& from) { return {from.term(), from.context()}; }
+
+void WriteBody(const ReadIndexRequest& from, v1::Parcel* parcel) {
+  v1::ReadIndexRequest* to = parcel->mutable_read_index_request();
+  to->set_term(from.term);
+  to->set_request(from.request);
+}
+ReadIndexRequest Read(const v1::ReadIndexRequest& from) { return {from.term(), from.request()}; }
+
+void WriteBody(const ReadIndexReply& from, v1::Parcel* parcel) {
+  v1::ReadIndexReply* to = parcel->mutable_read_index_reply();
+  to->set_term(from.term);
+  to->set_request(from.request);
+  to->set_ready(from.ready);
+  to->set_index(from.index);
+}
+ReadIndexReply Read(const v1::ReadIndexReply& from) {
+  return {from.term(), from.request(), from.ready(), from.index()};
+}
+
+void WriteBody(const TailQuery& from, v1::Parcel* parcel) {
+  v1::TailQuery* to = parcel->mutable_tail_query();
+  to->set_term(from.term);
+  to->set_query(from.query);
+  Write(from.good, to->mutable_good());
+  for (const TermRun& run : from.torn) {
+    v1::TermRun* added = to->add_torn();
+    added->set_term(run.term);
+    added->set_last_index(run.last_index);
+  }
+}
+TailQuery Read(const v1::TailQuery& from) {
+  TailQuery to = {from.term(), from.query(), Read(from.good()), {}};
+  for (const v1::TermRun& run : from.torn()) to.torn.push_back({run.term(), run.last_index()});
+  return to;
+}
+
+void WriteBody(const TailReply& from, v1::Parcel* parcel) {
+  v1::TailReply* to = parcel->mutable_tail_reply();
+  to->set_term(from.term);
+  to->set_query(from.query);
+  to->set_have_through(from.have_through);
+  to->set_known_commit(from.known_commit);
+}
+TailReply Read(const v1::TailReply& from) {
+  return {from.term(), from.query(), from.have_through(), from.known_commit()};
+}
+
+void WriteBody(const MessageBody& from, v1::Parcel* parcel) {
+  std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, from);
+}
+
+void WriteBody(const Hello& from, v1::Parcel* parcel) {
+  v1::Hello* to = parcel->mutable_hello();
+  to->set_formed(from.formed);
+  v1::PeerConfiguration* members = to->mutable_members();
+  Write(from.members.voters, members->mutable_voters());
+  Write(from.members.outgoing_voters, members->mutable_outgoing_voters());
+  Write(from.members.learners, members->mutable_learners());
+  to->set_question(from.question);
+  to->set_reply_wanted(from.reply_wanted);
+}
+Hello Read(const v1::Hello& from) {
+  Hello to;
+  to.formed = from.formed();
+  to.members.voters = Read(from.members().voters());
+  to.members.outgoing_voters = Read(from.members().outgoing_voters());
+  to.members.learners = Read(from.members().learners());
+  to.question = from.question();
+  to.reply_wanted = from.reply_wanted();
+  return to;
+}
+
+void WriteBody(const ForwardedProposals& from, v1::Parcel* parcel) {
+  v1::ForwardedProposals* to = parcel->mutable_forwarded_proposals();
+  to->set_term(from.term);
+  to->set_life(from.life);
+  to->set_request(from.request);
+  for (const PreparedEntry& entry : from.entries) to->add_entries(entry.Encode());
+}
+absl::StatusOr<ForwardedProposals> Read(const v1::ForwardedProposals& from) {
+  ForwardedProposals to = {from.term(), from.life(), from.request(), {}};
+  for (const std::string& bytes : from.entries()) {
+    absl::StatusOr<PreparedEntry> entry = PreparedEntry::Decode(bytes);
+    if (!entry.ok()) return entry.status();
+    to.entries.push_back(*std::move(entry));
+  }
+  return to;
+}
+
+// Reasons and their numbers on the wire.
+using NotApplied = ProposalNotApplied::Reason;
+using WireNotApplied = v1::ForwardedNotApplied;
+constexpr std::pair<NotApplied, WireNotApplied::Reason> kNotAppliedReasons[] = {
+    {NotApplied::kNotLeader, WireNotApplied::REASON_NOT_LEADER},
+    {NotApplied::kNoLeader, WireNotApplied::REASON_NO_LEADER},
+    {NotApplied::kOverloaded, WireNotApplied::REASON_OVERLOADED},
+    {NotApplied::kTooLarge, WireNotApplied::REASON_TOO_LARGE},
+    {NotApplied::kDeadline, WireNotApplied::REASON_DEADLINE},
+    {NotApplied::kStopping, WireNotApplied::REASON_STOPPING},
+    {NotApplied::kFenced, WireNotApplied::REASON_FENCED},
+    {NotApplied::kSessionExpired, WireNotApplied::REASON_SESSION_EXPIRED},
+    {NotApplied::kSessionNumberReused, WireNotApplied::REASON_SESSION_NUMBER_REUSED},
+    {NotApplied::kSessionGap, WireNotApplied::REASON_SESSION_GAP},
+    {NotApplied::kSessionNumberTooOld, WireNotApplied::REASON_SESSION_NUMBER_TOO_OLD},
+    {NotApplied::kNotFormed, WireNotApplied::REASON_NOT_FORMED},
+    {NotApplied::kOrderBroken, WireNotApplied::REASON_ORDER_BROKEN},
+};
+
+using Refusal = IdentityRefusal::Reason;
+constexpr std::pair<Refusal, v1::IdentityRefusal::Reason> kRefusalReasons[] = {
+    {Refusal::kClusterMismatch, v1::IdentityRefusal::REASON_CLUSTER_MISMATCH},
+    {Refusal::kWrongNode, v1::IdentityRefusal::REASON_WRONG_NODE},
+    {Refusal::kMemberAmnesia, v1::IdentityRefusal::REASON_MEMBER_AMNESIA},
+    {Refusal::kVersion, v1::IdentityRefusal::REASON_VERSION},
+    {Refusal::kUnknownMember, v1::IdentityRefusal::REASON_UNKNOWN_MEMBER},
+};
+
+template <typename Ours, typename Wire, size_t n>
+Wire ToWire(Ours reason, const std::pair<Ours, Wire> (&table)[n]) {
+  const auto* row = std::find_if(std::begin(table), std::end(table),
+                                 [reason](const auto& r) { return r.first == reason; });
+  CAIRN_CHECK(row != std::end(table)) << "reason " << static_cast<int>(reason);
+  return row->second;
+}
+
+template <typename Ours, typename Wire, size_t n>
+absl::StatusOr<Ours> FromWire(Wire reason, const std::pair<Ours, Wire> (&table)[n]) {
+  const auto* row = std::find_if(std::begin(table), std::end(table),
+                                 [reason](const auto& r) { return r.second == reason; });
+  if (row == std::end(table)) return Invalid(absl::StrCat("unknown reason ", reason));
+  return row->first;
+}
+
+void Write(const ProposalResult& from, v1::ForwardedResult* to) {
+  if (const auto* applied = std::get_if<ProposalApplied>(&from)) {
+    Write(applied->at, to->mutable_applied()->mutable_at());
+    to->mutable_applied()->set_reply(applied->reply.data(), applied->reply.size());
+    to->mutable_applied()->set_duplicate(applied->duplicate);
+  } else if (const auto* not_applied = std::get_if<ProposalNotApplied>(&from)) {
+    to->mutable_not_applied()->set_reason(ToWire(not_applied->reason, kNotAppliedReasons));
+    to->mutable_not_applied()->set_leader(ToInteger(not_applied->leader));
+    to->mutable_not_applied()->set_message(not_applied->message);
+  } else {
+    const auto& unknown = std::get<ProposalUnknown>(from);
+    Write(unknown.at, to->mutable_unknown()->mutable_at());
+    to->mutable_unknown()->set_message(unknown.message);
+  }
+}
+
+absl::StatusOr<ProposalResult> Read(const v1::ForwardedResult& from) {
+  switch (from.result_case()) {
+    case v1::ForwardedResult::kApplied:
+      return ProposalApplied{Read(from.applied().at()), Bytes::Copy(from.applied().reply()),
+                             from.applied().duplicate()};
+    case v1::ForwardedResult::kNotApplied: {
+      auto reason = FromWire(from.not_applied().reason(), kNotAppliedReasons);
+      if (!reason.ok()) return reason.status();
+      return ProposalNotApplied{*reason, NodeId{from.not_applied().leader()},
+                                from.not_applied().message()};
+    }
+    case v1::ForwardedResult::kUnknown:
+      return ProposalUnknown{Read(from.unknown().at()), from.unknown().message()};
+    case v1::ForwardedResult::RESULT_NOT_SET:
+      break;
+  }
+  return Invalid("a forwarded result without a result");
+}
+
+void WriteBody(const ForwardedResults& from, v1::Parcel* parcel) {
+  v1::ForwardedResults* to = parcel->mutable_forwarded_results();
+  to->set_life(from.life);
+  to->set_request(from.request);
+  for (const ProposalResult& result : from.results) Write(result, to->add_results());
+}
+absl::StatusOr<ForwardedResults> Read(const v1::ForwardedResults& from) {
+  ForwardedResults to = {from.life(), from.request(), {}};
+  for (const v1::ForwardedResult& result : from.results()) {
+    absl::StatusOr<ProposalResult> read = Read(result);
+    if (!read.ok()) return read.status();
+    to.results.push_back(*std::move(read));
+  }
+  return to;
+}
+
+void WriteBody(const IdentityRefusal& from, v1::Parcel* parcel) {
+  v1::IdentityRefusal* to = parcel->mutable_identity_refusal();
+  to->set_reason(ToWire(from.reason, kRefusalReasons));
+  to->set_message(from.message);
+}
+absl::StatusOr<IdentityRefusal> Read(const v1::IdentityRefusal& from) {
+  auto reason = FromWire(from.reason(), kRefusalReasons);
+  if (!reason.ok()) return reason.status();
+  return IdentityRefusal{*reason, from.message()};
+}
+
+// The body of an envelope of any kind, from a message's struct or StatusOr of one.
+template <typename Body>
+absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
+  if (!body.ok()) return body.status();
+  if constexpr (std::is_constructible_v<MessageBody, Body>) {
+    return EnvelopeBody(MessageBody(*std::move(body)));
+  } else {
+    return EnvelopeBody(*std::move(body));
+  }
+}
+
+absl::StatusOr<EnvelopeBody> ReadBody(const v1::Parcel& parcel) {
+  using Body = v1::Parcel;
+  switch (parcel.body_case()) {
+    case Body::kPreVoteRequest:
+      return Wrap<PreVoteRequest>(Read(parcel.pre_vote_request()));
+    case Body::kPreVoteReply:
+      return Wrap<PreVoteReply>(Read(parcel.pre_vote_reply()));
+    case Body::kVoteRequest:
+      return Wrap<VoteRequest>(Read(parcel.vote_request()));
+    case Body::kVoteReply:
+      return Wrap<VoteReply>(Read(parcel.vote_reply()));
+    case Body::kAppendEntries:
+      return Wrap<AppendEntries>(Read(parcel.append_entries()));
+    case Body::kAppendReply:
+      return Wrap<AppendReply>(Read(parcel.append_reply()));
+    case Body::kHeartbeat:
+      return Wrap<Heartbeat>(Read(parcel.heartbeat()));
+    case Body::kHeartbeatReply:
+      return Wrap<HeartbeatReply>(Read(parcel.heartbeat_reply()));
+    case Body::kReadIndexRequest:
+      return Wrap<ReadIndexRequest>(Read(parcel.read_index_request()));
+    case Body::kReadIndexReply:
+      return Wrap<ReadIndexReply>(Read(parcel.read_index_reply()));
+    case Body::kTailQuery:
+      return Wrap<TailQuery>(Read(parcel.tail_query()));
+    case Body::kTailReply:
+      return Wrap<TailReply>(Read(parcel.tail_reply()));
+    case Body::kHello:
+      return Wrap<Hello>(Read(parcel.hello()));
+    case Body::kForwardedProposals:
+      return Wrap<ForwardedProposals>(Read(parcel.forwarded_proposals()));
+    case Body::kForwardedResults:
+      return Wrap<ForwardedResults>(Read(parcel.forwarded_results()));
+    case Body::kIdentityRefusal:
+      return Wrap<IdentityRefusal>(Read(parcel.identity_refusal()));
+    case Body::BODY_NOT_SET:
+      break;
+  }
+  return Invalid("a parcel without a body");
+}
+
+}  // namespace
+
+void WriteIdentity(const Envelope& envelope, v1::Frame* frame) {
+  frame->set_cluster_id(envelope.cluster.bytes.data(), envelope.cluster.bytes.size());
+  frame->set_from(ToInteger(envelope.from));
+  frame->set_to(ToInteger(envelope.to));
+  frame->set_from_incarnation(ToInteger(envelope.from_incarnation));
+  frame->set_version(envelope.version);
+  frame->set_oldest_version(envelope.oldest_version);
+  frame->set_newest_version(envelope.newest_version);
+  frame->set_lane(LaneOf(envelope) == Lane::kControl ? v1::FRAME_LANE_CONTROL
+                                                     : v1::FRAME_LANE_APPEND);
+}
+
+bool SameIdentity(const Envelope& a, const Envelope& b) {
+  return a.cluster == b.cluster && a.from == b.from && a.to == b.to &&
+         a.from_incarnation == b.from_incarnation && a.version == b.version &&
+         a.oldest_version == b.oldest_version && a.newest_version == b.newest_version;
+}
+
+void WriteParcel(const Envelope& envelope, v1::Parcel* parcel) {
+  parcel->set_group(ToInteger(envelope.group));
+  std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, envelope.body);
+  for (const RecordRun& run : envelope.entries) {
+    parcel->mutable_append_entries()->add_records(run.bytes().data(), run.byte_size());
+  }
+}
+
+absl::StatusOr<Envelope> ReadIdentity(const v1::Frame& frame) {
+  Envelope envelope;
+  if (frame.cluster_id().size() != envelope.cluster.bytes.size()) {
+    return Invalid(absl::StrCat("a cluster id of ", frame.cluster_id().size(), " bytes"));
+  }
+  std::memcpy(envelope.cluster.bytes.data(), frame.cluster_id().data(), frame.cluster_id().size());
+  if (frame.lane() != v1::FRAME_LANE_CONTROL && frame.lane() != v1::FRAME_LANE_APPEND) {
+    return Invalid(absl::StrCat("unknown lane ", frame.lane()));
+  }
+  if (frame.from() == 0 || frame.to() == 0) return Invalid("node 0 speaks or is spoken to");
+  if (frame.oldest_version() == 0 || frame.oldest_version() > frame.version() ||
+      frame.version() > frame.newest_version()) {
+    return Invalid("a range of versions without the frame's own");
+  }
+  envelope.from = NodeId{frame.from()};
+  envelope.to = NodeId{frame.to()};
+  envelope.from_incarnation = Incarnation{frame.from_incarnation()};
+  envelope.version = frame.version();
+  envelope.oldest_version = frame.oldest_version();
+  envelope.newest_version = frame.newest_version();
+  return envelope;
+}
+
+absl::StatusOr<Envelope> ReadParcel(const Envelope& identity, v1::Parcel&& parcel) {
+  Envelope envelope = identity;
+  envelope.group = GroupId{parcel.group()};
+  absl::StatusOr<EnvelopeBody> body = ReadBody(parcel);
+  if (!body.ok()) return body.status();
+  envelope.body = *std::move(body);
+  if (parcel.has_append_entries()) {
+    for (std::string& bytes : *parcel.mutable_append_entries()->mutable_records()) {
+      absl::StatusOr<RecordRun> run =
+          RecordRun::Parse(envelope.group, Bytes::Take(std::move(bytes)));
+      if (!run.ok()) return Invalid(absl::StrCat("records: ", run.status().message()));
+      envelope.entries.push_back(*std::move(run));
+    }
+  }
+  if (absl::Status status = Validate(envelope); !status.ok()) return status;
+  return envelope;
+}
+
+}  // namespace cairn
