@@ -75,10 +75,12 @@ bool Progress::OnAck(Index match, Instant now) {
 }
 
 bool Progress::OnRefused(Index refused_index, LogPosition hint, const Trail& trail) {
-  // Of probes only the last one counts; a refusal of what was acknowledged is old.
-  if (refused_index <= match_ || refused_index >= next_) return false;
-  if (probing() && refused_index != next_ - 1) return false;
-  next_ = std::clamp(trail.LastSharedWith(hint).index + 1, match_ + 1, refused_index);
+  // Of probes only the last one counts.
+  if (refused_index == 0 || refused_index >= next_ || (probing() && refused_index != next_ - 1))
+    return false;
+  Index shared = std::min(trail.LastSharedWith(hint).index, refused_index - 1);
+  if (refused_index <= match_) match_ = std::min(match_, shared);
+  next_ = std::max(match_, shared) + 1;
   state_ = Probing{};
   return true;
 }

@@ -32,9 +32,12 @@ struct Replicating {
 // refusal, a broken connection or silence makes it probe again.
 //
 // Replies may be lost, late, repeated and out of order. An acknowledgement of something known and a
-// refusal of something acknowledged or not asked change nothing.
+// refusal of something not asked change nothing. A refusal of something acknowledged is either old,
+// then it costs a probe, or the peer has lost what it held (a tail torn by a disk that lied), then
+// it gets it again.
 //
-// Holds: match < next. Entries up to match are durable at the peer and equal the leader's.
+// Holds: match < next. The peer has said that it holds the entries up to match durably, equal to
+// the leader's.
 class Progress {
  public:
   // `next`: the entry after the leader's last one when its term began (paper figure 2, nextIndex).
@@ -65,7 +68,7 @@ class Progress {
   // The peer holds everything up to `match`. True if that is news.
   bool OnAck(Index match, Instant now);
   // The peer does not have the entry at `refused_index`, and can share at most `hint` with the
-  // leader's log `trail`. True if the refusal was heeded.
+  // leader's log `trail`. True if the refusal was heeded; match() may be lower then.
   bool OnRefused(Index refused_index, LogPosition hint, const Trail& trail);
   // What was sent may be lost. Nothing is sent before the next heartbeat, since the connection is
   // hardly there again.

@@ -106,6 +106,7 @@ TEST(ProgressTest, RefusalsOfWhatWasNotAskedChangeNothing) {
   Send(progress, 1, 11, 10);
   EXPECT_FALSE(progress.OnRefused(9, {2, 1}, trail));   // of an earlier probe
   EXPECT_FALSE(progress.OnRefused(11, {2, 1}, trail));  // never sent
+  EXPECT_FALSE(progress.OnRefused(0, {0, 0}, trail));   // refused by nobody
   EXPECT_EQ(progress.next(), 11u);
   EXPECT_FALSE(progress.CanSend(kLimits));
   EXPECT_TRUE(progress.OnRefused(10, {7, 1}, trail));
@@ -113,14 +114,19 @@ TEST(ProgressTest, RefusalsOfWhatWasNotAskedChangeNothing) {
   EXPECT_EQ(progress.next(), 8u);
 }
 
-TEST(ProgressTest, RefusalsOfWhatWasAcknowledgedChangeNothing) {
+// A peer's disk lied, or the refusal is old: both are served by one probe.
+TEST(ProgressTest, ARefusalOfWhatWasAcknowledgedIsProbed) {
   Trail trail({}, {{1, 20}});
   Progress progress = MakeReplicating(11);
   Send(progress, 2, 15, 10);
   EXPECT_TRUE(progress.OnAck(15, At(1)));
-  EXPECT_FALSE(progress.OnRefused(10, {3, 1}, trail));
-  EXPECT_FALSE(progress.OnRefused(15, {3, 1}, trail));
+  EXPECT_TRUE(progress.OnRefused(15, {13, 1}, trail));
+  EXPECT_TRUE(progress.probing());
+  EXPECT_EQ(progress.match(), 13u);
+  EXPECT_EQ(progress.next(), 14u);
+  EXPECT_TRUE(progress.OnAck(15, At(2)));
   EXPECT_FALSE(progress.probing());
+  EXPECT_EQ(progress.next(), 16u);
 }
 
 // The first of two pipelined messages is lost or late, so the second is refused.
