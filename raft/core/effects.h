@@ -29,17 +29,17 @@ struct AppendRun {
   };
   Source source = Source::kNoop;
   PayloadId payload = 0;
-  LogPosition first;  // for kReceived the term is that of the first entry
+  LogPosition first = {};  // for kReceived the term is that of the first entry
   Index last_index = 0;
-  std::optional<Configuration> configuration;  // kConfiguration only
+  std::optional<Configuration> configuration = {};  // kConfiguration only
 };
 
 // One write to the log. The parts belong together: all or a prefix survive a power cut.
 struct LogBatch {
   Ticket ticket = 0;
-  std::optional<HardState> hard_state;
-  std::optional<Index> truncate_from;  // before the runs: entries from here on are gone
-  std::vector<AppendRun> runs;
+  std::optional<HardState> hard_state = {};
+  std::optional<Index> truncate_from = {};  // before the runs: entries from here on are gone
+  std::vector<AppendRun> runs = {};
   Index commit = 0;  // known committed when the batch was made; evidence for recovery
 };
 
@@ -50,8 +50,8 @@ struct SendEntries {
   NodeId to = NodeId::kNone;
   uint64_t request = 0;
   Term term = 0;
-  LogPosition previous;
-  LogPosition last;  // the caller CHECKs its term after reading
+  LogPosition previous = {};
+  LogPosition last = {};  // the caller CHECKs its term after reading
   Index commit = 0;
   size_t max_bytes = 0;
 };
@@ -65,7 +65,7 @@ enum class RefusalReason {
 struct ProposalOutcome {
   PayloadId payload = 0;
   bool accepted = false;
-  LogPosition first;                                 // accepted only
+  LogPosition first = {};                            // accepted only
   RefusalReason reason = RefusalReason::kNotLeader;  // refused only
   NodeId leader = NodeId::kNone;                     // refused only
 };
@@ -90,18 +90,18 @@ struct LeadershipChange {
 struct Fence {
   enum class Reason { kSafetyViolation, kDataLoss };
   Reason reason = Reason::kSafetyViolation;
-  std::string message;
+  std::string message = {};
 };
 
 struct Effects {
-  std::vector<LogBatch> log_batches;
-  std::vector<Message> messages;
-  std::vector<SendEntries> send_entries;
+  std::vector<LogBatch> log_batches = {};
+  std::vector<Message> messages = {};
+  std::vector<SendEntries> send_entries = {};
   Index apply_up_to = 0;  // committed and durable here; 0 if unchanged since the last effects
-  std::vector<ProposalOutcome> proposals;
-  std::vector<ReadOutcome> reads;
-  std::optional<LeadershipChange> leadership;
-  std::optional<Fence> fence;
+  std::vector<ProposalOutcome> proposals = {};
+  std::vector<ReadOutcome> reads = {};
+  std::optional<LeadershipChange> leadership = {};
+  std::optional<Fence> fence = {};
 
   bool empty() const {
     return log_batches.empty() && messages.empty() && send_entries.empty() && apply_up_to == 0 &&

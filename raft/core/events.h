@@ -25,7 +25,7 @@ struct Tick {};
 // A message has come in. The caller has validated it (raft/envelope_check.h): terms and indexes in
 // range, runs growing and gapless, configurations inside the runs.
 struct Receive {
-  Message message;
+  Message message = {};
   PayloadId payload = 0;  // AppendEntries only
 };
 

@@ -25,7 +25,7 @@ using ReadContext = uint64_t;
 // Would you vote for me in `term`? Changes nothing at the receiver (thesis 9.6).
 struct PreVoteRequest {
   Term term = 0;  // the term the candidate would campaign in
-  LogPosition last;
+  LogPosition last = {};
   CampaignId campaign = 0;
 };
 struct PreVoteReply {
@@ -37,7 +37,7 @@ struct PreVoteReply {
 // Paper figure 2, RequestVote. Sent only when the term, the own vote and `last` are durable.
 struct VoteRequest {
   Term term = 0;
-  LogPosition last;
+  LogPosition last = {};
   CampaignId campaign = 0;
 };
 struct VoteReply {
@@ -50,10 +50,10 @@ struct VoteReply {
 // message as encoded records; the core sees their shape only.
 struct AppendEntries {
   Term term = 0;
-  LogPosition previous;       // of the entry before the first one
-  std::vector<TermRun> runs;  // shape of the entries; runs.back().last_index is the last index
+  LogPosition previous = {};       // of the entry before the first one
+  std::vector<TermRun> runs = {};  // shape of the entries; runs.back().last_index is the last index
   // The configuration entries among them, decoded.
-  std::vector<std::pair<LogPosition, Configuration>> configurations;
+  std::vector<std::pair<LogPosition, Configuration>> configurations = {};
   Index commit = 0;
 
   Index last_index() const { return runs.empty() ? previous.index : runs.back().last_index; }
@@ -66,7 +66,7 @@ struct AppendReply {
   Term term = 0;
   bool success = false;
   Index match = 0;          // success only
-  LogPosition hint;         // refusal only
+  LogPosition hint = {};    // refusal only
   Index refused_index = 0;  // refusal only: previous.index of the refused request
 };
 
@@ -97,9 +97,9 @@ struct ReadIndexReply {
 // which of the entries behind `good` do you hold? See docs/decisions.md, "Torn tails".
 struct TailQuery {
   Term term = 0;
-  uint64_t query = 0;         // echoed
-  LogPosition good;           // the last entry surely held by the asker
-  std::vector<TermRun> torn;  // the shape of the undecided entries behind it
+  uint64_t query = 0;              // echoed
+  LogPosition good = {};           // the last entry surely held by the asker
+  std::vector<TermRun> torn = {};  // the shape of the undecided entries behind it
 };
 struct TailReply {
   Term term = 0;
@@ -115,7 +115,7 @@ using MessageBody =
 struct Message {
   NodeId from = NodeId::kNone;
   NodeId to = NodeId::kNone;
-  MessageBody body;
+  MessageBody body = {};
 };
 
 // The `term` field every body has.

@@ -40,18 +40,18 @@ absl::Status Validate(const RaftOptions& options);
 
 // What recovery found; all of it is durable.
 struct RecoveredRaft {
-  HardState hard_state;
-  LogPosition base;           // of the entry before the first one kept
-  std::vector<TermRun> runs;  // shape of the entries behind base
+  HardState hard_state = {};
+  LogPosition base = {};           // of the entry before the first one kept
+  std::vector<TermRun> runs = {};  // shape of the entries behind base
   // The configuration in force at `base` (of the initial members, for a new group), then those of
   // the entries, in log order.
-  Configuration base_configuration;
-  std::vector<std::pair<LogPosition, Configuration>> configurations;
+  Configuration base_configuration = {};
+  std::vector<std::pair<LogPosition, Configuration>> configurations = {};
   Index applied = 0;  // what the state machine holds already; at least base.index
   // Entries from here to the end have id records but no readable record, and one power cut can
   // have done it. They count in election comparisons, are never acknowledged, and this node does
   // not campaign before they are decided (docs/decisions.md, "Torn tails").
-  std::optional<Index> torn_from;
+  std::optional<Index> torn_from = {};
 };
 
 }  // namespace cairn

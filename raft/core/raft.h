@@ -63,7 +63,7 @@ class Raft {
     Index next = 0;
     bool probing = false;
     size_t inflight_bytes = 0;
-    Instant last_contact;
+    Instant last_contact = {};
   };
   std::optional<PeerStatus> Peer(NodeId peer) const;
 

@@ -1,0 +1,170 @@
+// AppendEntries at a follower (paper 5.3, figure 2), acknowledgements, and the leader's own
+// appends.
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/core/mutants.h"
+#include "raft/core/state.h"
+
+namespace cairn {
+namespace {
+
+// The term of the entry at `index`, which stands in `append`.
+Term TermIn(const AppendEntries& append, Index index) {
+  const auto run = std::find_if(append.runs.begin(), append.runs.end(),
+                                [&](const TermRun& each) { return each.last_index >= index; });
+  CAIRN_CHECK(run != append.runs.end() && index > append.previous.index);
+  return run->term;
+}
+
+// The part of `runs` from `first` on; what stands before is dropped.
+std::vector<TermRun> RunsFrom(Index first, std::vector<TermRun> runs) {
+  std::erase_if(runs, [&](const TermRun& run) { return run.last_index < first; });
+  return runs;
+}
+
+}  // namespace
+
+void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId payload) {
+  if (append.runs.empty() || !FollowLeader(from) || !MatchesPrevious(from, append)) return;
+  if (const auto first = trail_.FirstMissing(append.previous, append.runs)) {
+    if (!MakeRoom(*first, append)) return;
+    AppendReceived(*first, append, payload);
+  }
+  auto& follower = std::get<Follower>(role_);
+  const Index last = append.last_index();
+  follower.verified = std::max(follower.verified, last);
+  if (last <= follower.acknowledged) follower.answer_again = true;
+  LearnCommit(std::min(append.commit, last));
+}
+
+// Receiver rule 2 of figure 2.
+bool Raft::State::MatchesPrevious(NodeId from, const AppendEntries& append) {
+  const LogPosition previous = append.previous;
+  // What was compacted was committed, so every leader has it.
+  if (previous.index < base().index || trail_.Matches(previous)) return true;
+  if (previous.index <= commit_) {
+    RaiseFence(Fence::Reason::kSafetyViolation,
+               absl::StrCat(
+                   "the leader of term ", append.term, " has ", ToString(previous), " where ",
+                   ToString(LogPosition{previous.index, TermAt(previous.index)}), " is committed"));
+    return false;
+  }
+  const LogPosition hint = trail_.LastSharedWith(previous);
+  Trace("refuses entries behind ", ToString(previous), ": shares at most ", ToString(hint));
+  Send(from,
+       AppendReply{.term = ballot_.state.term, .hint = hint, .refused_index = previous.index});
+  return false;
+}
+
+// Clears the place from `first` on, where entries of `append` are missing. False: what stands
+// there is committed.
+bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
+  if (first > trail_.last().index) {
+    if (!torn_.empty()) RewriteTornTail(append);
+    return !fenced_;
+  }
+  if (first <= commit_) {
+    RaiseFence(
+        Fence::Reason::kSafetyViolation,
+        absl::StrCat("the leader of term ", append.term, " overwrites ",
+                     ToString(LogPosition{first, TermAt(first)}), ", committed up to ", commit_));
+    return false;
+  }
+  Trace("truncates from ", ToString(LogPosition{first, TermAt(first)}), ": the leader has term ",
+        TermIn(append, first));
+  TruncateLog(first);
+  return true;
+}
+
+// Entries come for the place of undecided ones. They are written again even where the terms are
+// the same: the log store holds id records there and no entries.
+void Raft::State::RewriteTornTail(const AppendEntries& append) {
+  const LogPosition torn_last = torn_.last();
+  const Index compared = std::min(append.last_index(), torn_last.index);
+  const Term term = TermIn(append, compared);
+  if (term != torn_.TermAt(compared) && applied_ >= torn_.from()) {
+    RaiseFence(Fence::Reason::kSafetyViolation,
+               absl::StrCat("the leader of term ", append.term, " overwrites entries from ",
+                            torn_.from(), ", applied up to ", applied_));
+    return;
+  }
+  TornTail left = torn_;
+  left.Rewrite({compared, term});
+  Trace("writes undecided entries ", torn_.from(), "..", compared,
+        " again: ", left.empty() ? "none is left" : absl::StrCat("left from ", left.from()));
+  if (torn_.on_disk()) TruncateLog(torn_.from());
+  torn_ = std::move(left);
+}
+
+// The only place that truncates.
+void Raft::State::TruncateLog(Index first_removed) {
+  CAIRN_CHECK_GT(first_removed, commit_) << "committed entries are truncated nowhere";
+  durability_.OnTruncate(batches_.Truncate(first_removed), first_removed);
+  trail_.TruncateFrom(first_removed);
+  torn_.Forget(first_removed);
+  if (membership_.Truncate(first_removed)) {
+    Trace("configuration back to ", ToString(membership_.position()), ": ",
+          ToString(membership_.in_force()));
+  }
+}
+
+// Takes the entries of `append` from `first` on, which is behind the last one.
+void Raft::State::AppendReceived(Index first, const AppendEntries& append, PayloadId payload) {
+  CAIRN_CHECK_EQ(first, trail_.last().index + 1);
+  const Index last = append.last_index();
+  const Ticket ticket = batches_.Append({.source = AppendRun::Source::kReceived,
+                                         .payload = payload,
+                                         .first = {first, TermIn(append, first)},
+                                         .last_index = last});
+  trail_.Append(RunsFrom(first, append.runs));
+  durability_.OnAppend(ticket, last);
+  for (const auto& [at, configuration] : append.configurations) {
+    if (at.index < first) continue;
+    Trace("configuration ", ToString(at), ": ", ToString(configuration));
+    membership_.Append(at, configuration);
+  }
+}
+
+void Raft::State::LearnCommit(Index commit) {
+  commit_ = std::max(commit_, std::min(commit, trail_.last().index));
+}
+
+// How far this log is known to equal the leader's and to survive a power cut.
+Index Raft::State::AckableIndex(const Follower& follower) const {
+  if (MutantEnabled(Mutant::kAckBeforeSync)) return follower.verified;
+  return std::min(follower.verified, durable());
+}
+
+// One acknowledgement, of the highest index, however many appends and completions came in.
+void Raft::State::TakeAcknowledgement(Follower& follower) {
+  const Index match = AckableIndex(follower);
+  if (match <= follower.acknowledged && !follower.answer_again) return;
+  follower.acknowledged = std::max(follower.acknowledged, match);
+  follower.answer_again = false;
+  Send(follower.leader, AppendReply{.term = ballot_.state.term, .success = true, .match = match});
+}
+
+// Appends `count` entries of this leader's term. Returns the position of the first.
+LogPosition Raft::State::AppendOwn(AppendRun run, uint64_t count) {
+  const Term term = ballot_.state.term;
+  run.first = {trail_.last().index + 1, term};
+  run.last_index = trail_.last().index + count;
+  const LogPosition first = run.first;
+  const Index last = run.last_index;
+  if (run.configuration) {
+    Trace("configuration ", ToString(first), ": ", ToString(*run.configuration));
+    membership_.Append(first, *run.configuration);
+  }
+  durability_.OnAppend(batches_.Append(std::move(run)), last);
+  trail_.Append({term, last});
+  return first;
+}
+
+}  // namespace cairn

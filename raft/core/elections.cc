@@ -1,0 +1,165 @@
+// Elections: paper 5.2 and 5.4.1, pre-vote (thesis 9.6), leader stickiness (thesis 4.2.3) and
+// check-quorum (thesis 6.2).
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+#include "raft/core/mutants.h"
+#include "raft/core/quorum.h"
+#include "raft/core/state.h"
+
+namespace cairn {
+
+// Votes and pre-votes are refused while a leader may be live: the node has heard from one within an
+// election timeout, leads itself, or has just started and may have promised a lease before. A
+// group without a log has promised nothing.
+bool Raft::State::RefusesElections() const {
+  return std::holds_alternative<Leader>(role_) || clock_.LeaderIsLive(now_) ||
+         (clock_.Embargoed(now_) && claimed_last().index > 0);
+}
+
+void Raft::State::Handle(NodeId from, const PreVoteRequest& request) {
+  const bool granted = !RefusesElections() && request.term > ballot_.state.term &&
+                       AtLeastAsUpToDate(request.last, claimed_last());
+  Trace(granted ? "grants" : "refuses", " pre-vote to ", ToInteger(from), " for term ",
+        request.term, ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
+        RefusesElections() ? ", a leader may be live" : "");
+  Send(from, PreVoteReply{.term = granted ? request.term : ballot_.state.term,
+                          .granted = granted,
+                          .campaign = request.campaign});
+}
+
+void Raft::State::Handle(NodeId from, const PreVoteReply& reply) {
+  auto* candidate = std::get_if<PreCandidate>(&role_);
+  if (candidate == nullptr || candidate->campaign != reply.campaign) return;
+  candidate->votes[from] = reply.granted;
+  CountPreVotes();
+}
+
+void Raft::State::Handle(NodeId from, const VoteRequest& request) {
+  const NodeId vote = ballot_.state.vote;
+  const bool free = vote == NodeId::kNone || vote == from;
+  const bool granted =
+      free && !RefusesElections() && AtLeastAsUpToDate(request.last, claimed_last());
+  Trace(granted ? "votes for " : "refuses vote to ", ToInteger(from), " in term ", request.term,
+        ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
+        free ? "" : ", voted already");
+  if (granted && vote == NodeId::kNone) {
+    SetVote(from);
+    clock_.Restart(now_);
+  }
+  // Refusals assert the term.
+  SendAfter(ballot_.ticket, from,
+            VoteReply{.term = request.term, .granted = granted, .campaign = request.campaign});
+}
+
+void Raft::State::Handle(NodeId from, const VoteReply& reply) {
+  auto* candidate = std::get_if<Candidate>(&role_);
+  if (candidate == nullptr || candidate->campaign != reply.campaign) return;
+  candidate->votes[from] = reply.granted;
+  CountVotes();
+}
+
+VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
+  return cairn::CountVotes(membership_.in_force(), [&](NodeId voter) -> std::optional<bool> {
+    const auto vote = votes.find(voter);
+    if (vote == votes.end()) return std::nullopt;
+    return vote->second;
+  });
+}
+
+void Raft::State::OnElectionTimeout() {
+  if (!torn_.empty() || !membership_.in_force().IsVoter(node())) {
+    // It could not lead, but whom it followed is gone.
+    Trace("election timeout: ", torn_.empty() ? "no voter" : "has undecided entries");
+    ChangeRole(Follower{});
+    clock_.Restart(now_);
+    if (!torn_.empty()) QueryTail();
+  } else if (ballot_.state.term >= kMaxTerm) {
+    Trace("election timeout: no term is left");
+    clock_.Restart(now_);
+  } else {
+    BecomePreCandidate();
+  }
+}
+
+void Raft::State::BecomePreCandidate() {
+  Trace("asks for pre-votes: election timeout in term ", ballot_.state.term, " last ",
+        ToString(claimed_last()));
+  const CampaignId campaign = random_.Next();
+  ChangeRole(PreCandidate{.campaign = campaign, .votes = {{node(), true}}});
+  for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
+    Send(voter, PreVoteRequest{
+                    .term = ballot_.state.term + 1, .last = claimed_last(), .campaign = campaign});
+  }
+  CountPreVotes();
+}
+
+void Raft::State::CountPreVotes() {
+  const auto& candidate = std::get<PreCandidate>(role_);
+  if (ResultOf(candidate.votes) == VoteResult::kWon) BecomeCandidate();
+}
+
+void Raft::State::BecomeCandidate() {
+  SetTerm(ballot_.state.term + 1);
+  const CampaignId campaign = random_.Next();
+  ChangeRole(Candidate{.campaign = campaign});
+  SetVote(node());
+  Trace("campaigns: term ", ballot_.state.term, " last ", ToString(claimed_last()));
+  // The ticket of the hard state covers the log before it, so all the request claims.
+  const Ticket ticket = OwnCandidacyDurable() ? 0 : ballot_.ticket;
+  for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
+    SendAfter(
+        ticket, voter,
+        VoteRequest{.term = ballot_.state.term, .last = claimed_last(), .campaign = campaign});
+  }
+  CountOwnVote();
+}
+
+// Whether a power cut now would leave the own term, vote and log as the campaign claims them.
+bool Raft::State::OwnCandidacyDurable() const {
+  return durability_.HardStateDurable() || MutantEnabled(Mutant::kCandidacyBeforeSync);
+}
+
+void Raft::State::CountOwnVote() {
+  if (!OwnCandidacyDurable()) return;
+  std::get<Candidate>(role_).votes[node()] = true;
+  CountVotes();
+}
+
+void Raft::State::CountVotes() {
+  const auto& candidate = std::get<Candidate>(role_);
+  // Nobody leads before its own vote is durable: it could lead and, restarted, vote for another.
+  if (!candidate.votes.contains(node())) return;
+  const VoteResult result = ResultOf(candidate.votes);
+  if (result == VoteResult::kWon) BecomeLeader();
+  if (result == VoteResult::kLost) Trace("lost the election of term ", ballot_.state.term);
+}
+
+void Raft::State::BecomeLeader() {
+  CAIRN_CHECK(ballot_.state.vote == node() && ballot_.leader == NodeId::kNone);
+  CAIRN_CHECK(torn_.empty()) << "undecided entries cannot be handed on";
+  Trace("leads term ", ballot_.state.term, ": elected, last ", ToString(trail_.last()));
+  ballot_.leader = node();
+  Leader leader(ballot_.state.term, trail_.last().index + 1, now_ + options_.heartbeat_interval);
+  for (const NodeId member : OtherMembers(membership_.in_force(), node())) {
+    leader.peers.emplace(member, Leader::Peer{Progress(trail_.last().index + 1, now_)});
+  }
+  ChangeRole(std::move(leader));
+  if (!membership_.logged()) {
+    // A new group: from here on the log says who its members are, and on which disks.
+    AppendOwn(
+        {.source = AppendRun::Source::kConfiguration, .configuration = membership_.in_force()}, 1);
+  }
+  AppendOwn({.source = AppendRun::Source::kNoop}, 1);  // paper 8
+}
+
+void Raft::State::StepDownWithoutQuorum() {
+  Trace("steps down: no quorum heard within an election timeout");
+  ChangeRole(Follower{});
+}
+
+}  // namespace cairn

@@ -1,0 +1,41 @@
+#include "raft/core/membership.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace cairn {
+
+Membership::Membership(LogPosition base_position, Configuration base,
+                       std::vector<std::pair<LogPosition, Configuration>> logged) {
+  history_.emplace_back(base_position, std::move(base));
+  for (auto& [at, configuration] : logged) Append(at, std::move(configuration));
+}
+
+void Membership::Append(LogPosition at, Configuration configuration) {
+  CAIRN_CHECK_GT(at.index, position().index) << "configurations come in log order";
+  history_.emplace_back(at, std::move(configuration));
+}
+
+bool Membership::Truncate(Index first_removed) {
+  CAIRN_CHECK_LT(history_.front().first.index, first_removed) << "the base is never truncated";
+  const size_t before = history_.size();
+  while (position().index >= first_removed) history_.pop_back();
+  return history_.size() != before;
+}
+
+std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self) {
+  std::vector<NodeId> voters;
+  for (const NodeId node : configuration.Nodes()) {
+    if (node != self && configuration.IsVoter(node)) voters.push_back(node);
+  }
+  return voters;
+}
+
+std::vector<NodeId> OtherMembers(const Configuration& configuration, NodeId self) {
+  std::vector<NodeId> members = configuration.Nodes();
+  std::erase(members, self);
+  return members;
+}
+
+}  // namespace cairn

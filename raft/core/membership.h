@@ -1,0 +1,45 @@
+// Membership: the history of a group's configurations as this node's log has it.
+
+#ifndef RAFT_CORE_MEMBERSHIP_H_
+#define RAFT_CORE_MEMBERSHIP_H_
+
+#include <utility>
+#include <vector>
+
+#include "base/types.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+
+// A configuration is in force from the moment its entry is appended (thesis 4.1), committed or
+// not, and no longer once the entry is truncated; so the history back to the log's base is kept.
+// Membership decides who is counted, not who is answered.
+class Membership {
+ public:
+  // `base` is in force at the log's base (position {0, 0} for a new group); `logged` are those of
+  // the entries behind it, in log order.
+  Membership(LogPosition base_position, Configuration base,
+             std::vector<std::pair<LogPosition, Configuration>> logged);
+
+  const Configuration& in_force() const { return history_.back().second; }
+  LogPosition position() const { return history_.back().first; }
+  // False in a new group before its first leader has logged the initial members.
+  bool logged() const { return position().index > 0; }
+
+  // `at` is behind every configuration before.
+  void Append(LogPosition at, Configuration configuration);
+  // The entries from `first_removed` on are gone; true if that changed what is in force.
+  bool Truncate(Index first_removed);
+
+ private:
+  std::vector<std::pair<LogPosition, Configuration>> history_;  // never empty
+};
+
+// The other nodes whose votes count, ordered by id: voters of both halves.
+std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self);
+// All members but `self`, ordered by id.
+std::vector<NodeId> OtherMembers(const Configuration& configuration, NodeId self);
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_MEMBERSHIP_H_

@@ -1,0 +1,36 @@
+// Mutants: deliberate faults at the decisions Raft's safety hangs on, so that tests can show that
+// they would notice.
+//
+// The normal build has none: MutantEnabled is false, and the compiler drops the branch. A test
+// build selects exactly one by number:
+//
+//   bazel test --copt=-DCAIRN_MUTANT=1 //tests/core:raft_soak_test     # has to fail
+//
+// Never build anything that stores data this way.
+
+#ifndef RAFT_CORE_MUTANTS_H_
+#define RAFT_CORE_MUTANTS_H_
+
+#ifndef CAIRN_MUTANT
+#define CAIRN_MUTANT 0
+#endif
+
+namespace cairn {
+
+enum class Mutant {
+  kNone = 0,
+  kAckBeforeSync = 1,        // append acknowledgements leave before the entries are durable
+  kCandidacyBeforeSync = 2,  // RequestVote leaves, and the own vote counts, before the sync
+  kVoteNotSaved = 3,         // a granted vote is not written to the log
+  kReadWithoutRound = 4,     // a leader answers reads without asking a quorum
+  kCountOldTerms = 5,        // entries of older terms are committed by counting (paper figure 8)
+  kDurableByPosition = 6,    // a completion counts by (index, term) instead of by ticket
+};
+
+constexpr bool MutantEnabled(Mutant mutant) {
+  return mutant != Mutant::kNone && mutant == static_cast<Mutant>(CAIRN_MUTANT);
+}
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_MUTANTS_H_

@@ -1,0 +1,45 @@
+#include "raft/core/outbox.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <variant>
+
+namespace cairn {
+namespace {
+
+// Nodes that are no members may ask for votes; their answers need a bound of their own.
+constexpr size_t kMaxHeld = 256;
+
+// Whether the later of two messages makes the earlier one useless. A success and a refusal of
+// appends say different things, and so do the requests and answers that carry a request's number.
+bool SameSlot(const Message& a, const Message& b) {
+  if (a.to != b.to || a.body.index() != b.body.index()) return false;
+  if (const auto* reply = std::get_if<AppendReply>(&a.body)) {
+    return reply->success == std::get<AppendReply>(b.body).success;
+  }
+  return !std::holds_alternative<ReadIndexRequest>(a.body) &&
+         !std::holds_alternative<ReadIndexReply>(a.body);
+}
+
+}  // namespace
+
+void Outbox::SendAfter(Ticket ticket, Message message) {
+  std::erase_if(held_, [&](const Held& held) { return SameSlot(held.message, message); });
+  if (held_.size() >= kMaxHeld) held_.erase(held_.begin());
+  held_.push_back({.ticket = ticket, .message = std::move(message)});
+}
+
+std::vector<Message> Outbox::Take(Ticket synced) {
+  const auto first_held = std::stable_partition(
+      held_.begin(), held_.end(), [&](const Held& held) { return held.ticket <= synced; });
+  std::vector<Message> ready;
+  ready.reserve(static_cast<size_t>(first_held - held_.begin()));
+  for (auto held = held_.begin(); held != first_held; ++held) {
+    ready.push_back(std::move(held->message));
+  }
+  held_.erase(held_.begin(), first_held);
+  return ready;
+}
+
+}  // namespace cairn

@@ -1,0 +1,80 @@
+// Linearizable reads by read index (thesis 6.4), at the leader and through followers.
+
+#include <utility>
+#include <variant>
+
+#include "raft/core/mutants.h"
+#include "raft/core/quorum.h"
+#include "raft/core/state.h"
+
+namespace cairn {
+
+void Raft::State::On(const ReadBarrier& read) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    AddRead(*leader, {.id = read.read});
+    return;
+  }
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader == NodeId::kNone || !follower->reads.Add(read.read)) {
+    AnswerRead({.id = read.read}, false, 0);
+  }
+}
+
+void Raft::State::Handle(NodeId from, const ReadIndexRequest& request) {
+  const Reader reader = {.from = from, .id = request.request};
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    AddRead(*leader, reader);
+  } else {
+    AnswerRead(reader, false, 0);
+  }
+}
+
+void Raft::State::Handle(NodeId, const ReadIndexReply& reply) {
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr) return;
+  for (const ReadId read : follower->reads.Answer(reply.request)) {
+    AnswerRead({.id = read}, reply.ready, reply.index);
+  }
+}
+
+void Raft::State::AddRead(Leader& leader, Reader reader) {
+  const bool added =
+      leader.reads.Add(reader, leads_with_commit() ? std::optional(commit_) : std::nullopt);
+  if (!added) AnswerRead(reader, false, 0);
+}
+
+// The last round that a quorum has answered; this node answers its own at once.
+ReadContext Raft::State::ConfirmedContext(const Leader& leader) const {
+  if (MutantEnabled(Mutant::kReadWithoutRound)) return leader.reads.context();
+  return ReachedByQuorum(membership_.in_force(), [&](NodeId voter) {
+    return voter == node() ? leader.reads.context() : leader.reads.AcknowledgedBy(voter);
+  });
+}
+
+void Raft::State::AnswerConfirmedReads(Leader& leader) {
+  for (const auto& ready : leader.reads.TakeConfirmed(ConfirmedContext(leader))) {
+    for (const Reader& reader : ready.readers) AnswerRead(reader, true, ready.index);
+  }
+}
+
+void Raft::State::AnswerRead(Reader reader, bool ready, Index index) {
+  if (reader.from == NodeId::kNone) {
+    effects_.reads.push_back(
+        {.read = reader.id, .ready = ready, .index = index, .leader = leader()});
+  } else {
+    Send(reader.from,
+         ReadIndexReply{
+             .term = ballot_.state.term, .request = reader.id, .ready = ready, .index = index});
+  }
+}
+
+// Refuses what waits in a role that was left; the new role is in place.
+void Raft::State::RefuseReads(RoleState& left) {
+  if (auto* leader = std::get_if<Leader>(&left)) {
+    for (const Reader& reader : leader->reads.TakeAll()) AnswerRead(reader, false, 0);
+  } else if (auto* follower = std::get_if<Follower>(&left)) {
+    for (const ReadId read : follower->reads.TakeAll()) AnswerRead({.id = read}, false, 0);
+  }
+}
+
+}  // namespace cairn

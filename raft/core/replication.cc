@@ -1,0 +1,172 @@
+// The leader and its peers: what to send, what they hold, what is committed (paper 5.3, 5.4.2),
+// and the heartbeats between them.
+
+#include <algorithm>
+#include <variant>
+
+#include "raft/core/mutants.h"
+#include "raft/core/quorum.h"
+#include "raft/core/state.h"
+
+namespace cairn {
+
+// Entries and their answers -----------------------------------------------------------------------
+
+void Raft::State::RequestEntries(NodeId peer, Leader& leader) {
+  Leader::Peer& state = leader.peers.at(peer);
+  Progress& progress = state.progress;
+  const size_t free_bytes = progress.FreeBytes(
+      {.messages = options_.max_inflight_messages, .bytes = options_.max_inflight_bytes});
+  // Entries before the base are gone; such a peer needs a snapshot and lives on heartbeats.
+  if (free_bytes == 0 || progress.next() > trail_.last().index || progress.next() <= base().index) {
+    return;
+  }
+  const Index previous = progress.next() - 1;
+  progress.OnRequested(++leader.last_request);
+  state.told_commit = commit_;
+  effects_.send_entries.push_back({.to = peer,
+                                   .request = leader.last_request,
+                                   .term = ballot_.state.term,
+                                   .previous = {previous, trail_.TermAt(previous)},
+                                   .last = trail_.last(),
+                                   .commit = commit_,
+                                   .max_bytes = free_bytes});
+}
+
+void Raft::State::On(const EntriesSent& sent) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto peer = leader->peers.find(sent.to);
+  if (peer == leader->peers.end()) return;
+  peer->second.progress.OnSent(sent.request, sent.last, sent.bytes, now_);
+}
+
+void Raft::State::On(const PeerUnreachable& unreachable) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto peer = leader->peers.find(unreachable.peer);
+  if (peer != leader->peers.end()) peer->second.progress.OnUnreachable();
+}
+
+void Raft::State::Handle(NodeId from, const AppendReply& reply) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto found = leader->peers.find(from);
+  if (found == leader->peers.end()) return;
+  Progress& progress = found->second.progress;
+  progress.OnContact(now_);
+  if (!reply.success) {
+    if (progress.OnRefused(reply.refused_index, reply.hint, trail_)) {
+      Trace("goes back for ", ToInteger(from), " to ", progress.next(), ": refused behind ",
+            reply.refused_index, ", hint ", ToString(reply.hint));
+    }
+  } else if (reply.match > trail_.last().index) {
+    Trace("ignores AppendReply of ", ToInteger(from), ": it holds ", reply.match, " of ",
+          trail_.last().index);
+  } else if (progress.OnAck(reply.match, now_)) {
+    AdvanceCommit();
+  }
+}
+
+// Commit ------------------------------------------------------------------------------------------
+
+// The last index that a quorum holds durably. The leader counts like everybody: its disk works
+// beside the replication, and others may be faster.
+Index Raft::State::CountedCommit(const Leader& leader) const {
+  return ReachedByQuorum(membership_.in_force(), [&](NodeId voter) -> Index {
+    if (voter == node()) return durable();
+    const auto peer = leader.peers.find(voter);
+    return peer == leader.peers.end() ? 0 : peer->second.progress.match();
+  });
+}
+
+// Only entries of the leader's own term are committed by counting; those before go with them
+// (paper 5.4.2, figure 8).
+bool Raft::State::MayCommitByCounting(Index index, const Leader& leader) const {
+  return index >= leader.first_index || MutantEnabled(Mutant::kCountOldTerms);
+}
+
+void Raft::State::AdvanceCommit() {
+  auto& leader = std::get<Leader>(role_);
+  const Index counted = CountedCommit(leader);
+  if (counted <= commit_ || !MayCommitByCounting(counted, leader)) return;
+  const bool first_of_term = !leads_with_commit();
+  commit_ = counted;
+  leader.uncommitted.Commit(commit_);
+  if (first_of_term && leads_with_commit()) {
+    Trace("commits its first entry of term ", ballot_.state.term, ": commit ", commit_);
+    leader.reads.AllowRounds(commit_);
+  }
+}
+
+// Heartbeats --------------------------------------------------------------------------------------
+
+void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
+  if (!FollowLeader(from)) return;
+  // The leader cut the commit index to what this node has acknowledged in this term.
+  LearnCommit(heartbeat.commit);
+  Send(from, HeartbeatReply{.term = ballot_.state.term, .context = heartbeat.context});
+  for (const uint64_t request : std::get<Follower>(role_).reads.TakeOverdue()) {
+    Send(from, ReadIndexRequest{.term = ballot_.state.term, .request = request});
+  }
+  if (!torn_.empty()) {
+    // A leader to whom these entries were acknowledged once would never send them again.
+    Send(from, AppendReply{.term = ballot_.state.term,
+                           .hint = trail_.last(),
+                           .refused_index = torn_.last().index});
+  }
+}
+
+void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  const auto peer = leader->peers.find(from);
+  if (peer == leader->peers.end()) return;
+  peer->second.progress.OnContact(now_);
+  leader->reads.Acknowledge(from, reply.context);
+  AnswerConfirmedReads(*leader);
+}
+
+// Check-quorum (thesis 6.2): a leader cut off must not go on promising.
+bool Raft::State::HeardFromQuorum(const Leader& leader) const {
+  const Instant since = QuorumContact(membership_.in_force(), [&](NodeId voter) {
+    if (voter == node()) return now_;
+    const auto peer = leader.peers.find(voter);
+    return peer == leader.peers.end() ? Instant() : peer->second.progress.last_contact();
+  });
+  return now_ - since < options_.election_timeout;
+}
+
+void Raft::State::OnHeartbeatDue(Leader& leader) {
+  if (!HeardFromQuorum(leader)) {
+    StepDownWithoutQuorum();
+    return;
+  }
+  leader.heartbeat_due = now_ + options_.heartbeat_interval;
+  for (auto& [peer, state] : leader.peers) {
+    state.progress.OnHeartbeat(now_, options_.election_timeout / 2);
+    state.heartbeat = true;
+  }
+}
+
+void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
+  Leader::Peer& state = leader.peers.at(peer);
+  state.heartbeat = false;
+  state.told_commit = std::min(commit_, state.progress.match());
+  Send(peer, Heartbeat{.term = ballot_.state.term,
+                       .commit = state.told_commit,
+                       .context = leader.reads.context()});
+}
+
+void Raft::State::TakeReplication(Leader& leader) {
+  const bool new_round = leader.reads.StartRound();
+  if (new_round) AnswerConfirmedReads(leader);
+  for (auto& [peer, state] : leader.peers) {
+    RequestEntries(peer, leader);
+    // The commit index rides on appends; where there are none, it must not wait for the timer.
+    const bool lags = state.told_commit < std::min(commit_, state.progress.match());
+    if (state.heartbeat || new_round || lags) SendHeartbeat(peer, leader);
+  }
+}
+
+}  // namespace cairn

@@ -1,0 +1,66 @@
+// The roles of a node, each with the state that exists only in it. Leaving a role forgets it.
+
+#ifndef RAFT_CORE_ROLES_H_
+#define RAFT_CORE_ROLES_H_
+
+#include <cstdint>
+#include <map>
+#include <variant>
+
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/messages.h"
+#include "raft/core/progress.h"
+#include "raft/core/reads.h"
+#include "raft/core/uncommitted.h"
+
+namespace cairn {
+
+struct Follower {
+  NodeId leader = NodeId::kNone;  // of the current term, heard lately; kNone if unknown
+  // This log equals the leader's up to here. In one term a leader's log only grows, so this never
+  // goes back while one leader is followed.
+  Index verified = 0;
+  Index acknowledged = 0;     // the highest match sent to the leader
+  bool answer_again = false;  // the leader has repeated entries acknowledged before
+  ForwardedReads reads;
+};
+
+// Asks whether a campaign could succeed, before it disturbs anybody (thesis 9.6).
+struct PreCandidate {
+  CampaignId campaign = 0;
+  std::map<NodeId, bool> votes = {};
+};
+
+struct Candidate {
+  CampaignId campaign = 0;
+  std::map<NodeId, bool> votes = {};
+};
+
+struct Leader {
+  Leader(Term term, Index first_of_term, Instant first_heartbeat)
+      : reads(term),
+        first_index(first_of_term),
+        heartbeat_due(first_heartbeat),
+        last_request(term << 32) {}
+
+  struct Peer {
+    Progress progress;
+    Index told_commit = 0;   // by the last heartbeat or append asked for
+    bool heartbeat = false;  // due
+  };
+  std::map<NodeId, Peer> peers;  // every member but this node
+  LeaderReads reads;
+  Uncommitted uncommitted;
+  // The first entry of this leader's term; only counting from there on commits (paper 5.4.2).
+  Index first_index;
+  Instant heartbeat_due;
+  // SendEntries::request. Starts with the term, so that no leadership answers to another's.
+  uint64_t last_request;
+};
+
+using RoleState = std::variant<Follower, PreCandidate, Candidate, Leader>;
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_ROLES_H_

@@ -1,0 +1,183 @@
+// Raft::State: everything one member of a group knows, and the rules that change it. The sources
+// split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
+// side of both roles), replication.cc (the leader and its peers), read_index.cc, tail_query.cc.
+
+#ifndef RAFT_CORE_STATE_H_
+#define RAFT_CORE_STATE_H_
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/durability.h"
+#include "raft/core/effects.h"
+#include "raft/core/election_clock.h"
+#include "raft/core/events.h"
+#include "raft/core/log_batches.h"
+#include "raft/core/membership.h"
+#include "raft/core/messages.h"
+#include "raft/core/options.h"
+#include "raft/core/outbox.h"
+#include "raft/core/quorum.h"
+#include "raft/core/raft.h"
+#include "raft/core/roles.h"
+#include "raft/core/torn_tail.h"
+#include "raft/core/trace.h"
+#include "raft/core/trail.h"
+
+namespace cairn {
+
+class Raft::State {
+ public:
+  State(const RaftOptions& options, RecoveredRaft recovered, Instant now, TraceSink* trace);
+
+  void Step(Instant now, Event event);
+  Effects TakeEffects();
+  Instant NextWakeup() const;
+
+  NodeId node() const { return options_.node; }
+  Role role() const;
+  const HardState& hard_state() const { return ballot_.state; }
+  NodeId leader() const;
+  // The log's last entry, undecided ones included: what elections compare.
+  LogPosition claimed_last() const { return torn_.empty() ? trail_.last() : torn_.last(); }
+  LogPosition base() const { return trail_.base(); }
+  Index commit() const { return commit_; }
+  Index durable() const { return durability_.durable(); }
+  Index applied() const { return applied_; }
+  std::optional<Index> torn_from() const;
+  bool leads_with_commit() const;
+  Term TermAt(Index index) const;
+  const Membership& membership() const { return membership_; }
+  std::optional<PeerStatus> Peer(NodeId peer) const;
+
+ private:
+  // What this node knows of the current term.
+  struct Ballot {
+    HardState state;
+    Ticket ticket = 0;  // of the last batch that carries `state`
+    // Who leads the term, if known, alive or not: there is at most one (election safety).
+    NodeId leader = NodeId::kNone;
+  };
+  // What the effects said last, so that they say only what changed.
+  struct Published {
+    Index apply_up_to = 0;
+    LeadershipChange leadership;
+  };
+
+  // raft.cc: events
+  void On(const Tick& tick);
+  void On(Receive& receive);
+  void On(const Propose& propose);
+  void On(const ReadBarrier& read);
+  void On(const LogSynced& synced);
+  void On(const EntriesSent& sent);
+  void On(const PeerUnreachable& unreachable);
+  void On(const Applied& applied);
+  void StepFenced(const Event& event);
+
+  // raft.cc: terms and roles
+  bool Admits(const Message& message) const;
+  bool PassesTermRule(const Message& message);
+  void AnswerOlderTerm(const Message& message);
+  void SetTerm(Term term);
+  void SetVote(NodeId candidate);
+  void SaveHardState();
+  void AdoptTerm(Term term, absl::string_view reason);
+  void ChangeRole(RoleState role);
+  bool FollowLeader(NodeId leader);
+  void RaiseFence(Fence::Reason reason, std::string message);
+  void Send(NodeId to, MessageBody body);
+  void SendAfter(Ticket ticket, NodeId to, MessageBody body);
+
+  // elections.cc
+  void Handle(NodeId from, const PreVoteRequest& request);
+  void Handle(NodeId from, const PreVoteReply& reply);
+  void Handle(NodeId from, const VoteRequest& request);
+  void Handle(NodeId from, const VoteReply& reply);
+  VoteResult ResultOf(const std::map<NodeId, bool>& votes) const;
+  void OnElectionTimeout();
+  void BecomePreCandidate();
+  void BecomeCandidate();
+  void BecomeLeader();
+  bool RefusesElections() const;
+  bool OwnCandidacyDurable() const;
+  void CountOwnVote();
+  void CountPreVotes();
+  void CountVotes();
+  void StepDownWithoutQuorum();
+
+  // append.cc
+  void Handle(NodeId from, const AppendEntries& append, PayloadId payload);
+  bool MatchesPrevious(NodeId from, const AppendEntries& append);
+  bool MakeRoom(Index first, const AppendEntries& append);
+  void RewriteTornTail(const AppendEntries& append);
+  void AppendReceived(Index first, const AppendEntries& append, PayloadId payload);
+  void TruncateLog(Index first_removed);
+  Index AckableIndex(const Follower& follower) const;
+  void TakeAcknowledgement(Follower& follower);
+  void LearnCommit(Index commit);
+  LogPosition AppendOwn(AppendRun run, uint64_t count);
+
+  // replication.cc
+  void Handle(NodeId from, const AppendReply& reply);
+  void Handle(NodeId from, const Heartbeat& heartbeat);
+  void Handle(NodeId from, const HeartbeatReply& reply);
+  Index CountedCommit(const Leader& leader) const;
+  bool MayCommitByCounting(Index index, const Leader& leader) const;
+  void AdvanceCommit();
+  bool HeardFromQuorum(const Leader& leader) const;
+  void OnHeartbeatDue(Leader& leader);
+  void SendHeartbeat(NodeId peer, Leader& leader);
+  void RequestEntries(NodeId peer, Leader& leader);
+  void TakeReplication(Leader& leader);
+
+  // read_index.cc
+  void Handle(NodeId from, const ReadIndexRequest& request);
+  void Handle(NodeId from, const ReadIndexReply& reply);
+  void AddRead(Leader& leader, Reader reader);
+  ReadContext ConfirmedContext(const Leader& leader) const;
+  void AnswerConfirmedReads(Leader& leader);
+  void AnswerRead(Reader reader, bool ready, Index index);
+  void RefuseReads(RoleState& role);
+
+  // tail_query.cc
+  void Handle(NodeId from, const TailQuery& query);
+  void Handle(NodeId from, const TailReply& reply);
+  Index HeldOf(const TailQuery& query) const;
+  void QueryTail();
+  void DecideTail();
+
+  template <typename... Parts>
+  void Trace(const Parts&... parts) const {
+    if (trace_ != nullptr) trace_->Trace(now_, options_.node, absl::StrCat(parts...));
+  }
+
+  const RaftOptions options_;
+  TraceSink* const trace_;
+  Random random_;
+  Instant now_;
+  ElectionClock clock_;
+  Ballot ballot_;
+  RoleState role_;
+  TornTail torn_;
+  Trail trail_;  // up to the last good entry
+  Durability durability_;
+  Membership membership_;
+  Index commit_;
+  Index applied_;
+  LogBatches batches_;
+  Outbox outbox_;
+  Effects effects_;  // what is not derived when they are taken
+  Published published_;
+  bool fenced_ = false;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_CORE_STATE_H_

@@ -1,0 +1,66 @@
+// SimulatedDisk: the log of one member as a Raft's effects write it, with what a power cut leaves.
+
+#ifndef TESTS_CORE_SIMULATED_DISK_H_
+#define TESTS_CORE_SIMULATED_DISK_H_
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "base/types.h"
+#include "raft/core/effects.h"
+#include "raft/core/options.h"
+
+namespace cairn {
+
+struct SimulatedEntry {
+  Term term = 0;
+  uint64_t value = 0;  // 0: the record is torn, only its shape is known
+  std::optional<Configuration> configuration = {};
+};
+
+// Written batches are readable at once and durable when synced, in order. A power cut leaves a
+// prefix of what was not synced.
+class SimulatedDisk {
+ public:
+  struct Image {
+    HardState hard_state;
+    std::vector<SimulatedEntry> entries;  // entries[i] has index i + 1
+    std::optional<Index> torn_from = {};
+  };
+  struct Write {
+    Ticket ticket = 0;
+    std::optional<HardState> hard_state = {};
+    std::optional<Index> truncate_from = {};
+    Index first = 0;
+    std::vector<SimulatedEntry> entries = {};
+  };
+
+  void Append(Write write);
+  // The last ticket written; 0 if everything is synced.
+  Ticket unsynced() const { return writes_.empty() ? 0 : writes_.back().ticket; }
+  // The next ticket to sync, for disks that complete batch by batch.
+  Ticket oldest_unsynced() const { return writes_.empty() ? 0 : writes_.front().ticket; }
+  void Sync(Ticket ticket);
+  // Loses what is not synced, but for a random prefix of it. With `torn`, the last entries of that
+  // prefix may keep their shape and lose their bodies.
+  void PowerCut(Random& random, bool torn);
+
+  const Image& readable() const { return readable_; }
+  const Image& durable() const { return durable_; }
+  const SimulatedEntry* Find(Index index) const;  // in readable(); null if there is none
+  RecoveredRaft Recover(const Configuration& initial) const;
+
+ private:
+  static void Apply(const Write& write, Image& image);
+
+  Image readable_;
+  Image durable_;
+  std::deque<Write> writes_;  // not synced
+};
+
+}  // namespace cairn
+
+#endif  // TESTS_CORE_SIMULATED_DISK_H_
