@@ -1,0 +1,131 @@
+#include "raft/core/invariants.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn {
+namespace {
+
+std::optional<std::string> CheckState(const Raft& raft) {
+  if (raft.commit() > raft.last().index) {
+    return absl::StrCat("commit ", raft.commit(), " is behind the last entry ",
+                        ToString(raft.last()));
+  }
+  if (raft.durable() > raft.last().index) {
+    return absl::StrCat("durable ", raft.durable(), " is behind the last entry ",
+                        ToString(raft.last()));
+  }
+  if (raft.torn_from() && raft.durable() >= *raft.torn_from()) {
+    return absl::StrCat("durable ", raft.durable(), " although torn from ", *raft.torn_from());
+  }
+  if (raft.base().index > raft.commit()) return "compacted what is not committed";
+  if (raft.last().term > raft.term()) return "an entry of a term to come";
+  if (raft.TermAt(raft.last().index) != raft.last().term) return "the last entry has two terms";
+  if (raft.role() == Role::kCandidate && raft.vote() != raft.node()) {
+    return "a candidate that did not vote for itself";
+  }
+  if (raft.role() != Role::kLeader) return std::nullopt;
+  if (raft.vote() != raft.node() || raft.leader() != raft.node()) {
+    return "a leader that did not vote for itself or follows another";
+  }
+  if (raft.torn_from()) return "a leader with undecided entries";
+  if (raft.last().term != raft.term()) return "a leader without an entry of its term";
+  for (const NodeId member : raft.configuration().Nodes()) {
+    const auto peer = raft.Peer(member);
+    if (peer && peer->match > raft.last().index) return "a match behind the last entry";
+    if (peer && peer->next <= peer->match) return "next is not behind match";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+InvariantChecker::Seen InvariantChecker::Look(const Raft& raft) {
+  return {.role = raft.role(),
+          .hard_state = {.term = raft.term(), .vote = raft.vote()},
+          .leader = raft.leader(),
+          .last = raft.last(),
+          .commit = raft.commit(),
+          .commit_term = raft.TermAt(raft.commit()),
+          .applied = raft.applied()};
+}
+
+std::optional<std::string> InvariantChecker::AfterStep(const Raft& raft) {
+  if (auto broken = CheckState(raft)) return broken;
+  const Seen now = Look(raft);
+  const std::optional<Seen> before = std::exchange(seen_, now);
+  if (!before) {
+    term_leader_ = now.leader;
+    return std::nullopt;
+  }
+  if (now.hard_state.term < before->hard_state.term) return "the term went back";
+  const bool same_term = now.hard_state.term == before->hard_state.term;
+  if (same_term && before->hard_state.vote != NodeId::kNone &&
+      now.hard_state.vote != before->hard_state.vote) {
+    return "the vote changed within a term";
+  }
+  if (!same_term) term_leader_ = NodeId::kNone;
+  if (now.leader != NodeId::kNone) {
+    if (term_leader_ != NodeId::kNone && term_leader_ != now.leader) {
+      return "the leader changed within a term";
+    }
+    term_leader_ = now.leader;
+  }
+  if (now.commit < before->commit) return "commit went back";
+  if (before->commit > raft.base().index && raft.TermAt(before->commit) != before->commit_term) {
+    return absl::StrCat("the committed entry ", before->commit, " was replaced");
+  }
+  if (now.applied < before->applied) return "applied went back";
+  const bool leads = now.role == Role::kLeader && before->role == Role::kLeader;
+  if (leads && !same_term) return "a leader changed its term";
+  if (leads && (now.last < before->last || raft.TermAt(before->last.index) != before->last.term)) {
+    return "a leader's log shrank or changed";
+  }
+  if (leads && now.commit > before->commit && now.commit_term != now.hard_state.term) {
+    return "a leader committed an entry of an older term by counting";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
+                                                          const Effects& effects) {
+  for (const LogBatch& batch : effects.log_batches) {
+    if (batch.ticket <= last_ticket_) return "tickets do not grow";
+    last_ticket_ = batch.ticket;
+    for (size_t i = 1; i < batch.runs.size(); ++i) {
+      if (batch.runs[i].first.index != batch.runs[i - 1].last_index + 1) {
+        return "a batch with a hole";
+      }
+    }
+  }
+  if (effects.apply_up_to > 0) {
+    if (effects.apply_up_to > std::min(raft.commit(), raft.durable())) {
+      return "applies what is not committed or not durable";
+    }
+    if (effects.apply_up_to <= apply_up_to_) return "applies again";
+    apply_up_to_ = effects.apply_up_to;
+  }
+  if (raft.role() != Role::kLeader && !effects.send_entries.empty()) {
+    return "sends entries without leading";
+  }
+  std::map<NodeId, int> acks;
+  for (const Message& message : effects.messages) {
+    if (message.from != raft.node() || message.to == raft.node()) return "a misaddressed message";
+    if (TermOf(message.body) > raft.term() &&
+        !std::holds_alternative<PreVoteRequest>(message.body) &&
+        !std::holds_alternative<PreVoteReply>(message.body)) {
+      return absl::StrCat(NameOf(message.body), " of a term to come");
+    }
+    const auto* ack = std::get_if<AppendReply>(&message.body);
+    if (ack == nullptr || !ack->success) continue;
+    if (ack->match > raft.durable()) return "acknowledges what is not durable";
+    if (++acks[message.to] > 1) return "acknowledges twice at once";
+  }
+  return std::nullopt;
+}
+
+}  // namespace cairn

@@ -1,0 +1,108 @@
+// Random schedules with faults over groups of 1 to 5, every promise checked after every step. The
+// seed in the failure repeats it.
+
+#include <cstdint>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "raft/core/raft.h"
+#include "tests/core/simulated_group.h"
+
+namespace cairn {
+namespace {
+
+constexpr int kSteps = 6000;
+
+struct Soak {
+  const char* name;
+  SimulatedFaults faults;
+  int seeds;
+};
+
+std::string LastLines(const std::string& story, size_t count) {
+  size_t begin = story.size();
+  while (count-- > 0 && begin > 0) {
+    const size_t newline = story.rfind('\n', begin - 2);
+    if (newline == std::string::npos) return story;
+    begin = newline + 1;
+  }
+  return story.substr(begin);
+}
+
+// Everything works again: one leader, new entries committed everywhere, reads answered.
+void ExpectLive(SimulatedGroup& group) {
+  group.Heal(Seconds(20));
+  ASSERT_EQ(group.violation(), "");
+  const NodeId leader = group.Leader();
+  ASSERT_NE(leader, NodeId::kNone) << "no leader after healing";
+  group.Propose(leader, 3);
+  const int reads = group.reads_answered();
+  for (const NodeId node : group.nodes()) group.Read(node);
+  group.Run(Seconds(3));
+  ASSERT_EQ(group.violation(), "");
+  const Index last = group.raft(leader).last().index;
+  for (const NodeId node : group.nodes()) {
+    EXPECT_EQ(group.raft(node).commit(), last) << "node " << ToInteger(node);
+    EXPECT_EQ(group.raft(node).applied(), last) << "node " << ToInteger(node);
+    EXPECT_EQ(group.raft(node).torn_from(), std::nullopt) << "node " << ToInteger(node);
+  }
+  EXPECT_EQ(group.reads_answered(), reads + static_cast<int>(group.nodes().size()));
+}
+
+std::string NameOfSoak(const testing::TestParamInfo<Soak>& soak) { return soak.param.name; }
+
+class RaftSoakTest : public testing::TestWithParam<Soak> {};
+
+TEST_P(RaftSoakTest, KeepsEveryPromise) {
+  int elections = 0;
+  Index committed = 0;
+  int reads = 0;
+  for (int run = 0; run < GetParam().seeds; ++run) {
+    const uint64_t seed = static_cast<uint64_t>(run) + 1;
+    const int size = 1 + run % 5;
+    SimulatedGroup group(size, seed, GetParam().faults);
+    for (int step = 0; step < kSteps && group.violation().empty(); ++step) group.RandomStep();
+    ASSERT_EQ(group.violation(), "") << "seed " << seed << " size " << size << "\n"
+                                     << LastLines(group.Story(), 120);
+    ExpectLive(group);
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << " size " << size << "\n"
+                               << LastLines(group.Story(), 120);
+    elections += group.elections();
+    committed += group.committed();
+    reads += group.reads_answered();
+  }
+  // A soak in which nothing happens proves nothing.
+  EXPECT_GT(elections, GetParam().seeds);
+  EXPECT_GT(committed, static_cast<Index>(GetParam().seeds) * 20);
+  EXPECT_GT(reads, GetParam().seeds);
+  std::cout << elections << " elections, " << committed << " entries, " << reads << " reads\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Faults, RaftSoakTest,
+    testing::Values(Soak{"None", {}, 10},
+                    Soak{"Network", {.lose = 20, .repeat = 10, .reorder = 3, .partition = 400}, 60},
+                    Soak{"Crashes", {.crash = 300, .slow_disks = true}, 60},
+                    Soak{"Everything",
+                         {.lose = 20,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .crash = 400,
+                          .partition = 500,
+                          .slow_disks = true},
+                         150},
+                    Soak{"TornTails",
+                         {.lose = 30,
+                          .repeat = 20,
+                          .reorder = 4,
+                          .crash = 200,
+                          .partition = 600,
+                          .slow_disks = true,
+                          .torn = true},
+                         150}),
+    NameOfSoak);
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,415 @@
+#include "tests/core/simulated_group.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/core/quorum.h"
+
+namespace cairn {
+namespace {
+
+Configuration VotersUpTo(int size) {
+  Configuration configuration;
+  for (int i = 1; i <= size; ++i) {
+    configuration.voters.push_back({.node = static_cast<NodeId>(i),
+                                    .incarnation = static_cast<Incarnation>(100 + i),
+                                    .address = absl::StrCat("node", i)});
+  }
+  return configuration;
+}
+
+}  // namespace
+
+SimulatedGroup::SimulatedGroup(int size, uint64_t seed, SimulatedFaults faults)
+    : SimulatedGroup(VotersUpTo(size), seed, faults) {}
+
+SimulatedGroup::SimulatedGroup(Configuration initial, uint64_t seed, SimulatedFaults faults)
+    : random_(seed), faults_(faults), initial_(std::move(initial)), ids_(initial_.Nodes()) {
+  for (const NodeId id : ids_) {
+    nodes_[id];
+    Restart(id);
+  }
+}
+
+// Moving things -----------------------------------------------------------------------------------
+
+void SimulatedGroup::Restart(NodeId id) {
+  Node& node = Of(id);
+  CAIRN_CHECK(node.raft == nullptr);
+  RaftOptions own = options;
+  own.node = id;
+  own.seed = random_.Next();
+  RecoveredRaft recovered = node.disk.Recover(initial_);
+  // The state machine may have to apply all over again.
+  if (random_.OneIn(2)) node.applied = 0;
+  recovered.applied = node.applied;
+  node.invariants = {};
+  node.checked_commit = 0;
+  node.raft = std::make_unique<Raft>(own, std::move(recovered), now_, this);
+  node.dirty = true;
+  CheckAll(id);
+}
+
+void SimulatedGroup::Crash(NodeId id) {
+  Node& node = Of(id);
+  Trace(now_, id, "power cut");
+  node.raft = nullptr;
+  node.payloads.clear();
+  node.reads.clear();
+  node.disk.PowerCut(random_, faults_.torn);
+}
+
+void SimulatedGroup::Step(NodeId id, Event event) {
+  Node& node = Of(id);
+  node.raft->Step(now_, std::move(event));
+  node.dirty = true;
+  CheckAll(id);
+}
+
+void SimulatedGroup::Execute(NodeId id) {
+  Node& node = Of(id);
+  node.dirty = false;
+  const Effects effects = node.raft->TakeEffects();
+  if (auto broken = node.invariants.AfterEffects(*node.raft, effects)) Violate(*broken);
+  if (effects.fence) Violate(absl::StrCat("fenced: ", effects.fence->message));
+  for (const LogBatch& batch : effects.log_batches) Write(id, batch);
+  node.payloads.clear();
+  CheckCommit(id);
+  for (const Message& message : effects.messages) {
+    CheckSend(id, message);
+    network_.push_back({message, {}});
+  }
+  for (const SendEntries& send : effects.send_entries) Carry(id, send);
+  for (const ReadOutcome& outcome : effects.reads) Answer(id, outcome);
+  if (effects.apply_up_to > 0) {
+    if (effects.apply_up_to > node.disk.durable().entries.size()) Violate("applies too early");
+    node.applied = std::max(node.applied, effects.apply_up_to);
+    Step(id, Applied{node.applied});
+  }
+}
+
+void SimulatedGroup::Write(NodeId id, const LogBatch& batch) {
+  Node& node = Of(id);
+  SimulatedDisk::Write write = {
+      .ticket = batch.ticket, .hard_state = batch.hard_state, .truncate_from = batch.truncate_from};
+  if (!batch.runs.empty()) write.first = batch.runs.front().first.index;
+  for (const AppendRun& run : batch.runs) {
+    const Payload* payload = run.payload == 0 ? nullptr : &node.payloads.at(run.payload);
+    for (Index index = run.first.index; index <= run.last_index; ++index) {
+      SimulatedEntry entry = {.term = run.first.term, .configuration = run.configuration};
+      if (run.source == AppendRun::Source::kReceived) {
+        entry = payload->entries.at(index - payload->first);
+      } else if (run.source == AppendRun::Source::kProposals) {
+        entry.value = payload->entries.at(index - run.first.index).value;
+      } else {
+        entry.value = ++last_id_;
+      }
+      write.entries.push_back(entry);
+    }
+  }
+  const Index first = write.first;
+  const size_t count = write.entries.size();
+  node.disk.Append(std::move(write));
+  for (size_t i = 0; i < count; ++i) CheckWritten(id, first + i);
+}
+
+void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
+  Node& node = Of(id);
+  Index last = send.last.index;
+  if (faults_.lose > 0 && random_.OneIn(8)) {
+    last = send.previous.index + random_.Below(send.last.index - send.previous.index + 1);
+  }
+  CAIRN_CHECK_EQ(node.disk.Find(send.last.index)->term, send.last.term);
+  Packet packet;
+  AppendEntries append = {.term = send.term, .previous = send.previous, .commit = send.commit};
+  for (Index index = send.previous.index + 1; index <= last; ++index) {
+    const SimulatedEntry& entry = *node.disk.Find(index);
+    packet.entries.push_back(entry);
+    if (append.runs.empty() || append.runs.back().term != entry.term) {
+      append.runs.push_back({entry.term, index});
+    }
+    append.runs.back().last_index = index;
+    if (entry.configuration) {
+      append.configurations.emplace_back(LogPosition{index, entry.term}, *entry.configuration);
+    }
+  }
+  const size_t bytes = 100 * packet.entries.size();
+  packet.message = {.from = id, .to = send.to, .body = std::move(append)};
+  if (!packet.entries.empty()) network_.push_back(std::move(packet));
+  Step(id, EntriesSent{.to = send.to, .request = send.request, .last = last, .bytes = bytes});
+}
+
+void SimulatedGroup::Answer(NodeId id, const ReadOutcome& outcome) {
+  Node& node = Of(id);
+  const auto read = node.reads.find(outcome.read);
+  if (read == node.reads.end()) return Violate("a read was answered twice");
+  if (outcome.ready) {
+    ++reads_answered_;
+    if (outcome.index < read->second) {
+      Violate(absl::StrCat("stale read: index ", outcome.index, " when ", read->second,
+                           " was committed before it came"));
+    }
+  }
+  node.reads.erase(read);
+}
+
+void SimulatedGroup::Deliver(size_t index) {
+  Packet packet = std::move(network_[index]);
+  network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
+  const NodeId to = packet.message.to;
+  if (!Connected(packet.message.from, to) || !running(to)) return;
+  PayloadId payload = 0;
+  if (const auto* append = std::get_if<AppendEntries>(&packet.message.body)) {
+    payload = ++last_id_;
+    Of(to).payloads[payload] = {append->previous.index + 1, std::move(packet.entries)};
+  }
+  Step(to, Receive{std::move(packet.message), payload});
+}
+
+void SimulatedGroup::Propose(NodeId id, uint64_t count) {
+  if (!running(id)) return;
+  const PayloadId payload = ++last_id_;
+  for (uint64_t i = 0; i < count; ++i) {
+    Of(id).payloads[payload].entries.push_back({.value = ++last_id_});
+  }
+  Step(id, cairn::Propose{.payload = payload, .count = count, .bytes = 100 * count});
+}
+
+void SimulatedGroup::Read(NodeId id) {
+  if (!running(id)) return;
+  const ReadId read = ++last_id_;
+  Of(id).reads[read] = ledger_.size();
+  Step(id, ReadBarrier{read});
+}
+
+void SimulatedGroup::Sync(NodeId id, Ticket ticket) {
+  if (ticket == 0) return;
+  Of(id).disk.Sync(ticket);
+  if (running(id)) Step(id, LogSynced{ticket});
+}
+
+void SimulatedGroup::TickDue() {
+  for (const NodeId id : ids_) {
+    if (running(id) && raft(id).NextWakeup() <= now_) Step(id, Tick{});
+  }
+}
+
+// Time and chance ---------------------------------------------------------------------------------
+
+std::optional<NodeId> SimulatedGroup::RandomRunning() {
+  const NodeId id = ids_[random_.Below(ids_.size())];
+  if (!running(id)) return std::nullopt;
+  return id;
+}
+
+void SimulatedGroup::DeliverSome() {
+  if (network_.empty()) return;
+  const bool reorder = faults_.reorder > 0 && random_.OneIn(faults_.reorder);
+  const size_t index = reorder ? random_.Below(network_.size()) : 0;
+  if (faults_.lose > 0 && random_.OneIn(faults_.lose)) {
+    network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
+    return;
+  }
+  if (faults_.repeat > 0 && random_.OneIn(faults_.repeat)) network_.push_back(network_[index]);
+  Deliver(index);
+}
+
+void SimulatedGroup::Disturb() {
+  const NodeId id = ids_[random_.Below(ids_.size())];
+  if (!running(id)) {
+    if (random_.OneIn(30)) Restart(id);
+  } else if (faults_.crash > 0 && random_.OneIn(faults_.crash)) {
+    Crash(id);
+  }
+  if (faults_.partition > 0 && random_.OneIn(faults_.partition)) {
+    side_.clear();
+    for (const NodeId node : ids_) {
+      if (random_.OneIn(3)) side_.insert(node);
+    }
+  }
+}
+
+void SimulatedGroup::RandomStep() {
+  if (!violation_.empty()) return;
+  now_ = now_ + Microseconds(static_cast<int64_t>(random_.Below(3000)));
+  if (random_.OneIn(500)) now_ = now_ + Milliseconds(static_cast<int64_t>(random_.Below(2000)));
+  TickDue();
+  Disturb();
+  const std::optional<NodeId> id = RandomRunning();
+  const uint64_t choice = random_.Below(100);
+  if (choice < 55 || !id) {
+    // Faster than packets breed.
+    for (size_t count = 1 + network_.size() / 8; count > 0; --count) DeliverSome();
+  } else if (choice < 75) {
+    const SimulatedDisk& disk = this->disk(*id);
+    if (!faults_.slow_disks || random_.OneIn(4)) {
+      Sync(*id, random_.OneIn(2) ? disk.unsynced() : disk.oldest_unsynced());
+    }
+  } else if (choice < 85) {
+    Propose(*id, 1 + random_.Below(3));
+  } else if (choice < 90) {
+    Read(*id);
+  }
+  for (const NodeId node : ids_) {
+    if (running(node) && Of(node).dirty && !random_.OneIn(3)) Execute(node);
+  }
+}
+
+void SimulatedGroup::Settle() {
+  for (int rounds = 0; violation_.empty(); ++rounds) {
+    if (rounds > 100000) return Violate("the group does not come to rest");
+    bool busy = false;
+    for (const NodeId id : ids_) {
+      if (!running(id)) continue;
+      while (Of(id).dirty && violation_.empty()) Execute(id), busy = true;
+      if (disk(id).unsynced() > 0) Sync(id, disk(id).unsynced()), busy = true;
+    }
+    if (!network_.empty()) Deliver(0), busy = true;
+    if (!busy) return;
+  }
+}
+
+void SimulatedGroup::Run(Duration duration) {
+  const Instant end = now_ + duration;
+  while (violation_.empty()) {
+    Settle();
+    Instant next = end;
+    for (const NodeId id : ids_) {
+      if (running(id)) next = std::min(next, raft(id).NextWakeup());
+    }
+    now_ = std::max(now_, next);
+    if (now_ >= end) return;
+    TickDue();
+  }
+}
+
+void SimulatedGroup::Heal(Duration duration) {
+  faults_ = {};
+  side_.clear();
+  for (const NodeId id : ids_) {
+    if (!running(id)) Restart(id);
+  }
+  Run(duration);
+}
+
+NodeId SimulatedGroup::Leader() const {
+  NodeId leader = NodeId::kNone;
+  Term term = 0;
+  for (const auto& [id, node] : nodes_) {
+    if (node.raft == nullptr || node.raft->role() != Role::kLeader) continue;
+    if (node.raft->term() > term) leader = id, term = node.raft->term();
+  }
+  return leader;
+}
+
+// Promises ----------------------------------------------------------------------------------------
+
+void SimulatedGroup::Violate(std::string what) {
+  if (violation_.empty()) violation_ = std::move(what);
+}
+
+// What a message asserts has to survive a power cut at the moment it leaves.
+void SimulatedGroup::CheckSend(NodeId from, const Message& message) {
+  const SimulatedDisk::Image& image = Of(from).disk.durable();
+  if (const auto* reply = std::get_if<AppendReply>(&message.body); reply && reply->success) {
+    const bool held = reply->match <= image.entries.size() &&
+                      (!image.torn_from || reply->match < *image.torn_from) &&
+                      (reply->match == 0 ||
+                       image.entries[reply->match - 1].term == disk(from).Find(reply->match)->term);
+    if (!held) Violate(absl::StrCat("acknowledged ", reply->match, " before it was durable"));
+  }
+  if (const auto* reply = std::get_if<VoteReply>(&message.body); reply && reply->granted) {
+    const auto [vote, first] = votes_.try_emplace({from, reply->term}, message.to);
+    if (vote->second != message.to) Violate("voted twice in one term");
+    if (image.hard_state != HardState{reply->term, message.to}) Violate("vote is not durable");
+  }
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    const auto [vote, first] = votes_.try_emplace({from, request->term}, from);
+    if (vote->second != from) Violate("campaigned in a term it gave its vote away in");
+    if (image.hard_state != HardState{request->term, from}) Violate("own vote is not durable");
+    if (image.entries.size() < request->last.index) Violate("claims what is not durable");
+  }
+}
+
+void SimulatedGroup::CheckAll(NodeId id) {
+  Node& node = Of(id);
+  if (auto broken = node.invariants.AfterStep(*node.raft)) {
+    Violate(absl::StrCat("node ", ToInteger(id), ": ", *broken));
+  }
+  CheckLeader(id);
+}
+
+// Election safety and leader completeness (paper figure 3).
+void SimulatedGroup::CheckLeader(NodeId id) {
+  const Raft& raft = *Of(id).raft;
+  if (raft.role() != Role::kLeader) return;
+  const auto [leader, first] = leaders_.try_emplace(raft.term(), id);
+  if (leader->second != id) Violate(absl::StrCat("two leaders in term ", raft.term()));
+  if (!first) return;
+  for (Index index = 1; index <= ledger_.size(); ++index) {
+    const Committed& committed = ledger_[index - 1];
+    if (committed.committed_in < raft.term() && raft.TermAt(index) != committed.term) {
+      Violate(
+          absl::StrCat("the leader of term ", raft.term(), " lacks the committed entry ", index));
+    }
+  }
+}
+
+void SimulatedGroup::CheckCommit(NodeId id) {
+  Node& node = Of(id);
+  const Index commit = node.raft->commit();
+  if (commit == node.checked_commit) return;
+  for (Index index = node.checked_commit + 1; index <= commit; ++index) {
+    const SimulatedEntry& entry = *node.disk.Find(index);
+    if (index > ledger_.size()) {
+      ledger_.push_back({entry.term, entry.value, node.raft->term()});
+      if (index == commit && !DurableOnQuorum(index, entry.term, node.raft->configuration())) {
+        Violate(absl::StrCat("committed ", index, " without a quorum that has it"));
+      }
+    }
+    const Committed& committed = ledger_[index - 1];
+    if (committed.term != entry.term || committed.value != entry.value) {
+      Violate(
+          absl::StrCat("the committed entry ", index, " is another one at node ", ToInteger(id)));
+    }
+  }
+  node.checked_commit = commit;
+}
+
+bool SimulatedGroup::DurableOnQuorum(Index index, Term term, const Configuration& configuration) {
+  return ReachedByQuorum(configuration, [&](NodeId voter) -> uint64_t {
+           const SimulatedDisk::Image& image = disk(voter).durable();
+           const bool held = index <= image.entries.size() &&
+                             image.entries[index - 1].term == term &&
+                             (!image.torn_from || index < *image.torn_from);
+           return held ? 1 : 0;
+         }) == 1;
+}
+
+// Log matching: an entry of one index and term is one entry, and stands behind one entry.
+void SimulatedGroup::CheckWritten(NodeId id, Index index) {
+  const SimulatedEntry& entry = *disk(id).Find(index);
+  const SimulatedEntry* before = disk(id).Find(index - 1);
+  const std::pair<uint64_t, Term> found = {entry.value, before == nullptr ? 0 : before->term};
+  const auto [known, first] = entries_.try_emplace({index, entry.term}, found);
+  if (entry.value == 0) Violate("a torn entry was sent");
+  if (known->second != found) {
+    Violate(absl::StrCat("entry ", index, "/", entry.term, " has two contents or histories"));
+  }
+}
+
+void SimulatedGroup::Trace(Instant now, NodeId node, absl::string_view decision) {
+  story_.push_back(
+      absl::StrCat(ToMilliseconds(now - Instant{}), " ", ToInteger(node), ": ", decision));
+  if (story_.size() > 3000) story_.pop_front();
+}
+
+std::string SimulatedGroup::Story() const {
+  std::string story;
+  for (const std::string& line : story_) absl::StrAppend(&story, line, "\n");
+  return story;
+}
+
+}  // namespace cairn

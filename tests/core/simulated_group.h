@@ -1,0 +1,149 @@
+// SimulatedGroup: a few Rafts, their disks and a network, stepped by hand or at random, with every
+// promise of Raft checked after every step.
+
+#ifndef TESTS_CORE_SIMULATED_GROUP_H_
+#define TESTS_CORE_SIMULATED_GROUP_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/invariants.h"
+#include "raft/core/raft.h"
+#include "raft/core/trace.h"
+#include "tests/core/simulated_disk.h"
+
+namespace cairn {
+
+// What can go wrong, each as "one in n" of its occasions; 0: never.
+struct SimulatedFaults {
+  uint64_t lose = 0;
+  uint64_t repeat = 0;
+  uint64_t reorder = 0;
+  uint64_t crash = 0;      // of steps
+  uint64_t partition = 0;  // of steps: another partition, or none
+  bool slow_disks = false;
+  bool torn = false;
+};
+
+class SimulatedGroup : public TraceSink {
+ public:
+  // Nodes 1..size are voters.
+  SimulatedGroup(int size, uint64_t seed, SimulatedFaults faults = {});
+  SimulatedGroup(Configuration initial, uint64_t seed, SimulatedFaults faults = {});
+
+  // The first broken promise; empty while all is well. Nothing moves after it.
+  const std::string& violation() const { return violation_; }
+  // What the nodes decided, the last few thousand lines of it.
+  std::string Story() const;
+
+  // One random thing happens.
+  void RandomStep();
+  // Faults stop, all nodes run, and everything is delivered for `duration`.
+  void Heal(Duration duration);
+  // Delivers and syncs until nothing is left to do at this instant.
+  void Settle();
+  // Lets time pass; timers fire, and everything settles in between.
+  void Run(Duration duration);
+
+  void Propose(NodeId node, uint64_t count = 1);
+  void Read(NodeId node);
+  void Crash(NodeId node);
+  void Restart(NodeId node);
+  // Members of different sides do not hear each other.
+  void Partition(std::set<NodeId> side) { side_ = std::move(side); }
+
+  Raft& raft(NodeId node) { return *Of(node).raft; }
+  bool running(NodeId node) { return Of(node).raft != nullptr; }
+  const SimulatedDisk& disk(NodeId node) { return Of(node).disk; }
+  // The leader of the highest term; kNone if no node leads.
+  NodeId Leader() const;
+  const std::vector<NodeId>& nodes() const { return ids_; }
+  Index committed() const { return ledger_.size(); }
+  int reads_answered() const { return reads_answered_; }
+  int elections() const { return static_cast<int>(leaders_.size()); }
+  Instant now() const { return now_; }
+  RaftOptions options;  // of the nodes that start from now on; node and seed are set for each
+
+  void Trace(Instant now, NodeId node, absl::string_view decision) override;
+
+ private:
+  struct Packet {
+    Message message;
+    std::vector<SimulatedEntry> entries;
+  };
+  struct Payload {
+    Index first = 0;  // of received entries
+    std::vector<SimulatedEntry> entries;
+  };
+  struct Node {
+    SimulatedDisk disk;
+    std::unique_ptr<Raft> raft;  // null while it is down
+    bool dirty = false;          // stepped since its effects were taken
+    InvariantChecker invariants;
+    std::map<PayloadId, Payload> payloads;
+    std::map<ReadId, Index> reads;  // the commit index when they were asked
+    Index applied = 0;              // by the state machine, which is durable
+    Index checked_commit = 0;
+  };
+  struct Committed {
+    Term term = 0;
+    uint64_t value = 0;
+    Term committed_in = 0;
+  };
+
+  Node& Of(NodeId node) { return nodes_.at(node); }
+  void Step(NodeId id, Event event);
+  void Execute(NodeId id);
+  void Write(NodeId id, const LogBatch& batch);
+  void Carry(NodeId id, const SendEntries& send);
+  void Answer(NodeId id, const ReadOutcome& outcome);
+  void Deliver(size_t index);
+  void DeliverSome();
+  void Disturb();
+  void Sync(NodeId id, Ticket ticket);
+  void TickDue();
+  bool Connected(NodeId a, NodeId b) const { return side_.contains(a) == side_.contains(b); }
+  std::optional<NodeId> RandomRunning();
+
+  // checks
+  void Violate(std::string what);
+  void CheckSend(NodeId from, const Message& message);
+  void CheckAll(NodeId id);
+  void CheckLeader(NodeId id);
+  void CheckCommit(NodeId id);
+  void CheckWritten(NodeId id, Index index);
+  bool DurableOnQuorum(Index index, Term term, const Configuration& configuration);
+
+  Random random_;
+  SimulatedFaults faults_;
+  Configuration initial_;
+  std::vector<NodeId> ids_;
+  std::map<NodeId, Node> nodes_;
+  std::deque<Packet> network_;
+  std::set<NodeId> side_;
+  Instant now_ = Instant{} + Seconds(1000);
+  uint64_t last_id_ = 0;  // of values, payloads, reads and starts
+
+  // what must stay true over the whole run
+  std::map<Term, NodeId> leaders_;
+  std::map<std::pair<NodeId, Term>, NodeId> votes_;
+  std::vector<Committed> ledger_;  // ledger_[i]: what was committed at i + 1
+  std::map<LogPosition, std::pair<uint64_t, Term>> entries_;  // value, term of the entry before
+  int reads_answered_ = 0;
+  std::string violation_;
+  std::deque<std::string> story_;
+};
+
+}  // namespace cairn
+
+#endif  // TESTS_CORE_SIMULATED_GROUP_H_
