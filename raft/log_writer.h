@@ -1,0 +1,92 @@
+// LogWriter: the task that writes the logs of all groups of a disk and syncs them together.
+
+#ifndef RAFT_LOG_WRITER_H_
+#define RAFT_LOG_WRITER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/types.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+// Takes everything that waits, appends it all, has the disk synced once, tells each group its
+// highest ticket that is now durable, and begins anew. What comes in meanwhile waits for the next
+// round: so the slower the disk, the more writes share one sync.
+//
+// An error of the disk is final: every group is told once, and later writes vanish.
+//
+// Bounds: Raft bounds what a group has unsynced (the leader by uncommitted bytes, followers by the
+// leader's window); queued_bytes tells who could exceed it.
+//
+// Threads: Write and queued_bytes from any thread. The groups' functions are called on the writer's
+// sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
+class LogWriter {
+ public:
+  // What a group hears: the log batches up to `ticket` are durable, or the error.
+  using Done = absl::AnyInvocable<void(absl::Status status, Ticket ticket)>;
+  using Client = size_t;
+  struct Batch {
+    Ticket ticket = 0;
+    LogAppend append;
+  };
+
+  // Both outlive the writer. A sync that ends after the writer is gone is not waited for.
+  LogWriter(LogDisk* disk, Executor* executor);
+  ~LogWriter();
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+  // Before the group's first Write. `store` is of this writer's disk.
+  Client Register(LogStore* store, Done done);
+  // Queues the batches, in order. Tickets of one client grow.
+  void Write(Client client, std::vector<Batch> batches);
+
+  size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Group {
+    LogStore* store = nullptr;
+    Done done;
+    Ticket appended = 0;  // by this round
+  };
+  struct Item {
+    Client client = 0;
+    Batch batch;
+    size_t bytes = 0;
+  };
+
+  void Run();
+  void SyncDone(const absl::Status& status);
+  void Fail(const absl::Status& status);
+
+  LogDisk* const disk_;
+  Executor* const executor_;
+  std::atomic<size_t> queued_bytes_ = 0;
+
+  Mutex mutex_;
+  std::vector<Item> queue_ CAIRN_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Group>> groups_ CAIRN_GUARDED_BY(mutex_);
+  bool scheduled_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool failed_ CAIRN_GUARDED_BY(mutex_) = false;
+
+  // On the writer's sequence.
+  std::vector<Item> round_;
+  std::vector<Group*> round_groups_;  // those of round_, each once
+  bool syncing_ = false;
+  absl::Status error_;  // sticky
+  // Gone with this object; a late SyncDone looks at it.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_LOG_WRITER_H_

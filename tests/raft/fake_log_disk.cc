@@ -1,0 +1,177 @@
+#include "tests/raft/fake_log_disk.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace cairn {
+
+absl::Status FakeLogStore::Append(const LogAppend& append) {
+  MutexLock lock(mutex_);
+  if (!append_status_.ok()) return append_status_;
+  ++appends_;
+  if (append.hard_state.has_value()) content_.hard_state = *append.hard_state;
+  if (append.truncate_from.has_value()) content_.entries.resize(*append.truncate_from - 1);
+  for (const RecordRun& run : append.runs) {
+    CAIRN_CHECK_EQ(run.first().index, content_.entries.size() + 1);
+    if (!content_.entries.empty()) {
+      CAIRN_CHECK(run.previous_hash() == content_.entries.back().last_hash());
+    }
+    for (Index index = run.first().index; index <= run.last().index; ++index) {
+      content_.entries.push_back(run.Slice(index, index));
+    }
+  }
+  content_.commit = std::max(content_.commit, append.commit);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RecordRun>> FakeLogStore::Read(Index first, Index last,
+                                                          size_t max_bytes) const {
+  MutexLock lock(mutex_);
+  if (first == 0 || first > content_.entries.size()) {
+    return absl::OutOfRangeError(absl::StrCat("entry ", first));
+  }
+  std::vector<RecordRun> found;
+  size_t bytes = 0;
+  for (Index index = first; index <= std::min<Index>(last, content_.entries.size()); ++index) {
+    if (damaged_ == index) {
+      if (found.empty()) return absl::DataLossError(absl::StrCat("entry ", index));
+      break;
+    }
+    const RecordRun& run = content_.entries[index - 1];
+    if (!found.empty() && bytes + run.byte_size() > max_bytes) break;
+    bytes += run.byte_size();
+    found.push_back(run);
+  }
+  return found;
+}
+
+absl::StatusOr<EntryHash> FakeLogStore::HashAt(Index index) const {
+  MutexLock lock(mutex_);
+  if (index == 0) return EntryHash{};
+  if (index > content_.entries.size()) return absl::OutOfRangeError(absl::StrCat("entry ", index));
+  return content_.entries[index - 1].last_hash();
+}
+
+LogPosition FakeLogStore::last() const {
+  MutexLock lock(mutex_);
+  return content_.entries.empty() ? LogPosition{} : content_.entries.back().last();
+}
+
+absl::Status FakeLogStore::DropPrefix(Index) {
+  return absl::UnimplementedError("the fake store keeps everything");
+}
+
+void FakeLogStore::FailAppends(absl::Status status) {
+  MutexLock lock(mutex_);
+  append_status_ = std::move(status);
+}
+
+void FakeLogStore::Damage(Index index) {
+  MutexLock lock(mutex_);
+  damaged_ = index;
+}
+
+size_t FakeLogStore::appends() const {
+  MutexLock lock(mutex_);
+  return appends_;
+}
+
+HardState FakeLogStore::hard_state() const {
+  MutexLock lock(mutex_);
+  return content_.hard_state;
+}
+
+RecoveredLog FakeLogStore::Recover() const {
+  MutexLock lock(mutex_);
+  RecoveredLog recovered;
+  recovered.hard_state = content_.hard_state;
+  recovered.known_commit = content_.commit;
+  for (const RecordRun& run : content_.entries) {
+    LogPosition at = run.last();
+    if (recovered.runs.empty() || recovered.runs.back().term != at.term) {
+      recovered.runs.push_back({at.term, at.index});
+    }
+    recovered.runs.back().last_index = at.index;
+    recovered.last_hash = run.last_hash();
+    if (run[0].type() == EntryType::kConfiguration) {
+      recovered.configurations.push_back({at, run[0].Payload(run.bytes())});
+    }
+    if (damaged_ == at.index) recovered.faulty.push_back({at, "fake", 0, "damaged"});
+  }
+  return recovered;
+}
+
+absl::StatusOr<OpenedLog> FakeLogDisk::OpenGroup(GroupId group) {
+  std::unique_ptr<FakeLogStore>& store = stores_[group];
+  if (store == nullptr) store = std::make_unique<FakeLogStore>();
+  OpenedLog opened;
+  opened.store = store.get();
+  opened.recovered = store->Recover();
+  return opened;
+}
+
+std::vector<GroupId> FakeLogDisk::Groups() const {
+  std::vector<GroupId> groups;
+  for (const auto& [group, store] : stores_) groups.push_back(group);
+  return groups;
+}
+
+void FakeLogDisk::Sync(absl::AnyInvocable<void(absl::Status)> done) {
+  CAIRN_CHECK(!waiting_.has_value()) << "two syncs at a time";
+  ++syncs_;
+  Captured captured;
+  for (const auto& [group, store] : stores_) {
+    MutexLock lock(store->mutex_);
+    captured[group] = store->content_;
+  }
+  if (held_) {
+    waiting_.emplace(std::move(captured), std::move(done));
+    return;
+  }
+  absl::Status status;
+  {
+    MutexLock lock(mutex_);
+    status = sync_status_;
+  }
+  Finish(std::move(captured), std::move(done), status);
+}
+
+void FakeLogDisk::Finish(Captured captured, absl::AnyInvocable<void(absl::Status)> done,
+                         const absl::Status& status) {
+  if (status.ok()) {
+    for (auto& [group, content] : captured) {
+      FakeLogStore& store = *stores_.at(group);
+      MutexLock lock(store.mutex_);
+      store.durable_ = std::move(content);
+    }
+  }
+  done(status);
+}
+
+void FakeLogDisk::ReleaseSyncs() {
+  held_ = false;
+  if (waiting_.has_value()) EndSync();
+}
+
+void FakeLogDisk::EndSync(absl::Status status) {
+  CAIRN_CHECK(waiting_.has_value());
+  auto [captured, done] = *std::exchange(waiting_, std::nullopt);
+  Finish(std::move(captured), std::move(done), status);
+}
+
+void FakeLogDisk::FailSyncs(absl::Status status) {
+  MutexLock lock(mutex_);
+  sync_status_ = std::move(status);
+}
+
+void FakeLogDisk::PowerCut() {
+  waiting_.reset();
+  for (const auto& [group, store] : stores_) {
+    MutexLock lock(store->mutex_);
+    store->content_ = store->durable_;
+  }
+}
+
+}  // namespace cairn

@@ -1,0 +1,94 @@
+// FakeLogDisk: a LogDisk in memory whose syncs end, fail and lose power when the test says so.
+
+#ifndef TESTS_RAFT_FAKE_LOG_DISK_H_
+#define TESTS_RAFT_FAKE_LOG_DISK_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "base/types.h"
+#include "storage/log_store.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// A group's log, one run an entry.
+class FakeLogStore final : public LogStore {
+ public:
+  absl::Status Append(const LogAppend& append) override;
+  absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                              size_t max_bytes) const override;
+  absl::StatusOr<EntryHash> HashAt(Index index) const override;
+  LogPosition base() const override { return {}; }
+  LogPosition last() const override;
+  absl::Status DropPrefix(Index up_to) override;
+
+  void FailAppends(absl::Status status);
+  // Reads of this entry give DATA_LOSS.
+  void Damage(Index index);
+  size_t appends() const;
+  HardState hard_state() const;
+
+ private:
+  friend class FakeLogDisk;
+  struct Content {
+    HardState hard_state;
+    std::vector<RecordRun> entries;
+    Index commit = 0;
+  };
+
+  RecoveredLog Recover() const;
+
+  mutable Mutex mutex_;
+  Content content_ CAIRN_GUARDED_BY(mutex_);
+  Content durable_ CAIRN_GUARDED_BY(mutex_);
+  absl::Status append_status_ CAIRN_GUARDED_BY(mutex_);
+  std::optional<Index> damaged_ CAIRN_GUARDED_BY(mutex_);
+  size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
+};
+
+// Threads: the test's own calls (FailSyncs, …) from any; PowerCut while nobody uses the disk.
+class FakeLogDisk final : public LogDisk {
+ public:
+  absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  std::vector<GroupId> Groups() const override;
+  void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  const char* name() const override { return "fake"; }
+
+  FakeLogStore& store(GroupId group) { return *stores_.at(group); }
+  // From now on syncs wait for EndSync.
+  void HoldSyncs() { held_ = true; }
+  void ReleaseSyncs();
+  bool sync_waits() const { return waiting_.has_value(); }
+  // Ends the sync under way.
+  void EndSync(absl::Status status = absl::OkStatus());
+  void FailSyncs(absl::Status status);
+  size_t syncs() const { return syncs_; }
+
+  // What is not synced is gone, and so is a sync under way; groups can be opened again.
+  void PowerCut();
+
+ private:
+  using Captured = std::map<GroupId, FakeLogStore::Content>;
+
+  void Finish(Captured captured, absl::AnyInvocable<void(absl::Status)> done,
+              const absl::Status& status);
+
+  std::map<GroupId, std::unique_ptr<FakeLogStore>> stores_;
+  bool held_ = false;
+  std::optional<std::pair<Captured, absl::AnyInvocable<void(absl::Status)>>> waiting_;
+  size_t syncs_ = 0;
+  Mutex mutex_;
+  absl::Status sync_status_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // TESTS_RAFT_FAKE_LOG_DISK_H_

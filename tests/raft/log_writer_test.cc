@@ -1,0 +1,129 @@
+#include "raft/log_writer.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/raft/fake_log_disk.h"
+#include "tests/raft/manual_executor.h"
+#include "tests/raft/records.h"
+
+namespace cairn {
+namespace {
+
+constexpr GroupId kFirst{1};
+constexpr GroupId kSecond{2};
+
+class LogWriterTest : public ::testing::Test {
+ protected:
+  LogWriterTest() {
+    first_ = Register(kFirst);
+    second_ = Register(kSecond);
+  }
+
+  LogWriter::Client Register(GroupId group) {
+    LogStore* store = disk_.OpenGroup(group).value().store;
+    return writer_->Register(store, [this, group](const absl::Status& status, Ticket ticket) {
+      heard_.push_back("group " + std::to_string(ToInteger(group)) + ": " +
+                       (status.ok() ? std::to_string(ticket) : std::string(status.message())));
+    });
+  }
+
+  // One entry of `group` behind what it has.
+  LogWriter::Batch NextBatch(GroupId group, Ticket ticket) {
+    RecordRun& last = last_[group];
+    last = last.empty() ? MakeRun({}, {}, {1}, "x", group)
+                        : MakeRun(last.last(), last.last_hash(), {1}, "x", group);
+    LogWriter::Batch batch;
+    batch.ticket = ticket;
+    batch.append.runs = {last};
+    return batch;
+  }
+  void Write(LogWriter::Client client, LogWriter::Batch batch) {
+    std::vector<LogWriter::Batch> batches;
+    batches.push_back(std::move(batch));
+    writer_->Write(client, std::move(batches));
+  }
+  std::vector<std::string> Heard() { return std::exchange(heard_, {}); }
+
+  ManualWorld world_;
+  ManualExecutor executor_{&world_};
+  FakeLogDisk disk_;
+  std::unique_ptr<LogWriter> writer_ = std::make_unique<LogWriter>(&disk_, &executor_);
+  std::map<GroupId, RecordRun> last_;
+  std::vector<std::string> heard_;
+  LogWriter::Client first_;
+  LogWriter::Client second_;
+};
+
+using Strings = std::vector<std::string>;
+
+TEST_F(LogWriterTest, OneSyncForAllThatWaits) {
+  Write(first_, NextBatch(kFirst, 1));
+  Write(second_, NextBatch(kSecond, 1));
+  Write(first_, NextBatch(kFirst, 4));
+  EXPECT_GT(writer_->queued_bytes(), 0u);
+  EXPECT_EQ(world_.ready(), 1u);
+  world_.RunReady();
+  EXPECT_EQ(disk_.syncs(), 1u);
+  EXPECT_EQ(Heard(), (Strings{"group 1: 4", "group 2: 1"}));
+  EXPECT_EQ(disk_.store(kFirst).last(), (LogPosition{2, 1}));
+  EXPECT_EQ(writer_->queued_bytes(), 0u);
+}
+
+TEST_F(LogWriterTest, WhatComesDuringASyncSharesTheNext) {
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  for (Ticket ticket = 2; ticket <= 5; ++ticket) Write(first_, NextBatch(kFirst, ticket));
+  Write(second_, NextBatch(kSecond, 9));
+  world_.RunReady();
+  EXPECT_EQ(disk_.store(kFirst).last().index, 1u);
+  EXPECT_EQ(Heard(), Strings{});
+  disk_.EndSync();
+  EXPECT_EQ(Heard(), Strings{"group 1: 1"});
+  world_.RunReady();
+  EXPECT_EQ(disk_.syncs(), 2u);
+  disk_.EndSync();
+  EXPECT_EQ(Heard(), (Strings{"group 1: 5", "group 2: 9"}));
+  world_.RunReady();
+  EXPECT_EQ(disk_.syncs(), 2u);
+}
+
+TEST_F(LogWriterTest, AFailedSyncIsFinalForEveryGroup) {
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  Write(first_, NextBatch(kFirst, 2));
+  disk_.EndSync(absl::InternalError("the disk is gone"));
+  EXPECT_EQ(Heard(), (Strings{"group 1: the disk is gone", "group 2: the disk is gone"}));
+  Write(second_, NextBatch(kSecond, 1));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{});
+  EXPECT_EQ(disk_.syncs(), 1u);
+}
+
+TEST_F(LogWriterTest, AFailedAppendIsFinalAndNotSynced) {
+  disk_.store(kSecond).FailAppends(absl::UnavailableError("no space"));
+  Write(first_, NextBatch(kFirst, 1));
+  Write(second_, NextBatch(kSecond, 1));
+  Write(first_, NextBatch(kFirst, 2));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), (Strings{"group 1: no space", "group 2: no space"}));
+  EXPECT_EQ(disk_.syncs(), 0u);
+  EXPECT_EQ(disk_.store(kFirst).last().index, 1u);
+}
+
+TEST_F(LogWriterTest, ASyncThatEndsAfterTheWriterIsGoneIsIgnored) {
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  writer_.reset();
+  disk_.EndSync();
+  EXPECT_EQ(Heard(), Strings{});
+}
+
+}  // namespace
+}  // namespace cairn
