@@ -1,0 +1,62 @@
+#include "service/cli/output.h"
+
+#include <sstream>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace cairn {
+namespace {
+
+TEST(RowTest, IsJsonWithNumbersAsNumbers) {
+  Row row = Row()
+                .Add("name", "a\"b\\\n")
+                .Add("sequence", uint64_t{18446744073709551615u})
+                .Add("count", -3)
+                .Add("seconds", 1.25)
+                .Add("ok", true)
+                .Add("headers", std::vector<std::pair<std::string, std::string>>{{"k", "v"}})
+                .Add("subjects", std::vector<std::string>{"a.*", "b.>"});
+  EXPECT_EQ(
+      row.ToJson(),
+      "{\"name\":\"a\\\"b\\\\\\u000a\",\"sequence\":18446744073709551615,\"count\":-3,"
+      "\"seconds\":1.250,\"ok\":true,\"headers\":{\"k\":\"v\"},\"subjects\":[\"a.*\",\"b.>\"]}");
+}
+
+TEST(RowTest, WhatIsNoNumberIsNull) {
+  EXPECT_EQ(Row().Add("x", 0.0 / 0.0).ToJson(), "{\"x\":null}");
+}
+
+TEST(JsonStringTest, ReplacesWhatIsNotUtf8) {
+  EXPECT_EQ(JsonString("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "\"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\"");
+  const std::string bad = "\xef\xbf\xbd";
+  EXPECT_EQ(JsonString("a\xff"), "\"a" + bad + "\"");
+  EXPECT_EQ(JsonString("\xc3"), "\"" + bad + "\"");                                // cut short
+  EXPECT_EQ(JsonString("\xc0\xaf"), "\"" + bad + bad + "\"");                      // overlong
+  EXPECT_EQ(JsonString("\xed\xa0\x80"), "\"" + bad + bad + bad + "\"");            // surrogate
+  EXPECT_EQ(JsonString("\xf4\x90\x80\x80"), "\"" + bad + bad + bad + bad + "\"");  // too large
+}
+
+TEST(OutputTest, TableHasColumnsThatFit) {
+  std::ostringstream out;
+  {
+    Output output(OutputFormat::kTable, out);
+    output.Print(Row().Add("node", uint64_t{1}).Add("role", "leader"));
+    output.Print(Row().Add("node", uint64_t{12345}).Add("role", "follower"));
+    output.Print(Row().Add("other", "x"));
+  }
+  EXPECT_EQ(out.str(), "NODE   ROLE\n1      leader\n12345  follower\nOTHER\nx\n");
+}
+
+TEST(OutputTest, JsonIsALineEach) {
+  std::ostringstream out;
+  Output output(OutputFormat::kJson, out);
+  output.Print(Row().Add("a", 1));
+  EXPECT_EQ(out.str(), "{\"a\":1}\n");
+  output.Print(Row().Add("b", false));
+  EXPECT_EQ(out.str(), "{\"a\":1}\n{\"b\":false}\n");
+}
+
+}  // namespace
+}  // namespace cairn
