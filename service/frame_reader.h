@@ -1,0 +1,48 @@
+// FrameReader: the receiving end of one Exchange call: what may come in, and nothing else.
+
+#ifndef SERVICE_FRAME_READER_H_
+#define SERVICE_FRAME_READER_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "base/types.h"
+#include "cairn/v1/peer.pb.h"
+#include "raft/envelope.h"
+#include "service/errors.h"
+
+namespace cairn {
+
+// Who a node is, and whom it listens to.
+struct Listener {
+  ClusterId cluster;
+  NodeId node = NodeId::kNone;
+  std::function<bool(NodeId)> knows;  // from any thread
+};
+
+// Fault catalogue 5.2, rows 5, 10, 11, 13, 14. Threads: one at a time.
+class FrameReader {
+ public:
+  // `listener` outlives the reader.
+  explicit FrameReader(const Listener& listener) : listener_(listener) {}
+
+  // Gives the envelopes of the frame to `take`, in order; takes the bytes out of `frame`. After an
+  // error nothing of this or a later frame may be taken: the call ends with it.
+  std::optional<RpcError> Read(v1::Frame&& frame, absl::FunctionRef<void(Envelope)> take);
+
+ private:
+  std::optional<RpcError> CheckIdentity(const Envelope& identity, v1::FrameLane lane);
+  std::optional<RpcError> ReadOne(const Envelope& identity, v1::Parcel&& parcel,
+                                  absl::FunctionRef<void(Envelope)> take);
+
+  const Listener& listener_;
+  std::optional<Envelope> first_;  // identity of the call's first frame
+  v1::FrameLane lane_ = v1::FRAME_LANE_UNSPECIFIED;
+  std::string fragments_;
+};
+
+}  // namespace cairn
+
+#endif  // SERVICE_FRAME_READER_H_

@@ -1,0 +1,186 @@
+#include "service/grpc_transport.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "service/peer_lane.h"
+
+namespace cairn {
+namespace {
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // A connection of its own, not one shared with the program's other channels.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  // Also makes the kernel give up data that nobody acknowledges, so that a connection through a
+  // healed partition is not waited for.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+// Outside the transport's lock: the receiver, and what the lanes tell.
+class GrpcTransport::Owner final : public LaneOwner {
+ public:
+  explicit Owner(const GrpcTransportOptions& options) : options_(options) {}
+
+  Executor& executor() override { return *options_.executor; }
+  Instant Now() override { return options_.clock->Now(); }
+
+  void Start(Receiver receiver) {
+    MutexLock lock(mutex_);
+    receiver_ = std::move(receiver);
+    started_ = true;
+  }
+
+  // Afterwards no call is under way and the receiver is not called.
+  void Stop() {
+    MutexLock lock(mutex_);
+    started_ = false;
+    while (active_ > 0 || calls_ > 0) changed_.Wait(mutex_);
+  }
+
+  void Deliver(Envelope envelope) {
+    if (!Enter()) return;
+    receiver_.receive(std::move(envelope));
+    Leave();
+  }
+  void Lost(NodeId peer) override {
+    if (!Enter()) return;
+    receiver_.lost(peer);
+    Leave();
+  }
+
+  void PeerSays(NodeId peer, const std::string& refusal) override {
+    {
+      MutexLock lock(mutex_);
+      std::string& known = refusals_[peer];
+      if (known == refusal) return;
+      known = refusal;
+    }
+    uint64_t node = ToInteger(peer);
+    if (refusal.empty()) {
+      options_.log->Log(LogLevel::kInfo, absl::StrCat("node ", node, " takes our frames again"));
+    } else {
+      options_.log->Log(LogLevel::kError,
+                        absl::StrCat("node ", node, " refuses our frames: ", refusal));
+    }
+  }
+  std::vector<std::string> Refusals() const {
+    MutexLock lock(mutex_);
+    std::vector<std::string> refusals;
+    for (const auto& [peer, refusal] : refusals_) {
+      if (refusal.empty()) continue;
+      refusals.push_back(absl::StrCat("node ", ToInteger(peer), " refuses our frames: ", refusal));
+    }
+    return refusals;
+  }
+
+  void CallBegan() override {
+    MutexLock lock(mutex_);
+    ++calls_;
+  }
+  void CallEnded() override {
+    MutexLock lock(mutex_);
+    --calls_;
+    changed_.NotifyAll();
+  }
+
+ private:
+  bool Enter() {
+    MutexLock lock(mutex_);
+    if (started_) ++active_;
+    return started_;
+  }
+  void Leave() {
+    MutexLock lock(mutex_);
+    if (--active_ == 0 && !started_) changed_.NotifyAll();
+  }
+
+  const GrpcTransportOptions options_;
+  Receiver receiver_;  // set before started_, used only between Enter and Leave
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool started_ CAIRN_GUARDED_BY(mutex_) = false;
+  int active_ CAIRN_GUARDED_BY(mutex_) = 0;
+  int calls_ CAIRN_GUARDED_BY(mutex_) = 0;
+  std::map<NodeId, std::string> refusals_ CAIRN_GUARDED_BY(mutex_);
+};
+
+GrpcTransport::GrpcTransport(const GrpcTransportOptions& options)
+    : options_(options), owner_(std::make_unique<Owner>(options)) {}
+
+GrpcTransport::~GrpcTransport() { Stop(); }
+
+void GrpcTransport::SetPeer(NodeId node, const std::string& address) {
+  if (node == options_.node) return;
+  std::array<std::shared_ptr<PeerLane>, 2> lanes;
+  {
+    MutexLock lock(mutex_);
+    if (stopped_) return;
+    Peer& peer = peers_[node];
+    if (peer.address == address) return;
+    peer.address = address;
+    if (peer.lanes[0] == nullptr) {
+      Envelope greeting;
+      greeting.cluster = options_.cluster;
+      greeting.from = options_.node;
+      greeting.to = node;
+      greeting.from_incarnation = options_.incarnation;
+      for (Lane lane : {Lane::kControl, Lane::kAppend}) {
+        peer.lanes[static_cast<size_t>(lane)] =
+            std::make_shared<PeerLane>(greeting, lane, options_.max_queued_bytes, owner_.get());
+      }
+    }
+    lanes = peer.lanes;
+  }
+  std::shared_ptr<grpc::Channel> channel = Connect(address);
+  for (const auto& lane : lanes) lane->Dial(channel);
+}
+
+std::shared_ptr<PeerLane> GrpcTransport::LaneTo(NodeId node, Lane lane) const {
+  MutexLock lock(mutex_);
+  auto peer = peers_.find(node);
+  return peer == peers_.end() ? nullptr : peer->second.lanes[static_cast<size_t>(lane)];
+}
+
+void GrpcTransport::Send(Envelope envelope) {
+  if (auto lane = LaneTo(envelope.to, LaneOf(envelope))) lane->Send(std::move(envelope));
+}
+
+void GrpcTransport::Start(Receiver receiver) { owner_->Start(std::move(receiver)); }
+
+void GrpcTransport::Stop() {
+  std::vector<std::shared_ptr<PeerLane>> lanes;
+  {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+    for (const auto& [node, peer] : peers_) {
+      lanes.insert(lanes.end(), peer.lanes.begin(), peer.lanes.end());
+    }
+  }
+  for (const auto& lane : lanes) lane->Stop();
+  owner_->Stop();
+}
+
+void GrpcTransport::Deliver(Envelope envelope) { owner_->Deliver(std::move(envelope)); }
+
+bool GrpcTransport::KnowsPeer(NodeId node) const {
+  MutexLock lock(mutex_);
+  return peers_.find(node) != peers_.end();
+}
+
+std::vector<std::string> GrpcTransport::Refusals() const { return owner_->Refusals(); }
+
+}  // namespace cairn

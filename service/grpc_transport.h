@@ -1,0 +1,76 @@
+// GrpcTransport: envelopes over gRPC, one connection a pair and direction.
+
+#ifndef SERVICE_GRPC_TRANSPORT_H_
+#define SERVICE_GRPC_TRANSPORT_H_
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "base/mutex.h"
+#include "base/thread_annotations.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/transport.h"
+
+namespace cairn {
+
+class PeerLane;
+
+struct GrpcTransportOptions {
+  ClusterId cluster;
+  NodeId node = NodeId::kNone;
+  Incarnation incarnation = Incarnation::kUnknown;
+  // Waiting for one lane of one peer; what comes on top is dropped.
+  size_t max_queued_bytes = size_t{16} << 20;
+  LogSink* log = nullptr;        // these three outlive the transport
+  Executor* executor = nullptr;  // of reconnects
+  const Clock* clock = nullptr;
+};
+
+// The sending half, and the place where the receiving half (peer_service.h) delivers.
+//
+// Control and append envelopes go over calls of their own on the same connection; frames of at most
+// 64 KiB interleave there. A connection that breaks is made again after 20 ms to 1 s.
+//
+// Threads: any. The receiver may be called by several threads at once.
+class GrpcTransport final : public Transport {
+ public:
+  explicit GrpcTransport(const GrpcTransportOptions& options);
+  ~GrpcTransport() override;
+
+  void SetPeer(NodeId node, const std::string& address) override;
+  void Send(Envelope envelope) override;
+  void Start(Receiver receiver) override;
+  void Stop() override;
+
+  // For the receiving half. Drops the envelope before Start and after Stop.
+  void Deliver(Envelope envelope);
+  bool KnowsPeer(NodeId node) const;
+
+  // Peers that refuse this node's frames and why, one sentence each, by node.
+  std::vector<std::string> Refusals() const;
+
+ private:
+  class Owner;
+  struct Peer {
+    std::string address;
+    std::array<std::shared_ptr<PeerLane>, 2> lanes;  // by Lane
+  };
+  std::shared_ptr<PeerLane> LaneTo(NodeId node, Lane lane) const;
+
+  const GrpcTransportOptions options_;
+  const std::unique_ptr<Owner> owner_;
+  mutable Mutex mutex_;
+  std::map<NodeId, Peer> peers_ CAIRN_GUARDED_BY(mutex_);
+  bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace cairn
+
+#endif  // SERVICE_GRPC_TRANSPORT_H_

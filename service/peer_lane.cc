@@ -1,0 +1,209 @@
+#include "service/peer_lane.h"
+
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cairn/v1/peer.grpc.pb.h"
+#include "service/wire.h"
+
+namespace cairn {
+namespace {
+
+constexpr Duration kFirstBackoff = Milliseconds(20);
+constexpr Duration kLastBackoff = Milliseconds(1000);
+// What waits for a peer that does not listen.
+constexpr size_t kMaxClosedBytes = size_t{64} << 10;
+
+// Why the peer does not want what this node says; empty if it is just not there.
+std::string RefusalOf(const grpc::Status& status) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::FAILED_PRECONDITION:
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return status.error_message().empty() ? absl::StrCat("code ", status.error_code())
+                                            : status.error_message();
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+// One Exchange. Lives until OnDone, which comes after RemoveHold; the hold allows Send to write
+// from its own thread. The lane's lock guards the flags.
+class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::ExchangeNote> {
+ public:
+  Call(std::shared_ptr<PeerLane> lane, const std::shared_ptr<grpc::Channel>& channel)
+      : lane_(std::move(lane)), stub_(v1::Peer::NewStub(channel)) {}
+
+  void Start() {
+    WriteIdentity(lane_->greeting_, &frame_);
+    frame_.set_lane(lane_->lane_ == Lane::kControl ? v1::FRAME_LANE_CONTROL
+                                                   : v1::FRAME_LANE_APPEND);
+    context_.set_wait_for_ready(true);
+    stub_->async()->Exchange(&context_, this);
+    AddHold();
+    StartRead(&note_);
+    StartWrite(&frame_);
+    StartCall();
+  }
+  void Write() { StartWrite(&frame_); }
+  void Cancel() { context_.TryCancel(); }
+
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (ok) lane_->OnOpened(this);
+  }
+  void OnWriteDone(bool ok) override { lane_->OnWritten(this, ok); }
+  void OnReadDone(bool ok) override {
+    if (ok) {
+      StartRead(&note_);
+    } else {
+      lane_->OnBroken(this);
+    }
+  }
+  void OnDone(const grpc::Status& status) override {
+    lane_->OnEnded(opened_, RefusalOf(status));
+    delete this;
+  }
+
+  v1::Frame frame_;
+  bool opened_ = false;
+  bool writing_ = true;  // the greeting
+  bool broken_ = false;
+
+ private:
+  const std::shared_ptr<PeerLane> lane_;
+  const std::unique_ptr<v1::Peer::Stub> stub_;
+  grpc::ClientContext context_;
+  v1::ExchangeNote note_;
+};
+
+PeerLane::PeerLane(Envelope greeting, Lane lane, size_t max_queued_bytes, LaneOwner* owner)
+    : greeting_(std::move(greeting)),
+      peer_(greeting_.to),
+      lane_(lane),
+      max_queued_bytes_(max_queued_bytes),
+      owner_(owner),
+      backoff_(kFirstBackoff) {}
+
+void PeerLane::Dial(std::shared_ptr<grpc::Channel> channel) {
+  {
+    MutexLock lock(mutex_);
+    channel_ = std::move(channel);
+    // The end of the old call opens the new one.
+    if (call_ != nullptr) call_->Cancel();
+    backoff_ = kFirstBackoff;
+  }
+  Open();
+}
+
+void PeerLane::Open() {
+  Call* call = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (stopped_ || !ended_ || channel_ == nullptr) return;
+    call = new Call(shared_from_this(), channel_);
+    call_ = call;
+    ended_ = false;
+    owner_->CallBegan();
+    // Under the lock, so that Stop and Dial, which cancel, find a call that has begun. None of its
+    // callbacks runs on this thread.
+    call->Start();
+  }
+}
+
+PeerLane::Call* PeerLane::TakeWrite() {
+  if (call_ == nullptr || !call_->opened_ || call_->writing_ || queue_.empty()) return nullptr;
+  queue_.Next(&call_->frame_);
+  call_->writing_ = true;
+  return call_;
+}
+
+void PeerLane::Send(Envelope envelope) {
+  Call* call = nullptr;
+  bool lost = false;
+  {
+    MutexLock lock(mutex_);
+    bool open = call_ != nullptr && call_->opened_;
+    if (queue_.Push(std::move(envelope), open ? max_queued_bytes_ : kMaxClosedBytes)) {
+      call = TakeWrite();
+    } else {
+      lost = !std::exchange(lost_, true);
+    }
+  }
+  if (call != nullptr) call->Write();
+  if (lost) owner_->Lost(peer_);
+}
+
+void PeerLane::OnOpened(Call* call) {
+  Call* writer = nullptr;
+  {
+    MutexLock lock(mutex_);
+    call->opened_ = true;
+    backoff_ = kFirstBackoff;
+    lost_ = false;
+    writer = TakeWrite();
+  }
+  owner_->PeerSays(peer_, "");
+  if (writer != nullptr) writer->Write();
+}
+
+void PeerLane::OnWritten(Call* call, bool ok) {
+  Call* writer = nullptr;
+  bool release = false;
+  {
+    MutexLock lock(mutex_);
+    call->writing_ = false;
+    release = call->broken_;
+    if (ok && !release) {
+      lost_ = false;
+      writer = TakeWrite();
+    }
+  }
+  if (writer != nullptr) writer->Write();
+  if (release) call->RemoveHold();
+}
+
+void PeerLane::OnBroken(Call* call) {
+  bool release = false;
+  {
+    MutexLock lock(mutex_);
+    call_ = nullptr;
+    call->broken_ = true;
+    release = !call->writing_;
+    queue_.Clear();
+    lost_ = true;
+  }
+  if (release) call->RemoveHold();
+  owner_->Lost(peer_);
+}
+
+void PeerLane::OnEnded(bool was_opened, const std::string& refusal) {
+  if (!refusal.empty()) owner_->PeerSays(peer_, refusal);
+  {
+    MutexLock lock(mutex_);
+    ended_ = true;
+    if (!stopped_) {
+      Duration wait = was_opened ? Duration{} : backoff_;
+      backoff_ = std::min(backoff_ * 2, kLastBackoff);
+      owner_->executor().PostAt(owner_->Now() + wait, [weak = weak_from_this()] {
+        if (auto lane = weak.lock()) lane->Open();
+      });
+    }
+  }
+  owner_->CallEnded();
+}
+
+void PeerLane::Stop() {
+  MutexLock lock(mutex_);
+  stopped_ = true;
+  queue_.Clear();
+  if (call_ != nullptr) call_->Cancel();
+}
+
+}  // namespace cairn

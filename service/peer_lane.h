@@ -1,0 +1,86 @@
+// PeerLane: one direction of one lane between two nodes, over Exchange calls. For grpc_transport
+// only, because it brings gRPC's headers.
+
+#ifndef SERVICE_PEER_LANE_H_
+#define SERVICE_PEER_LANE_H_
+
+#include <grpcpp/channel.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/envelope.h"
+#include "service/frame_queue.h"
+
+namespace cairn {
+
+// What a lane needs and tells. Threads: any.
+class LaneOwner {
+ public:
+  virtual ~LaneOwner() = default;
+  virtual Executor& executor() = 0;
+  virtual Instant Now() = 0;
+  // Envelopes to `peer` may have been lost.
+  virtual void Lost(NodeId peer) = 0;
+  // The peer refuses this node's frames because of `refusal`, or (empty) takes them now.
+  virtual void PeerSays(NodeId peer, const std::string& refusal) = 0;
+  // A call began, a call ended. The owner waits until as many ended as began.
+  virtual void CallBegan() = 0;
+  virtual void CallEnded() = 0;
+};
+
+// Keeps a call open, opens it again when it ends, and drops what comes while there is no room:
+// little while nobody listens, so that a peer that comes back is not told old news.
+//
+// One write is under way at a time; what comes meanwhile goes into the next frame. Send writes on
+// the caller's thread if it can, so that a message in flight has no hand-over before the socket.
+//
+// Threads: any.
+class PeerLane : public std::enable_shared_from_this<PeerLane> {
+ public:
+  // `greeting` is an envelope whose identity all others have too; it is the first thing said on a
+  // call, and the peer's answer tells that it listens. `owner` outlives the lane's calls and tasks.
+  PeerLane(Envelope greeting, Lane lane, size_t max_queued_bytes, LaneOwner* owner);
+
+  // Uses `channel` from now on.
+  void Dial(std::shared_ptr<grpc::Channel> channel);
+  void Send(Envelope envelope);
+  // Ends the call and makes no other one. CallEnded may come later.
+  void Stop();
+
+ private:
+  class Call;
+
+  // Opens a call if there is a channel and no call.
+  void Open();
+  // The call, with the next frame in it and the right to write it; null if there is nothing to do.
+  Call* TakeWrite() CAIRN_REQUIRES(mutex_);
+  void OnOpened(Call* call);
+  void OnWritten(Call* call, bool ok);
+  // The call takes no more writes.
+  void OnBroken(Call* call);
+  void OnEnded(bool was_opened, const std::string& refusal);
+
+  const Envelope greeting_;
+  const NodeId peer_;
+  const Lane lane_;
+  const size_t max_queued_bytes_;
+  LaneOwner* const owner_;
+  Mutex mutex_;
+  std::shared_ptr<grpc::Channel> channel_ CAIRN_GUARDED_BY(mutex_);
+  Call* call_ CAIRN_GUARDED_BY(mutex_) = nullptr;  // takes writes
+  bool ended_ CAIRN_GUARDED_BY(mutex_) = true;     // no call is under way, broken or not
+  bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool lost_ CAIRN_GUARDED_BY(mutex_) = false;  // said so, and nothing was written since
+  FrameQueue queue_ CAIRN_GUARDED_BY(mutex_);
+  Duration backoff_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // SERVICE_PEER_LANE_H_

@@ -1,0 +1,70 @@
+#include "service/peer_service.h"
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "cairn/v1/peer.grpc.pb.h"
+#include "service/grpc_status.h"
+
+namespace cairn {
+namespace {
+
+class ExchangeReactor final : public grpc::ServerBidiReactor<v1::Frame, v1::ExchangeNote> {
+ public:
+  ExchangeReactor(grpc::CallbackServerContext* context, const PeerServiceOptions& options)
+      : context_(*context), options_(options), reader_(options.listener) {
+    StartRead(&frame_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      Finish(grpc::Status::OK);
+      return;
+    }
+    auto error = reader_.Read(std::move(frame_), options_.deliver);
+    if (error) {
+      options_.log->Log(LogLevel::kWarning,
+                        absl::StrCat("refused a frame from ", context_.peer(), ": ", error->reason,
+                                     " ", absl::Utf8SafeCHexEscape(error->message)));
+      Finish(ToGrpc(*error, context_));
+      return;
+    }
+    // Tells the peer that it may go on.
+    if (!std::exchange(greeted_, true)) StartSendInitialMetadata();
+    StartRead(&frame_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  grpc::CallbackServerContext& context_;
+  const PeerServiceOptions& options_;
+  FrameReader reader_;
+  v1::Frame frame_;
+  bool greeted_ = false;
+};
+
+class PeerServiceImpl final : public v1::Peer::CallbackService {
+ public:
+  explicit PeerServiceImpl(PeerServiceOptions options) : options_(std::move(options)) {}
+
+  grpc::ServerBidiReactor<v1::Frame, v1::ExchangeNote>* Exchange(
+      grpc::CallbackServerContext* context) override {
+    return new ExchangeReactor(context, options_);
+  }
+
+ private:
+  const PeerServiceOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakePeerService(PeerServiceOptions options) {
+  return std::make_unique<PeerServiceImpl>(std::move(options));
+}
+
+}  // namespace cairn

@@ -1,0 +1,32 @@
+// The receiving half of the transport: service cairn.v1.Peer.
+
+#ifndef SERVICE_PEER_SERVICE_H_
+#define SERVICE_PEER_SERVICE_H_
+
+#include <functional>
+#include <memory>
+
+#include "base/log_sink.h"
+#include "raft/envelope.h"
+#include "service/frame_reader.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace cairn {
+
+struct PeerServiceOptions {
+  Listener listener;
+  // Gets each envelope; from several threads at once, each call's in order.
+  std::function<void(Envelope)> deliver;
+  LogSink* log = nullptr;  // outlives the service
+};
+
+// Ends a call with the error docs/protocol.md gives for what came in; nothing of that reaches
+// `deliver`.
+std::unique_ptr<grpc::Service> MakePeerService(PeerServiceOptions options);
+
+}  // namespace cairn
+
+#endif  // SERVICE_PEER_SERVICE_H_

@@ -1,0 +1,179 @@
+#include "service/frame_queue.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "service/frame_reader.h"
+#include "service/wire.h"
+#include "storage/record.h"
+#include "tests/service/random_envelope.h"
+
+namespace cairn {
+namespace {
+
+std::string ParcelOf(const Envelope& envelope) {
+  v1::Parcel parcel;
+  WriteParcel(envelope, &parcel);
+  return parcel.SerializeAsString();
+}
+
+Envelope AppendOf(size_t payload_bytes) {
+  Random random(4);
+  Envelope envelope = RandomEnvelope(random, 4);
+  RecordRunBuilder builder(envelope.group, {5, 2}, {});
+  builder.Add(PreparedEntry::Make(EntryType::kCommand, std::string(payload_bytes, 'x')), 2, {});
+  envelope.entries = {std::move(builder).Build()};
+  envelope.body = MessageBody(AppendEntries{3, {5, 2}, {}, {}, 0});
+  return envelope;
+}
+
+Listener ListenerOfNode2() {
+  Listener listener;
+  listener.cluster.bytes.fill(7);
+  listener.node = NodeId{2};
+  listener.knows = [](NodeId node) { return node == NodeId{1}; };
+  return listener;
+}
+
+TEST(FrameQueueTest, BoundsAreAtLeastTheBytes) {
+  Random random(8);
+  for (int round = 0; round < 3000; ++round) {
+    Envelope envelope = RandomEnvelope(random, random.Below(kEnvelopeKinds));
+    ASSERT_GE(ParcelBytesBound(envelope), ParcelOf(envelope).size()) << envelope.body.index();
+  }
+}
+
+// Whatever is queued comes out in order at the other end, in frames of bounded size.
+TEST(FrameQueueTest, ReaderGetsWhatTheQueueTook) {
+  const uint64_t seed = 5;
+  Random random(seed);
+  Listener listener = ListenerOfNode2();
+  FrameQueue queues[2];
+  FrameReader readers[2] = {FrameReader(listener), FrameReader(listener)};
+  std::vector<std::string> sent[2], received[2];
+  for (int round = 0; round < 3000; ++round) {
+    Envelope envelope = random.OneIn(100) ? AppendOf(random.Below(300'000))
+                                          : RandomEnvelope(random, random.Below(kEnvelopeKinds));
+    auto lane = static_cast<size_t>(LaneOf(envelope));
+    sent[lane].push_back(ParcelOf(envelope));
+    ASSERT_TRUE(queues[lane].Push(std::move(envelope), SIZE_MAX));
+    if (!random.OneIn(20) && round < 2999) continue;
+    for (size_t l : {0, 1}) {
+      while (!queues[l].empty()) {
+        v1::Frame frame;
+        queues[l].Next(&frame);
+        ASSERT_LE(frame.ByteSizeLong(), kMaxFrameBytes + 256);
+        auto error = readers[l].Read(std::move(frame), [&](Envelope envelope_read) {
+          received[l].push_back(ParcelOf(envelope_read));
+        });
+        ASSERT_FALSE(error.has_value()) << error->message << " seed " << seed;
+      }
+    }
+  }
+  EXPECT_EQ(received[0], sent[0]);
+  EXPECT_EQ(received[1], sent[1]);
+}
+
+TEST(FrameQueueTest, SmallEnvelopesShareAFrame) {
+  Random random(1);
+  FrameQueue queue;
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(queue.Push(RandomEnvelope(random, 6), SIZE_MAX));
+  v1::Frame frame;
+  queue.Next(&frame);
+  EXPECT_EQ(frame.parcels_size(), 100);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(FrameQueueTest, WhatDoesNotFitIsDroppedAndTheOldestKept) {
+  FrameQueue queue;
+  EXPECT_TRUE(queue.Push(AppendOf(5000), 1000));
+  EXPECT_FALSE(queue.Push(AppendOf(1), 1000));
+  v1::Frame frame;
+  queue.Next(&frame);
+  EXPECT_GT(frame.ByteSizeLong(), 5000u);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_TRUE(queue.Push(AppendOf(1), 1000));
+}
+
+class FrameReaderTest : public testing::Test {
+ protected:
+  // Reason with which `frame` is refused, empty if it is not.
+  std::string Reason(v1::Frame frame) {
+    auto error = reader_.Read(std::move(frame), [this](Envelope) { ++taken_; });
+    return error ? error->reason : "";
+  }
+  v1::Frame Heartbeat() {
+    v1::Frame frame;
+    FrameQueue queue;
+    queue.Push(RandomEnvelope(random_, 6), SIZE_MAX);
+    queue.Next(&frame);
+    return frame;
+  }
+
+  Random random_{3};
+  Listener listener_ = ListenerOfNode2();
+  FrameReader reader_{listener_};
+  int taken_ = 0;
+};
+
+TEST_F(FrameReaderTest, RefusesStrangers) {
+  v1::Frame frame = Heartbeat();
+  frame.set_cluster_id(std::string(16, 'x'));
+  EXPECT_EQ(Reason(frame), "CLUSTER_MISMATCH");
+  frame = Heartbeat();
+  frame.set_to(3);
+  EXPECT_EQ(Reason(frame), "WRONG_NODE");
+  frame = Heartbeat();
+  frame.set_from(9);
+  EXPECT_EQ(Reason(frame), "UNKNOWN_PEER");
+  frame = Heartbeat();
+  frame.set_from(2);
+  EXPECT_EQ(Reason(frame), "UNKNOWN_PEER");
+  frame = Heartbeat();
+  frame.set_version(kProtocolVersion + 1);
+  frame.set_newest_version(kProtocolVersion + 1);
+  EXPECT_EQ(Reason(frame), "VERSION_MISMATCH");
+  EXPECT_EQ(taken_, 0);
+}
+
+TEST_F(FrameReaderTest, ACallBelongsToOneSender) {
+  listener_.knows = [](NodeId) { return true; };
+  EXPECT_EQ(Reason(Heartbeat()), "");
+  v1::Frame frame = Heartbeat();
+  frame.set_from(3);
+  EXPECT_EQ(Reason(frame), "SENDER_MISMATCH");
+  frame = Heartbeat();
+  frame.set_from_incarnation(1);
+  EXPECT_EQ(Reason(frame), "SENDER_MISMATCH");
+  frame = Heartbeat();
+  frame.set_lane(v1::FRAME_LANE_APPEND);
+  EXPECT_EQ(Reason(frame), "SENDER_MISMATCH");
+  EXPECT_EQ(taken_, 1);
+}
+
+TEST_F(FrameReaderTest, RefusesImpossibleTermsAndFrames) {
+  v1::Frame frame = Heartbeat();
+  frame.mutable_parcels(0)->mutable_heartbeat()->set_term(UINT64_MAX);
+  EXPECT_EQ(Reason(frame), "TERM_RANGE");
+  frame = Heartbeat();
+  frame.add_parcels();
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  EXPECT_EQ(taken_, 1);  // the parcel before the bad one
+  frame = Heartbeat();
+  frame.set_fragment("x");
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  frame = Heartbeat();
+  frame.clear_parcels();
+  frame.set_fragment("\xff\xff\xff");
+  frame.set_fragment_ends(true);
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  frame.clear_fragment();
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+}
+
+}  // namespace
+}  // namespace cairn

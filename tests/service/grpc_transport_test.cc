@@ -1,0 +1,248 @@
+#include "service/grpc_transport.h"
+
+#include <grpcpp/impl/codegen/service_type.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "base/random.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
+#include "gtest/gtest.h"
+#include "service/peer_service.h"
+#include "storage/record.h"
+#include "tests/service/random_envelope.h"
+
+namespace cairn {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+
+ClusterId Cluster(uint8_t byte) {
+  ClusterId cluster;
+  cluster.bytes.fill(byte);
+  return cluster;
+}
+
+class RecordingSink final : public LogSink {
+ public:
+  void Log(LogLevel, absl::string_view) override {}
+};
+
+// A node's transport with its server, and what it received.
+class TestNode {
+ public:
+  TestNode(uint64_t id, ClusterId cluster) : id_(id), cluster_(cluster) {
+    GrpcTransportOptions options;
+    options.cluster = cluster;
+    options.node = NodeId{id};
+    options.incarnation = Incarnation{77};
+    options.max_queued_bytes = size_t{1} << 20;
+    options.log = &sink_;
+    options.executor = &executor_;
+    options.clock = &clock_;
+    transport_ = std::make_unique<GrpcTransport>(options);
+    Serve(0);
+    transport_->Start({[this](Envelope envelope) {
+                         MutexLock lock(mutex_);
+                         received_.push_back(std::move(envelope));
+                         changed_.NotifyAll();
+                       },
+                       [this](NodeId) {
+                         MutexLock lock(mutex_);
+                         ++lost_;
+                         changed_.NotifyAll();
+                       }});
+  }
+  ~TestNode() {
+    transport_->Stop();
+    StopServing();
+  }
+
+  void Serve(int port) {
+    PeerServiceOptions options;
+    options.listener = {cluster_, NodeId{id_},
+                        [this](NodeId node) { return transport_->KnowsPeer(node); }};
+    options.deliver = [this](Envelope envelope) { transport_->Deliver(std::move(envelope)); };
+    options.log = &sink_;
+    service_ = MakePeerService(std::move(options));
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
+                             &port_);
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    ASSERT_NE(server_, nullptr);
+  }
+  void StopServing() {
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_.reset();
+  }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+  int port() const { return port_; }
+  GrpcTransport& transport() { return *transport_; }
+
+  // Waits until `holds` of what was received and how often something was lost.
+  bool Await(const std::function<bool(const std::vector<Envelope>&, int lost)>& holds) {
+    MutexLock lock(mutex_);
+    while (!holds(received_, lost_)) {
+      if (!changed_.WaitFor(mutex_, kPatience)) return holds(received_, lost_);
+    }
+    return true;
+  }
+  std::vector<Envelope> received() {
+    MutexLock lock(mutex_);
+    return received_;
+  }
+
+ private:
+  const uint64_t id_;
+  const ClusterId cluster_;
+  RecordingSink sink_;
+  SystemClock clock_;
+  ThreadExecutor executor_{clock_, "transport"};
+  int port_ = 0;
+  std::unique_ptr<GrpcTransport> transport_;
+  std::unique_ptr<grpc::Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<Envelope> received_ CAIRN_GUARDED_BY(mutex_);
+  int lost_ CAIRN_GUARDED_BY(mutex_) = 0;
+};
+
+Envelope HeartbeatOf(Index commit, uint64_t from = 1, uint64_t to = 2) {
+  Envelope envelope;
+  envelope.cluster = Cluster(7);
+  envelope.group = GroupId::kDefault;
+  envelope.from = NodeId{from};
+  envelope.to = NodeId{to};
+  envelope.from_incarnation = Incarnation{77};
+  envelope.body = MessageBody(Heartbeat{3, commit, 9});
+  return envelope;
+}
+
+Envelope AppendOf(Index previous, size_t payload_bytes) {
+  Envelope envelope = HeartbeatOf(0);
+  RecordRunBuilder builder(envelope.group, {previous, 2}, {});
+  builder.Add(PreparedEntry::Make(EntryType::kCommand, std::string(payload_bytes, 'x')), 2, {});
+  envelope.entries = {std::move(builder).Build()};
+  envelope.body = MessageBody(AppendEntries{3, {previous, 2}, {}, {}, 0});
+  return envelope;
+}
+
+Index CommitOf(const Envelope& envelope) {
+  return std::get<Heartbeat>(std::get<MessageBody>(envelope.body)).commit;
+}
+
+void Connect(TestNode& a, TestNode& b) {
+  a.transport().SetPeer(NodeId{2}, b.address());
+  b.transport().SetPeer(NodeId{1}, a.address());
+}
+
+TEST(GrpcTransportTest, EnvelopesArriveInOrderOnEachLane) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  const Index count = 300;
+  for (Index i = 1; i <= count; ++i) {
+    a.transport().Send(HeartbeatOf(i));
+    if (i % 50 == 0) a.transport().Send(AppendOf(i, 1000));
+  }
+  a.transport().Send(AppendOf(1000, 900'000));  // in fragments
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 300 + 6 + 1; }));
+  Index commit = 0;
+  std::vector<Index> appended;
+  for (const Envelope& envelope : b.received()) {
+    if (LaneOf(envelope) == Lane::kControl) {
+      EXPECT_EQ(CommitOf(envelope), ++commit);
+    } else {
+      appended.push_back(envelope.entries[0].first().index);
+    }
+  }
+  EXPECT_EQ(commit, count);
+  EXPECT_EQ(appended, (std::vector<Index>{51, 101, 151, 201, 251, 301, 1001}));
+  EXPECT_EQ(b.received().back().from_incarnation, Incarnation{77});
+}
+
+TEST(GrpcTransportTest, BothDirections) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(HeartbeatOf(1));
+  b.transport().Send(HeartbeatOf(2, 2, 1));
+  EXPECT_TRUE(a.Await([](const auto& received, int) { return received.size() == 1; }));
+  EXPECT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+}
+
+TEST(GrpcTransportTest, AnotherClusterIsRefusedAndHeardOf) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(8));
+  b.transport().SetPeer(NodeId{1}, a.address());
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.transport().Refusals().empty()) {
+    ASSERT_LT(SystemClock().Now(), deadline);
+    a.transport().Send(HeartbeatOf(1));
+  }
+  EXPECT_TRUE(absl::StrContains(a.transport().Refusals()[0], "cluster"))
+      << a.transport().Refusals()[0];
+  EXPECT_TRUE(b.received().empty());
+}
+
+TEST(GrpcTransportTest, ComesBackAfterThePeerWasAway) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(HeartbeatOf(1));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  int port = b.port();
+  b.StopServing();
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
+  b.Serve(port);
+  a.transport().Send(HeartbeatOf(2));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 2; }));
+  EXPECT_EQ(CommitOf(b.received().back()), Index{2});
+}
+
+TEST(GrpcTransportTest, FollowsThePeerToAnotherAddress) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7)), b_moved(2, Cluster(7));
+  Connect(a, b);
+  b_moved.transport().SetPeer(NodeId{1}, a.address());
+  a.transport().Send(HeartbeatOf(1));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  a.transport().SetPeer(NodeId{2}, b_moved.address());
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
+  a.transport().Send(HeartbeatOf(2));
+  EXPECT_TRUE(b_moved.Await([](const auto& received, int) { return received.size() == 1; }));
+}
+
+TEST(GrpcTransportTest, AFullQueueLosesAndSaysSo) {
+  TestNode a(1, Cluster(7));
+  a.transport().SetPeer(NodeId{2}, "127.0.0.1:1");  // nobody there
+  for (Index i = 1; i < 200; ++i) a.transport().Send(AppendOf(i, 1000));
+  EXPECT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
+}
+
+TEST(GrpcTransportTest, StopsWhileMuchIsUnderWay) {
+  for (int round = 0; round < 10; ++round) {
+    TestNode a(1, Cluster(7)), b(2, Cluster(7));
+    Connect(a, b);
+    for (Index i = 1; i < 500; ++i) a.transport().Send(HeartbeatOf(i));
+    a.transport().Stop();
+    a.transport().Send(HeartbeatOf(1000));
+    a.transport().SetPeer(NodeId{3}, "127.0.0.1:1");
+  }
+}
+
+}  // namespace
+}  // namespace cairn
