@@ -54,11 +54,22 @@ void SimulatedDisk::PowerCut(Random& random, bool torn) {
     Apply(part, durable_);
   }
   const Index last = durable_.entries.size();
+  PowerCut(0);
   if (torn && !durable_.torn_from && last >= first_unsure && random.OneIn(2)) {
-    durable_.torn_from = first_unsure + random.Below(last - first_unsure + 1);
-    for (Index i = *durable_.torn_from; i <= last; ++i) durable_.entries[i - 1].value = 0;
+    Tear(first_unsure + random.Below(last - first_unsure + 1));
   }
+}
+
+void SimulatedDisk::PowerCut(size_t kept_writes) {
+  for (size_t i = 0; i < kept_writes && i < writes_.size(); ++i) Apply(writes_[i], durable_);
   writes_.clear();
+  readable_ = durable_;
+}
+
+void SimulatedDisk::Tear(Index first) {
+  CAIRN_CHECK(writes_.empty() && first >= 1 && first <= durable_.entries.size());
+  durable_.torn_from = first;
+  for (Index i = first; i <= durable_.entries.size(); ++i) durable_.entries[i - 1].value = 0;
   readable_ = durable_;
 }
 

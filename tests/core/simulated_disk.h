@@ -3,6 +3,7 @@
 #ifndef TESTS_CORE_SIMULATED_DISK_H_
 #define TESTS_CORE_SIMULATED_DISK_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -19,6 +20,7 @@ struct SimulatedEntry {
   Term term = 0;
   uint64_t value = 0;  // 0: the record is torn, only its shape is known
   std::optional<Configuration> configuration = {};
+  size_t bytes = 0;
 };
 
 // Written batches are readable at once and durable when synced, in order. A power cut leaves a
@@ -41,12 +43,17 @@ class SimulatedDisk {
   void Append(Write write);
   // The last ticket written; 0 if everything is synced.
   Ticket unsynced() const { return writes_.empty() ? 0 : writes_.back().ticket; }
+  size_t unsynced_writes() const { return writes_.size(); }
   // The next ticket to sync, for disks that complete batch by batch.
   Ticket oldest_unsynced() const { return writes_.empty() ? 0 : writes_.front().ticket; }
   void Sync(Ticket ticket);
   // Loses what is not synced, but for a random prefix of it. With `torn`, the last entries of that
   // prefix may keep their shape and lose their bodies.
   void PowerCut(Random& random, bool torn);
+  // Loses what is not synced, but for the first `kept_writes` writes.
+  void PowerCut(size_t kept_writes);
+  // The entries from `first` on keep their shape and lose their bodies. Nothing is unsynced.
+  void Tear(Index first);
 
   const Image& readable() const { return readable_; }
   const Image& durable() const { return durable_; }

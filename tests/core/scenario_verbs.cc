@@ -1,0 +1,442 @@
+#include "tests/core/scenario_verbs.h"
+
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "raft/core/options.h"
+#include "tests/core/scenario_script.h"
+
+namespace cairn {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+// A handler takes its arguments, asks Finish(), acts. What it gives is printed behind what
+// happened.
+using Handler = absl::StatusOr<Lines> (*)(ScenarioArguments& arguments, ScenarioCluster& cluster);
+
+constexpr uint64_t kAll = std::numeric_limits<uint64_t>::max();
+
+Member MakeMember(uint64_t node) {
+  return {.node = NodeId{node},
+          .incarnation = Incarnation{100 + node},
+          .address = absl::StrCat("n", node)};
+}
+
+std::vector<Member> MakeMembers(const std::vector<uint64_t>& nodes) {
+  std::vector<Member> members;
+  for (uint64_t node : nodes) members.push_back(MakeMember(node));
+  return members;
+}
+
+// voters=1,2 [outgoing=1,2] [learners=3]
+Configuration TakeConfiguration(ScenarioArguments& arguments) {
+  return {.voters = MakeMembers(arguments.Numbers("voters")),
+          .outgoing_voters = MakeMembers(arguments.Numbers("outgoing")),
+          .learners = MakeMembers(arguments.Numbers("learners"))};
+}
+
+NodeId TakeNode(ScenarioArguments& arguments, ScenarioCluster& cluster, const std::string& key) {
+  NodeId node = arguments.Node(key);
+  if (!cluster.Exists(node)) arguments.Fail(absl::StrCat("no node ", ToInteger(node)));
+  return node;
+}
+
+NodeId TakeNodeThatIs(bool up, ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeNode(arguments, cluster, "node");
+  if (cluster.Exists(node) && cluster.IsUp(node) != up) {
+    arguments.Fail(absl::StrCat("node ", ToInteger(node), up ? " is down" : " is up"));
+  }
+  return node;
+}
+
+NodeId TakeUp(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  return TakeNodeThatIs(true, arguments, cluster);
+}
+
+NodeId TakeDown(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  return TakeNodeThatIs(false, arguments, cluster);
+}
+
+// [from=N] [to=N] [type=NAME]
+MessageFilter TakeFilter(ScenarioArguments& arguments) {
+  return {.from = arguments.OptionalNode("from"),
+          .to = arguments.OptionalNode("to"),
+          .type = arguments.OptionalText("type")};
+}
+
+Duration TakeMilliseconds(ScenarioArguments& arguments) {
+  return Milliseconds(static_cast<int64_t>(arguments.Number("ms")));
+}
+
+// Time -------------------------------------------------------------------------------------------
+
+// tick ms=N [node=N]: time passes, then all nodes, or the one named, look at the clock once.
+absl::StatusOr<Lines> Tick(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  Duration duration = TakeMilliseconds(arguments);
+  std::optional<NodeId> only = arguments.OptionalNode("node");
+  if (only && (!cluster.Exists(*only) || !cluster.IsUp(*only))) arguments.Fail("no such node");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Advance(duration);
+  for (NodeId node : cluster.nodes()) {
+    if (cluster.IsUp(node) && (!only || *only == node)) cluster.Tick(node);
+  }
+  return Lines();
+}
+
+// run ms=N: time passes, timers fire as they are due, and all settles in between.
+absl::StatusOr<Lines> Run(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  Duration duration = TakeMilliseconds(arguments);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Run(duration);
+  return Lines();
+}
+
+// timeout node=N: time passes until the node's next timer, and only this node notices.
+absl::StatusOr<Lines> Timeout(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Timeout(node);
+  return Lines();
+}
+
+// settle: messages arrive and disks sync until there is nothing to do at this instant.
+absl::StatusOr<Lines> Settle(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Settle();
+  return Lines();
+}
+
+// Nodes and disks --------------------------------------------------------------------------------
+
+// disk node=N terms=1,1,2 [term=T] [vote=N] [torn_from=I] [configuration=I voters=... ...]: what is
+// on the disk of a node that has not run yet. Entries of one index and term are the same entry
+// everywhere.
+absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeDown(arguments, cluster);
+  std::vector<uint64_t> terms = arguments.Numbers("terms");
+  Term last_term = terms.empty() ? 0 : terms.back();
+  HardState hard_state{.term = arguments.Number("term", last_term),
+                       .vote = NodeId{arguments.Number("vote", 0)}};
+  Index torn_from = arguments.Number("torn_from", 0);
+  Index configured = arguments.Number("configuration", 0);
+  Configuration configuration = TakeConfiguration(arguments);
+  if (torn_from > terms.size()) arguments.Fail("torn_from is behind the log");
+  if (configured > terms.size()) arguments.Fail("configuration is behind the log");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+
+  SimulatedDisk::Write write{
+      .ticket = 1, .hard_state = hard_state, .first = terms.empty() ? 0u : 1u};
+  for (size_t i = 0; i < terms.size(); ++i) {
+    uint64_t value = (uint64_t{1} << 60) + ((i + 1) << 30) + terms[i];
+    write.entries.push_back({.term = terms[i], .value = value, .bytes = 100});
+    if (i + 1 == configured) write.entries.back().configuration = configuration;
+  }
+  SimulatedDisk& disk = cluster.disk(node);
+  disk.Append(std::move(write));
+  disk.Sync(1);
+  cluster.AdoptDisk(node);
+  if (torn_from > 0) disk.Tear(torn_from);
+  return Lines();
+}
+
+// start [node=N]: the node, or all that are down, start from their disks.
+absl::StatusOr<Lines> Start(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  std::optional<NodeId> only = arguments.OptionalNode("node");
+  if (only && (!cluster.Exists(*only) || cluster.IsUp(*only))) arguments.Fail("no such node down");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  for (NodeId node : cluster.nodes()) {
+    if (!cluster.IsUp(node) && (!only || *only == node)) cluster.Start(node);
+  }
+  return Lines();
+}
+
+// crash node=N [keep=N] [torn_from=I]: a power cut. The first `keep` unsynced writes survive; of
+// what survives, the entries from torn_from on lose their bodies.
+absl::StatusOr<Lines> Crash(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  uint64_t keep = arguments.Number("keep", 0);
+  Index torn_from = arguments.Number("torn_from", 0);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  if (keep > cluster.disk(node).unsynced_writes()) {
+    return absl::InvalidArgumentError("crash: there are not so many unsynced writes");
+  }
+  cluster.Crash(node, keep);
+  if (torn_from > cluster.disk(node).durable().entries.size()) {
+    return absl::InvalidArgumentError("crash: torn_from is behind the log");
+  }
+  if (torn_from > 0) cluster.disk(node).Tear(torn_from);
+  return Lines();
+}
+
+// priority node=N value=N: from its next start on.
+absl::StatusOr<Lines> Priority(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeDown(arguments, cluster);
+  uint64_t value = arguments.Number("value");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.SetPriority(node, static_cast<uint32_t>(value));
+  return Lines();
+}
+
+// slow node=N | fast node=N: whether its disk syncs only when told.
+absl::StatusOr<Lines> SlowOrFast(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeNode(arguments, cluster, "node");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.SetSlow(node, arguments.verb() == "slow");
+  return Lines();
+}
+
+// sync node=N [writes=N]: the disk completes what is written, or the first `writes` of it.
+absl::StatusOr<Lines> Sync(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  uint64_t writes = arguments.Number("writes", kAll);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  if (cluster.disk(node).unsynced() == 0) {
+    return absl::InvalidArgumentError("sync: everything is synced");
+  }
+  cluster.Sync(node, writes);
+  return Lines();
+}
+
+// Clients and the node above ---------------------------------------------------------------------
+
+// propose node=N [count=1] [bytes=100]: `count` entries of `bytes` bytes each.
+absl::StatusOr<Lines> Propose(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  uint64_t count = arguments.Number("count", 1);
+  uint64_t bytes = arguments.Number("bytes", 100);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Propose(node, count, bytes);
+  return Lines();
+}
+
+// read node=N: reads are numbered from 1 on.
+absl::StatusOr<Lines> Read(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Read(node);
+  return Lines();
+}
+
+// unreachable node=N peer=N: the node's transport reports that the connection to the peer broke.
+absl::StatusOr<Lines> Unreachable(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  NodeId peer = TakeNode(arguments, cluster, "peer");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.ReportUnreachable(node, peer);
+  return Lines();
+}
+
+// Messages ---------------------------------------------------------------------------------------
+
+// deliver | drop | duplicate [from=N] [to=N] [type=NAME] [count=N]: the messages that wait now and
+// match, at most `count` of them, in the order they were sent.
+absl::StatusOr<Lines> MoveMessages(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  MessageFilter filter = TakeFilter(arguments);
+  uint64_t limit = arguments.Number("count", kAll);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  size_t moved = arguments.verb() == "deliver" ? cluster.Deliver(filter, limit)
+                 : arguments.verb() == "drop"  ? cluster.Drop(filter, limit)
+                                               : cluster.Duplicate(filter, limit);
+  if (moved == 0) return absl::InvalidArgumentError(arguments.verb() + ": no message matches");
+  return Lines();
+}
+
+// hold [from=N] [to=N] [type=NAME]: settling leaves such messages alone. release: no more.
+absl::StatusOr<Lines> Hold(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  MessageFilter filter = TakeFilter(arguments);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Hold(filter);
+  return Lines();
+}
+
+absl::StatusOr<Lines> Release(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Release();
+  return Lines();
+}
+
+// partition 1|2,3: only nodes of one side hear each other. heal: all do.
+absl::StatusOr<Lines> Partition(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  std::string text = arguments.Word();
+  std::vector<std::set<NodeId>> sides;
+  for (absl::string_view side : absl::StrSplit(text, '|')) {
+    std::set<NodeId>& nodes = sides.emplace_back();
+    ScenarioArguments numbers(absl::StrCat("partition nodes=", side));
+    for (uint64_t node : numbers.Numbers("nodes")) {
+      if (!cluster.Exists(NodeId{node})) arguments.Fail(absl::StrCat("no node ", node));
+      nodes.insert(NodeId{node});
+    }
+    if (absl::Status status = numbers.Finish(); !status.ok()) return status;
+  }
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Partition(std::move(sides));
+  return Lines();
+}
+
+absl::StatusOr<Lines> Heal(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Partition({});
+  return Lines();
+}
+
+// What there is ----------------------------------------------------------------------------------
+
+// messages: those that wait.
+absl::StatusOr<Lines> Messages(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  return cluster.PendingMessages();
+}
+
+// show messages|decisions|nothing: how much of what happens is printed from here on.
+absl::StatusOr<Lines> Show(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  const std::map<std::string, Detail> kDetails = {{"messages", Detail::kMessages},
+                                                  {"decisions", Detail::kDecisions},
+                                                  {"nothing", Detail::kNothing}};
+  auto detail = kDetails.find(arguments.Word());
+  if (detail == kDetails.end()) arguments.Fail("messages, decisions or nothing");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.SetDetail(detail->second);
+  return Lines();
+}
+
+// status: where each node stands, and what leaders know of their peers.
+absl::StatusOr<Lines> ShowStatus(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  Lines lines;
+  for (NodeId node : cluster.nodes()) {
+    if (!cluster.IsUp(node)) {
+      lines.push_back(absl::StrCat("n", ToInteger(node), " down"));
+      continue;
+    }
+    const Raft& raft = cluster.raft(node);
+    lines.push_back(
+        absl::StrCat("n", ToInteger(node), " ", NameOf(raft.role()), " term=", raft.term(),
+                     " vote=", ToInteger(raft.vote()), " leader=", ToInteger(raft.leader()),
+                     " last=", ToString(raft.last()), " commit=", raft.commit(),
+                     " durable=", raft.durable(), " applied=", raft.applied(),
+                     raft.torn_from() ? absl::StrCat(" torn_from=", *raft.torn_from()) : ""));
+    for (NodeId peer : cluster.nodes()) {
+      auto known = raft.Peer(peer);
+      if (!known) continue;
+      lines.push_back(absl::StrCat(
+          "   n", ToInteger(peer), " match=", known->match, " next=", known->next,
+          known->probing ? " probing" : " replicating", " inflight_bytes=", known->inflight_bytes));
+    }
+  }
+  return lines;
+}
+
+// log: what each node's log looks like, and the configuration in force there.
+absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  Lines lines;
+  for (NodeId node : cluster.nodes()) {
+    const SimulatedDisk& disk = cluster.disk(node);
+    std::vector<TermRun> runs;
+    for (size_t i = 0; i < disk.readable().entries.size(); ++i) {
+      Term term = disk.readable().entries[i].term;
+      if (runs.empty() || runs.back().term != term) runs.push_back({term, i + 1});
+      runs.back().last_index = i + 1;
+    }
+    std::string line = absl::StrCat("n", ToInteger(node), " ", DescribeRuns(0, runs));
+    if (disk.unsynced_writes() > 0) {
+      absl::StrAppend(&line, ", ", disk.unsynced_writes(), " unsynced writes");
+    }
+    if (cluster.IsUp(node)) {
+      const Raft& raft = cluster.raft(node);
+      absl::StrAppend(&line, ", configuration ", ToString(raft.configuration_position()), " ",
+                      ToString(raft.configuration()));
+    }
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+const std::map<std::string, Handler>& Handlers() {
+  static const auto* const kHandlers = new std::map<std::string, Handler>{
+      {"crash", Crash},
+      {"deliver", MoveMessages},
+      {"disk", Disk},
+      {"drop", MoveMessages},
+      {"duplicate", MoveMessages},
+      {"fast", SlowOrFast},
+      {"heal", Heal},
+      {"hold", Hold},
+      {"log", ShowLog},
+      {"messages", Messages},
+      {"partition", Partition},
+      {"priority", Priority},
+      {"propose", Propose},
+      {"read", Read},
+      {"release", Release},
+      {"run", Run},
+      {"settle", Settle},
+      {"show", Show},
+      {"slow", SlowOrFast},
+      {"start", Start},
+      {"status", ShowStatus},
+      {"sync", Sync},
+      {"tick", Tick},
+      {"timeout", Timeout},
+      {"unreachable", Unreachable},
+  };
+  return *kHandlers;
+}
+
+// cluster nodes=N | voters=1,2 [outgoing=...] [learners=...], [seed=1] [down] [lease] and limits:
+// the nodes start, unless `down`, with empty disks and this configuration.
+absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& arguments) {
+  Configuration configuration = TakeConfiguration(arguments);
+  uint64_t nodes = arguments.Number("nodes", 0);
+  if ((nodes == 0) == configuration.voters.empty()) arguments.Fail("nodes= or voters=");
+  for (uint64_t node = 1; node <= nodes; ++node) {
+    configuration.voters.push_back(MakeMember(node));
+  }
+  RaftOptions options;
+  options.seed = arguments.Number("seed", 1);
+  options.lease = arguments.Flag("lease");
+  options.max_inflight_messages =
+      arguments.Number("max_inflight_messages", options.max_inflight_messages);
+  options.max_inflight_bytes = arguments.Number("max_inflight_bytes", options.max_inflight_bytes);
+  options.max_uncommitted_bytes =
+      arguments.Number("max_uncommitted_bytes", options.max_uncommitted_bytes);
+  bool down = arguments.Flag("down");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  auto cluster = std::make_unique<ScenarioCluster>(std::move(configuration), options);
+  if (down) return cluster;
+  for (NodeId node : cluster->nodes()) cluster->Start(node);
+  return cluster;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> Scenario::Run(absl::string_view command) {
+  ScenarioArguments arguments(command);
+  Lines behind;
+  if (arguments.verb() == "cluster") {
+    auto cluster = MakeCluster(arguments);
+    if (!cluster.ok()) return cluster.status();
+    cluster_ = *std::move(cluster);
+  } else {
+    auto handler = Handlers().find(arguments.verb());
+    if (handler == Handlers().end()) {
+      return absl::InvalidArgumentError(absl::StrCat("no verb ", arguments.verb()));
+    }
+    if (cluster_ == nullptr) return absl::InvalidArgumentError("cluster comes first");
+    auto lines = handler->second(arguments, *cluster_);
+    if (!lines.ok()) return lines.status();
+    behind = *std::move(lines);
+  }
+  Lines lines = cluster_->TakeLines();
+  lines.insert(lines.end(), behind.begin(), behind.end());
+  return lines;
+}
+
+}  // namespace cairn
