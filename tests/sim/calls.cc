@@ -1,0 +1,94 @@
+#include "tests/sim/calls.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "storage/checksum.h"
+
+namespace cairn::sim {
+
+void Calls::Answered(NodeId node, bool& answered) {
+  if (answered) {
+    cluster_.world().violations.Report(
+        "each callback is called once",
+        absl::StrCat("n", ToInteger(node), " calls one for the second time"));
+    return;
+  }
+  answered = true;
+  --open_;
+}
+
+ProposalCallback Calls::Wrap(NodeId node, Done done) {
+  ++open_;
+  uint64_t life = cluster_.node(node).life();
+  return
+      [this, node, life, done = std::move(done), answered = false](ProposalResult result) mutable {
+        Answered(node, answered);
+        const SimNode& asked = cluster_.node(node);
+        if (!asked.running() || asked.life() != life) result = ProposalUnknown{{}, "process ended"};
+        done(std::move(result));
+      };
+}
+
+Group* Calls::Reach(GroupId group, NodeId node, const Done& done) {
+  Group* handle = cluster_.node(node).group(group);
+  if (handle == nullptr) {
+    done(ProposalNotApplied{ProposalNotApplied::Reason::kStopping, NodeId::kNone, "not running"});
+  }
+  return handle;
+}
+
+void Calls::Propose(GroupId group, NodeId node, CommandId id, const std::string& command,
+                    ProposeOptions options, Done done) {
+  Referee& referee = *cluster_.referees().at(group);
+  referee.states().Proposed(id, Checksum(command), options.session);
+  referee.clients().Asked(id);
+  Done told = [&referee, node, id, done = std::move(done)](ProposalResult result) {
+    referee.clients().Told(id, node, result);
+    done(std::move(result));
+  };
+  cluster_.world().log.Add(node, "propose", {id}, [&] {
+    return absl::StrCat("group ", ToInteger(group), " command ", id, " session ",
+                        options.session.session, " number ", options.session.number);
+  });
+  Group* handle = Reach(group, node, told);
+  if (handle != nullptr) handle->Propose(command, std::move(options), Wrap(node, std::move(told)));
+}
+
+void Calls::OpenSession(GroupId group, NodeId node, ProposeOptions options, Done done) {
+  Group* handle = Reach(group, node, done);
+  if (handle == nullptr) return;
+  handle->OpenSession("client", std::move(options), Wrap(node, std::move(done)));
+}
+
+void Calls::CloseSession(GroupId group, NodeId node, uint64_t session, ProposeOptions options,
+                         Done done) {
+  Group* handle = Reach(group, node, done);
+  if (handle == nullptr) return;
+  handle->CloseSession(session, std::move(options), Wrap(node, std::move(done)));
+}
+
+void Calls::Read(GroupId group, NodeId node, std::optional<Instant> deadline,
+                 std::function<void(bool)> done) {
+  Group* handle = cluster_.node(node).group(group);
+  if (handle == nullptr) return done(false);
+  ClientChecker& clients = cluster_.referees().at(group)->clients();
+  ++open_;
+  uint64_t life = cluster_.node(node).life();
+  Index horizon = clients.AskedToRead();
+  handle->Linearize(deadline, [this, node, life, horizon, &clients, done = std::move(done),
+                               answered = false](ReadResult result) mutable {
+    Answered(node, answered);
+    const SimNode& asked = cluster_.node(node);
+    const auto* ready = std::get_if<ReadReady>(&result);
+    bool counts = ready != nullptr && asked.running() && asked.life() == life;
+    cluster_.world().log.Add(node, "read", {counts, horizon}, [&] {
+      return counts ? absl::StrCat("ready at ", ready->index) : std::string("refused");
+    });
+    if (counts) clients.ToldToRead(node, horizon, *ready);
+    done(counts);
+  });
+}
+
+}  // namespace cairn::sim

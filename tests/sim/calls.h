@@ -1,0 +1,56 @@
+// Calls: what clients ask of nodes and what they are told, for the checkers.
+
+#ifndef TESTS_SIM_CALLS_H_
+#define TESTS_SIM_CALLS_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "raft/group.h"
+#include "raft/proposal.h"
+#include "tests/sim/checkers/state_checker.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace cairn::sim {
+
+// An answer counts only if the process that was asked still lives: a client of a process that ends
+// learns nothing, so the outcome is unknown to it. Checks that each callback is called exactly
+// once. One thread. `cluster` outlives it.
+class Calls {
+ public:
+  explicit Calls(SimCluster& cluster) : cluster_(cluster) {}
+
+  CommandId NewCommand() { return ++commands_; }
+
+  using Done = std::function<void(ProposalResult)>;
+  // If the node does not run, the answer comes at once: not applied.
+  void Propose(GroupId group, NodeId node, CommandId id, const std::string& command,
+               ProposeOptions options, Done done);
+  void OpenSession(GroupId group, NodeId node, ProposeOptions options, Done done);
+  void CloseSession(GroupId group, NodeId node, uint64_t session, ProposeOptions options,
+                    Done done);
+  // `done` is told whether the node let read.
+  void Read(GroupId group, NodeId node, std::optional<Instant> deadline,
+            std::function<void(bool)> done);
+
+  // Callbacks not yet called: none once every process has ended.
+  uint64_t open() const { return open_; }
+
+ private:
+  // A callback for a call to the node as it is now.
+  ProposalCallback Wrap(NodeId node, Done done);
+  // Null, and `done` answered, if the node does not run.
+  Group* Reach(GroupId group, NodeId node, const Done& done);
+  void Answered(NodeId node, bool& answered);
+
+  SimCluster& cluster_;
+  CommandId commands_ = 0;
+  uint64_t open_ = 0;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_CALLS_H_

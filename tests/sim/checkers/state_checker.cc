@@ -1,0 +1,95 @@
+#include "tests/sim/checkers/state_checker.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn::sim {
+
+void StateChecker::Applied(NodeId node, const AppliedCommand& applied) {
+  Index index = applied.position.index;
+  LogPosition& last = applied_[node];
+  if (index <= last.index) {
+    violations_.Report(
+        "I17 order", absl::StrCat("n", ToInteger(node), " applies ", index, " after ", last.index));
+  }
+  AppliedUpTo(node, applied.position);
+  auto [known, is_new] = by_index_.insert({index, applied});
+  if (is_new) {
+    CheckFirst(node, applied);
+  } else if (known->second.state_hash != applied.state_hash || known->second.time != applied.time) {
+    violations_.Report("I8 state machine safety",
+                       absl::StrCat("n", ToInteger(node), " applies command ", applied.command,
+                                    " at ", index, ", where command ", known->second.command,
+                                    " was applied, or comes to another state"));
+  }
+}
+
+void StateChecker::CheckFirst(NodeId node, const AppliedCommand& applied) {
+  auto proposed = proposed_.find(applied.command);
+  if (proposed == proposed_.end() || proposed->second.command_hash != applied.command_hash) {
+    violations_.Report("I12 no phantom",
+                       absl::StrCat("n", ToInteger(node), " applies at ", applied.position.index,
+                                    " what nobody proposed"));
+    return;
+  }
+  auto [known, is_new] = by_command_.insert({applied.command, applied.position.index});
+  if (!is_new) {
+    violations_.Report("I15 exactly once",
+                       absl::StrCat("command ", applied.command, " is applied at ", known->second,
+                                    " and at ", applied.position.index));
+  }
+  if (by_index_.rbegin()->first != applied.position.index) {
+    violations_.Report("I8 state machine safety",
+                       absl::StrCat("n", ToInteger(node), " applies a command at ",
+                                    applied.position.index, " where others had none"));
+  }
+  CheckSession(applied.command, proposed->second.call);
+}
+
+void StateChecker::CheckSession(CommandId command, const SessionCall& call) {
+  if (call.session == 0) return;
+  std::set<uint64_t>& numbers = session_numbers_[call.session];
+  bool is_new = numbers.insert(call.number).second;
+  bool in_order = !call.in_order || call.number == 1 || numbers.contains(call.number - 1);
+  if (is_new && in_order) return;
+  violations_.Report(
+      "I15 exactly once",
+      absl::StrCat("command ", command, ", call ", call.number, " of session ", call.session,
+                   is_new ? ", is applied without the one before" : ", is applied twice"));
+}
+
+void StateChecker::AppliedUpTo(NodeId node, LogPosition position) {
+  LogPosition& last = applied_[node];
+  if (position.index < last.index) {
+    violations_.Report("I17 order", absl::StrCat("n", ToInteger(node), " goes back from ",
+                                                 last.index, " to ", position.index));
+  }
+  last = position;
+  ledger_.Claimed(node, position.index, "applied");
+  if (position.index == 0 || position.index > ledger_.commit()) return;
+  if (ledger_.Committed(position.index).term != position.term) {
+    violations_.Report(
+        "I8 state machine safety",
+        absl::StrCat("n", ToInteger(node), " applies ", ToString(position), ", committed is term ",
+                     ledger_.Committed(position.index).term));
+  }
+}
+
+const AppliedCommand* StateChecker::Find(CommandId command) const {
+  auto found = by_command_.find(command);
+  return found == by_command_.end() ? nullptr : &by_index_.at(found->second);
+}
+
+Index StateChecker::applied(NodeId node) const {
+  auto found = applied_.find(node);
+  return found == applied_.end() ? 0 : found->second.index;
+}
+
+std::vector<CommandId> StateChecker::Commands() const {
+  std::vector<CommandId> commands;
+  for (const auto& [index, applied] : by_index_) commands.push_back(applied.command);
+  return commands;
+}
+
+}  // namespace cairn::sim

@@ -1,0 +1,77 @@
+// StateChecker: all members apply the same commands in the same order, each once.
+
+#ifndef TESTS_SIM_CHECKERS_STATE_CHECKER_H_
+#define TESTS_SIM_CHECKERS_STATE_CHECKER_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "storage/record.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/violations.h"
+
+namespace cairn::sim {
+
+// Names a command of the workload; the command's bytes begin with it.
+using CommandId = uint64_t;
+
+// What a state machine did with one command.
+struct AppliedCommand {
+  LogPosition position;
+  WallTime time;
+  CommandId command = 0;
+  uint64_t command_hash = 0;
+  uint64_t state_hash = 0;  // of the state afterwards
+  std::string reply;
+};
+
+// I8 (state machine safety), I12 (nothing is applied that was not proposed, or with other bytes),
+// I15 (nothing twice) and I17 (applied is committed, in order). One thread.
+class StateChecker {
+ public:
+  StateChecker(Ledger& ledger, Violations& violations) : ledger_(ledger), violations_(violations) {}
+
+  // The workload is going to propose it, the same way each time.
+  void Proposed(CommandId command, uint64_t command_hash, const SessionCall& call) {
+    proposed_[command] = {command_hash, call};
+  }
+
+  // A state machine of `node` starts with an empty state.
+  void Started(NodeId node) { applied_[node] = {}; }
+  void Applied(NodeId node, const AppliedCommand& applied);
+  // Everything up to `index` was applied, entries that are no commands included.
+  void AppliedUpTo(NodeId node, LogPosition position);
+
+  // The first application of a command, on whichever node; null if there was none.
+  const AppliedCommand* Find(CommandId command) const;
+  // How far the state machine of `node` is.
+  Index applied(NodeId node) const;
+  // All commands applied by anybody, in order of index.
+  std::vector<CommandId> Commands() const;
+
+ private:
+  struct Proposal {
+    uint64_t command_hash = 0;
+    SessionCall call;
+  };
+  void CheckFirst(NodeId node, const AppliedCommand& applied);
+  void CheckSession(CommandId command, const SessionCall& call);
+
+  Ledger& ledger_;
+  Violations& violations_;
+  std::map<CommandId, Proposal> proposed_;
+  std::map<uint64_t, std::set<uint64_t>> session_numbers_;  // applied, by session
+  std::map<Index, AppliedCommand> by_index_;
+  std::map<CommandId, Index> by_command_;
+  std::map<NodeId, LogPosition> applied_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_CHECKERS_STATE_CHECKER_H_

@@ -1,0 +1,207 @@
+#include "tests/sim/fault_plan.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "tests/sim/sub_seed.h"
+
+namespace cairn::sim {
+namespace {
+
+template <typename T>
+T OneOf(Random& random, const std::vector<T>& choices) {
+  return choices[random.Below(choices.size())];
+}
+
+Duration Between(Random& random, Duration low, Duration high) {
+  uint64_t spread = static_cast<uint64_t>(std::max<int64_t>((high - low).nanoseconds, 1));
+  return low + Nanoseconds(static_cast<int64_t>(random.Below(spread)));
+}
+
+void DrawSizes(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "sizes"));
+  size_t nodes = OneOf<size_t>(random, {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5});
+  plan.nodes.resize(nodes);
+  plan.groups = OneOf<size_t>(random, {1, 1, 1, 1, 2, 3});
+  plan.memory_store = random.OneIn(12);
+  plan.block_bytes = OneOf<size_t>(random, {16 << 10, 32 << 10, 64 << 10, 256 << 10});
+}
+
+void DrawGroup(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "group"));
+  GroupOptions& group = plan.group;
+  group.election_timeout = Milliseconds(OneOf<int64_t>(random, {50, 150, 300, 1000}));
+  group.heartbeat_interval = group.election_timeout / OneOf<int64_t>(random, {3, 5, 10});
+  group.lease = random.OneIn(5);
+  if (random.OneIn(4)) group.max_inflight_bytes = 2000;
+  if (random.OneIn(3)) group.max_sessions = OneOf<size_t>(random, {1, 2, 4});
+  if (random.OneIn(3)) group.log_cache_bytes = OneOf<size_t>(random, {0, 1000});
+  for (NodeOptions& node : plan.nodes) {
+    if (random.OneIn(6)) node.priority = 1;
+  }
+}
+
+void DrawNetwork(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "network settings"));
+  NetworkOptions& network = plan.network;
+  Duration timeout = plan.group.election_timeout;
+  // Round trips from next to nothing to almost a heartbeat interval, seldom more.
+  network.longest_delay = timeout / OneOf<int64_t>(random, {1000, 200, 50, 20, 8});
+  network.shortest_delay = network.longest_delay / OneOf<int64_t>(random, {2, 10, 100});
+  if (random.OneIn(3)) network.slow = OneOf<uint64_t>(random, {5, 50, 200});
+  network.slowest_delay = timeout * OneOf<int64_t>(random, {1, 2, 8}) / 2;
+  if (random.OneIn(2)) network.loss = OneOf<uint64_t>(random, {5, 20, 100, 300});
+  if (random.OneIn(3)) network.duplicates = OneOf<uint64_t>(random, {20, 200});
+  if (random.OneIn(3)) network.replays = OneOf<uint64_t>(random, {20, 200});
+  network.ordered = random.OneIn(2);
+  if (random.OneIn(5)) network.link_capacity = OneOf<size_t>(random, {2, 8, 32});
+  network.noticed_losses = OneOf<uint64_t>(random, {0, 300, 1000});
+}
+
+void DrawMachines(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "machines"));
+  Duration timeout = plan.group.election_timeout;
+  if (random.OneIn(3)) {
+    plan.scheduling.rare = timeout / OneOf<int64_t>(random, {50, 10, 2});
+    plan.scheduling.rare_one_in = OneOf<uint64_t>(random, {20, 200});
+  }
+  plan.apply_on_runner = random.OneIn(3);
+  bool clocks_drift = random.OneIn(3);
+  for (NodeOptions& node : plan.nodes) {
+    node.disk.longest_sync = timeout / OneOf<int64_t>(random, {2000, 200, 40, 10});
+    node.disk.shortest_sync = node.disk.longest_sync / 4;
+    if (random.OneIn(3)) node.disk.slow = OneOf<uint64_t>(random, {10, 100});
+    node.disk.slowest_sync = timeout * OneOf<int64_t>(random, {1, 2, 6}) / 2;
+    if (clocks_drift) node.clock_rate_per_mille = 900 + static_cast<int64_t>(random.Below(201));
+  }
+}
+
+void DrawWorkload(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "workload settings"));
+  WorkloadOptions& workload = plan.workload;
+  Duration timeout = plan.group.election_timeout;
+  workload.clients = 1 + random.Below(6);
+  workload.longest_think = timeout / OneOf<int64_t>(random, {20, 5, 1});
+  workload.reads = OneOf<uint64_t>(random, {0, 200, 500, 800});
+  workload.sessions = OneOf<uint64_t>(random, {0, 500, 1000});
+  workload.deadlines = OneOf<uint64_t>(random, {0, 100, 500});
+  workload.no_forward = OneOf<uint64_t>(random, {0, 100, 500});
+  workload.moves = OneOf<uint64_t>(random, {10, 200, 1000});
+  workload.longest_filling = OneOf<size_t>(random, {10, 200, 200, 3000});
+  workload.window = OneOf<size_t>(random, {1, 1, 4, 16});
+  workload.timeout = timeout * OneOf<int64_t>(random, {1, 4, 10});
+}
+
+void DrawFaults(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "fault settings"));
+  Duration timeout = plan.group.election_timeout;
+  uint64_t rarity = OneOf<uint64_t>(random, {2, 3, 6});
+  for (uint64_t& weight : plan.weights) {
+    if (random.OneIn(rarity)) weight = OneOf<uint64_t>(random, {1, 5, 20, 100});
+  }
+  auto never = [&](FaultKind kind) { plan.weights[static_cast<size_t>(kind)] = 0; };
+  // Damage to a disk is survived by a minority only.
+  if (plan.nodes.size() < 3) never(FaultKind::kRot);
+  // A memory store has nothing to come back to after the machine; see SimNode.
+  if (plan.memory_store) {
+    for (FaultKind kind : {FaultKind::kRot, FaultKind::kSyncError}) never(kind);
+  }
+  plan.between_faults = timeout * OneOf<int64_t>(random, {1, 2, 4, 8});
+  plan.longest_fault = timeout * OneOf<int64_t>(random, {2, 4, 10});
+  plan.nested_crashes = OneOf<uint64_t>(random, {0, 0, 200, 500});
+  plan.faults_from_start = random.OneIn(4);
+  plan.under_fire = Between(random, timeout * 20, timeout * 60);
+}
+
+// One of the ways towards states that chance alone hardly ever reaches.
+void DrawScenario(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "scenario"));
+  auto often = [&](FaultKind kind) { plan.weights[static_cast<size_t>(kind)] = 200; };
+  switch (random.Below(8)) {
+    case 0:  // logs that part and are overwritten, on disks that lag behind
+      often(FaultKind::kChaseLeaders);
+      if (random.OneIn(2)) often(FaultKind::kStallDisk);
+      break;
+    case 1:  // everybody loses power in the middle of writes
+      often(FaultKind::kPowerCutAll);
+      break;
+    case 2:  // a leader that does not know it was replaced
+      often(FaultKind::kPauseLeader);
+      often(FaultKind::kIsolateLeader);
+      plan.workload.reads = 600;
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+const char* NameOf(FaultKind kind) {
+  static const char* const names[kFaultKinds] = {"isolate one",
+                                                 "isolate leader",
+                                                 "split",
+                                                 "one way",
+                                                 "bridge",
+                                                 "companion",
+                                                 "chase leaders",
+                                                 "flap",
+                                                 "power cut",
+                                                 "power cut of leader",
+                                                 "power cut of all",
+                                                 "kill",
+                                                 "kill leader",
+                                                 "kill all",
+                                                 "stop",
+                                                 "pause",
+                                                 "pause leader",
+                                                 "pause others",
+                                                 "stall disk",
+                                                 "stall leader's disk",
+                                                 "stall all disks",
+                                                 "sync error",
+                                                 "jump wall",
+                                                 "rot"};
+  return names[static_cast<size_t>(kind)];
+}
+
+FaultPlan DrawFaultPlan(uint64_t seed) {
+  FaultPlan plan;
+  plan.seed = seed;
+  DrawSizes(plan);
+  DrawGroup(plan);
+  DrawNetwork(plan);
+  DrawMachines(plan);
+  DrawWorkload(plan);
+  DrawFaults(plan);
+  DrawScenario(plan);
+  return plan;
+}
+
+std::string ToString(const FaultPlan& plan) {
+  std::string text = absl::StrCat(
+      "seed ", plan.seed, ": ", plan.nodes.size(), " nodes, ", plan.groups, " groups, ",
+      plan.memory_store ? "memory store" : absl::StrCat("blocks of ", plan.block_bytes),
+      ", election timeout ", ToMilliseconds(plan.group.election_timeout), " ms, heartbeat ",
+      ToMilliseconds(plan.group.heartbeat_interval), " ms", plan.group.lease ? ", lease" : "",
+      "\n  network: delay ", plan.network.shortest_delay.nanoseconds / 1000, "..",
+      plan.network.longest_delay.nanoseconds / 1000, " us, slow ", plan.network.slow, " up to ",
+      ToMilliseconds(plan.network.slowest_delay), " ms, loss ", plan.network.loss, ", duplicates ",
+      plan.network.duplicates, ", replays ", plan.network.replays,
+      plan.network.ordered ? ", ordered" : ", not ordered", ", capacity ",
+      plan.network.link_capacity, "\n  faults:");
+  for (size_t i = 0; i < kFaultKinds; ++i) {
+    if (plan.weights[i] == 0) continue;
+    absl::StrAppend(&text, " ", NameOf(static_cast<FaultKind>(i)), " ", plan.weights[i], ",");
+  }
+  absl::StrAppend(&text, " every ", ToMilliseconds(plan.between_faults), " ms up to ",
+                  ToMilliseconds(plan.longest_fault), " ms, nested crashes ", plan.nested_crashes,
+                  ", for ", ToMilliseconds(plan.under_fire),
+                  " ms\n  workload: ", plan.workload.clients, " clients, reads ",
+                  plan.workload.reads, ", sessions ", plan.workload.sessions, ", window ",
+                  plan.workload.window, ", filling up to ", plan.workload.longest_filling, "\n");
+  return text;
+}
+
+}  // namespace cairn::sim

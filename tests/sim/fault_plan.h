@@ -1,0 +1,107 @@
+// FaultPlan: everything about a run that its seed decides beforehand.
+
+#ifndef TESTS_SIM_FAULT_PLAN_H_
+#define TESTS_SIM_FAULT_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "raft/group.h"
+#include "tests/sim/sim_executor.h"
+#include "tests/sim/sim_network.h"
+
+namespace cairn::sim {
+
+// What goes wrong from time to time. Each has a duration; then it is undone.
+enum class FaultKind {
+  kIsolateOne,       // a node hears and reaches nobody
+  kIsolateLeader,    //
+  kSplit,            // two sides
+  kOneWay,           // a node can be heard and not hear, or the other way round
+  kBridge,           // two sides and one node that reaches both
+  kCompanion,        // a leader alone with one other node
+  kChaseLeaders,     // each new leader, at once, alone with the same other node
+  kFlap,             // links of one node go up and down about once an election timeout
+  kPowerCut,         // of one node; it starts again later
+  kPowerCutLeader,   //
+  kPowerCutAll,      // all at once
+  kKill,             // the end of a process, the page cache lives on
+  kKillLeader,       //
+  kKillAll,          //
+  kStop,             // an orderly shutdown
+  kPause,            // no thread of the node runs
+  kPauseLeader,      //
+  kPauseOthers,      // all but one
+  kStallDisk,        // syncs take long
+  kStallLeaderDisk,  //
+  kStallAllDisks,    //
+  kSyncError,        // a sync fails; the node has to stop
+  kJumpWall,         // somebody sets a wall clock
+  kRot,              // a bit of what was written lately turns over, then the power goes
+};
+inline constexpr size_t kFaultKinds = static_cast<size_t>(FaultKind::kRot) + 1;
+const char* NameOf(FaultKind kind);
+
+struct DiskOptions {
+  Duration shortest_sync = Microseconds(20);
+  Duration longest_sync = Microseconds(500);
+  uint64_t slow = 0;  // of 1000 syncs
+  Duration slowest_sync = Milliseconds(50);
+};
+
+struct NodeOptions {
+  DiskOptions disk;
+  int64_t clock_rate_per_mille = 1000;
+  uint32_t priority = 0;
+};
+
+struct WorkloadOptions {
+  size_t clients = 3;
+  Duration longest_think = Milliseconds(50);
+  uint64_t reads = 300;       // of 1000 operations
+  uint64_t sessions = 500;    // of 1000 clients
+  uint64_t deadlines = 100;   // of 1000 operations
+  uint64_t no_forward = 100;  // of 1000 appends
+  uint64_t moves = 200;       // of 1000 operations go to another node than the last one
+  size_t longest_filling = 200;
+  size_t window = 1;              // operations of one client under way
+  Duration timeout = Seconds(2);  // then a client asks elsewhere
+};
+
+struct FaultPlan {
+  uint64_t seed = 0;
+  std::vector<NodeOptions> nodes;  // node ids 1..
+  size_t groups = 1;               // group ids 1..
+  GroupOptions group;
+  NetworkOptions network;
+  SchedulingOptions scheduling;
+  WorkloadOptions workload;
+
+  bool memory_store = false;
+  bool apply_on_runner = false;  // no executor of its own for state machines
+  size_t block_bytes = size_t{64} << 10;
+
+  // How often each kind of fault is chosen, by FaultKind; 0: never in this run.
+  std::vector<uint64_t> weights = std::vector<uint64_t>(kFaultKinds, 0);
+  Duration between_faults = Seconds(1);  // on average
+  Duration longest_fault = Seconds(3);
+  uint64_t nested_crashes = 0;     // of 1000 starts
+  bool faults_from_start = false;  // or only once the cluster has formed
+  Duration under_fire = Seconds(30);
+
+  uint64_t weight(FaultKind kind) const { return weights[static_cast<size_t>(kind)]; }
+};
+
+// Swarm testing (Groce et al. 2012): a random subset of the faults, with widely different weights,
+// and sizes and times that are extreme more often than not.
+FaultPlan DrawFaultPlan(uint64_t seed);
+
+// For people: one line a part.
+std::string ToString(const FaultPlan& plan);
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_FAULT_PLAN_H_

@@ -1,0 +1,177 @@
+#include "tests/sim/ledger.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace cairn::sim {
+namespace {
+
+std::string Name(NodeId node) { return absl::StrCat("n", ToInteger(node)); }
+
+}  // namespace
+
+Ledger::Ledger(std::vector<NodeId> voters, Violations& violations, Counters& counters)
+    : voters_(std::move(voters)), violations_(violations), counters_(counters) {
+  for (NodeId voter : voters_) logs_[voter];
+}
+
+const EntryId& Ledger::Committed(Index index) const {
+  CAIRN_CHECK(index > 0 && index <= committed_.size()) << index;
+  return committed_[index - 1];
+}
+
+NodeId Ledger::LeaderOf(Term term) const {
+  auto found = reigns_.find(term);
+  return found == reigns_.end() ? NodeId::kNone : found->second.leader;
+}
+
+void Ledger::Recovered(NodeId node, LogImage image) {
+  logs_[node] = LogModel(std::move(image));
+  for (auto& [term, reign] : reigns_) reign.over |= reign.leader == node;
+  Count(node);
+}
+
+void Ledger::Appended(NodeId node, LogChange change) {
+  LogModel& log = logs_[node];
+  if (change.truncate_from) CheckTruncation(node, *change.truncate_from);
+  CheckMatching(change.first, change.entries, node);
+  HardState before = log.live().hard_state();
+  HardState after = change.hard_state.value_or(before);
+  if (after.term < before.term ||
+      (after.term == before.term && before.vote != NodeId::kNone && after.vote != before.vote)) {
+    violations_.Report("I3 monotonic", absl::StrCat(Name(node), " goes from term ", before.term,
+                                                    " vote ", ToInteger(before.vote), " to term ",
+                                                    after.term, " vote ", ToInteger(after.vote)));
+  }
+  // The first node to write an entry of a term made it, so it leads that term.
+  Term newest = change.entries.empty() ? 0 : change.entries.back().term;
+  bool made_here = newest != 0 && LeaderOf(newest) == NodeId::kNone;
+  if (made_here) Led(node, newest);
+  auto reign = reigns_.find(after.term);
+  if (reign != reigns_.end() && reign->second.leader == node && !reign->second.over) {
+    if (change.truncate_from && *change.truncate_from <= reign->second.log.last()) {
+      violations_.Report("I6 leader append-only",
+                         absl::StrCat(Name(node), " truncates its own log from ",
+                                      *change.truncate_from, " in its term ", after.term));
+      return;
+    }
+    reign->second.log.Apply(change);
+  }
+  log.Append(std::move(change));
+  Count(node);
+}
+
+void Ledger::Synced(NodeId node, uint64_t appended) {
+  logs_[node].Synced(appended);
+  Count(node);
+}
+
+void Ledger::Led(NodeId node, Term term) {
+  Reign& reign = reigns_[term];
+  if (reign.leader == node) return;
+  if (reign.leader != NodeId::kNone) {
+    violations_.Report("I1 election safety", absl::StrCat("term ", term, " is led by ",
+                                                          Name(reign.leader), " and ", Name(node)));
+    return;
+  }
+  reign.leader = node;
+  reign.log = logs_[node].live();
+  counters_.Count("leader elected");
+  if (commit() > 0 && reign.log.base() < commit()) {
+    const EntryId* entry = reign.log.Find(commit());
+    if (entry == nullptr || *entry != committed_.back()) {
+      violations_.Report("I7 leader completeness",
+                         absl::StrCat(Name(node), " leads term ", term, " with a log up to ",
+                                      reign.log.last(), " without the committed entry ", commit(),
+                                      " of term ", committed_.back().term));
+    }
+  }
+  if (reign.log.last() > commit()) counters_.Count("leader elected with uncommitted entries");
+  for (NodeId voter : voters_) Count(voter);
+  if (observer_) observer_(node);
+}
+
+void Ledger::Claimed(NodeId node, Index index, const char* how) {
+  if (index <= commit()) return;
+  violations_.Report("I9 commit on quorum",
+                     absl::StrCat(Name(node), " takes ", index, " for committed (", how,
+                                  "), by the disks it is ", commit()));
+}
+
+size_t Ledger::Holders(Index index) const {
+  size_t holders = 0;
+  for (NodeId voter : voters_) {
+    const LogModel& log = logs_.at(voter);
+    if (log.durable_floor() < index) continue;
+    const EntryId* entry = log.durable().Find(index);
+    if (entry == nullptr ? index <= log.durable().base() : *entry == Committed(index)) ++holders;
+  }
+  return holders;
+}
+
+// Takes note of what `node` holds of the log of its term's leader, and what that commits.
+void Ledger::Count(NodeId node) {
+  const LogModel& log = logs_[node];
+  Term term = log.live().hard_state().term;
+  auto found = reigns_.find(term);
+  if (found == reigns_.end()) return;
+  Reign& reign = found->second;
+  Index agreed = std::min(log.durable_floor(), AgreedPrefix(log.durable(), reign.log));
+  Index& match = reign.match[node];
+  if (agreed <= match) return;
+  match = agreed;
+  std::vector<Index> matches;
+  for (NodeId voter : voters_) {
+    auto held = reign.match.find(voter);
+    matches.push_back(held == reign.match.end() ? 0 : held->second);
+  }
+  std::sort(matches.begin(), matches.end(), std::greater<>());
+  Commit(term, reign, matches[quorum() - 1]);
+}
+
+void Ledger::Commit(Term term, const Reign& reign, Index index) {
+  if (index <= commit()) return;
+  const EntryId* newest = reign.log.Find(index);
+  if (newest == nullptr || newest->term != term) return;
+  if (commit() > 0) {
+    const EntryId* same = reign.log.Find(commit());
+    if (same != nullptr && *same != committed_.back()) {
+      violations_.Report("I10 commit immutable",
+                         absl::StrCat("the leader of term ", term, " commits ", index,
+                                      " over another entry ", commit(), " than was committed"));
+      return;
+    }
+  }
+  if (reign.log.Find(commit() + 1)->term < term) {
+    counters_.Count("entry of an older term committed by one of the leader's own");
+  }
+  for (Index i = commit() + 1; i <= index; ++i) committed_.push_back(*reign.log.Find(i));
+}
+
+void Ledger::CheckMatching(Index first, const std::vector<EntryId>& entries, NodeId node) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    auto [known, is_new] = entries_.insert({{first + i, entries[i].term}, entries[i].hash});
+    if (is_new || known->second == entries[i].hash) continue;
+    violations_.Report("I5 log matching",
+                       absl::StrCat(Name(node), " writes another entry ", first + i, "/",
+                                    entries[i].term, " than was written before"));
+  }
+}
+
+void Ledger::CheckTruncation(NodeId node, Index from) {
+  const LogImage& live = logs_[node].live();
+  if (from > live.last()) return;
+  counters_.Count("log truncated");
+  if (from > commit()) return;
+  const EntryId* entry = live.Find(from);
+  if (entry != nullptr && *entry != Committed(from)) return;
+  violations_.Report("I10 commit immutable",
+                     absl::StrCat(Name(node), " truncates from ", from, " although entries up to ",
+                                  commit(), " are committed"));
+}
+
+}  // namespace cairn::sim

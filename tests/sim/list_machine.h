@@ -1,0 +1,41 @@
+// ListMachine: the replicated state of a simulation: a list that commands append to.
+
+#ifndef TESTS_SIM_LIST_MACHINE_H_
+#define TESTS_SIM_LIST_MACHINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "raft/state_machine.h"
+#include "tests/sim/checkers/state_checker.h"
+
+namespace cairn::sim {
+
+// A command: its id, then bytes to fill it up.
+std::string MakeCommand(CommandId id, absl::string_view filling);
+CommandId CommandIdOf(absl::string_view command);  // 0 if it is none
+
+// Keeps the length of the list and a hash over all of it, in memory: a restart replays the log.
+// Answers "length hash".
+class ListMachine final : public StateMachine {
+ public:
+  struct Observer {
+    std::function<void(const AppliedCommand&)> applied;
+    std::function<void(LogPosition)> applied_up_to;
+  };
+  explicit ListMachine(Observer observer) : observer_(std::move(observer)) {}
+
+  void Apply(ApplyBatch& batch) override;
+  void AppliedUpTo(LogPosition position, WallTime time) override;
+
+ private:
+  Observer observer_;
+  uint64_t length_ = 0;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_LIST_MACHINE_H_

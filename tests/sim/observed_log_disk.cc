@@ -1,0 +1,91 @@
+#include "tests/sim/observed_log_disk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace cairn::sim {
+
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened) {
+  const RecoveredLog& log = opened.recovered;
+  Index last = log.runs.empty() ? log.base.index : log.runs.back().last_index;
+  if (log.torn_from) last = std::min(last, *log.torn_from - 1);
+  for (const FaultyEntry& faulty : log.faulty) last = std::min(last, faulty.at.index - 1);
+  std::vector<EntryId> entries;
+  size_t run = 0;
+  for (Index index = log.base.index + 1; index <= last; ++index) {
+    while (log.runs[run].last_index < index) ++run;
+    absl::StatusOr<EntryHash> hash = opened.store->HashAt(index);
+    if (!hash.ok()) return hash.status();
+    entries.push_back({log.runs[run].term, *hash});
+  }
+  return LogImage(log.hard_state, log.base.index, std::move(entries));
+}
+
+class ObservedLogDisk::Store final : public LogStore {
+ public:
+  Store(LogStore& store, GroupId group, LogObserver& observer)
+      : store_(store), group_(group), observer_(observer) {}
+
+  absl::Status Append(const LogAppend& append) override {
+    absl::Status status = store_.Append(append);
+    if (status.ok()) Changed(Describe(append));
+    return status;
+  }
+  absl::Status DropPrefix(Index up_to) override {
+    absl::Status status = store_.DropPrefix(up_to);
+    LogChange change;
+    change.drop_up_to = up_to;
+    if (status.ok()) Changed(std::move(change));
+    return status;
+  }
+  absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                              size_t max_bytes) const override {
+    return store_.Read(first, last, max_bytes);
+  }
+  absl::StatusOr<EntryHash> HashAt(Index index) const override { return store_.HashAt(index); }
+  LogPosition base() const override { return store_.base(); }
+  LogPosition last() const override { return store_.last(); }
+
+  uint64_t appended() const { return appended_; }
+
+ private:
+  void Changed(LogChange change) {
+    ++appended_;
+    observer_.OnAppended(group_, std::move(change));
+  }
+
+  LogStore& store_;
+  GroupId group_;
+  LogObserver& observer_;
+  uint64_t appended_ = 0;
+};
+
+ObservedLogDisk::ObservedLogDisk(LogDisk& disk, LogObserver& observer)
+    : disk_(disk), observer_(observer) {}
+ObservedLogDisk::~ObservedLogDisk() = default;
+
+absl::StatusOr<OpenedLog> ObservedLogDisk::OpenGroup(GroupId group) {
+  absl::StatusOr<OpenedLog> opened = disk_.OpenGroup(group);
+  if (!opened.ok()) return opened;
+  observer_.OnOpened(group, *opened);
+  auto store = std::make_unique<Store>(*opened->store, group, observer_);
+  opened->store = store.get();
+  stores_[group] = std::move(store);
+  return opened;
+}
+
+void ObservedLogDisk::Sync(absl::AnyInvocable<void(absl::Status)> done) {
+  std::vector<std::pair<GroupId, uint64_t>> appended;
+  for (const auto& [group, store] : stores_) appended.emplace_back(group, store->appended());
+  disk_.Sync(
+      [this, appended = std::move(appended), done = std::move(done)](absl::Status status) mutable {
+        if (status.ok()) {
+          for (const auto& [group, count] : appended) observer_.OnSynced(group, count);
+        }
+        done(std::move(status));
+      });
+}
+
+}  // namespace cairn::sim

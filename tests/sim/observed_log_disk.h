@@ -1,0 +1,50 @@
+// ObservedLogDisk: a LogDisk whose use the harness sees.
+
+#ifndef TESTS_SIM_OBSERVED_LOG_DISK_H_
+#define TESTS_SIM_OBSERVED_LOG_DISK_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "storage/log_store.h"
+#include "tests/sim/log_model.h"
+
+namespace cairn::sim {
+
+// What of a recovered log is surely there: everything before the first torn or faulty entry.
+// DATA_LOSS if the store cannot give the hash of an entry it says it holds.
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened);
+
+// What the harness is told, in the order it happens.
+class LogObserver {
+ public:
+  virtual ~LogObserver() = default;
+  virtual void OnOpened(GroupId group, const OpenedLog& opened) = 0;
+  virtual void OnAppended(GroupId group, LogChange change) = 0;
+  // The group's first `appended` changes are durable now, says the disk.
+  virtual void OnSynced(GroupId group, uint64_t appended) = 0;
+};
+
+// Passes every call on. One thread. `disk` and `observer` outlive it.
+class ObservedLogDisk final : public LogDisk {
+ public:
+  ObservedLogDisk(LogDisk& disk, LogObserver& observer);
+  ~ObservedLogDisk() override;
+
+  absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  std::vector<GroupId> Groups() const override { return disk_.Groups(); }
+  void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  const char* name() const override { return disk_.name(); }
+
+ private:
+  class Store;
+  LogDisk& disk_;
+  LogObserver& observer_;
+  std::map<GroupId, std::unique_ptr<Store>> stores_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_OBSERVED_LOG_DISK_H_

@@ -1,0 +1,212 @@
+#include "tests/sim/referee.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "tests/sim/observed_log_disk.h"
+
+namespace cairn::sim {
+namespace {
+
+std::string Show(const GroupStatus& status) {
+  return absl::StrCat("term ", status.term, ", log ", status.first_index, "..", status.last_index,
+                      ", durable ", status.durable_index, ", commit ", status.commit_index,
+                      ", applied ", status.applied_index);
+}
+
+}  // namespace
+
+Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
+                 DurabilityChecker::RecoverWorstCase recover,
+                 const DurabilityChecker::Options& options)
+    : world_(world),
+      group_(group),
+      recover_(recover),
+      ledger_(std::move(voters), world.violations, world.counters),
+      states_(ledger_, world.violations),
+      durability_(ledger_, world.violations, world.counters, std::move(recover), options),
+      clients_(ledger_, states_, durability_, world.violations, world.counters) {}
+
+void Referee::Report(const char* invariant, NodeId node, const std::string& what) {
+  world_.violations.Report(
+      invariant, absl::StrCat("group ", ToInteger(group_), ", n", ToInteger(node), ": ", what));
+}
+
+void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
+  absl::StatusOr<LogImage> image = ImageOf(opened);
+  if (!image.ok()) {
+    return Report("I19 recovery", node,
+                  absl::StrCat("an entry it recovered has no hash: ", image.status().ToString()));
+  }
+  const RecoveredLog& recovered = opened.recovered;
+  world_.log.Add(node, "recover", {image->last(), image->hard_state().term}, [&] {
+    return absl::StrCat("group ", ToInteger(group_), " up to ", image->last(), "/",
+                        image->last_term(), " term ", image->hard_state().term, " vote ",
+                        ToInteger(image->hard_state().vote), " torn from ",
+                        recovered.torn_from.value_or(0), " faulty ", recovered.faulty.size(),
+                        " cut bytes ", recovered.report.torn_bytes);
+  });
+  CountRecovery(node, recovered);
+  if (opened_.contains(node)) CheckRecovery(node, opened, *image, rotten);
+  if (!rotten) CheckRecoveredIsDurable(node, *image);
+  opened_.insert(node);
+  HardState hard_state = image->hard_state();
+  ledger_.Recovered(node, *std::move(image));
+  durability_.HardStateDurable(node, hard_state);
+}
+
+void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image,
+                            bool rotten) {
+  const RecoveredLog& recovered = opened.recovered;
+  const LogModel& before = ledger_.log(node);
+  Index last = recovered.runs.empty() ? recovered.base.index : recovered.runs.back().last_index;
+  if (image.hard_state().term < image.last_term()) {
+    Report("I19 recovery", node,
+           absl::StrCat("term ", image.hard_state().term, " is older than its last entry's ",
+                        image.last_term()));
+  }
+  if (rotten) {
+    // Damaged entries may be missing, if the node knows it.
+    if (last < before.durable_floor()) {
+      Report("I20 no silent loss", node,
+             absl::StrCat("recovers entries up to ", last, ", durable were those up to ",
+                          before.durable_floor()));
+    }
+    return;
+  }
+  if (!recovered.faulty.empty() || recovered.hard_state_lost) {
+    Report("a power cut damages nothing", node,
+           recovered.hard_state_lost ? "lost its term and vote"
+                                     : absl::StrCat("holds entry ", recovered.faulty[0].at.index,
+                                                    " for damaged: ", recovered.faulty[0].reason));
+  }
+  std::string why_not = before.WhyNotAfterPowerCut(image);
+  if (!why_not.empty()) Report("I19 recovery", node, absl::StrCat("does not fit: ", why_not));
+}
+
+void Referee::CheckRecoveredIsDurable(NodeId node, const LogImage& image) {
+  absl::StatusOr<LogImage> again = recover_(node);
+  if (!again.ok()) {
+    return Report(
+        "I19 recovery", node,
+        absl::StrCat("a power cut behind its recovery is fatal: ", again.status().ToString()));
+  }
+  if (again->hard_state() != image.hard_state() || again->last() != image.last() ||
+      AgreedPrefix(*again, image) != image.last()) {
+    Report(
+        "I19 recovery", node,
+        absl::StrCat("recovers ", image.last(), " in term ", image.hard_state().term,
+                     ", after a power cut ", again->last(), " in term ", again->hard_state().term));
+  }
+}
+
+void Referee::CountRecovery(NodeId node, const RecoveredLog& recovered) {
+  Counters& counters = world_.counters;
+  counters.Count("log recovered");
+  if (recovered.report.torn_bytes > 0) counters.Count("recovery: torn tail cut");
+  if (recovered.report.blocks > 1) counters.Count("recovery: several blocks");
+  if (!recovered.faulty.empty()) counters.Count("recovery: damaged entries found");
+  torn_.erase(node);
+  if (!recovered.torn_from) return;
+  torn_[node] = *recovered.torn_from;
+  counters.Count("recovery: entries may be torn");
+  if (torn_.size() > 1) counters.Count("entries may be torn on several nodes");
+}
+
+void Referee::LogAppended(NodeId node, LogChange change) {
+  auto torn = torn_.find(node);
+  if (torn != torn_.end()) {
+    bool decided = (change.truncate_from && *change.truncate_from <= torn->second) ||
+                   (!change.entries.empty() && change.first <= torn->second);
+    if (decided) {
+      world_.counters.Count("torn entries decided");
+      torn_.erase(torn);
+    }
+  }
+  world_.log.Add(node, "append", {change.first, change.entries.size()}, [&] {
+    std::string text = absl::StrCat("group ", ToInteger(group_));
+    if (change.hard_state) {
+      absl::StrAppend(&text, " term ", change.hard_state->term, " vote ",
+                      ToInteger(change.hard_state->vote));
+    }
+    if (change.truncate_from) absl::StrAppend(&text, " truncate from ", *change.truncate_from);
+    if (!change.entries.empty()) {
+      absl::StrAppend(&text, " entries ", change.first, "..",
+                      change.first + change.entries.size() - 1, "/", change.entries.back().term);
+    }
+    return text;
+  });
+  ledger_.Appended(node, std::move(change));
+}
+
+void Referee::LogSynced(NodeId node, uint64_t appended) {
+  ledger_.Synced(node, appended);
+  durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
+  world_.log.Add(node, "synced", {appended}, [&] {
+    return absl::StrCat("group ", ToInteger(group_), " durable up to ",
+                        ledger_.log(node).durable_floor(), " term ",
+                        ledger_.log(node).durable().hard_state().term, ", committed by the disks ",
+                        ledger_.commit());
+  });
+}
+
+void Referee::Sent(const Envelope& envelope) {
+  if (absl::Status status = Validate(envelope); !status.ok()) {
+    Report("honest envelopes are valid", envelope.from, status.ToString());
+  }
+  if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
+    if (const auto* append = std::get_if<AppendEntries>(body)) {
+      ledger_.Led(envelope.from, append->term);
+      ledger_.Claimed(envelope.from, append->commit, "AppendEntries");
+    } else if (const auto* heartbeat = std::get_if<Heartbeat>(body)) {
+      ledger_.Led(envelope.from, heartbeat->term);
+      ledger_.Claimed(envelope.from, heartbeat->commit, "Heartbeat");
+    } else if (const auto* tail = std::get_if<TailReply>(body)) {
+      ledger_.Claimed(envelope.from, tail->known_commit, "TailReply");
+    } else if (const auto* read = std::get_if<ReadIndexReply>(body)) {
+      if (read->ready) ledger_.Claimed(envelope.from, read->index, "ReadIndexReply");
+    }
+  } else if (std::holds_alternative<ForwardedProposals>(envelope.body)) {
+    world_.counters.Count("proposals forwarded");
+  }
+  durability_.Sent(envelope);
+}
+
+void Referee::Shown(NodeId node, const GroupStatus& status) {
+  if (status.role == Role::kLeader) ledger_.Led(node, status.term);
+  ledger_.Claimed(node, status.commit_index, "status");
+  bool in_order =
+      status.first_index <= status.last_index + 1 && status.applied_index <= status.commit_index &&
+      status.commit_index <= status.last_index && status.durable_index <= status.last_index;
+  if (!in_order) Report("I17 order", node, Show(status));
+  auto [before, is_new] = shown_.insert({node, status});
+  if (is_new) return;
+  if (status.term < before->second.term || status.commit_index < before->second.commit_index ||
+      status.applied_index < before->second.applied_index) {
+    Report("I3 monotonic", node, absl::StrCat(Show(before->second), "; then ", Show(status)));
+  }
+  before->second = status;
+}
+
+void Referee::ProcessEnded(NodeId node) { shown_.erase(node); }
+
+ListMachine::Observer Referee::MachineObserver(NodeId node) {
+  states_.Started(node);
+  return {
+      .applied =
+          [this, node](const AppliedCommand& applied) {
+            bool is_new = states_.Find(applied.command) == nullptr;
+            states_.Applied(node, applied);
+            if (is_new) clients_.Applied(applied.command);
+            world_.log.Add(node, "apply", {applied.position.index, applied.command}, [&] {
+              return absl::StrCat("group ", ToInteger(group_), " ", ToString(applied.position),
+                                  " command ", applied.command);
+            });
+          },
+      .applied_up_to = [this, node](LogPosition position) { states_.AppliedUpTo(node, position); },
+  };
+}
+
+}  // namespace cairn::sim

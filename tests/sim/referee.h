@@ -1,0 +1,75 @@
+// Referee: sees everything that happens to one group and lets the checkers judge it.
+
+#ifndef TESTS_SIM_REFEREE_H_
+#define TESTS_SIM_REFEREE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "raft/envelope.h"
+#include "raft/group.h"
+#include "storage/log_store.h"
+#include "tests/sim/checkers/client_checker.h"
+#include "tests/sim/checkers/durability_checker.h"
+#include "tests/sim/checkers/state_checker.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/list_machine.h"
+#include "tests/sim/world.h"
+
+namespace cairn::sim {
+
+// One thread. `world` outlives it.
+class Referee {
+ public:
+  Referee(World& world, GroupId group, std::vector<NodeId> voters,
+          DurabilityChecker::RecoverWorstCase recover, const DurabilityChecker::Options& options);
+
+  // The disk of a node, see LogObserver. `rotten`: the harness has damaged it.
+  void LogOpened(NodeId node, const OpenedLog& opened, bool rotten);
+  void LogAppended(NodeId node, LogChange change);
+  void LogSynced(NodeId node, uint64_t appended);
+
+  // An envelope of this group is sent.
+  void Sent(const Envelope& envelope);
+  // A node shows its status, within the life of one process.
+  void Shown(NodeId node, const GroupStatus& status);
+  void ProcessEnded(NodeId node);
+  // What a new state machine on `node` reports to.
+  ListMachine::Observer MachineObserver(NodeId node);
+
+  // See Ledger::ObserveLeaders.
+  void ObserveLeaders(std::function<void(NodeId)> observer) {
+    ledger_.ObserveLeaders(std::move(observer));
+  }
+
+  const Ledger& ledger() const { return ledger_; }
+  StateChecker& states() { return states_; }
+  ClientChecker& clients() { return clients_; }
+
+ private:
+  void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
+  void CheckRecoveredIsDurable(NodeId node, const LogImage& image);
+  void CountRecovery(NodeId node, const RecoveredLog& recovered);
+  void Report(const char* invariant, NodeId node, const std::string& what);
+
+  World& world_;
+  GroupId group_;
+  DurabilityChecker::RecoverWorstCase recover_;
+  Ledger ledger_;
+  StateChecker states_;
+  DurabilityChecker durability_;
+  ClientChecker clients_;
+  std::set<NodeId> opened_;       // at least once
+  std::map<NodeId, Index> torn_;  // first undecided entry
+  std::map<NodeId, GroupStatus> shown_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_REFEREE_H_

@@ -1,0 +1,57 @@
+// SimCluster: the machines of a run, the network between them, and who judges them.
+
+#ifndef TESTS_SIM_SIM_CLUSTER_H_
+#define TESTS_SIM_SIM_CLUSTER_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "raft/core/configuration.h"
+#include "tests/sim/fault_plan.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_node.h"
+#include "tests/sim/world.h"
+
+namespace cairn::sim {
+
+// One thread. `world` and `plan` outlive it.
+class SimCluster {
+ public:
+  SimCluster(World& world, const FaultPlan& plan);
+  ~SimCluster();
+
+  size_t size() const { return nodes_.size(); }
+  // In order of their ids.
+  const std::vector<std::unique_ptr<SimNode>>& nodes() const { return nodes_; }
+  SimNode& node(NodeId id) { return *nodes_.at(ToInteger(id) - 1); }
+  SimNetwork& network() { return network_; }
+  Referees& referees() { return referees_; }
+  World& world() { return world_; }
+  const FaultPlan& plan() const { return plan_; }
+  size_t quorum() const { return nodes_.size() / 2 + 1; }
+
+  // The node that runs and leads the newest known term of `group`; null if there is none.
+  SimNode* Leader(GroupId group);
+  // True once a leader was elected in every group.
+  bool EverLed() const;
+
+  // Looks at every node's status now and then, for the referees. Goes on for ever.
+  void WatchStatus();
+
+  // Ends all faults and starts every node that does not run and is not halted.
+  void Heal();
+  // Nodes that run and take part.
+  std::vector<SimNode*> Healthy();
+
+ private:
+  World& world_;
+  const FaultPlan& plan_;
+  SimNetwork network_;
+  Referees referees_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_SIM_CLUSTER_H_

@@ -1,0 +1,191 @@
+#include "tests/sim/sim_network.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "tests/sim/envelope_text.h"
+
+namespace cairn::sim {
+namespace {
+
+constexpr size_t kOldEnvelopes = 512;
+
+RecordRun WireCopy(const RecordRun& run) {
+  if (run.empty()) return RecordRun();
+  absl::StatusOr<RecordRun> copy =
+      RecordRun::Parse(run[0].group(), Bytes::Copy(run.bytes().view()));
+  CAIRN_CHECK(copy.ok()) << copy.status().ToString();
+  return *std::move(copy);
+}
+
+void CopyResults(ForwardedResults& results) {
+  for (ProposalResult& result : results.results) {
+    if (auto* applied = std::get_if<ProposalApplied>(&result)) {
+      applied->reply = Bytes::Copy(applied->reply.view());
+    }
+  }
+}
+
+void CopyEntries(ForwardedProposals& proposals) {
+  for (PreparedEntry& entry : proposals.entries) {
+    absl::StatusOr<PreparedEntry> copy = PreparedEntry::Decode(entry.Encode());
+    CAIRN_CHECK(copy.ok()) << copy.status().ToString();
+    entry = *std::move(copy);
+  }
+}
+
+}  // namespace
+
+Envelope WireCopy(const Envelope& envelope) {
+  Envelope copy = envelope;
+  for (RecordRun& run : copy.entries) run = WireCopy(run);
+  if (auto* body = std::get_if<MessageBody>(&copy.body)) {
+    if (auto* append = std::get_if<AppendEntries>(body)) {
+      append->runs.clear();
+      append->configurations.clear();
+    }
+  } else if (auto* proposals = std::get_if<ForwardedProposals>(&copy.body)) {
+    CopyEntries(*proposals);
+  } else if (auto* results = std::get_if<ForwardedResults>(&copy.body)) {
+    CopyResults(*results);
+  }
+  return copy;
+}
+
+class SimTransport final : public Transport {
+ public:
+  SimTransport(SimNetwork& network, NodeId node, uint64_t start)
+      : network_(network), node_(node), start_(start) {}
+  ~SimTransport() override { Stop(); }
+
+  void SetPeer(NodeId, const std::string&) override {}
+
+  void Send(Envelope envelope) override {
+    CAIRN_CHECK(envelope.from == node_);
+    network_.Send(std::move(envelope), start_);
+  }
+
+  void Start(Receiver receiver) override {
+    SimNetwork::Endpoint& endpoint = network_.endpoints_[node_];
+    if (endpoint.start != start_) return;
+    endpoint.receiver = std::move(receiver);
+    endpoint.running = true;
+  }
+
+  void Stop() override {
+    SimNetwork::Endpoint& endpoint = network_.endpoints_[node_];
+    if (endpoint.start != start_) return;
+    endpoint.running = false;
+    endpoint.receiver = {};
+  }
+
+ private:
+  SimNetwork& network_;
+  NodeId node_;
+  uint64_t start_;
+};
+
+SimNetwork::SimNetwork(EventQueue& events, EventLog& log, Counters& counters, uint64_t seed,
+                       const NetworkOptions& options)
+    : events_(events), log_(log), counters_(counters), random_(seed), options_(options) {}
+
+void SimNetwork::CutOff(NodeId node) {
+  Endpoint& endpoint = endpoints_[node];
+  ++endpoint.start;
+  endpoint.running = false;
+  endpoint.receiver = {};
+}
+
+std::unique_ptr<Transport> SimNetwork::MakeTransport(NodeId node) {
+  CutOff(node);
+  return std::make_unique<SimTransport>(*this, node, endpoints_[node].start);
+}
+
+void SimNetwork::Block(NodeId from, NodeId to) { ++blocked_[{from, to}]; }
+
+void SimNetwork::Unblock(NodeId from, NodeId to) {
+  auto found = blocked_.find({from, to});
+  if (found != blocked_.end() && --found->second == 0) blocked_.erase(found);
+}
+
+void SimNetwork::Send(Envelope envelope, uint64_t start) {
+  const Endpoint& sender = endpoints_[envelope.from];
+  if (sender.start != start || !sender.running) return;
+  if (observer_) observer_(envelope);
+  log_.Add(envelope.from, "send", {ToInteger(envelope.to), envelope.body.index()}, [&] {
+    return absl::StrCat("to n", ToInteger(envelope.to), " ", EnvelopeText(envelope));
+  });
+  auto shared = std::make_shared<const Envelope>(std::move(envelope));
+  Launch(shared, true);
+  if (Happens(options_.duplicates)) {
+    counters_.Count("network: envelope duplicated");
+    Launch(shared, true);
+  }
+  if (!old_.empty() && Happens(options_.replays)) {
+    counters_.Count("network: old envelope replayed");
+    Launch(old_[random_.Below(old_.size())], false);
+  }
+  Keep(shared);
+}
+
+void SimNetwork::Keep(const std::shared_ptr<const Envelope>& envelope) {
+  if (options_.replays == 0 || !random_.OneIn(8)) return;
+  if (old_.size() < kOldEnvelopes) {
+    old_.push_back(envelope);
+  } else {
+    old_[random_.Below(old_.size())] = envelope;
+  }
+}
+
+Duration SimNetwork::DrawDelay(bool may_be_slow) {
+  Duration longest = options_.longest_delay;
+  if (may_be_slow && Happens(options_.slow)) longest = std::max(longest, options_.slowest_delay);
+  int64_t spread = std::max<int64_t>((longest - options_.shortest_delay).nanoseconds, 1);
+  return options_.shortest_delay +
+         Nanoseconds(static_cast<int64_t>(random_.Below(static_cast<uint64_t>(spread))));
+}
+
+void SimNetwork::Launch(const std::shared_ptr<const Envelope>& envelope, bool may_be_slow) {
+  Link link = {envelope->from, envelope->to};
+  LinkState& state = links_[link];
+  if (Blocked(envelope->from, envelope->to)) return Lose(*envelope, "blocked");
+  if (state.under_way >= options_.link_capacity) return Lose(*envelope, "link full");
+  if (Happens(options_.loss)) return Lose(*envelope, "lost");
+  Instant arrival = events_.now() + DrawDelay(may_be_slow);
+  Instant& last_arrival = state.last_arrival[LaneOf(*envelope) == Lane::kAppend ? 1 : 0];
+  if (options_.ordered) arrival = std::max(arrival, last_arrival + Nanoseconds(1));
+  if (arrival < last_arrival) counters_.Count("network: envelope overtaken");
+  last_arrival = std::max(last_arrival, arrival);
+  ++state.under_way;
+  events_.At(arrival, [this, link, envelope] {
+    --links_[link].under_way;
+    Arrive(*envelope);
+  });
+}
+
+void SimNetwork::Arrive(const Envelope& envelope) {
+  if (Blocked(envelope.from, envelope.to)) return Lose(envelope, "blocked");
+  Endpoint& endpoint = endpoints_[envelope.to];
+  if (!endpoint.running) return Lose(envelope, "nobody listens");
+  log_.Add(envelope.to, "receive", {ToInteger(envelope.from), envelope.body.index()}, [&] {
+    return absl::StrCat("from n", ToInteger(envelope.from), " ", EnvelopeText(envelope));
+  });
+  endpoint.receiver.receive(WireCopy(envelope));
+}
+
+void SimNetwork::Lose(const Envelope& envelope, const char* why) {
+  log_.Add(envelope.from, "lose", {ToInteger(envelope.to), envelope.body.index()}, [&] {
+    return absl::StrCat("to n", ToInteger(envelope.to), " ", EnvelopeText(envelope), ": ", why);
+  });
+  counters_.Count("network: envelope lost");
+  if (!Happens(options_.noticed_losses)) return;
+  events_.After(DrawDelay(false), [this, from = envelope.from, to = envelope.to,
+                                   start = endpoints_[envelope.from].start] {
+    Endpoint& endpoint = endpoints_[from];
+    if (endpoint.running && endpoint.start == start) endpoint.receiver.lost(to);
+  });
+}
+
+}  // namespace cairn::sim

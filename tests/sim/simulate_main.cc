@@ -1,0 +1,78 @@
+// simulate: runs the simulator on seeds of your choice. See tests/sim/README.md.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "tests/sim/seed_runner.h"
+
+namespace {
+
+constexpr char kUsage[] =
+    "usage: simulate [--seed=N | --first_seed=N --seeds=N] [--trace] [--twice] [--keep_going]\n"
+    "                [--counters]\n"
+    "  --seed=N        run one seed\n"
+    "  --first_seed=N  run --seeds=N seeds from this one on (1 and 100)\n"
+    "  --trace         print every event\n"
+    "  --twice         run each seed twice and compare\n"
+    "  --keep_going    do not stop at the first failure\n"
+    "  --counters      print how often interesting states came up\n";
+
+struct Arguments {
+  uint64_t first_seed = 1;
+  uint64_t seeds = 100;
+  bool keep_going = false;
+  bool counters = false;
+  cairn::sim::SeedRunner::Options runner;
+};
+
+bool Parse(int count, char** words, Arguments& arguments) {
+  for (int i = 1; i < count; ++i) {
+    absl::string_view word = words[i];
+    if (absl::ConsumePrefix(&word, "--seed=")) {
+      if (!absl::SimpleAtoi(word, &arguments.first_seed)) return false;
+      arguments.seeds = 1;
+    } else if (absl::ConsumePrefix(&word, "--first_seed=")) {
+      if (!absl::SimpleAtoi(word, &arguments.first_seed)) return false;
+    } else if (absl::ConsumePrefix(&word, "--seeds=")) {
+      if (!absl::SimpleAtoi(word, &arguments.seeds)) return false;
+    } else if (word == "--trace") {
+      arguments.runner.trace = true;
+    } else if (word == "--twice") {
+      arguments.runner.twice_one_in = 1;
+    } else if (word == "--keep_going") {
+      arguments.keep_going = true;
+    } else if (word == "--counters") {
+      arguments.counters = true;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  if (!Parse(argc, argv, arguments)) {
+    std::cerr << kUsage;
+    return 64;
+  }
+  auto start = std::chrono::steady_clock::now();
+  cairn::sim::SeedRunner runner(arguments.runner);
+  bool good = true;
+  for (uint64_t i = 0; i < arguments.seeds && (good || arguments.keep_going); ++i) {
+    good &= runner.Run(arguments.first_seed + i);
+  }
+  std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  if (arguments.counters) std::cout << runner.counters().ToString();
+  std::cout << runner.Summary() << absl::StreamFormat("; took %.1f s\n", taken.count());
+  return good ? 0 : 1;
+}

@@ -1,0 +1,220 @@
+#include "tests/sim/simulation.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "tests/sim/calls.h"
+#include "tests/sim/fault_injector.h"
+#include "tests/sim/list_machine.h"
+#include "tests/sim/sim_cluster.h"
+#include "tests/sim/sub_seed.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+namespace cairn::sim {
+namespace {
+
+// Far more than any run takes; more means that nodes keep each other busy for nothing.
+constexpr uint64_t kMostTasks = 5'000'000;
+
+class Simulation {
+ public:
+  Simulation(const FaultPlan& plan, std::ostream* trace)
+      : plan_(plan),
+        world_(trace),
+        cluster_(world_, plan),
+        calls_(cluster_),
+        injector_(cluster_),
+        workload_(cluster_, calls_) {}
+
+  // Ends the processes first: their last callbacks reach the calls and the workload.
+  ~Simulation() {
+    for (const auto& node : cluster_.nodes()) {
+      if (node->running()) node->Kill();
+    }
+  }
+
+  SimulationResult Run() {
+    StartNodes();
+    cluster_.WatchStatus();
+    injector_.Start();
+    workload_.Start();
+    RunFor(plan_.under_fire, [] { return false; });
+    injector_.Stop();
+    workload_.Stop();
+    if (!world_.violations.any()) Recover();
+    if (!world_.violations.any()) End();
+    return Result();
+  }
+
+ private:
+  void StartNodes() {
+    Random random(SubSeed(plan_.seed, "first starts"));
+    for (const auto& node : cluster_.nodes()) {
+      uint64_t spread = static_cast<uint64_t>(plan_.group.election_timeout.nanoseconds);
+      Duration wait = Nanoseconds(static_cast<int64_t>(random.Below(spread)));
+      world_.events.After(wait, [&node] { node->Start(); });
+    }
+  }
+
+  // Runs until `done`, a violation, or for `length`. True if `done`.
+  bool RunFor(Duration length, const std::function<bool()>& done) {
+    Instant end = world_.events.now() + length;
+    while (!world_.violations.any()) {
+      if (done()) return true;
+      if (world_.events.now() >= end || !world_.events.RunNext()) return false;
+      if (world_.events.executed() > kMostTasks) {
+        world_.violations.Report("I23 bounded", "the run does not come to an end");
+      }
+    }
+    return false;
+  }
+
+  void Require(const char* what, Duration length, const std::function<bool()>& done) {
+    if (world_.violations.any() || RunFor(length, done)) return;
+    world_.violations.Report("I22 liveness", absl::StrCat(what, "; ", DescribeNodes()));
+  }
+
+  std::string DescribeNodes() {
+    std::string text;
+    for (const auto& node : cluster_.nodes()) {
+      absl::StrAppend(&text, " n", ToInteger(node->id()), ":");
+      if (!node->running()) absl::StrAppend(&text, " down ", node->halted().ToString());
+      for (auto& [group, referee] : cluster_.referees()) {
+        Group* handle = node->group(group);
+        if (handle == nullptr) continue;
+        GroupStatus status = handle->Status();
+        absl::StrAppend(&text, " ", NameOf(status.role), " of term ", status.term, " log ",
+                        status.last_index, " durable ", status.durable_index, " commit ",
+                        status.commit_index, " applied ", status.applied_index, " ",
+                        NameOf(status.state), " ", status.reason);
+      }
+    }
+    return text;
+  }
+
+  // The longest time an election timeout takes on any node's clock, in virtual time.
+  Duration Timeout() const {
+    int64_t slowest = 1000;
+    for (const NodeOptions& node : plan_.nodes) {
+      slowest = std::min(slowest, node.clock_rate_per_mille);
+    }
+    return plan_.group.election_timeout * 1000 / slowest;
+  }
+
+  void Recover() {
+    cluster_.Heal();
+    if (cluster_.Healthy().size() < cluster_.quorum()) {
+      world_.counters.Count("no liveness: too few nodes are whole");
+      return;
+    }
+    Require("no leader", Timeout() * 10, [this] {
+      return std::all_of(cluster_.referees().begin(), cluster_.referees().end(),
+                         [this](auto& entry) { return cluster_.Leader(entry.first) != nullptr; });
+    });
+    for (auto& [group, referee] : cluster_.referees()) {
+      AppendLast(group);
+      Require("members do not come to the same state", Timeout() * 20,
+              [this, &referee = *referee] { return Converged(referee); });
+      for (SimNode* node : cluster_.Healthy()) {
+        referee->clients().CheckNothingLost(node->id());
+        ReadLast(group, node->id());
+      }
+    }
+  }
+
+  // What a call that is made until it succeeds has come to; outlives the call.
+  struct Attempts {
+    bool done = false;
+    bool waiting = false;
+  };
+
+  // Repeats `call` until it says true to what it is given, a heartbeat after each failure.
+  void Repeat(const char* what, const std::function<void(std::function<void(bool)>)>& call) {
+    auto attempts = std::make_shared<Attempts>();
+    Require(what, Timeout() * 10, [this, attempts, &call] {
+      if (attempts->done || attempts->waiting) return attempts->done;
+      attempts->waiting = true;
+      call([this, attempts](bool done) {
+        attempts->done |= done;
+        world_.events.After(plan_.group.heartbeat_interval,
+                            [attempts] { attempts->waiting = false; });
+      });
+      return attempts->done;
+    });
+  }
+
+  // One more command, through any member.
+  void AppendLast(GroupId group) {
+    Repeat("no new command is acknowledged", [this, group](std::function<void(bool)> done) {
+      std::vector<SimNode*> healthy = cluster_.Healthy();
+      CommandId id = calls_.NewCommand();
+      SimNode* node = healthy[id % healthy.size()];
+      calls_.Propose(group, node->id(), id, MakeCommand(id, "the last one"), {},
+                     [done = std::move(done)](ProposalResult result) {
+                       done(std::holds_alternative<ProposalApplied>(result));
+                     });
+    });
+  }
+
+  bool Converged(Referee& referee) {
+    for (SimNode* node : cluster_.Healthy()) {
+      if (referee.states().applied(node->id()) < referee.ledger().commit()) return false;
+    }
+    return true;
+  }
+
+  void ReadLast(GroupId group, NodeId node) {
+    Repeat("a read is not answered", [this, group, node](std::function<void(bool)> done) {
+      calls_.Read(group, node, std::nullopt, std::move(done));
+    });
+  }
+
+  void End() {
+    for (const auto& node : cluster_.nodes()) {
+      if (node->running()) node->Shutdown();
+      if (node->uses_after_failure() > 0) {
+        world_.violations.Report("a failed file is not used again",
+                                 absl::StrCat("n", ToInteger(node->id())));
+      }
+    }
+    if (calls_.open() > 0) {
+      world_.violations.Report("each callback is called once",
+                               absl::StrCat(calls_.open(), " were never called"));
+    }
+  }
+
+  SimulationResult Result() {
+    SimulationResult result;
+    result.violation = world_.violations.first();
+    result.log_hash = world_.log.hash();
+    result.events = world_.log.events();
+    result.tasks = world_.events.executed();
+    result.simulated = world_.events.now() - Instant();
+    for (auto& [group, referee] : cluster_.referees()) {
+      result.acknowledged += referee->clients().acknowledged();
+    }
+    result.counters = world_.counters;
+    return result;
+  }
+
+  const FaultPlan& plan_;
+  World world_;
+  SimCluster cluster_;
+  Calls calls_;
+  FaultInjector injector_;
+  Workload workload_;
+};
+
+}  // namespace
+
+SimulationResult Simulate(const FaultPlan& plan, std::ostream* trace) {
+  return Simulation(plan, trace).Run();
+}
+
+}  // namespace cairn::sim
