@@ -22,10 +22,13 @@ namespace cairn {
 // the order of the fields that was never synced.
 struct LogAppend {
   std::optional<HardState> hard_state;
-  std::optional<Index> truncate_from;  // entries from here on are gone before the runs are appended
-  std::vector<RecordRun> runs;         // in a row; the first one follows the end of the log, by
-                                       // index and by previous_hash
-  Index commit = 0;                    // known committed; evidence for recovery
+  // Entries from here on are gone before the runs are appended. Above the base; behind the last
+  // entry it changes nothing.
+  std::optional<Index> truncate_from;
+  // In a row. The first one follows the end of the log, by index and by previous_hash; or it begins
+  // with a higher term than the entry that is there, which truncates as truncate_from does.
+  std::vector<RecordRun> runs;
+  Index commit = 0;  // known committed; evidence for recovery
 };
 
 // What recovery did and found, for the start-up line, status and tools.
@@ -54,7 +57,9 @@ struct RecoveredLog {
   std::vector<TermRun> runs;  // of all entries behind base, torn and faulty ones included
   EntryHash last_hash;        // of the last entry
   std::vector<RawConfiguration> configurations;
-  Index known_commit = 0;          // evidence of this disk: at least this was committed
+  // Evidence of this disk: at least this was committed. Never above a LogAppend::commit; not below
+  // one whose entries were durable before the batch that said so.
+  Index known_commit = 0;
   std::optional<Index> torn_from;  // RecoveredRaft::torn_from
   std::vector<FaultyEntry> faulty;
   RecoveryReport report;
@@ -71,21 +76,24 @@ class LogStore {
  public:
   virtual ~LogStore() = default;
 
+  // FAILED_PRECONDITION if the parts do not fit the log as LogAppend says; nothing is written then.
   virtual absl::Status Append(const LogAppend& append) = 0;
 
   // Entries first.. up to `last` (cut to what there is), at least one and then at most `max_bytes`.
-  // OUT_OF_RANGE if `first` is not in the log, DATA_LOSS if it cannot be read intact.
+  // OUT_OF_RANGE if `first` is not in the log or behind `last`, DATA_LOSS if it cannot be read
+  // intact.
   virtual absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                                       size_t max_bytes) const = 0;
 
-  // The hash of the entry at `index`; that of the base at the base.
+  // The hash of the entry at `index`; that of the base at the base. OUT_OF_RANGE elsewhere,
+  // DATA_LOSS if it cannot be read.
   virtual absl::StatusOr<EntryHash> HashAt(Index index) const = 0;
 
   virtual LogPosition base() const = 0;
   virtual LogPosition last() const = 0;
 
   // Forgets the entries up to and including `up_to`; the base moves there. Takes part in the next
-  // Sync.
+  // Sync. OUT_OF_RANGE behind the last entry; nothing happens before the base.
   virtual absl::Status DropPrefix(Index up_to) = 0;
 };
 
@@ -98,8 +106,9 @@ class LogDisk {
  public:
   virtual ~LogDisk() = default;
 
-  // Opens the group's log, empty if it is new. Once per group. FAILED_PRECONDITION (identity or
-  // format), DATA_LOSS (what cannot even be described as RecoveredLog::faulty).
+  // Opens the group's log, empty if it is new. Once per group. What it reports is durable, also
+  // what the last process had written and not synced. FAILED_PRECONDITION (identity or format),
+  // DATA_LOSS (what cannot even be described as RecoveredLog::faulty).
   virtual absl::StatusOr<OpenedLog> OpenGroup(GroupId group) = 0;
   // Groups that have something on this disk, in order.
   virtual std::vector<GroupId> Groups() const = 0;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,7 @@ class SimulatedFixture final : public Fixture {
 struct Kind {
   const char* name;
   std::function<std::unique_ptr<Fixture>()> make;
+  friend void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 };
 
 // Bytes at an address fit for direct access.
