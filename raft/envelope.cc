@@ -246,13 +246,10 @@ absl::Status Validate(const Envelope& envelope) {
   return std::visit([&](const auto& body) { return CheckBody(envelope, body); }, envelope.body);
 }
 
-absl::Status DescribeEntries(Envelope& envelope) {
-  auto* body = std::get_if<MessageBody>(&envelope.body);
-  auto* append = body == nullptr ? nullptr : std::get_if<AppendEntries>(body);
-  if (append == nullptr) return absl::OkStatus();
-  append->runs = ShapeOf(envelope.entries);
-  append->configurations.clear();
-  for (const RecordRun& run : envelope.entries) {
+absl::Status DescribeEntries(AppendEntries& append, const std::vector<RecordRun>& entries) {
+  append.runs = ShapeOf(entries);
+  append.configurations.clear();
+  for (const RecordRun& run : entries) {
     for (size_t i = 0; i < run.size(); ++i) {
       RecordView record = run[i];
       if (record.type() != EntryType::kConfiguration) continue;
@@ -262,7 +259,7 @@ absl::Status DescribeEntries(Envelope& envelope) {
         return Invalid(absl::StrCat("configuration entry ", ToString(record.position()), ": ",
                                     configuration.status().message()));
       }
-      append->configurations.emplace_back(record.position(), *std::move(configuration));
+      append.configurations.emplace_back(record.position(), *std::move(configuration));
     }
   }
   return absl::OkStatus();

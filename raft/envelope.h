@@ -86,9 +86,9 @@ Lane LaneOf(const Envelope& envelope);
 // that passes makes the core CHECK. Fault catalogue 5.2, rows 5, 13, 14.
 absl::Status Validate(const Envelope& envelope);
 
-// Fills AppendEntries::runs and ::configurations from the entries of a valid envelope.
+// Fills AppendEntries::runs and ::configurations from its entries, which Validate has passed.
 // INVALID_ARGUMENT for a configuration entry that cannot be decoded.
-absl::Status DescribeEntries(Envelope& envelope);
+absl::Status DescribeEntries(AppendEntries& append, const std::vector<RecordRun>& entries);
 
 }  // namespace cairn
 

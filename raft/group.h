@@ -15,59 +15,12 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
-#include "raft/core/effects.h"
+#include "raft/group_options.h"
+#include "raft/group_status.h"
 #include "raft/proposal.h"
 #include "raft/state_machine.h"
 
 namespace cairn {
-
-struct GroupOptions {
-  Duration election_timeout = Milliseconds(1000);
-  Duration heartbeat_interval = Milliseconds(100);
-  uint32_t priority = 0;
-  bool lease = false;
-  size_t max_command_bytes = size_t{1} << 20;
-  size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
-  size_t max_sessions = 10'000;                  // the same on every member
-  size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
-  // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
-  Duration max_clock_jump = Seconds(10);
-};
-
-// How a node is doing, as `cairn status` prints it.
-enum class NodeState { kStarting, kServing, kDegraded, kRepairing, kFenced, kHalted };
-const char* NameOf(NodeState state);
-
-struct PeerStatus {
-  NodeId node = NodeId::kNone;
-  Index match = 0;
-  Index next = 0;
-  bool probing = false;
-  size_t inflight_bytes = 0;
-  Duration since_contact;
-};
-
-struct GroupStatus {
-  GroupId group = GroupId::kNone;
-  NodeId node = NodeId::kNone;
-  Incarnation incarnation = Incarnation::kUnknown;
-  Role role = Role::kFollower;
-  bool learner = false;
-  bool formed = false;
-  Term term = 0;
-  NodeId leader = NodeId::kNone;
-  bool serving_leader = false;  // leads, and has committed and applied an entry of its own term
-  Index first_index = 0;
-  Index last_index = 0;
-  Index durable_index = 0;
-  Index commit_index = 0;
-  Index applied_index = 0;
-  NodeState state = NodeState::kStarting;
-  std::string reason;  // of a state other than serving
-  Configuration configuration;
-  std::vector<PeerStatus> peers;  // on the leader
-  uint64_t sessions = 0;
-};
 
 class GroupRunner;
 

@@ -4,7 +4,6 @@
 #define RAFT_MAILBOX_H_
 
 #include <cstddef>
-#include <optional>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -12,9 +11,9 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/mutex.h"
-#include "base/time.h"
 #include "base/types.h"
 #include "raft/envelope.h"
+#include "raft/pending_reads.h"
 #include "raft/proposal.h"
 #include "raft/proposal_call.h"
 
@@ -24,11 +23,7 @@ namespace cairn {
 struct ProposalRequest {
   absl::InlinedVector<PreparedEntry, 1> entries;
   ProposalSpan span;
-};
-
-struct ReadRequest {
-  ReadCallback done;
-  std::optional<Instant> deadline;
+  int tries = 0;  // how often it was forwarded in vain
 };
 
 // What came in since the last time the runner looked, by kind.

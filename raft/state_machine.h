@@ -36,6 +36,7 @@ class ApplyEntry {
   const std::string& reply() const { return reply_; }
 
  private:
+  friend class Replica;
   LogPosition position_;
   WallTime time_;
   Bytes command_;

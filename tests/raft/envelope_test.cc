@@ -194,8 +194,8 @@ TEST(EnvelopeTest, DescribesTheEntries) {
   RecordRun first = std::move(builder).Build();
   RecordRun second = Records(first.last(), first.last_hash(), {4, 5});
   Envelope envelope = Append(5, {9, 3}, {first, second});
-  ASSERT_TRUE(DescribeEntries(envelope).ok());
-  const AppendEntries& append = std::get<AppendEntries>(std::get<MessageBody>(envelope.body));
+  AppendEntries& append = std::get<AppendEntries>(std::get<MessageBody>(envelope.body));
+  ASSERT_TRUE(DescribeEntries(append, envelope.entries).ok());
   EXPECT_EQ(append.runs, (std::vector<TermRun>{{3, 10}, {4, 12}, {5, 13}}));
   ASSERT_EQ(append.configurations.size(), 1u);
   EXPECT_EQ(append.configurations[0].first, (LogPosition{11, 4}));
@@ -204,8 +204,7 @@ TEST(EnvelopeTest, DescribesTheEntries) {
 
   RecordRunBuilder broken(kGroup, {9, 3}, {});
   broken.Add(PreparedEntry::Make(EntryType::kConfiguration, "nonsense"), 4, WallTime{1});
-  Envelope bad = Append(5, {9, 3}, {std::move(broken).Build()});
-  EXPECT_TRUE(absl::IsInvalidArgument(DescribeEntries(bad)));
+  EXPECT_TRUE(absl::IsInvalidArgument(DescribeEntries(append, {std::move(broken).Build()})));
 }
 
 TEST(EnvelopeTest, BulkHasItsOwnLane) {

@@ -1,0 +1,164 @@
+#include "raft/applier.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+size_t BytesOf(const std::vector<RecordRun>& runs) {
+  size_t bytes = 0;
+  for (const RecordRun& run : runs) bytes += run.byte_size();
+  return bytes;
+}
+
+// Gives a waiter the results of its entries, which start at results[0].
+void AnswerSpan(const PlacedSpan& placed, const std::vector<RecordRun>& runs,
+                absl::Span<ProposalResult> results) {
+  auto run = runs.begin();
+  for (size_t i = 0; i < placed.span.count; ++i) {
+    Index index = placed.first.index + i;
+    while (run->last().index < index) ++run;
+    LogPosition applied = run->At(index).position();
+    if (applied.term == placed.first.term) continue;
+    // The place went to another entry, for good.
+    results[i] = NotApplied(
+        ProposalNotApplied::Reason::kNotLeader, NodeId::kNone,
+        absl::StrCat("another entry, ", ToString(applied), ", was committed in its place"));
+  }
+  placed.span.call->Answer(placed.span.offset, results);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<RecordRun>> Applier::AppliedLog::Read(Index first, Index last,
+                                                                 size_t max_bytes) const {
+  Index applied = applied_->load(std::memory_order_acquire);
+  if (first > applied) {
+    return absl::OutOfRangeError(absl::StrCat("entry ", first, ", applied up to ", applied));
+  }
+  return store_->Read(first, std::min(last, applied), max_bytes);
+}
+
+Applier::Applier(std::unique_ptr<Replica> replica, const LogStore* store, Executor* executor,
+                 bool on_runner, Events events)
+    : replica_(std::move(replica)),
+      store_(store),
+      executor_(executor),
+      on_runner_(on_runner),
+      events_(std::move(events)),
+      log_(store, &applied_) {
+  current_.first = 1;
+}
+
+Applier::~Applier() = default;
+
+absl::Status Applier::Open(GroupId group) {
+  absl::Status status = replica_->Open(group, &log_);
+  if (!status.ok()) return status;
+  applied_ = replica_->applied().index;
+  sessions_ = replica_->sessions();
+  return absl::OkStatus();
+}
+
+void Applier::Submit(ApplyWork work) {
+  CAIRN_CHECK_LE(work.first, work.last);
+  queued_bytes_.fetch_add(BytesOf(work.runs), std::memory_order_relaxed);
+  {
+    MutexLock lock(mutex_);
+    queue_.push_back(std::move(work));
+    if (scheduled_) return;
+    scheduled_ = true;
+  }
+  if (on_runner_) {
+    DoPiece();
+    MutexLock lock(mutex_);
+    scheduled_ = current_.first <= current_.last || !queue_.empty();
+    if (!scheduled_) return;
+  }
+  executor_->Post([this] { Run(); });
+}
+
+void Applier::Run() {
+  bool done = DoPiece();
+  if (done && events_.applied != nullptr) events_.applied(applied());
+  MutexLock lock(mutex_);
+  scheduled_ = !failed_ && (current_.first <= current_.last || !queue_.empty());
+  if (scheduled_) executor_->Post([this] { Run(); });
+}
+
+bool Applier::DoPiece() {
+  if (failed_) return false;
+  if (current_.first > current_.last) {
+    MutexLock lock(mutex_);
+    if (queue_.empty()) return false;
+    current_ = std::move(queue_.front());
+    queue_.pop_front();
+  }
+  CAIRN_CHECK_EQ(current_.first, applied() + 1);
+  std::vector<RecordRun> runs = std::move(current_.runs);
+  std::vector<PlacedSpan> spans = std::move(current_.spans);
+  queued_bytes_.fetch_sub(BytesOf(runs), std::memory_order_relaxed);
+  Index last = current_.last;
+  if (runs.empty()) {
+    absl::StatusOr<std::vector<RecordRun>> read = store_->Read(current_.first, last, kPieceBytes);
+    if (!read.ok()) {
+      current_.spans = std::move(spans);
+      return Failed(read.status());
+    }
+    runs = *std::move(read);
+    last = runs.back().last().index;
+    if (last < current_.last) {
+      std::deque<PlacedSpan> rest(std::make_move_iterator(spans.begin()),
+                                  std::make_move_iterator(spans.end()));
+      spans = TakeSpans(rest, last);
+      current_.spans.assign(std::make_move_iterator(rest.begin()),
+                            std::make_move_iterator(rest.end()));
+    }
+  }
+  current_.runs.clear();
+  current_.first = last + 1;
+  CAIRN_CHECK_EQ(runs.back().last().index, last);
+  Apply(runs, std::move(spans));
+  return true;
+}
+
+void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> spans) {
+  Index first = runs.front().first().index;
+  std::vector<ProposalResult> results;
+  for (const RecordRun& run : runs) {
+    replica_->Apply(run, spans.empty() ? nullptr : &results);
+  }
+  sessions_.store(replica_->sessions(), std::memory_order_relaxed);
+  // Before the answers: who has one may read what it says.
+  applied_.store(runs.back().last().index, std::memory_order_release);
+  for (const PlacedSpan& placed : spans) {
+    AnswerSpan(placed, runs,
+               absl::MakeSpan(results).subspan(placed.first.index - first, placed.span.count));
+  }
+}
+
+bool Applier::Failed(const absl::Status& status) {
+  failed_ = true;
+  if (events_.failed != nullptr) events_.failed(status);
+  return false;
+}
+
+void Applier::GiveUp(absl::string_view message) {
+  std::deque<ApplyWork> queue;
+  {
+    MutexLock lock(mutex_);
+    queue.swap(queue_);
+  }
+  for (PlacedSpan& placed : std::exchange(current_.spans, {})) placed.AnswerUnknown(message);
+  for (ApplyWork& work : queue) {
+    for (PlacedSpan& placed : work.spans) placed.AnswerUnknown(message);
+  }
+}
+
+}  // namespace cairn

@@ -1,0 +1,117 @@
+// Applier: the task that applies a group's committed entries and answers who proposed them.
+
+#ifndef RAFT_APPLIER_H_
+#define RAFT_APPLIER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/types.h"
+#include "raft/pending_proposals.h"
+#include "raft/replica.h"
+#include "raft/state_machine.h"
+#include "storage/log_store.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// Committed entries on their way to the state machine.
+struct ApplyWork {
+  Index first = 0;
+  Index last = 0;
+  // The entries first..last, or none: then they are read from the store in pieces.
+  std::vector<RecordRun> runs;
+  std::vector<PlacedSpan> spans;  // who waits for entries among them, in log order
+};
+
+// Holds: work is applied in the order it was submitted, without gaps, in pieces of at most
+// kPieceBytes of entries from the store or one submission. An entry that cannot be read is final:
+// nothing behind it is ever applied.
+//
+// Threads: Submit, full and the constructor's functions belong to the group's runner; the state
+// machine, the answers and the functions given run on `executor`. Where that is the runner's own,
+// work is done at once within Submit, as long as nothing waits before it. applied() from any.
+class Applier {
+ public:
+  static constexpr size_t kPieceBytes = size_t{1} << 20;
+  static constexpr size_t kMaxQueuedBytes = size_t{16} << 20;
+
+  struct Events {
+    // Entries up to here are applied. Not called for what Submit itself applies.
+    absl::AnyInvocable<void(Index)> applied;
+    // An entry could not be read.
+    absl::AnyInvocable<void(absl::Status)> failed;
+  };
+
+  // `store` and `executor` outlive the applier; so does a task of its on the executor.
+  Applier(std::unique_ptr<Replica> replica, const LogStore* store, Executor* executor,
+          bool on_runner, Events events);
+  ~Applier();
+  Applier(const Applier&) = delete;
+  Applier& operator=(const Applier&) = delete;
+
+  // Opens the state machine; before any other call.
+  absl::Status Open(GroupId group);
+  // What the state machine held at Open.
+  LogPosition machine_position() const { return replica_->machine_position(); }
+
+  // work.first follows what was submitted before.
+  void Submit(ApplyWork work);
+  // So much waits that no more should be submitted before `applied` was called.
+  bool full() const { return queued_bytes_.load(std::memory_order_relaxed) >= kMaxQueuedBytes; }
+  Index applied() const { return applied_.load(std::memory_order_acquire); }
+  size_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
+
+  // Answers everybody who still waits as unknown. When no task runs any more.
+  void GiveUp(absl::string_view message);
+
+ private:
+  // The log as state machines see it.
+  class AppliedLog final : public LogReader {
+   public:
+    AppliedLog(const LogStore* store, const std::atomic<Index>* applied)
+        : store_(store), applied_(applied) {}
+    absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                                size_t max_bytes) const override;
+
+   private:
+    const LogStore* const store_;
+    const std::atomic<Index>* const applied_;
+  };
+
+  void Run();
+  // Does the first piece of work; false if there is none.
+  bool DoPiece();
+  void Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> spans);
+  bool Failed(const absl::Status& status);
+
+  const std::unique_ptr<Replica> replica_;
+  const LogStore* const store_;
+  Executor* const executor_;
+  const bool on_runner_;
+  Events events_;
+  const AppliedLog log_;
+  std::atomic<Index> applied_ = 0;
+  std::atomic<size_t> sessions_ = 0;
+  std::atomic<size_t> queued_bytes_ = 0;
+
+  Mutex mutex_;
+  std::deque<ApplyWork> queue_ CAIRN_GUARDED_BY(mutex_);
+  bool scheduled_ CAIRN_GUARDED_BY(mutex_) = false;
+
+  // On the executor.
+  ApplyWork current_;  // what of it is not applied yet; first > last: nothing
+  bool failed_ = false;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_APPLIER_H_

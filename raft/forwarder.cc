@@ -1,0 +1,225 @@
+#include "raft/forwarder.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+constexpr int kMaxTries = 3;
+// Deadlines are looked at this often at most: many calls with close deadlines cost one look.
+constexpr Duration kDeadlineGrain = Milliseconds(5);
+
+using Reason = ProposalNotApplied::Reason;
+
+bool IsNotLeader(const ProposalResult& result) {
+  const auto* refused = std::get_if<ProposalNotApplied>(&result);
+  return refused != nullptr && refused->reason == Reason::kNotLeader;
+}
+
+ProposalUnknown Unknown(absl::string_view message) { return {{}, std::string(message)}; }
+
+}  // namespace
+
+void Forwarder::SetLeader(NodeId leader, Term term) {
+  if (leader == leader_ && term == term_) return;
+  leader_ = leader;
+  term_ = term;
+  std::map<uint64_t, Request> sent = std::exchange(sent_, {});
+  busy_orders_.clear();
+  for (auto& [number, request] : sent) {
+    for (ProposalSpan& span : request.spans) {
+      if (span.call != nullptr) span.Answer(Unknown("the leader it was forwarded to has changed"));
+    }
+  }
+  open_.clear();
+  for (Request& request : std::exchange(packing_, {})) GiveBack(std::move(request));
+}
+
+void Forwarder::Forward(Instant now, ProposalRequest request) {
+  CAIRN_CHECK(leader_ != NodeId::kNone);
+  const std::shared_ptr<ProposalCall>& call = request.span.call;
+  for (size_t i = 0; i < request.entries.size(); ++i) {
+    PreparedEntry& entry = request.entries[i];
+    Request& open = Open(call->options().order, entry.record_bytes(), request.tries);
+    open.bytes += entry.record_bytes();
+    open.entries.push_back(std::move(entry));
+    if (open.spans.empty() || open.spans.back().call != call) {
+      open.spans.push_back({call, request.span.offset + i, 0});
+    }
+    ++open.spans.back().count;
+  }
+  if (call->options().deadline.has_value()) {
+    next_deadline_ = std::min(next_deadline_, std::max(*call->options().deadline, now));
+  }
+}
+
+// The request that takes the next command of `order`.
+Forwarder::Request& Forwarder::Open(const std::shared_ptr<ProposalOrder>& order, size_t bytes,
+                                    int tries) {
+  auto open = open_.find(order.get());
+  if (open != open_.end()) {
+    Request& last = *open->second;
+    if (last.bytes + bytes <= options_.frame_bytes && last.tries == tries) return last;
+  }
+  packing_.emplace_back();
+  packing_.back().order = order;
+  packing_.back().tries = tries;
+  open_[order.get()] = std::prev(packing_.end());
+  return packing_.back();
+}
+
+std::vector<Forwarder::Outgoing> Forwarder::TakeOutgoing(Instant now) {
+  for (auto at = packing_.begin(); at != packing_.end();) {
+    if (at->order != nullptr && busy_orders_.contains(at->order.get())) {
+      ++at;
+      continue;
+    }
+    auto open = open_.find(at->order.get());
+    if (open != open_.end() && open->second == at) open_.erase(open);
+    Request request = std::move(*at);
+    at = packing_.erase(at);
+    if (request.order != nullptr && request.order->broken) {
+      for (ProposalSpan& span : request.spans) {
+        if (span.call != nullptr) span.Answer(NotApplied(Reason::kOrderBroken));
+      }
+      continue;
+    }
+    if (ExpireSpans(now, request, NotApplied(Reason::kDeadline))) continue;
+    DropAnswered(request);
+    Send(now, std::move(request));
+  }
+  return std::exchange(outgoing_, {});
+}
+
+// What was answered as not applied must not leave.
+void Forwarder::DropAnswered(Request& request) {
+  size_t from = 0;
+  size_t to = 0;
+  for (const ProposalSpan& span : request.spans) {
+    for (size_t i = 0; i < span.count; ++i, ++from) {
+      if (span.call == nullptr) continue;
+      if (to != from) request.entries[to] = std::move(request.entries[from]);
+      ++to;
+    }
+  }
+  request.entries.erase(request.entries.begin() + static_cast<std::ptrdiff_t>(to),
+                        request.entries.end());
+  std::erase_if(request.spans, [](const ProposalSpan& span) { return span.call == nullptr; });
+}
+
+void Forwarder::Send(Instant now, Request request) {
+  request.give_up = now + options_.timeout;
+  next_deadline_ = std::min(next_deadline_, request.give_up);
+  if (request.order != nullptr) busy_orders_.insert(request.order.get());
+  Outgoing outgoing;
+  outgoing.to = leader_;
+  outgoing.forwarded.term = term_;
+  outgoing.forwarded.life = options_.life;
+  outgoing.forwarded.request = ++last_request_;
+  outgoing.forwarded.entries = request.entries;  // kept, to be proposed anew if refused
+  outgoing_.push_back(std::move(outgoing));
+  sent_.emplace(last_request_, std::move(request));
+}
+
+void Forwarder::Receive(NodeId from, ForwardedResults results) {
+  auto sent = results.life == options_.life ? sent_.find(results.request) : sent_.end();
+  if (sent == sent_.end() || from != leader_) return;
+  if (results.results.size() != sent->second.entries.size()) return;
+  bool refused = std::all_of(results.results.begin(), results.results.end(), IsNotLeader);
+  Request request = Take(sent);
+  if (!refused || request.tries >= kMaxTries) {
+    AnswerResults(request, std::move(results.results));
+    return;
+  }
+  request.tries += 1;
+  std::shared_ptr<ProposalOrder> order = request.order;
+  GiveBack(std::move(request));
+  if (order == nullptr) return;
+  // What waits behind it must not go first.
+  open_.erase(order.get());
+  for (auto at = packing_.begin(); at != packing_.end();) {
+    auto next = std::next(at);
+    if (at->order == order) {
+      GiveBack(std::move(*at));
+      packing_.erase(at);
+    }
+    at = next;
+  }
+}
+
+void Forwarder::AnswerResults(Request& request, std::vector<ProposalResult> results) {
+  absl::Span<ProposalResult> rest = absl::MakeSpan(results);
+  for (ProposalSpan& span : request.spans) {
+    if (span.call != nullptr) span.call->Answer(span.offset, rest.subspan(0, span.count));
+    rest.remove_prefix(span.count);
+  }
+}
+
+Forwarder::Request Forwarder::Take(std::map<uint64_t, Request>::iterator sent) {
+  Request request = std::move(sent->second);
+  sent_.erase(sent);
+  if (request.order != nullptr) busy_orders_.erase(request.order.get());
+  return request;
+}
+
+void Forwarder::GiveBack(Request request) {
+  size_t at = 0;
+  for (ProposalSpan& span : request.spans) {
+    ProposalRequest retry;
+    for (size_t i = 0; i < span.count; ++i) {
+      retry.entries.push_back(std::move(request.entries[at++]));
+    }
+    if (span.call == nullptr) continue;
+    retry.span = std::move(span);
+    retry.tries = request.tries;
+    retries_.push_back(std::move(retry));
+  }
+}
+
+bool Forwarder::ExpireSpans(Instant now, Request& request, const ProposalResult& result) {
+  bool waited_for = false;
+  for (ProposalSpan& span : request.spans) {
+    if (span.call == nullptr) continue;
+    if (request.give_up <= now || span.call->Expired(now)) {
+      span.Answer(result);
+      span.call = nullptr;
+    } else {
+      waited_for = true;
+      next_deadline_ = std::min(
+          next_deadline_,
+          std::max(now + kDeadlineGrain, span.call->options().deadline.value_or(kDistantFuture)));
+    }
+  }
+  if (waited_for && request.give_up != kDistantFuture) {
+    next_deadline_ = std::min(next_deadline_, std::max(now + kDeadlineGrain, request.give_up));
+  }
+  return !waited_for;
+}
+
+void Forwarder::Expire(Instant now) {
+  if (now < next_deadline_) return;
+  next_deadline_ = kDistantFuture;
+  ProposalUnknown unknown = Unknown("forwarded to the leader, and no answer came in time");
+  for (auto at = sent_.begin(); at != sent_.end();) {
+    auto next = std::next(at);
+    if (ExpireSpans(now, at->second, unknown)) Take(at);
+    at = next;
+  }
+  for (Request& request : packing_) {
+    ExpireSpans(now, request, NotApplied(Reason::kDeadline));
+  }
+}
+
+void Forwarder::GiveUpAll(absl::string_view message) {
+  SetLeader(NodeId::kNone, term_);
+  for (ProposalRequest& retry : TakeRetries()) {
+    retry.span.Answer(NotApplied(Reason::kStopping, NodeId::kNone, std::string(message)));
+  }
+}
+
+}  // namespace cairn

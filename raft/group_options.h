@@ -1,0 +1,28 @@
+// GroupOptions: how a group behaves on this node.
+
+#ifndef RAFT_GROUP_OPTIONS_H_
+#define RAFT_GROUP_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace cairn {
+
+struct GroupOptions {
+  Duration election_timeout = Milliseconds(1000);
+  Duration heartbeat_interval = Milliseconds(100);
+  uint32_t priority = 0;
+  bool lease = false;
+  size_t max_command_bytes = size_t{1} << 20;
+  size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
+  size_t max_sessions = 10'000;                  // the same on every member
+  size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
+  // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
+  Duration max_clock_jump = Seconds(10);
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_GROUP_OPTIONS_H_

@@ -1,0 +1,362 @@
+#include "raft/node.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+namespace {
+
+// Commands are proposed to Raft this many bytes at a time: all of them are taken, or none.
+constexpr size_t kProposeBytes = size_t{1} << 20;
+// The log writer holds so much that a busy node does better to refuse or drop.
+constexpr size_t kMaxUnwrittenBytes = size_t{64} << 20;
+// No honest member is this many elections ahead (fault catalogue 5.2, row 13).
+constexpr Term kMaxTermJump = Term{1} << 40;
+constexpr Duration kComplaintInterval = Seconds(1);
+
+using Reason = ProposalNotApplied::Reason;
+
+RaftOptions MakeRaftOptions(const NodeSettings& settings) {
+  RaftOptions options;
+  options.node = settings.self.node;
+  options.election_timeout = settings.options.election_timeout;
+  options.heartbeat_interval = settings.options.heartbeat_interval;
+  options.priority = settings.options.priority;
+  options.lease = settings.options.lease;
+  options.seed = settings.seed;
+  return options;
+}
+
+Forwarder::Options MakeForwarderOptions(const NodeSettings& settings) {
+  Forwarder::Options options;
+  options.timeout = settings.options.election_timeout * 5;
+  options.life = Random(settings.seed ^ ToInteger(settings.group)).Next();
+  return options;
+}
+
+// Collects the results of a forwarded request and sends them when the last one is there.
+class ForwardedReply {
+ public:
+  ForwardedReply(Transport* transport, Envelope envelope, const ForwardedProposals& forwarded)
+      : transport_(transport), envelope_(std::move(envelope)), missing_(forwarded.entries.size()) {
+    results_.life = forwarded.life;
+    results_.request = forwarded.request;
+    results_.results.resize(missing_);
+  }
+
+  void operator()(size_t first, std::vector<ProposalResult> results) {
+    missing_ -= results.size();
+    std::move(results.begin(), results.end(),
+              results_.results.begin() + static_cast<std::ptrdiff_t>(first));
+    if (missing_ > 0) return;
+    envelope_.body = std::move(results_);
+    transport_->Send(std::move(envelope_));
+  }
+
+ private:
+  Transport* transport_;
+  Envelope envelope_;
+  size_t missing_;
+  ForwardedResults results_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeSettings& settings,
+                                                   const NodeDependencies& dependencies,
+                                                   const RecoveredLog& recovered, Instant now,
+                                                   Fenced fenced) {
+  RecoveredRaft raft;
+  raft.hard_state = recovered.hard_state;
+  raft.base = recovered.base;
+  raft.runs = recovered.runs;
+  raft.base_configuration = settings.initial_members;
+  raft.torn_from = recovered.torn_from;
+  raft.applied = dependencies.applier->machine_position().index;
+  for (const RawConfiguration& raw : recovered.configurations) {
+    absl::StatusOr<Configuration> configuration = DecodeConfiguration(raw.body.view());
+    if (!configuration.ok()) {
+      return absl::DataLossError(absl::StrCat("configuration entry ", ToString(raw.at), ": ",
+                                              configuration.status().message()));
+    }
+    raft.configurations.emplace_back(raw.at, *std::move(configuration));
+  }
+  return std::unique_ptr<Node>(
+      new Node(settings, dependencies, recovered, std::move(raft), now, std::move(fenced)));
+}
+
+Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
+           const RecoveredLog& recovered, RecoveredRaft raft, Instant now, Fenced fenced)
+    : settings_(settings),
+      dependencies_(dependencies),
+      raft_(MakeRaftOptions(settings), std::move(raft), now, dependencies.trace),
+      log_(settings.group, dependencies.store, recovered, settings.options.log_cache_bytes),
+      entry_clock_(settings.options.max_clock_jump, now, dependencies.clock->WallNow()),
+      feed_(dependencies.applier, &log_, &pending_, dependencies.applier->applied()),
+      forwarder_(MakeForwarderOptions(settings)),
+      on_fenced_(std::move(fenced)) {
+  entry_clock_.Saw(log_.last_timestamp());
+  // What the machine holds is committed; where it kept no sessions, they are still to be built.
+  feed_.Reach(dependencies.applier->machine_position().index);
+  SetPeers();
+  Flush(now);
+}
+
+void Node::Handle(Instant now, MailboxContents& contents) {
+  if (!contents.log_status.ok()) StopServing(NodeState::kFenced, contents.log_status);
+  if (fenced_) return HandleFenced(contents);
+  if (contents.synced != 0) {
+    log_.Written(contents.synced);
+    raft_.Step(now, LogSynced{contents.synced});
+  }
+  for (Envelope& envelope : contents.envelopes) TakeEnvelope(now, std::move(envelope));
+  for (NodeId peer : contents.lost) raft_.Step(now, PeerUnreachable{peer});
+  if (raft_.NextWakeup() <= now) raft_.Step(now, Tick{});
+  NoteApplied(now);
+  NoteLeadership(now);
+
+  // What was given back goes before what came later.
+  Route(now, forwarder_.TakeRetries());
+  Route(now, std::exchange(forwarded_, {}));
+  Route(now, std::exchange(contents.proposals, {}));
+  Ask(now, std::exchange(contents.reads, {}));
+  pending_.Expire(now);
+  reads_.Expire(now);
+  forwarder_.Expire(now);
+  Flush(now);
+}
+
+void Node::HandleFenced(MailboxContents& contents) {
+  for (ProposalRequest& request : contents.proposals) {
+    request.span.Answer(NotApplied(Reason::kFenced));
+  }
+  for (ReadRequest& request : contents.reads) {
+    request.Answer(ReadRefused{ReadRefused::Reason::kFenced, NodeId::kNone});
+  }
+}
+
+Instant Node::NextWakeup() const {
+  if (fenced_) return kDistantFuture;
+  return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
+                   forwarder_.NextDeadline()});
+}
+
+bool Node::serving_leader() const {
+  return !fenced_ && raft_.leads_with_commit() &&
+         raft_.TermAt(dependencies_.applier->applied()) == raft_.term();
+}
+
+void Node::TakeEnvelope(Instant now, Envelope envelope) {
+  if (absl::Status status = Validate(envelope); !status.ok()) {
+    return Complain(now, absl::StrCat("a frame of node ", ToInteger(envelope.from),
+                                      " was dropped: ", status.message()));
+  }
+  if (std::optional<IdentityRefusal> refusal = CheckSender(envelope, raft_.configuration())) {
+    Complain(now, absl::StrCat("a frame was refused: ", refusal->message));
+    return Send(envelope.from, *std::move(refusal));
+  }
+  if (auto* body = std::get_if<MessageBody>(&envelope.body)) {
+    MessageBody message = std::move(*body);
+    return TakeMessage(now, std::move(envelope), std::move(message));
+  }
+  if (auto* forwarded = std::get_if<ForwardedProposals>(&envelope.body)) {
+    ForwardedProposals taken = std::move(*forwarded);
+    return TakeForwarded(envelope, std::move(taken));
+  }
+  if (auto* results = std::get_if<ForwardedResults>(&envelope.body)) {
+    return forwarder_.Receive(envelope.from, std::move(*results));
+  }
+  if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
+    Complain(now, absl::StrCat("node ", ToInteger(envelope.from),
+                               " refuses this node's frames: ", refusal->message));
+  }
+}
+
+void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
+  if (TermOf(body) > raft_.term() + kMaxTermJump) {
+    return Complain(
+        now, absl::StrCat("TERM_RANGE: a ", NameOf(body), " of node ", ToInteger(envelope.from),
+                          " has term ", TermOf(body), ", this node is in term ", raft_.term()));
+  }
+  Receive receive;
+  if (auto* append = std::get_if<AppendEntries>(&body)) {
+    // Lost on the way, as far as the leader knows.
+    if (dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) return;
+    if (absl::Status status = DescribeEntries(*append, envelope.entries); !status.ok()) {
+      return Complain(now, absl::StrCat("entries of node ", ToInteger(envelope.from),
+                                        " were dropped: ", status.message()));
+    }
+    if (std::optional<std::string> found = Contradiction(*append, envelope.entries)) {
+      return StopServing(NodeState::kFenced, absl::InternalError(*found));
+    }
+    receive.payload = payloads_.Add({std::move(envelope.entries), {}});
+  }
+  receive.message = {envelope.from, envelope.to, std::move(body)};
+  raft_.Step(now, std::move(receive));
+}
+
+// Equal positions with unequal hashes: the logs differ where Raft promises that they do not. The
+// first entry that is appended is checked again, against the log as it is then (GroupLog).
+std::optional<std::string> Node::Contradiction(const AppendEntries& append,
+                                               const std::vector<RecordRun>& entries) const {
+  auto differs = [&](LogPosition at, EntryHash theirs) -> std::optional<std::string> {
+    bool known = at.index >= raft_.base().index && raft_.TermAt(at.index) == at.term &&
+                 at.index < raft_.torn_from().value_or(kMaxIndex);
+    if (!known || at.index > log_.last_index()) return std::nullopt;
+    absl::StatusOr<EntryHash> ours = log_.HashAt(at.index);
+    if (!ours.ok() || *ours == theirs) return std::nullopt;
+    return absl::StrCat("safety violation: entry ", ToString(at), " has hash ", ToString(*ours),
+                        " here and ", ToString(theirs), " at the leader of term ", append.term);
+  };
+  if (auto found = differs(append.previous, entries.front().previous_hash())) return found;
+  Index shared = std::min(append.last_index(), log_.last_index());
+  for (const RecordRun& run : entries) {
+    if (shared < run.first().index || shared > run.last().index) continue;
+    RecordView record = run.At(shared);
+    return differs(record.position(), record.hash());
+  }
+  return std::nullopt;
+}
+
+void Node::TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded) {
+  if (!intake_.Admit(envelope.from, forwarded)) return;
+  Envelope reply;
+  reply.cluster = settings_.self.cluster;
+  reply.group = settings_.group;
+  reply.from = settings_.self.node;
+  reply.to = envelope.from;
+  reply.from_incarnation = settings_.self.incarnation;
+  size_t bytes = 0;
+  for (const PreparedEntry& entry : forwarded.entries) bytes += entry.record_bytes();
+  bool fits = dependencies_.budget->Take(bytes);
+  ProposeOptions options;
+  options.forward = false;
+  auto call = std::make_shared<ProposalCall>(
+      ForwardedReply(dependencies_.transport, std::move(reply), forwarded),
+      forwarded.entries.size(), options, fits ? dependencies_.budget : nullptr, bytes);
+  ProposalRequest request;
+  request.span = {std::move(call), 0, forwarded.entries.size()};
+  if (!fits) return request.span.Answer(NotApplied(Reason::kOverloaded, settings_.self.node));
+  request.entries.assign(std::make_move_iterator(forwarded.entries.begin()),
+                         std::make_move_iterator(forwarded.entries.end()));
+  forwarded_.push_back(std::move(request));
+}
+
+void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
+  std::vector<ProposalRequest> own;
+  for (ProposalRequest& request : requests) {
+    const ProposalCall& call = *request.span.call;
+    if (call.order_broken()) {
+      request.span.Answer(NotApplied(Reason::kOrderBroken));
+    } else if (call.Expired(now)) {
+      request.span.Answer(NotApplied(Reason::kDeadline));
+    } else if (raft_.role() == Role::kLeader) {
+      own.push_back(std::move(request));
+    } else if (forwarder_.leader() == NodeId::kNone) {
+      request.span.Answer(NotApplied(Reason::kNoLeader));
+    } else if (!call.options().forward) {
+      request.span.Answer(NotApplied(Reason::kNotLeader, forwarder_.leader()));
+    } else {
+      forwarder_.Forward(now, std::move(request));
+    }
+  }
+  if (!own.empty()) ProposeOwn(now, std::move(own));
+}
+
+// In pieces, each after the effects of the one before: where one is refused, its order is broken,
+// and the next one must know.
+void Node::ProposeOwn(Instant now, std::vector<ProposalRequest> requests) {
+  Payload payload;
+  size_t bytes = 0;
+  uint64_t count = 0;
+  auto propose = [&] {
+    if (count == 0) return;
+    PayloadId id = payloads_.Add(std::exchange(payload, {}));
+    raft_.Step(now, Propose{id, count, bytes});
+    bytes = 0;
+    count = 0;
+  };
+  for (ProposalRequest& request : requests) {
+    if (bytes >= kProposeBytes) {
+      propose();
+      Flush(now);
+    }
+    if (fenced_ || dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) {
+      request.span.Answer(NotApplied(fenced_ ? Reason::kFenced : Reason::kOverloaded));
+    } else if (request.span.call->order_broken()) {
+      request.span.Answer(NotApplied(Reason::kOrderBroken));
+    } else {
+      for (const PreparedEntry& entry : request.entries) bytes += entry.record_bytes();
+      count += request.entries.size();
+      payload.proposals.push_back(std::move(request));
+    }
+  }
+  propose();
+}
+
+void Node::Ask(Instant now, std::vector<ReadRequest> requests) {
+  std::vector<ReadRequest> asked;
+  for (ReadRequest& request : requests) {
+    if (request.deadline.has_value() && *request.deadline <= now) {
+      request.Answer(ReadRefused{ReadRefused::Reason::kDeadline, NodeId::kNone});
+    } else {
+      asked.push_back(std::move(request));
+    }
+  }
+  if (asked.empty()) return;
+  reads_.Ask(++last_read_, std::move(asked));
+  raft_.Step(now, ReadBarrier{last_read_});
+}
+
+// Tells the others who leads. Before anything is proposed or forwarded, since that depends on it.
+void Node::NoteLeadership(Instant now) {
+  LeadershipChange current = {raft_.role(), raft_.term(), raft_.leader()};
+  bool leads = current.role == Role::kLeader;
+  bool led = noted_.role == Role::kLeader;
+  bool same_term = current.term == noted_.term;
+  if (led && !(leads && same_term))
+    pending_.LeadershipLost(now + settings_.options.election_timeout);
+  if (leads && !(led && same_term)) intake_.Lead(current.term);
+  forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term);
+  noted_ = current;
+}
+
+bool Node::NoteApplied(Instant now) {
+  Index applied = dependencies_.applier->applied();
+  if (applied <= raft_.applied()) return false;
+  raft_.Step(now, Applied{applied});
+  reads_.Applied(applied);
+  return true;
+}
+
+void Node::GiveUp(absl::string_view message) {
+  fenced_ = true;
+  pending_.GiveUpAll(message);
+  forwarder_.GiveUpAll(message);
+  reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
+}
+
+void Node::StopServing(NodeState state, const absl::Status& status) {
+  if (fenced_) return;
+  fenced_ = true;
+  pending_.GiveUpAll(status.message());
+  forwarder_.GiveUpAll(status.message());
+  reads_.RefuseAll({ReadRefused::Reason::kFenced, NodeId::kNone});
+  on_fenced_(state, status);
+}
+
+void Node::Complain(Instant now, absl::string_view what) {
+  if (now < complain_after_) return;
+  complain_after_ = now + kComplaintInterval;
+  dependencies_.log->Log(LogLevel::kWarning,
+                         absl::StrCat("group ", ToInteger(settings_.group), ": ", what));
+}
+
+}  // namespace cairn

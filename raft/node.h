@@ -1,0 +1,146 @@
+// Node: drives one Raft: turns what comes in into its events, and carries out its effects.
+
+#ifndef RAFT_NODE_H_
+#define RAFT_NODE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/log_sink.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/applier.h"
+#include "raft/apply_feed.h"
+#include "raft/core/raft.h"
+#include "raft/core/trace.h"
+#include "raft/entry_clock.h"
+#include "raft/envelope.h"
+#include "raft/forward_intake.h"
+#include "raft/forwarder.h"
+#include "raft/group_log.h"
+#include "raft/group_options.h"
+#include "raft/group_status.h"
+#include "raft/log_writer.h"
+#include "raft/mailbox.h"
+#include "raft/pending_proposals.h"
+#include "raft/pending_reads.h"
+#include "raft/sender_check.h"
+#include "raft/transport.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+// What a node works with; all of it outlives the node.
+struct NodeDependencies {
+  const Clock* clock = nullptr;
+  Transport* transport = nullptr;
+  LogStore* store = nullptr;
+  LogWriter* log_writer = nullptr;
+  LogWriter::Client log_client = 0;  // whose completions come in as MailboxContents::synced
+  Applier* applier = nullptr;        // opened
+  CallBudget* budget = nullptr;      // for commands other members forward
+  LogSink* log = nullptr;
+  TraceSink* trace = nullptr;  // may be null
+};
+
+struct NodeSettings {
+  LocalIdentity self;
+  GroupId group = GroupId::kNone;
+  GroupOptions options;
+  // Of the first entry's group: who its members are until the log says so.
+  Configuration initial_members;
+  uint64_t seed = 0;  // differs from start to start
+};
+
+// Deterministic; without a thread, a lock or a timer of its own. Each Handle takes all that came
+// in, steps Raft with it, and carries out the merged effects in their order: append (readable at
+// once) and start the write, send, apply up to where this node is durable.
+//
+// Fenced: this node's log could not be written or contradicts another one's, or committed entries
+// are gone. It sends and votes no more, and everything that waits is answered.
+//
+// Threads: the runner's sequence.
+class Node {
+ public:
+  using Fenced = absl::AnyInvocable<void(NodeState, const absl::Status&)>;
+
+  // DATA_LOSS if the recovered configurations cannot be decoded. `recovered` has neither faulty
+  // entries nor lost hard state. `fenced` is called once, from within
+  // Create, Handle or StopServing.
+  static absl::StatusOr<std::unique_ptr<Node>> Create(const NodeSettings& settings,
+                                                      const NodeDependencies& dependencies,
+                                                      const RecoveredLog& recovered, Instant now,
+                                                      Fenced fenced);
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Takes what `contents` holds, all but its tasks.
+  void Handle(Instant now, MailboxContents& contents);
+  // When Handle must be called at the latest, whatever comes in.
+  Instant NextWakeup() const;
+  // Fences this node, if it is not yet.
+  void StopServing(NodeState state, const absl::Status& status);
+  // Answers everybody who waits: the host stops.
+  void GiveUp(absl::string_view message);
+
+  const Raft& raft() const { return raft_; }
+  bool fenced() const { return fenced_; }
+  // The leader of its term, which it can prove by an entry of that term, applied here.
+  bool serving_leader() const;
+
+ private:
+  Node(const NodeSettings& settings, const NodeDependencies& dependencies,
+       const RecoveredLog& recovered, RecoveredRaft raft, Instant now, Fenced fenced);
+
+  // What comes in (node.cc).
+  void HandleFenced(MailboxContents& contents);
+  void TakeEnvelope(Instant now, Envelope envelope);
+  void TakeMessage(Instant now, Envelope envelope, MessageBody body);
+  void TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded);
+  void Route(Instant now, std::vector<ProposalRequest> requests);
+  void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
+  void Ask(Instant now, std::vector<ReadRequest> requests);
+  void NoteLeadership(Instant now);
+  bool NoteApplied(Instant now);
+
+  // What Raft wants (node_effects.cc).
+  void Flush(Instant now);
+  bool Write(Instant now, const std::vector<LogBatch>& batches);
+  void TakeOutcome(Instant now, const ProposalOutcome& outcome);
+  void SendFrames(Instant now, const SendEntries& send);
+  void TakeReadOutcome(const ReadOutcome& outcome);
+  void SetPeers();
+  void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});
+  std::optional<std::string> Contradiction(const AppendEntries& append,
+                                           const std::vector<RecordRun>& entries) const;
+  void Complain(Instant now, absl::string_view what);
+
+  const NodeSettings settings_;
+  const NodeDependencies dependencies_;
+  Raft raft_;
+  GroupLog log_;
+  Payloads payloads_;
+  EntryClock entry_clock_;
+  PendingProposals pending_;
+  ApplyFeed feed_;
+  PendingReads reads_;
+  ReadId last_read_ = 0;
+  ForwardIntake intake_;
+  Forwarder forwarder_;
+  // Commands that came over the network in this Handle.
+  std::vector<ProposalRequest> forwarded_;
+  LeadershipChange noted_;  // what pending_, intake_ and forwarder_ were told
+  LogPosition peers_of_;    // the configuration the transport knows
+  bool fenced_ = false;
+  Fenced on_fenced_;
+  Instant complain_after_;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_NODE_H_

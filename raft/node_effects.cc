@@ -1,0 +1,140 @@
+// The half of Node that carries out what Raft wants.
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/frames.h"
+#include "raft/node.h"
+
+namespace cairn {
+
+void Node::Flush(Instant now) {
+  while (!fenced_) {
+    Effects effects = raft_.TakeEffects();
+    bool idle = effects.empty();
+    if (effects.fence.has_value()) {
+      bool lost = effects.fence->reason == Fence::Reason::kDataLoss;
+      StopServing(
+          lost ? NodeState::kHalted : NodeState::kFenced,
+          lost ? absl::DataLossError(effects.fence->message)
+               : absl::InternalError(absl::StrCat("safety violation: ", effects.fence->message)));
+      return;
+    }
+    if (!Write(now, effects.log_batches)) return;
+    NoteLeadership(now);
+    for (const ProposalOutcome& outcome : effects.proposals) TakeOutcome(now, outcome);
+    payloads_.Clear();
+    for (Message& message : effects.messages) Send(message.to, std::move(message.body));
+    for (const SendEntries& send : effects.send_entries) SendFrames(now, send);
+    for (Forwarder::Outgoing& out : forwarder_.TakeOutgoing(now)) {
+      Send(out.to, std::move(out.forwarded));
+    }
+    for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
+    if (raft_.configuration_position() != peers_of_) SetPeers();
+    feed_.Reach(effects.apply_up_to);
+    feed_.Advance();
+    bool applied = NoteApplied(now);
+    std::vector<ProposalRequest> retries = forwarder_.TakeRetries();
+    if (idle && !applied && retries.empty()) return;
+    Route(now, std::move(retries));
+  }
+}
+
+// False if this node is fenced now.
+bool Node::Write(Instant now, const std::vector<LogBatch>& batches) {
+  if (batches.empty()) return true;
+  bool disbelieved = entry_clock_.disbelieved().has_value();
+  WallTime timestamp = entry_clock_.Stamp(now, dependencies_.clock->WallNow());
+  if (!disbelieved && entry_clock_.disbelieved().has_value()) {
+    Complain(now, absl::StrCat("the wall clock is ahead by ",
+                               ToMilliseconds(*entry_clock_.disbelieved()),
+                               " ms all at once and is not believed"));
+  }
+  std::vector<LogWriter::Batch> writes;
+  for (const LogBatch& batch : batches) {
+    absl::StatusOr<LogAppend> append = log_.Append(batch, payloads_, timestamp);
+    if (!append.ok()) {
+      StopServing(NodeState::kFenced, append.status());
+      return false;
+    }
+    writes.push_back({batch.ticket, *std::move(append)});
+  }
+  entry_clock_.Saw(log_.last_timestamp());
+  dependencies_.log_writer->Write(dependencies_.log_client, std::move(writes));
+  return true;
+}
+
+void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
+  Index next = outcome.first.index;
+  for (ProposalRequest& request : payloads_.At(outcome.payload).proposals) {
+    if (outcome.accepted) {
+      pending_.Add({next, outcome.first.term}, std::move(request.span));
+      next += request.entries.size();
+    } else if (outcome.reason == RefusalReason::kBusy) {
+      request.span.Answer(NotApplied(ProposalNotApplied::Reason::kOverloaded, settings_.self.node));
+    } else {
+      request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
+    }
+  }
+  bool leads = noted_.role == Role::kLeader && noted_.term == outcome.first.term;
+  if (outcome.accepted && !leads) {
+    pending_.LeadershipLost(now + settings_.options.election_timeout);
+  }
+}
+
+void Node::SendFrames(Instant now, const SendEntries& send) {
+  EntriesSent sent = {send.to, send.request, send.previous.index, 0};
+  absl::StatusOr<std::vector<RecordRun>> runs =
+      log_.Read(send.previous.index + 1, send.last.index, send.max_bytes);
+  if (!runs.ok()) {
+    Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
+                               " could not be read: ", runs.status().ToString()));
+    raft_.Step(now, sent);
+    return;
+  }
+  for (EntryFrame& frame : CutFrames(send.previous, *std::move(runs), kFrameBytes)) {
+    sent.last = frame.last().index;
+    sent.bytes += frame.bytes;
+    if (sent.last == send.last.index) CAIRN_CHECK_EQ(frame.last().term, send.last.term);
+    AppendEntries append;
+    append.term = send.term;
+    append.previous = frame.previous;
+    append.commit = send.commit;
+    Send(send.to, MessageBody(std::move(append)), std::move(frame.entries));
+  }
+  raft_.Step(now, sent);
+}
+
+void Node::TakeReadOutcome(const ReadOutcome& outcome) {
+  if (!outcome.ready) {
+    reads_.Refuse(outcome.read, {ReadRefused::Reason::kNoLeader, outcome.leader});
+    return;
+  }
+  reads_.Ready(outcome.read, outcome.index);
+  reads_.Applied(dependencies_.applier->applied());
+}
+
+void Node::SetPeers() {
+  peers_of_ = raft_.configuration_position();
+  const Configuration& configuration = raft_.configuration();
+  for (NodeId node : configuration.Nodes()) {
+    if (node == settings_.self.node) continue;
+    dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
+  }
+}
+
+void Node::Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries) {
+  Envelope envelope;
+  envelope.cluster = settings_.self.cluster;
+  envelope.group = settings_.group;
+  envelope.from = settings_.self.node;
+  envelope.to = to;
+  envelope.from_incarnation = settings_.self.incarnation;
+  envelope.body = std::move(body);
+  envelope.entries = std::move(entries);
+  dependencies_.transport->Send(std::move(envelope));
+}
+
+}  // namespace cairn

@@ -1,0 +1,95 @@
+#include "raft/pending_reads.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+// Deadlines are looked at this often at most: many calls with close deadlines cost one look.
+constexpr Duration kDeadlineGrain = Milliseconds(5);
+
+void AnswerAll(std::vector<ReadRequest>& requests, const ReadResult& result) {
+  for (ReadRequest& request : requests) request.Answer(result);
+}
+
+// Refuses the expired ones and gives the earliest deadline of the others.
+Instant ExpireSome(Instant now, std::vector<ReadRequest>& requests) {
+  Instant next = kDistantFuture;
+  auto expired = std::stable_partition(
+      requests.begin(), requests.end(),
+      [now](const ReadRequest& request) { return !request.deadline || *request.deadline > now; });
+  std::vector<ReadRequest> late(std::make_move_iterator(expired),
+                                std::make_move_iterator(requests.end()));
+  requests.erase(expired, requests.end());
+  AnswerAll(late, ReadRefused{ReadRefused::Reason::kDeadline, NodeId::kNone});
+  for (const ReadRequest& request : requests) {
+    if (request.deadline.has_value()) next = std::min(next, *request.deadline);
+  }
+  return next;
+}
+
+}  // namespace
+
+void ReadRequest::Answer(ReadResult result) {
+  if (done != nullptr) std::exchange(done, nullptr)(std::move(result));
+  if (budget != nullptr) std::exchange(budget, nullptr)->Release(0);
+}
+
+void PendingReads::Ask(ReadId read, std::vector<ReadRequest> requests) {
+  for (const ReadRequest& request : requests) {
+    if (request.deadline.has_value()) next_deadline_ = std::min(next_deadline_, *request.deadline);
+  }
+  bool is_new = asked_.emplace(read, std::move(requests)).second;
+  CAIRN_CHECK(is_new) << "read " << read << " asked twice";
+}
+
+void PendingReads::Ready(ReadId read, Index index) {
+  auto asked = asked_.find(read);
+  if (asked == asked_.end()) return;
+  ready_.emplace(index, std::move(asked->second));
+  asked_.erase(asked);
+}
+
+void PendingReads::Refuse(ReadId read, ReadRefused refusal) {
+  auto asked = asked_.find(read);
+  if (asked == asked_.end()) return;
+  std::vector<ReadRequest> requests = std::move(asked->second);
+  asked_.erase(asked);
+  AnswerAll(requests, refusal);
+}
+
+void PendingReads::Applied(Index index) {
+  while (!ready_.empty() && ready_.begin()->first <= index) {
+    Index at = ready_.begin()->first;
+    std::vector<ReadRequest> requests = std::move(ready_.begin()->second);
+    ready_.erase(ready_.begin());
+    AnswerAll(requests, ReadReady{at});
+  }
+}
+
+void PendingReads::Expire(Instant now) {
+  if (now < next_deadline_) return;
+  Instant next = kDistantFuture;
+  auto look_at = [&](auto& waiting) {
+    for (auto at = waiting.begin(); at != waiting.end();) {
+      next = std::min(next, ExpireSome(now, at->second));
+      at = at->second.empty() ? waiting.erase(at) : std::next(at);
+    }
+  };
+  look_at(asked_);
+  look_at(ready_);
+  next_deadline_ = next == kDistantFuture ? next : std::max(next, now + kDeadlineGrain);
+}
+
+void PendingReads::RefuseAll(ReadRefused refusal) {
+  auto asked = std::exchange(asked_, {});
+  auto ready = std::exchange(ready_, {});
+  for (auto& [read, requests] : asked) AnswerAll(requests, refusal);
+  for (auto& [index, requests] : ready) AnswerAll(requests, refusal);
+  next_deadline_ = kDistantFuture;
+}
+
+}  // namespace cairn

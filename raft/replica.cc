@@ -1,0 +1,160 @@
+#include "raft/replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/coding.h"
+#include "raft/proposal_call.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint8_t kArchiveVersion = 1;
+
+using Reason = ProposalNotApplied::Reason;
+
+// The answer to a command its session refuses.
+ProposalResult Refusal(const SessionTable::Decision& decision) {
+  switch (decision.verdict) {
+    case SessionTable::Verdict::kDuplicate:
+      return ProposalApplied{decision.first, decision.answer, true};
+    case SessionTable::Verdict::kForgotten:
+      return NotApplied(Reason::kSessionNumberTooOld, NodeId::kNone,
+                        absl::StrCat("applied before, at ", ToString(decision.first),
+                                     "; its answer is not known any more"));
+    case SessionTable::Verdict::kExpired:
+      return NotApplied(Reason::kSessionExpired);
+    case SessionTable::Verdict::kNumberReused:
+      return NotApplied(Reason::kSessionNumberReused);
+    case SessionTable::Verdict::kNumberTooOld:
+      return NotApplied(Reason::kSessionNumberTooOld);
+    case SessionTable::Verdict::kGap:
+      return NotApplied(Reason::kSessionGap);
+    case SessionTable::Verdict::kApply:
+    case SessionTable::Verdict::kPending:
+      break;
+  }
+  CAIRN_CHECK(false) << "no refusal";
+  return {};
+}
+
+}  // namespace
+
+Replica::Replica(std::unique_ptr<StateMachine> machine, size_t max_sessions)
+    : machine_(std::move(machine)), sessions_(max_sessions) {}
+
+absl::Status Replica::Open(GroupId group, const LogReader* log) {
+  OpenContext context;
+  context.group = group;
+  context.log = log;
+  context.sessions = this;
+  absl::StatusOr<LogPosition> position = machine_->Open(context);
+  if (!position.ok()) return position.status();
+  machine_position_ = *position;
+  if (sessions_restored_) applied_ = machine_position_;
+  return absl::OkStatus();
+}
+
+void Replica::Apply(const RecordRun& run, std::vector<ProposalResult>* results) {
+  Round round;
+  round.results = results;
+  round.commands.reserve(run.size());
+  for (size_t i = 0; i < run.size(); ++i) {
+    RecordView record = run[i];
+    LogPosition position = record.position();
+    CAIRN_CHECK_EQ(position.index, applied_.index + 1);
+    CAIRN_CHECK_GE(position.term, applied_.term);
+    applied_ = position;
+    time_ = std::max(time_, record.timestamp());
+    ProposalResult result = ApplyEntryOf(run, record, round);
+    if (results != nullptr) results->push_back(std::move(result));
+  }
+  Finish(round);
+  if (applied_.index > machine_position_.index) machine_->AppliedUpTo(applied_, time_);
+}
+
+// The result of a command that is only put into the round is filled in by Finish.
+ProposalResult Replica::ApplyEntryOf(const RecordRun& run, const RecordView& record, Round& round) {
+  switch (record.type()) {
+    case EntryType::kCommand:
+      return ApplyCommand(run, record, round);
+    case EntryType::kOpenSession:
+      sessions_.Open(record.position().index);
+      break;
+    case EntryType::kCloseSession:
+      if (!sessions_.Close(record.call().session)) return NotApplied(Reason::kSessionExpired);
+      break;
+    case EntryType::kNoop:
+    case EntryType::kConfiguration:
+    case EntryType::kClock:
+      break;
+  }
+  return ProposalApplied{record.position(), {}, false};
+}
+
+ProposalResult Replica::ApplyCommand(const RecordRun& run, const RecordView& record, Round& round) {
+  LogPosition position = record.position();
+  SessionCall call = record.call();
+  if (call.session != 0) {
+    SessionTable::Decision decision = sessions_.Begin(position, call, record.payload_checksum());
+    if (decision.verdict == SessionTable::Verdict::kPending) {
+      // A retry right behind the first try: it wants that one's answer.
+      Finish(round);
+      decision = sessions_.Begin(position, call, record.payload_checksum());
+    }
+    if (decision.verdict != SessionTable::Verdict::kApply) return Refusal(decision);
+  }
+  if (position.index <= machine_position_.index) {
+    if (call.session != 0) sessions_.ForgetAnswer(call);
+  } else {
+    round.commands.emplace_back(position, time_, record.Payload(run.bytes()));
+    round.calls.push_back(call);
+    if (round.results != nullptr) round.places.push_back(round.results->size());
+  }
+  return ProposalApplied{position, {}, false};
+}
+
+void Replica::Finish(Round& round) {
+  if (round.commands.empty()) return;
+  ApplyBatch batch(std::exchange(round.commands, {}));
+  machine_->Apply(batch);
+  CAIRN_CHECK_EQ(batch.size(), round.calls.size());
+  size_t i = 0;
+  for (ApplyEntry& entry : batch) {
+    Bytes reply = entry.reply_.empty() ? Bytes() : Bytes::Take(std::move(entry.reply_));
+    if (round.calls[i].session != 0) sessions_.SetAnswer(round.calls[i], reply);
+    if (round.results != nullptr) {
+      std::get<ProposalApplied>((*round.results)[round.places[i]]).reply = std::move(reply);
+    }
+    ++i;
+  }
+  round.calls.clear();
+  round.places.clear();
+}
+
+// version:u8 time:i64 sessions
+std::string Replica::Save() const {
+  std::string bytes;
+  AppendLittleEndian(&bytes, kArchiveVersion);
+  AppendLittleEndian(&bytes, static_cast<uint64_t>(time_.nanoseconds));
+  bytes += sessions_.Encode();
+  return bytes;
+}
+
+absl::Status Replica::Restore(absl::string_view saved) {
+  Decoder decoder(saved);
+  uint8_t version = decoder.Read<uint8_t>();
+  uint64_t time = decoder.Read<uint64_t>();
+  if (!decoder.ok() || version != kArchiveVersion) {
+    return absl::DataLossError("saved sessions: not what was saved");
+  }
+  absl::Status status = sessions_.Decode(decoder.ReadBytes(decoder.remaining()));
+  if (!status.ok()) return status;
+  time_ = WallTime{static_cast<int64_t>(time)};
+  sessions_restored_ = true;
+  return absl::OkStatus();
+}
+
+}  // namespace cairn

@@ -1,0 +1,70 @@
+// Replica: what a group's committed entries have made on this node: the state machine and the
+// sessions.
+
+#ifndef RAFT_REPLICA_H_
+#define RAFT_REPLICA_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/proposal.h"
+#include "raft/session.h"
+#include "raft/state_machine.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// Holds: applied() only grows, by one entry after the other; a command reaches the state machine
+// only if its session says so; the time given to the machine never falls.
+//
+// Threads: one at a time.
+class Replica final : public SessionArchive {
+ public:
+  Replica(std::unique_ptr<StateMachine> machine, size_t max_sessions);
+
+  // Opens the machine. The first entry to Apply is the one behind applied(): where the machine
+  // holds state but restored no sessions, that is the log's first, and the commands up to
+  // machine_position() only pass through the session table.
+  absl::Status Open(GroupId group, const LogReader* log);
+  LogPosition machine_position() const { return machine_position_; }
+  LogPosition applied() const { return applied_; }
+  size_t sessions() const { return sessions_.size(); }
+
+  // Applies the run. With `results`: appends what is to be answered to the proposer of each entry.
+  void Apply(const RecordRun& run, std::vector<ProposalResult>* results);
+
+  std::string Save() const override;
+  absl::Status Restore(absl::string_view saved) override;
+
+ private:
+  // The commands of a run that wait to be given to the machine together.
+  struct Round {
+    std::vector<ApplyEntry> commands;
+    std::vector<SessionCall> calls;  // of each command
+    std::vector<size_t> places;      // where its result stands
+    std::vector<ProposalResult>* results = nullptr;
+  };
+
+  ProposalResult ApplyEntryOf(const RecordRun& run, const RecordView& record, Round& round);
+  ProposalResult ApplyCommand(const RecordRun& run, const RecordView& record, Round& round);
+  // Gives the commands to the machine and fills in the answers.
+  void Finish(Round& round);
+
+  const std::unique_ptr<StateMachine> machine_;
+  SessionTable sessions_;
+  LogPosition applied_;
+  WallTime time_{0};
+  LogPosition machine_position_;
+  bool sessions_restored_ = false;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_REPLICA_H_

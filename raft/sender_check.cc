@@ -1,0 +1,56 @@
+#include "raft/sender_check.h"
+
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn {
+
+std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const LocalIdentity& self) {
+  using Reason = IdentityRefusal::Reason;
+  if (envelope.cluster != self.cluster) {
+    return IdentityRefusal{
+        Reason::kClusterMismatch,
+        absl::StrCat("node ", ToInteger(self.node), " belongs to cluster ", ToString(self.cluster),
+                     ", the frame to cluster ", ToString(envelope.cluster))};
+  }
+  if (envelope.to != self.node) {
+    return IdentityRefusal{Reason::kWrongNode,
+                           absl::StrCat("this is node ", ToInteger(self.node),
+                                        ", the frame is for node ", ToInteger(envelope.to))};
+  }
+  bool spoken = envelope.version >= kOldestProtocolVersion && envelope.version <= kProtocolVersion;
+  if (!spoken) {
+    return IdentityRefusal{
+        Reason::kVersion,
+        absl::StrCat("node ", ToInteger(self.node), " speaks versions ", kOldestProtocolVersion,
+                     " to ", kProtocolVersion, ", the frame has version ", envelope.version,
+                     " of a node that speaks ", envelope.oldest_version, " to ",
+                     envelope.newest_version)};
+  }
+  return std::nullopt;
+}
+
+std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
+                                           const Configuration& configuration) {
+  using Reason = IdentityRefusal::Reason;
+  const Member* member = configuration.Find(envelope.from);
+  if (member == nullptr) {
+    if (!std::holds_alternative<ForwardedProposals>(envelope.body)) return std::nullopt;
+    return IdentityRefusal{Reason::kUnknownMember,
+                           absl::StrCat("node ", ToInteger(envelope.from),
+                                        " is no member of group ", ToInteger(envelope.group))};
+  }
+  if (member->incarnation == Incarnation::kUnknown ||
+      member->incarnation == envelope.from_incarnation) {
+    return std::nullopt;
+  }
+  return IdentityRefusal{
+      Reason::kMemberAmnesia,
+      absl::StrCat("MEMBER_AMNESIA: node ", ToInteger(envelope.from), " is a member of group ",
+                   ToInteger(envelope.group), " with the data directory of incarnation ",
+                   ToInteger(member->incarnation), ", the frame comes from incarnation ",
+                   ToInteger(envelope.from_incarnation))};
+}
+
+}  // namespace cairn

@@ -1,0 +1,34 @@
+// SenderCheck: whether an envelope is meant for this node, and its sender who it says it is.
+
+#ifndef RAFT_SENDER_CHECK_H_
+#define RAFT_SENDER_CHECK_H_
+
+#include <optional>
+
+#include "base/types.h"
+#include "raft/core/configuration.h"
+#include "raft/envelope.h"
+
+namespace cairn {
+
+// What a frame is checked against before anything else is looked at, so that a stranger's term is
+// never adopted (fault catalogue N10, 5.2 rows 10-12).
+struct LocalIdentity {
+  ClusterId cluster;
+  NodeId node = NodeId::kNone;
+  Incarnation incarnation = Incarnation::kUnknown;
+};
+
+// Refusal of a frame of another cluster, for another node or of a version not spoken here.
+std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const LocalIdentity& self);
+
+// Refusal of a frame whose sender is a member of `configuration` with another data directory, or,
+// where only members have a say (forwarded commands), no member at all. Votes, entries and
+// heartbeats of a node not in the configuration pass: a lagging member must be able to vote for a
+// new one, and Raft decides who is counted.
+std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
+                                           const Configuration& configuration);
+
+}  // namespace cairn
+
+#endif  // RAFT_SENDER_CHECK_H_
