@@ -44,8 +44,8 @@ void Progress::OnSent(uint64_t request, Index last, size_t bytes, Instant now) {
   bool current = outstanding_.next == next_;
   outstanding_ = {};
   if (!current) return;
-  if (auto* probing = std::get_if<Probing>(&state_)) {
-    probing->waiting = true;
+  if (std::holds_alternative<Probing>(state_)) {
+    state_ = last < next_ ? Probing{.waiting = true} : Probing{true, last, bytes};
     return;
   }
   auto& replicating = std::get<Replicating>(state_);
@@ -62,9 +62,15 @@ void Progress::OnSent(uint64_t request, Index last, size_t bytes, Instant now) {
 bool Progress::OnAck(Index match, Instant now) {
   if (match <= match_) return false;
   match_ = match;
-  if (probing()) {
-    state_ = Replicating{};
-    next_ = match + 1;
+  if (const auto* probing = std::get_if<Probing>(&state_)) {
+    const Probing probe = *probing;
+    // A peer that has the entry before the probe has taken the probe, or will; what it does not
+    // acknowledge yet is on the way to its disk.
+    const bool taken = match + 1 >= next_ && probe.last > match;
+    auto& replicating = state_.emplace<Replicating>();
+    if (taken) replicating.window.Add(probe.last, probe.bytes);
+    replicating.last_news = now;
+    next_ = (taken ? probe.last : match) + 1;
     return true;
   }
   auto& replicating = std::get<Replicating>(state_);

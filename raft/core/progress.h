@@ -17,6 +17,8 @@ namespace cairn {
 // Where the logs agree is not known. At most one message, small, is in flight.
 struct Probing {
   bool waiting = false;  // for a reply or the heartbeat timer
+  Index last = 0;        // of the message, which may be in flight; 0: none was sent
+  size_t bytes = 0;
 };
 
 // The logs agree up to `match`. Messages follow each other without waiting, within the window.

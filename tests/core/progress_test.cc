@@ -58,6 +58,27 @@ TEST(ProgressTest, AnAcknowledgedProbeBeginsReplication) {
   EXPECT_EQ(progress.next(), 13u);
 }
 
+// The peer has taken the probe, and its disk has not synced all of it yet.
+TEST(ProgressTest, AProbeAcknowledgedInPartIsNotSentAgain) {
+  Progress progress(11, At(0));
+  Send(progress, 1, 20, 500);
+  EXPECT_TRUE(progress.OnAck(10, At(5)));
+  EXPECT_FALSE(progress.probing());
+  EXPECT_EQ(progress.next(), 21u);
+  EXPECT_EQ(progress.inflight_bytes(), 500u);
+  EXPECT_TRUE(progress.OnAck(20, At(6)));
+  EXPECT_EQ(progress.inflight_bytes(), 0u);
+}
+
+TEST(ProgressTest, AnAcknowledgementFromBeforeTheProbeSaysNothingOfIt) {
+  Progress progress(11, At(0));
+  Send(progress, 1, 20, 500);
+  EXPECT_TRUE(progress.OnAck(7, At(5)));
+  EXPECT_FALSE(progress.probing());
+  EXPECT_EQ(progress.next(), 8u);
+  EXPECT_EQ(progress.inflight_bytes(), 0u);
+}
+
 TEST(ProgressTest, ReplicationPipelinesUpToItsLimits) {
   Progress progress = MakeReplicating(11);
   Send(progress, 2, 15, 40'000);
