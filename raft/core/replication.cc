@@ -152,9 +152,10 @@ void Raft::State::OnHeartbeatDue(Leader& leader) {
 void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
   Leader::Peer& state = leader.peers.at(peer);
   state.heartbeat = false;
-  state.told_commit = std::min(commit_, state.progress.match());
+  const Index commit = std::min(commit_, state.progress.match());
+  state.told_commit = std::max(state.told_commit, commit);
   Send(peer, Heartbeat{.term = ballot_.state.term,
-                       .commit = state.told_commit,
+                       .commit = commit,
                        .context = leader.reads.context()});
 }
 

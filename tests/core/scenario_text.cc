@@ -77,7 +77,8 @@ std::string DescribeRun(const AppendRun& run) {
     case AppendRun::Source::kProposals:
       return text + " proposals";
     case AppendRun::Source::kReceived:
-      return text + " received";
+      // Later terms may follow; only the first one is known.
+      return absl::StrCat(ToString(run.first), " to ", run.last_index, " received");
     case AppendRun::Source::kNoop:
       return text + " noop";
     case AppendRun::Source::kConfiguration:
