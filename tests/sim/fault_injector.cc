@@ -240,15 +240,15 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
       return;
     }
     case FaultKind::kStallDisk:
-      return AnyNode().StallDiskUntil(until);
+      return AnyNode().disk().StallUntil(until);
     case FaultKind::kStallLeaderDisk:
-      return LeaderOrAny().StallDiskUntil(until);
+      return LeaderOrAny().disk().StallUntil(until);
     case FaultKind::kStallAllDisks:
-      for (const auto& node : cluster_.nodes()) node->StallDiskUntil(until);
+      for (const auto& node : cluster_.nodes()) node->disk().StallUntil(until);
       return;
     case FaultKind::kSyncError: {
       SimNode& node = AnyNode();
-      node.FailNextSync();
+      node.disk().FailNextSync();
       return RestartIfDownLater(node);
     }
     case FaultKind::kJumpWall: {
@@ -258,7 +258,7 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
     default: {
       // One disk a run: the others keep good copies of what was acknowledged.
       SimNode& node = cluster_.node(static_cast<NodeId>(1 + plan_.seed % plan_.nodes.size()));
-      if (!node.running() || !node.Rot()) return;
+      if (!node.running() || !node.disk().Rot()) return;
       node.PowerCut(CrashPolicy::kDropAll);
       return RestartLater(node);
     }

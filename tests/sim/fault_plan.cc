@@ -103,7 +103,7 @@ void DrawFaults(FaultPlan& plan) {
   auto never = [&](FaultKind kind) { plan.weights[static_cast<size_t>(kind)] = 0; };
   // Damage to a disk is survived by a minority only.
   if (plan.nodes.size() < 3) never(FaultKind::kRot);
-  // A memory store has nothing to come back to after the machine; see SimNode.
+  // Damage to files does not reach a memory store.
   if (plan.memory_store) {
     for (FaultKind kind : {FaultKind::kRot, FaultKind::kSyncError}) never(kind);
   }

@@ -29,8 +29,13 @@ class ObservedLogDisk::Store final : public LogStore {
       : store_(store), group_(group), observer_(observer) {}
 
   absl::Status Append(const LogAppend& append) override {
+    LogChange change = Describe(append);
+    // Entries of a higher term truncate what stands in their place.
+    if (!change.entries.empty() && change.first <= store_.last().index && !change.truncate_from) {
+      change.truncate_from = change.first;
+    }
     absl::Status status = store_.Append(append);
-    if (status.ok()) Changed(Describe(append));
+    if (status.ok()) Changed(std::move(change));
     return status;
   }
   absl::Status DropPrefix(Index up_to) override {

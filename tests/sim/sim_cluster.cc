@@ -29,10 +29,10 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
     GroupId group = static_cast<GroupId>(i);
     DurabilityChecker::Options options;
     options.seed = SubSeed(plan.seed, "checked by real recovery", i);
-    if (plan.memory_store) options.real_one_in = 0;
     referees_[group] = std::make_unique<Referee>(
         world, group, members.Nodes(),
-        [this, group](NodeId node_id) { return node(node_id).RecoverWorstCase(group); }, options);
+        [this, group](NodeId node_id) { return node(node_id).disk().RecoverWorstCase(group); },
+        options);
   }
   network_.ObserveSends([this](const Envelope& envelope) {
     auto referee = referees_.find(envelope.group);

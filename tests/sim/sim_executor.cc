@@ -80,7 +80,9 @@ Instant NodeScheduler::Shared::NextRun() {
   Duration longest = random.OneIn(options.rare_one_in) ? options.rare : options.usual;
   uint64_t bound = static_cast<uint64_t>(std::max<int64_t>(longest.nanoseconds, 1));
   Duration delay = Nanoseconds(static_cast<int64_t>(random.Below(bound)));
-  return std::max(events->now(), paused_until) + delay;
+  // Looks again now and then during a pause, which may end early.
+  Instant look_again = std::min(paused_until, events->now() + Milliseconds(20));
+  return std::max(events->now(), look_again) + delay;
 }
 
 NodeScheduler::NodeScheduler(EventQueue& events, const SimClock& clock, uint64_t seed,

@@ -35,7 +35,8 @@ class NodeScheduler {
 
   // No task runs before `until` (the process is stopped, or gets no processor).
   void PauseUntil(Instant until);
-  Instant paused_until() const { return shared_->paused_until; }
+  // Ends a pause now.
+  void Resume() { shared_->paused_until = shared_->events->now(); }
 
   // The process is gone: no task runs any more.
   void Kill() { shared_->killed = true; }

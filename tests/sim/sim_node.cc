@@ -1,22 +1,16 @@
 #include "tests/sim/sim_node.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "raft/identity.h"
-#include "tests/sim/log_disk_factory.h"
 #include "tests/sim/sub_seed.h"
 
 namespace cairn::sim {
 namespace {
 
-constexpr char kDirectory[] = "/data";
 constexpr char kToken[] = "simulation";
-constexpr size_t kWrittenRanges = 64;
 // An arbitrary day; the wall clocks of the machines are near it.
 constexpr int64_t kWallStart = 1'700'000'000'000'000'000;
 
@@ -56,12 +50,7 @@ SimNode::SimNode(Surroundings surroundings, NodeId node)
       world_(*surroundings_.world),
       node_(node),
       random_(SubSeed(surroundings_.plan->seed, "node", ToInteger(node))),
-      disk_random_(SubSeed(surroundings_.plan->seed, "disk", ToInteger(node))) {
-  file_system_ = std::make_unique<SimulatedFileSystem>(SimulatedFileSystem::Options{
-      .schedule = [this](Task task) { ScheduleSync(std::move(task)); },
-      .seed = random_.Next(),
-  });
-  file_system_->set_fault_hook([this](const FileAccess& access) { return OnAccess(access); });
+      disk_(world_, *surroundings_.plan, node) {
   Boot();
 }
 
@@ -86,19 +75,19 @@ void SimNode::Start() {
   if (running()) return;
   ++life_;
   halted_ = absl::OkStatus();
-  power_gone_ = false;
-  sync_failed_ = false;
   world_.counters.Count("process started");
   world_.log.Add(node_, "start", {life_});
   process_ = std::make_unique<Process>(world_.events, *clock_, random_.Next(),
                                        surroundings_.plan->scheduling);
+  disk_.EndSyncsOn(process_->disk_executor.get(), clock_.get());
   if (random_.Chance(surroundings_.plan->nested_crashes, 1000) && !healed_) {
     world_.counters.Count("power cut planned for a start");
     PowerCutAtAccess(1 + random_.Below(60), CrashPolicy::kRandomSubset);
   }
   absl::Status status = StartProcess();
   if (status.ok() || !running()) return;
-  if (!power_gone_) Stopped(sync_failed_ ? NodeState::kFenced : NodeState::kHalted, status);
+  if (!disk_.power_gone())
+    Stopped(disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
 }
 
 absl::Status SimNode::StartProcess() {
@@ -111,12 +100,11 @@ absl::Status SimNode::StartProcess() {
   wanted.log_store = surroundings_.plan->memory_store ? "memory" : "block";
   bool formatted = false;
   absl::StatusOr<NodeIdentity> identity =
-      LoadOrCreateIdentity(*file_system_, kDirectory, wanted, &formatted);
+      LoadOrCreateIdentity(disk_.file_system(), SimDisk::kDirectory, wanted, &formatted);
   if (!identity.ok()) return identity.status();
-  absl::StatusOr<std::unique_ptr<LogDisk>> disk =
-      OpenLogDisk(*surroundings_.plan, *file_system_, kDirectory, *identity);
-  if (!disk.ok()) return disk.status();
-  process_->log_disk = *std::move(disk);
+  absl::StatusOr<std::unique_ptr<LogDisk>> log = disk_.OpenLog(*identity);
+  if (!log.ok()) return log.status();
+  process_->log_disk = *std::move(log);
   LogObserver& observer = *this;
   process_->observed_disk = std::make_unique<ObservedLogDisk>(*process_->log_disk, observer);
   process_->transport = surroundings_.network->MakeTransport(node_);
@@ -127,8 +115,8 @@ absl::Status SimNode::StartProcess() {
 HostDependencies SimNode::MakeDependencies() {
   HostDependencies dependencies;
   dependencies.clock = clock_.get();
-  dependencies.file_system = file_system_.get();
-  dependencies.data_directory = kDirectory;
+  dependencies.file_system = &disk_.file_system();
+  dependencies.data_directory = SimDisk::kDirectory;
   dependencies.log_disk = process_->observed_disk.get();
   dependencies.transport = process_->transport.get();
   bool apply_on_runner = surroundings_.plan->apply_on_runner;
@@ -141,7 +129,7 @@ HostDependencies SimNode::MakeDependencies() {
   dependencies.hello_backoff = surroundings_.plan->group.election_timeout;
   dependencies.log = process_->log_sink.get();
   dependencies.stopped = [this, life = life_](NodeState state, absl::Status why) {
-    if (life == life_ && running() && !power_gone_) Stopped(state, why);
+    if (life == life_ && running() && !disk_.power_gone()) Stopped(state, why);
   };
   return dependencies;
 }
@@ -167,11 +155,11 @@ void SimNode::Stopped(NodeState state, const absl::Status& why) {
                  [&] { return absl::StrCat(NameOf(state), ": ", why.ToString()); });
   bool halted = state == NodeState::kHalted;
   world_.counters.Count(halted ? "node halted" : "node fenced");
-  if (halted && !rotten_) {
+  if (halted && !disk_.rotten()) {
     world_.violations.Report("nothing but damage halts a node",
                              absl::StrCat("n", ToInteger(node_), ": ", why.ToString()));
   }
-  if (!halted && !sync_failed_) {
+  if (!halted && !disk_.sync_failed()) {
     world_.violations.Report("nothing but a failed disk fences a node",
                              absl::StrCat("n", ToInteger(node_), ": ", why.ToString()));
   }
@@ -189,6 +177,7 @@ void SimNode::EndProcess() {
   process_->scheduler.Kill();
   surroundings_.network->CutOff(node_);
   for (auto& [group, referee] : *surroundings_.referees) referee->ProcessEnded(node_);
+  disk_.EndSyncsOn(nullptr, nullptr);
   std::unique_ptr<Process> process = std::move(process_);  // so that running() is false already
   process->groups.clear();
   process->host.reset();
@@ -197,28 +186,20 @@ void SimNode::EndProcess() {
 void SimNode::PowerCut(CrashPolicy policy) {
   world_.counters.Count(absl::StrCat("power cut, policy ", static_cast<int>(policy)));
   world_.log.Add(node_, "power cut", {static_cast<uint64_t>(policy)});
-  accesses_to_power_cut_ = 0;
-  power_gone_ = true;
-  file_system_->Crash(policy, random_);
+  disk_.Crash(policy);
   if (running()) EndProcess();
-  power_gone_ = false;
-  written_.clear();
-  fail_next_sync_ = false;
   Boot();
 }
 
 void SimNode::PowerCutAtAccess(uint64_t accesses, CrashPolicy policy) {
-  accesses_to_power_cut_ = accesses;
-  crash_policy_ = policy;
+  disk_.CutPowerAtAccess(accesses, [this, policy] { PowerCut(policy); });
 }
 
 void SimNode::Kill() {
   world_.counters.Count("process killed");
   world_.log.Add(node_, "kill");
-  accesses_to_power_cut_ = 0;
-  file_system_->RestartProcess();
+  disk_.RestartProcess();
   if (running()) EndProcess();
-  fail_next_sync_ = false;
 }
 
 void SimNode::Shutdown() {
@@ -241,82 +222,8 @@ void SimNode::PauseUntil(Instant until) {
 
 void SimNode::Heal() {
   healed_ = true;
-  stalled_until_ = world_.events.now();
-  fail_next_sync_ = false;
-  accesses_to_power_cut_ = 0;
-}
-
-FileFault SimNode::OnAccess(const FileAccess& access) {
-  FileFault gone = {.error = EIO, .reached = FileFault::Reached::kNothing};
-  if (power_gone_) return gone;
-  if (accesses_to_power_cut_ > 0 && --accesses_to_power_cut_ == 0) {
-    power_gone_ = true;
-    world_.counters.Count("power cut at a disk access");
-    world_.events.After(Duration(), [this, life = life_] {
-      if (life == life_ && power_gone_) PowerCut(crash_policy_);
-    });
-    return gone;
-  }
-  if (access.operation == FileAccess::Operation::kWrite) {
-    written_.push_back({access.path, access.offset, access.length, false});
-    if (written_.size() > kWrittenRanges) written_.pop_front();
-  } else if (access.operation == FileAccess::Operation::kSync) {
-    if (fail_next_sync_ && !healed_) {
-      fail_next_sync_ = false;
-      sync_failed_ = true;
-      world_.counters.Count("sync failed");
-      return {.error = EIO, .reached = FileFault::Reached::kSome};
-    }
-    for (WrittenRange& range : written_) range.synced |= range.path == access.path;
-  }
-  return {};
-}
-
-void SimNode::ScheduleSync(Task task) {
-  const DiskOptions& disk = options().disk;
-  bool slow = !healed_ && disk_random_.Chance(disk.slow, 1000);
-  Duration longest = slow ? disk.slowest_sync : disk.longest_sync;
-  int64_t spread = std::max<int64_t>((longest - disk.shortest_sync).nanoseconds, 1);
-  uint64_t drawn = disk_random_.Below(static_cast<uint64_t>(spread));
-  Duration latency = disk.shortest_sync + Nanoseconds(static_cast<int64_t>(drawn));
-  Instant end = std::max(world_.events.now(), stalled_until_) + latency;
-  std::unique_ptr<Executor>& executor = process_->disk_executor;
-  executor->PostAt(clock_->Now() + (end - world_.events.now()), std::move(task));
-}
-
-bool SimNode::Rot() {
-  std::vector<const WrittenRange*> synced;
-  for (const WrittenRange& range : written_) {
-    if (range.synced && range.length > 0) synced.push_back(&range);
-  }
-  if (synced.empty()) return false;
-  // Mostly the end of the log, where a torn write would be.
-  size_t from_end = random_.Below(std::min<size_t>(synced.size(), random_.OneIn(2) ? 4 : 64));
-  const WrittenRange& range = *synced[synced.size() - 1 - from_end];
-  absl::StatusOr<bool> there = file_system_->Exists(range.path);
-  if (!there.ok() || !*there) return false;
-  uint64_t offset = range.offset + random_.Below(range.length);
-  uint8_t mask = static_cast<uint8_t>(1 << random_.Below(8));
-  file_system_->FlipBits(range.path, offset, mask);
-  rotten_ = true;
-  world_.counters.Count("bit turned over");
-  world_.log.Add(node_, "rot", {offset, mask}, [&] {
-    return absl::StrCat(range.path, " at ", offset, " mask ", mask, " in a write of ", range.length,
-                        " at ", range.offset);
-  });
-  return true;
-}
-
-absl::StatusOr<LogImage> SimNode::RecoverWorstCase(GroupId group) const {
-  std::unique_ptr<SimulatedFileSystem> image = file_system_->WorstCaseImage();
-  absl::StatusOr<NodeIdentity> identity = LoadIdentity(*image, kDirectory);
-  if (!identity.ok()) return identity.status();
-  absl::StatusOr<std::unique_ptr<LogDisk>> disk =
-      OpenLogDisk(*surroundings_.plan, *image, kDirectory, *identity);
-  if (!disk.ok()) return disk.status();
-  absl::StatusOr<OpenedLog> opened = (*disk)->OpenGroup(group);
-  if (!opened.ok()) return opened.status();
-  return ImageOf(*opened);
+  disk_.Heal();
+  if (running()) process_->scheduler.Resume();
 }
 
 void SimNode::ShowStatus() {
@@ -325,7 +232,7 @@ void SimNode::ShowStatus() {
 }
 
 void SimNode::OnOpened(GroupId group, const OpenedLog& opened) {
-  referee(group).LogOpened(node_, opened, rotten_);
+  referee(group).LogOpened(node_, opened, disk_.rotten());
 }
 
 void SimNode::OnAppended(GroupId group, LogChange change) {

@@ -4,7 +4,6 @@
 #define TESTS_SIM_SIM_NODE_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,11 +13,11 @@
 #include "absl/status/statusor.h"
 #include "base/random.h"
 #include "raft/host.h"
-#include "storage/simulated_file_system.h"
 #include "tests/sim/fault_plan.h"
 #include "tests/sim/observed_log_disk.h"
 #include "tests/sim/referee.h"
 #include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_executor.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/world.h"
@@ -47,7 +46,7 @@ class SimNode final : private LogObserver {
   uint64_t life() const { return life_; }
   // What the process said when it stopped for good; OK if it did not.
   const absl::Status& halted() const { return halted_; }
-  bool rotten() const { return rotten_; }
+  SimDisk& disk() { return disk_; }
 
   // Starts the process. Does nothing if it runs. It may end at once, by a nested crash.
   void Start();
@@ -62,21 +61,14 @@ class SimNode final : private LogObserver {
   // Null if the node does not run.
   Group* group(GroupId group);
   Instant Now() const { return clock_->Now(); }
-
-  void PauseUntil(Instant until);
-  void StallDiskUntil(Instant until) { stalled_until_ = until; }
-  void FailNextSync() { fail_next_sync_ = true; }
-  void JumpWall(Duration jump) { clock_->JumpWall(jump); }
-  // Turns over a bit of what was written and synced lately. False if there is nothing.
-  bool Rot();
-  // Disk and clock as they should be from now on.
-  void Heal();
-
-  // What the node's store would recover of `group` after the worst power cut.
-  absl::StatusOr<LogImage> RecoverWorstCase(GroupId group) const;
-  // Uses of files after they had failed, which File forbids.
-  uint64_t uses_after_failure() const { return file_system_->uses_after_failure(); }
+  // Lets the referees see its status.
   void ShowStatus();
+
+  // No thread of the process runs before `until`.
+  void PauseUntil(Instant until);
+  void JumpWall(Duration jump) { clock_->JumpWall(jump); }
+  // No more faults.
+  void Heal();
 
  private:
   struct Process;
@@ -90,8 +82,6 @@ class SimNode final : private LogObserver {
   HostDependencies MakeDependencies();
   void EndProcess();
   void Boot();
-  FileFault OnAccess(const FileAccess& access);
-  void ScheduleSync(Task task);
   void Stopped(NodeState state, const absl::Status& why);
   Referee& referee(GroupId group) { return *surroundings_.referees->at(group); }
   const NodeOptions& options() const;
@@ -100,28 +90,11 @@ class SimNode final : private LogObserver {
   World& world_;
   const NodeId node_;
   Random random_;
-  Random disk_random_;  // of how long syncs take
-  std::unique_ptr<SimulatedFileSystem> file_system_;
+  SimDisk disk_;
   std::unique_ptr<SimClock> clock_;
   std::unique_ptr<Process> process_;
   uint64_t life_ = 0;
   absl::Status halted_;
-
-  // Faults under way.
-  struct WrittenRange {
-    std::string path;
-    uint64_t offset = 0;
-    uint64_t length = 0;
-    bool synced = false;
-  };
-  std::deque<WrittenRange> written_;  // lately
-  Instant stalled_until_;
-  bool fail_next_sync_ = false;
-  bool sync_failed_ = false;                          // in this life
-  uint64_t accesses_to_power_cut_ = 0;                // 0: none
-  CrashPolicy crash_policy_ = CrashPolicy::kDropAll;  // then
-  bool power_gone_ = false;
-  bool rotten_ = false;
   bool healed_ = false;
 };
 

@@ -178,7 +178,7 @@ class Simulation {
   void End() {
     for (const auto& node : cluster_.nodes()) {
       if (node->running()) node->Shutdown();
-      if (node->uses_after_failure() > 0) {
+      if (node->disk().uses_after_failure() > 0) {
         world_.violations.Report("a failed file is not used again",
                                  absl::StrCat("n", ToInteger(node->id())));
       }

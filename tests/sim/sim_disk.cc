@@ -1,0 +1,157 @@
+#include "tests/sim/sim_disk.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/sim/observed_log_disk.h"
+#include "tests/sim/sub_seed.h"
+
+namespace cairn::sim {
+namespace {
+
+constexpr size_t kWrittenRanges = 64;
+
+}  // namespace
+
+SimDisk::SimDisk(World& world, const FaultPlan& plan, NodeId node)
+    : world_(world),
+      plan_(plan),
+      node_(node),
+      latency_random_(SubSeed(plan.seed, "disk latency", ToInteger(node))),
+      fault_random_(SubSeed(plan.seed, "disk faults", ToInteger(node))) {
+  auto schedule = [this](Task task) { EndSyncLater(std::move(task)); };
+  file_system_ = std::make_unique<SimulatedFileSystem>(
+      SimulatedFileSystem::Options{.schedule = schedule, .seed = fault_random_.Next()});
+  file_system_->set_fault_hook([this](const FileAccess& access) { return OnAccess(access); });
+  if (plan.memory_store) {
+    medium_ = std::make_shared<MemoryLogMedium>(MemoryLogMedium::Options{schedule});
+  }
+}
+
+absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenLog(const NodeIdentity& identity) {
+  if (medium_ != nullptr) return std::make_unique<MemoryLogDisk>(medium_);
+  return OpenBlockLog(*file_system_, identity);
+}
+
+absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
+  std::unique_ptr<LogDisk> disk;
+  std::unique_ptr<SimulatedFileSystem> image;
+  if (medium_ != nullptr) {
+    disk = std::make_unique<MemoryLogDisk>(medium_->CrashImage());
+  } else {
+    image = file_system_->WorstCaseImage();
+    absl::StatusOr<NodeIdentity> identity = LoadIdentity(*image, kDirectory);
+    if (!identity.ok()) return identity.status();
+    absl::StatusOr<std::unique_ptr<LogDisk>> opened = OpenBlockLog(*image, *identity);
+    if (!opened.ok()) return opened.status();
+    disk = *std::move(opened);
+  }
+  absl::StatusOr<OpenedLog> opened = disk->OpenGroup(group);
+  if (!opened.ok()) return opened.status();
+  return ImageOf(*opened);
+}
+
+void SimDisk::Crash(CrashPolicy policy) {
+  accesses_to_cut_ = 0;
+  fail_next_sync_ = false;
+  sync_failed_ = false;
+  file_system_->Crash(policy, fault_random_);
+  if (medium_ != nullptr) {
+    size_t parts = medium_->PendingParts();
+    size_t kept = policy == CrashPolicy::kDropAll   ? 0
+                  : policy == CrashPolicy::kKeepAll ? parts
+                                                    : fault_random_.Below(parts + 1);
+    medium_->Crash(kept);
+  }
+  power_gone_ = false;
+  written_.clear();
+}
+
+void SimDisk::RestartProcess() {
+  accesses_to_cut_ = 0;
+  fail_next_sync_ = false;
+  sync_failed_ = false;
+  file_system_->RestartProcess();
+  if (medium_ != nullptr) medium_->RestartProcess();
+}
+
+void SimDisk::CutPowerAtAccess(uint64_t accesses, std::function<void()> cut) {
+  if (healed_) return;
+  accesses_to_cut_ = accesses;
+  cut_ = std::move(cut);
+}
+
+void SimDisk::Heal() {
+  healed_ = true;
+  stalled_until_ = world_.events.now();
+  fail_next_sync_ = false;
+  accesses_to_cut_ = 0;
+}
+
+FileFault SimDisk::OnAccess(const FileAccess& access) {
+  constexpr FileFault kGone = {.error = EIO, .reached = FileFault::Reached::kNothing};
+  if (power_gone_) return kGone;
+  if (accesses_to_cut_ > 0 && --accesses_to_cut_ == 0) {
+    power_gone_ = true;
+    world_.counters.Count("power cut at a disk access");
+    world_.log.Add(node_, "disk gone", {static_cast<uint64_t>(access.operation)},
+                   [&] { return access.path; });
+    world_.events.After(Duration(), [this] {
+      if (power_gone_) cut_();
+    });
+    return kGone;
+  }
+  if (access.operation == FileAccess::Operation::kWrite) {
+    written_.push_back({access.path, access.offset, access.length, false});
+    if (written_.size() > kWrittenRanges) written_.pop_front();
+  } else if (access.operation == FileAccess::Operation::kSync) {
+    if (fail_next_sync_) {
+      fail_next_sync_ = false;
+      sync_failed_ = true;
+      world_.counters.Count("sync failed");
+      world_.log.Add(node_, "sync fails", {}, [&] { return access.path; });
+      return {.error = EIO, .reached = FileFault::Reached::kSome};
+    }
+    for (WrittenRange& range : written_) range.synced |= range.path == access.path;
+  }
+  return {};
+}
+
+void SimDisk::EndSyncLater(Task task) {
+  if (executor_ == nullptr) return task();
+  const DiskOptions& disk = options();
+  bool slow = !healed_ && latency_random_.Chance(disk.slow, 1000);
+  Duration longest = slow ? disk.slowest_sync : disk.longest_sync;
+  int64_t spread = std::max<int64_t>((longest - disk.shortest_sync).nanoseconds, 1);
+  uint64_t drawn = latency_random_.Below(static_cast<uint64_t>(spread));
+  Duration latency = disk.shortest_sync + Nanoseconds(static_cast<int64_t>(drawn));
+  Instant end = std::max(world_.events.now(), stalled_until_) + latency;
+  executor_->PostAt(clock_->Now() + (end - world_.events.now()), std::move(task));
+}
+
+bool SimDisk::Rot() {
+  std::vector<const WrittenRange*> synced;
+  for (const WrittenRange& range : written_) {
+    absl::StatusOr<bool> there = file_system_->Exists(range.path);
+    if (range.synced && range.length > 0 && there.ok() && *there) synced.push_back(&range);
+  }
+  if (synced.empty()) return false;
+  // Mostly the end of the log, where a torn write would be.
+  size_t latest = std::min<size_t>(synced.size(), fault_random_.OneIn(2) ? 4 : kWrittenRanges);
+  const WrittenRange& range = *synced[synced.size() - 1 - fault_random_.Below(latest)];
+  uint64_t offset = range.offset + fault_random_.Below(range.length);
+  uint8_t mask = static_cast<uint8_t>(1 << fault_random_.Below(8));
+  file_system_->FlipBits(range.path, offset, mask);
+  rotten_ = true;
+  world_.counters.Count("bit turned over");
+  world_.log.Add(node_, "rot", {offset, mask}, [&] {
+    return absl::StrCat(range.path, " at ", offset, " mask ", mask, ", in the ", range.length,
+                        " bytes written at ", range.offset);
+  });
+  return true;
+}
+
+}  // namespace cairn::sim

@@ -1,0 +1,135 @@
+// Runs fixed seeds, the same everywhere, and some fresh ones. CAIRN_SIM_SEEDS says how many in all.
+
+#include "tests/sim/simulation.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "gtest/gtest.h"
+#include "tests/sim/seed_runner.h"
+
+namespace cairn::sim {
+namespace {
+
+constexpr uint64_t kSeeds = 400;
+// Of the fixed seeds a process has to run before every interesting state must have come up.
+constexpr uint64_t kEnoughForAllStates = 140;
+constexpr int kMostFailures = 5;
+
+// What the fixed seeds have to reach; without it they test less than it seems.
+const std::vector<std::string>& InterestingStates() {
+  static const auto* const states = new std::vector<std::string>{
+      "leader elected",
+      "leader elected with uncommitted entries",
+      "entry of an older term committed by one of the leader's own",
+      "log truncated",
+      "recovery: torn tail cut",
+      "recovery: entries may be torn",
+      "recovery: several blocks",
+      "recovery: damaged entries found",
+      "entries may be torn on several nodes",
+      "torn entries decided",
+      "power cut at a disk access",
+      "process killed",
+      "process shut down",
+      "proposals forwarded",
+      "proposal answered: applied",
+      "proposal answered: applied before",
+      "proposal answered: unknown",
+      "read answered by a follower",
+      "session call retried",
+      "session opened",
+      "sync failed",
+      "node fenced",
+      "bit turned over",
+      "network: envelope duplicated",
+      "network: old envelope replayed",
+      "network: envelope overtaken",
+      "assertion checked by real recovery",
+      "seed run twice",
+  };
+  return *states;
+}
+
+// Bazel's sharding, by seeds instead of by tests.
+struct Shard {
+  uint64_t index = 0;
+  uint64_t count = 1;
+};
+Shard shard;
+std::vector<uint64_t> fixed_seeds;
+std::vector<uint64_t> fresh_seeds;
+
+void RunSeeds(const std::vector<uint64_t>& seeds, SeedRunner& runner) {
+  int failures = 0;
+  for (uint64_t seed : seeds) {
+    if (runner.Run(seed)) continue;
+    ADD_FAILURE() << "seed " << seed;
+    if (++failures == kMostFailures) break;
+  }
+  std::cout << runner.counters().ToString() << runner.Summary() << std::endl;
+}
+
+TEST(SimulationTest, FixedSeeds) {
+  SeedRunner runner({.twice_one_in = 100});
+  RunSeeds(fixed_seeds, runner);
+  if (HasFailure() || fixed_seeds.size() < kEnoughForAllStates) return;
+  EXPECT_EQ(absl::StrJoin(runner.counters().Missing(InterestingStates()), "\n"), "")
+      << "these states never came up";
+}
+
+TEST(SimulationTest, FreshSeeds) {
+  std::cout << "fresh seeds: " << absl::StrJoin(fresh_seeds, " ") << std::endl;
+  SeedRunner runner({});
+  RunSeeds(fresh_seeds, runner);
+}
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  uint64_t number = 0;
+  const char* text = std::getenv(name);
+  return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
+}
+
+void ReadShard() {
+  shard.count = std::max<uint64_t>(FromEnvironment("TEST_TOTAL_SHARDS", 1), 1);
+  shard.index = FromEnvironment("TEST_SHARD_INDEX", 0);
+  // Says to Bazel that shards are understood; GoogleTest is not to divide the tests again.
+  if (const char* path = std::getenv("TEST_SHARD_STATUS_FILE")) std::ofstream touch(path);
+  unsetenv("TEST_TOTAL_SHARDS");
+  unsetenv("TEST_SHARD_INDEX");
+  unsetenv("TEST_SHARD_STATUS_FILE");
+}
+
+// Three quarters are 1, 2, …; the others are drawn from the clock.
+void DrawSeeds() {
+  uint64_t total = FromEnvironment("CAIRN_SIM_SEEDS", kSeeds);
+  uint64_t fresh = total / 4;
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  uint64_t first = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  for (uint64_t i = 0; i < total; ++i) {
+    if (i % shard.count != shard.index) continue;
+    if (i < total - fresh) {
+      fixed_seeds.push_back(i + 1);
+    } else {
+      fresh_seeds.push_back(first * 1000 + i);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cairn::sim
+
+int main(int argc, char** argv) {
+  cairn::sim::ReadShard();
+  cairn::sim::DrawSeeds();
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
