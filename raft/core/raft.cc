@@ -288,7 +288,7 @@ Effects Raft::State::TakeEffects() {
     TakeReplication(*leader);
   } else if (auto* follower = std::get_if<Follower>(&role_)) {
     TakeAcknowledgement(*follower);
-    if (const auto request = follower->reads.StartRequest()) {
+    if (const auto request = follower->reads.StartRequest(now_)) {
       Send(follower->leader, ReadIndexRequest{.term = ballot_.state.term, .request = *request});
     }
   }

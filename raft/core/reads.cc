@@ -74,17 +74,19 @@ bool ForwardedReads::Add(ReadId read) {
   return true;
 }
 
-std::optional<uint64_t> ForwardedReads::StartRequest() {
+std::optional<uint64_t> ForwardedReads::StartRequest(Instant now) {
   if (next_.empty()) return std::nullopt;
   const uint64_t request = next_request_++;
-  requests_.emplace(request, Request{.reads = std::exchange(next_, {})});
+  requests_.emplace(request, Request{.reads = std::exchange(next_, {}), .sent = now});
   return request;
 }
 
-std::vector<uint64_t> ForwardedReads::TakeOverdue() {
+std::vector<uint64_t> ForwardedReads::TakeOverdue(Instant now, Duration patience) {
   std::vector<uint64_t> overdue;
   for (auto& [number, request] : requests_) {
-    if (std::exchange(request.seen_leader, true)) overdue.push_back(number);
+    if (now - request.sent < patience) continue;
+    request.sent = now;
+    overdue.push_back(number);
   }
   return overdue;
 }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/time.h"
 #include "base/types.h"
 #include "raft/core/events.h"
 #include "raft/core/messages.h"
@@ -95,11 +96,11 @@ class ForwardedReads {
 
   // False: too many wait.
   bool Add(ReadId read);
-  // The request to send for the reads added since the last call; nullopt if none were.
-  std::optional<uint64_t> StartRequest();
-  // The leader lives. Requests that have seen a sign of life since they were sent may be lost and
-  // are to be sent again; a repeated request's earlier answer is as good.
-  std::vector<uint64_t> TakeOverdue();
+  // The request to send now for the reads added since the last call; nullopt if none were.
+  std::optional<uint64_t> StartRequest(Instant now);
+  // Requests sent `patience` ago or longer, which may be lost and are to be sent again, now; a
+  // repeated request's earlier answer is as good.
+  std::vector<uint64_t> TakeOverdue(Instant now, Duration patience);
   // Takes out the reads of `request`; empty if it was answered already.
   std::vector<ReadId> Answer(uint64_t request);
   std::vector<ReadId> TakeAll();
@@ -107,7 +108,7 @@ class ForwardedReads {
  private:
   struct Request {
     std::vector<ReadId> reads;
-    bool seen_leader = false;
+    Instant sent;
   };
   uint64_t next_request_ = 0;
   std::vector<ReadId> next_;

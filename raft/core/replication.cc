@@ -106,7 +106,10 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
   Send(from, HeartbeatReply{.term = ballot_.state.term, .context = heartbeat.context});
-  for (const uint64_t request : std::get<Follower>(role_).reads.TakeOverdue()) {
+  // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
+  // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
+  auto& reads = std::get<Follower>(role_).reads;
+  for (const uint64_t request : reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
     Send(from, ReadIndexRequest{.term = ballot_.state.term, .request = request});
   }
   if (!torn_.empty()) {
@@ -154,9 +157,8 @@ void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
   state.heartbeat = false;
   const Index commit = std::min(commit_, state.progress.match());
   state.told_commit = std::max(state.told_commit, commit);
-  Send(peer, Heartbeat{.term = ballot_.state.term,
-                       .commit = commit,
-                       .context = leader.reads.context()});
+  Send(peer,
+       Heartbeat{.term = ballot_.state.term, .commit = commit, .context = leader.reads.context()});
 }
 
 void Raft::State::TakeReplication(Leader& leader) {
