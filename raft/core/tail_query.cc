@@ -26,11 +26,13 @@ void Raft::State::QueryTail() {
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
   const Index held = HeldOf(query);
-  Trace("tells ", ToInteger(from), ": holds through ", held, ", commit ", commit_);
+  // What the state machine has applied was committed, also where the log has lost it.
+  const Index known_commit = std::max(commit_, applied_);
+  Trace("tells ", ToInteger(from), ": holds through ", held, ", commit ", known_commit);
   Send(from, TailReply{.term = ballot_.state.term,
                        .query = query.query,
                        .have_through = held,
-                       .known_commit = commit_});
+                       .known_commit = known_commit});
 }
 
 // The last of the asked entries that is in this log; its own undecided ones are not. Entries not
