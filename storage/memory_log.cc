@@ -89,8 +89,9 @@ absl::Status MemoryLog::CheckFits(const LogAppend& append) const {
 absl::Status MemoryLog::Append(const LogAppend& append) {
   if (absl::Status status = CheckFits(append); !status.ok()) return status;
   if (append.hard_state) hard_state_ = *append.hard_state;
-  // Counts what was there before: entries of this batch may be cut off with it.
-  known_commit_ = std::max(known_commit_, std::min(append.commit, last().index));
+  // Evidence is about what was there before: entries of this batch may be lost with it.
+  told_commit_ = std::max(told_commit_, append.commit);
+  known_commit_ = std::max(known_commit_, std::min(told_commit_, last().index));
   if (append.truncate_from) TruncateFrom(*append.truncate_from);
   for (const RecordRun& run : append.runs) {
     if (run.empty()) continue;

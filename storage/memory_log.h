@@ -48,7 +48,8 @@ class MemoryLog {
   LogPosition base_;
   EntryHash base_hash_;
   std::deque<RecordRun> runs_;  // in a row from the base
-  Index known_commit_ = 0;
+  Index told_commit_ = 0;       // may run ahead of the entries
+  Index known_commit_ = 0;      // never does
 };
 
 // The single changes that make up `append`, in the order in which a power cut loses them from the

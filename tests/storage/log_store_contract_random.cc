@@ -30,7 +30,7 @@ class Subject {
     states_ = {twin};
     bases_ = {twin.base};
     durable_ = twin.last();
-    commit_sure = std::max(commit_sure, commit_told_);
+    commit_sure = std::max(commit_sure, commit_written_);
   }
 
   LogAppend RandomAppend(Random& random) {
@@ -57,7 +57,10 @@ class Subject {
     if (random.OneIn(3)) {
       commit = std::max(commit, std::min<Index>(twin.last(), commit + random.Below(5)));
       append.commit = commit;
-      commit_told_ = std::max(commit_told_, std::min(commit, durable_));
+      commit_told_ = commit;
+    }
+    if (!append.runs.empty()) {
+      commit_written_ = std::max(commit_written_, std::min(commit_told_, durable_));
     }
     return append;
   }
@@ -83,7 +86,8 @@ class Subject {
         twin = *state;
         twin.base = base;
         commit = std::min(commit, twin.last());
-        commit_told_ = commit_sure;  // the rest may have been lost
+        commit_told_ = found.known_commit;
+        commit_written_ = commit_sure;  // the rest may have been lost
         Settle();
         return true;
       }
@@ -110,8 +114,9 @@ class Subject {
   // Since what was synced, after each single change, in order.
   std::vector<LogTwin> states_;
   std::vector<Index> bases_;
-  Index durable_ = 0;  // entries up to here are, as they stand
-  Index commit_told_ = 0;
+  Index durable_ = 0;         // entries up to here are, as they stand
+  Index commit_told_ = 0;     // since the log was opened
+  Index commit_written_ = 0;  // with entries
 };
 
 // A history of a disk with some groups, checked step by step.
