@@ -34,6 +34,15 @@ class Payloads {
     return first_ + payloads_.size() - 1;
   }
   Payload& At(PayloadId id) { return payloads_.at(id - first_); }
+  // Of those whose calls were not taken over by somebody.
+  template <typename Function>
+  void ForEachProposal(Function function) {
+    for (Payload& payload : payloads_) {
+      for (ProposalRequest& request : payload.proposals) {
+        if (request.span.call != nullptr) function(request);
+      }
+    }
+  }
   void Clear() {
     first_ += payloads_.size();
     payloads_.clear();

@@ -16,6 +16,7 @@
 #include "base/log_sink.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/trace.h"
 #include "raft/group.h"
 #include "raft/identity.h"
 #include "raft/state_machine.h"
@@ -42,7 +43,8 @@ struct HostDependencies {
   // questions, at most hello_backoff.
   Duration hello_interval = Milliseconds(100);
   Duration hello_backoff = Milliseconds(1000);
-  LogSink* log = nullptr;  // null: nothing is logged
+  LogSink* log = nullptr;      // null: nothing is logged
+  TraceSink* trace = nullptr;  // null: Raft's decisions are not traced
   // Called once, on a thread of Cairn's or from within Start or Open, when this node must stop
   // serving. kFenced: its storage failed (UNAVAILABLE or INTERNAL). kHalted: its data is damaged
   // beyond what peers can repair (DATA_LOSS), or it is not the member it claims to be

@@ -119,6 +119,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   for (Envelope& envelope : contents.envelopes) TakeEnvelope(now, std::move(envelope));
   for (NodeId peer : contents.lost) raft_.Step(now, PeerUnreachable{peer});
   if (raft_.NextWakeup() <= now) raft_.Step(now, Tick{});
+  if (fenced_) return HandleFenced(contents);
   NoteApplied(now);
   NoteLeadership(now);
 
@@ -134,8 +135,10 @@ void Node::Handle(Instant now, MailboxContents& contents) {
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
-  for (ProposalRequest& request : contents.proposals) {
-    request.span.Answer(NotApplied(Reason::kFenced));
+  for (auto* requests : {&forwarded_, &contents.proposals}) {
+    for (ProposalRequest& request : std::exchange(*requests, {})) {
+      request.span.Answer(NotApplied(Reason::kFenced));
+    }
   }
   for (ReadRequest& request : contents.reads) {
     request.Answer(ReadRefused{ReadRefused::Reason::kFenced, NodeId::kNone});
@@ -304,7 +307,9 @@ void Node::ProposeOwn(Instant now, std::vector<ProposalRequest> requests) {
 void Node::Ask(Instant now, std::vector<ReadRequest> requests) {
   std::vector<ReadRequest> asked;
   for (ReadRequest& request : requests) {
-    if (request.deadline.has_value() && *request.deadline <= now) {
+    if (fenced_) {
+      request.Answer(ReadRefused{ReadRefused::Reason::kFenced, NodeId::kNone});
+    } else if (request.deadline.has_value() && *request.deadline <= now) {
       request.Answer(ReadRefused{ReadRefused::Reason::kDeadline, NodeId::kNone});
     } else {
       asked.push_back(std::move(request));
@@ -346,6 +351,9 @@ void Node::GiveUp(absl::string_view message) {
 void Node::StopServing(NodeState state, const absl::Status& status) {
   if (fenced_) return;
   fenced_ = true;
+  // What Raft has not taken, or was not written, is surely not applied.
+  payloads_.ForEachProposal(
+      [](ProposalRequest& request) { request.span.Answer(NotApplied(Reason::kFenced)); });
   pending_.GiveUpAll(status.message());
   forwarder_.GiveUpAll(status.message());
   reads_.RefuseAll({ReadRefused::Reason::kFenced, NodeId::kNone});

@@ -1,0 +1,396 @@
+#include "raft/group_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/replica.h"
+
+namespace cairn {
+namespace {
+
+// Peers change with every message; people look at them now and then.
+constexpr Duration kPeersInterval = Milliseconds(100);
+
+using Reason = ProposalNotApplied::Reason;
+
+ReadRefused::Reason ReadReasonOf(Reason reason) {
+  switch (reason) {
+    case Reason::kNotFormed:
+      return ReadRefused::Reason::kNotFormed;
+    case Reason::kFenced:
+      return ReadRefused::Reason::kFenced;
+    default:
+      return ReadRefused::Reason::kStopping;
+  }
+}
+
+// Why the log cannot be used, if so.
+absl::Status DamageOf(GroupId group, const RecoveredLog& recovered) {
+  if (recovered.hard_state_lost) {
+    return absl::DataLossError(absl::StrCat(
+        "group ", ToInteger(group),
+        ": both copies of this node's term and vote are damaged, so it "
+        "must not vote again under its id: remove this member and add it as a new one"));
+  }
+  if (recovered.faulty.empty()) return absl::OkStatus();
+  const FaultyEntry& first = recovered.faulty.front();
+  return absl::DataLossError(absl::StrCat(
+      "group ", ToInteger(group), ": ", recovered.faulty.size(), " entries from ", first.at.index,
+      " to ", recovered.faulty.back().at.index, " cannot be read, the first in ", first.file,
+      " at byte ", first.offset, " (", first.reason,
+      "): restore the file, or remove this member and add it as a new one"));
+}
+
+size_t BytesOf(const std::vector<PreparedEntry>& entries) {
+  size_t bytes = 0;
+  for (const PreparedEntry& entry : entries) bytes += entry.record_bytes();
+  return bytes;
+}
+
+}  // namespace
+
+GroupRunner::GroupRunner(const GroupRunnerSettings& settings,
+                         const GroupRunnerDependencies& dependencies, Stopped stopped)
+    : settings_(settings),
+      dependencies_(dependencies),
+      budget_(settings.options.max_inflight_bytes),
+      mailbox_(Mailbox::Limits(), [this] { dependencies_.runner->Post([this] { Run(); }); }),
+      stopped_(std::move(stopped)) {
+  status_.group = settings.group;
+  status_.node = settings.self.node;
+  status_.incarnation = settings.self.incarnation;
+  status_.reason = "the cluster has not formed";
+}
+
+GroupRunner::~GroupRunner() = default;
+
+// Life --------------------------------------------------------------------------------------------
+
+absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
+  absl::StatusOr<OpenedLog> opened = dependencies_.log_disk->OpenGroup(settings_.group);
+  if (absl::IsDataLoss(opened.status())) {
+    Halt(NodeState::kHalted, opened.status());
+    return absl::OkStatus();
+  }
+  if (!opened.ok()) return opened.status();
+  opened_ = *std::move(opened);
+  if (absl::Status damage = DamageOf(settings_.group, opened_.recovered); !damage.ok()) {
+    Halt(NodeState::kHalted, damage);
+    return absl::OkStatus();
+  }
+  if (absl::Status status = OpenMachine(std::move(machine), opened_.store); !status.ok()) {
+    return status;
+  }
+  log_client_ = dependencies_.log_writer->Register(
+      opened_.store, [this](const absl::Status& status, Ticket ticket) {
+        if (status.ok()) {
+          mailbox_.PutSynced(ticket);
+        } else {
+          mailbox_.PutLogFailure(status);
+        }
+      });
+  return absl::OkStatus();
+}
+
+absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store) {
+  bool on_runner = dependencies_.applier == nullptr;
+  Applier::Events events;
+  events.applied = [this](Index index) { mailbox_.PutApplied(index); };
+  events.failed = [this](const absl::Status& status) {
+    mailbox_.PutTask([this, status] {
+      if (node_ != nullptr) node_->StopServing(NodeState::kHalted, status);
+    });
+  };
+  applier_ = std::make_unique<Applier>(
+      std::make_unique<Replica>(std::move(machine), settings_.options.max_sessions), store,
+      on_runner ? dependencies_.runner : dependencies_.applier, on_runner, std::move(events));
+  if (absl::Status status = applier_->Open(settings_.group); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("group ", ToInteger(settings_.group),
+                                                    ": the state machine: ", status.message()));
+  }
+  LogPosition base = opened_.recovered.base;
+  if (applier_->applied() < base.index) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "group ", ToInteger(settings_.group), ": the log begins behind ", ToString(base),
+        ", and the state machine with its sessions holds what was applied up to ",
+        applier_->applied()));
+  }
+  return absl::OkStatus();
+}
+
+void GroupRunner::Start(const Configuration& members) {
+  mailbox_.PutTask([this, members] {
+    if (gate_ != Gate::kNotFormed) return;
+    NodeSettings settings;
+    settings.self = settings_.self;
+    settings.group = settings_.group;
+    settings.options = settings_.options;
+    settings.initial_members = members;
+    settings.seed = settings_.seed;
+    NodeDependencies dependencies;
+    dependencies.clock = dependencies_.clock;
+    dependencies.transport = dependencies_.transport;
+    dependencies.store = opened_.store;
+    dependencies.log_writer = dependencies_.log_writer;
+    dependencies.log_client = log_client_;
+    dependencies.applier = applier_.get();
+    dependencies.budget = &budget_;
+    dependencies.log = dependencies_.log;
+    dependencies.trace = dependencies_.trace;
+    Gate expected = Gate::kNotFormed;
+    gate_.compare_exchange_strong(expected, Gate::kOpen);
+    {
+      MutexLock lock(mutex_);
+      status_.formed = true;
+      status_.reason = "no leader is known yet";
+    }
+    absl::StatusOr<std::unique_ptr<Node>> node =
+        Node::Create(settings, dependencies, opened_.recovered, dependencies_.clock->Now(),
+                     [this](NodeState state, const absl::Status& status) { Halt(state, status); });
+    opened_.recovered = RecoveredLog();
+    if (!node.ok()) return Halt(NodeState::kHalted, node.status());
+    node_ = *std::move(node);
+  });
+}
+
+void GroupRunner::Halt(NodeState state, const absl::Status& status) {
+  Gate gate = gate_;
+  while (gate != Gate::kStopping && !gate_.compare_exchange_weak(gate, Gate::kFenced)) {
+  }
+  {
+    MutexLock lock(mutex_);
+    status_.state = state;
+    status_.reason = status.ToString();
+    status_.role = Role::kFollower;
+    status_.leader = NodeId::kNone;
+    status_.serving_leader = false;
+    status_.peers.clear();
+  }
+  dependencies_.log->Log(LogLevel::kError, absl::StrCat("group ", ToInteger(settings_.group), " ",
+                                                        NameOf(state), ": ", status.ToString()));
+  mailbox_.PutTask([this] { TellWatchers(); });
+  if (stopped_ != nullptr) std::exchange(stopped_, nullptr)(state, status);
+}
+
+void GroupRunner::StopCalls() { gate_ = Gate::kStopping; }
+
+void GroupRunner::Close() {
+  MailboxContents rest = mailbox_.Close();
+  // Kept for Finish: a task of the runner may still be running.
+  MutexLock lock(mutex_);
+  closed_with_ = std::move(rest);
+}
+
+void GroupRunner::Finish() {
+  MailboxContents rest;
+  {
+    MutexLock lock(mutex_);
+    rest = std::exchange(closed_with_, MailboxContents());
+  }
+  RefuseWaiting(rest);
+  RefuseWaiting(contents_);
+  if (node_ != nullptr) node_->GiveUp("the host has stopped");
+  if (applier_ != nullptr) applier_->GiveUp("the host has stopped");
+  watchers_.clear();
+}
+
+// The runner's sequence ---------------------------------------------------------------------------
+
+void GroupRunner::Run() {
+  mailbox_.Drain(&contents_);
+  for (Task& task : contents_.tasks) task();
+  Instant now = dependencies_.clock->Now();
+  if (node_ != nullptr) {
+    node_->Handle(now, contents_);
+  } else {
+    RefuseWaiting(contents_);
+  }
+  contents_.Clear();
+  if (node_ == nullptr) return;
+  ScheduleWakeup();
+  Publish(now);
+}
+
+void GroupRunner::RefuseWaiting(MailboxContents& contents) {
+  Reason reason = Refuses().value_or(Reason::kNotFormed);
+  for (ProposalRequest& request : std::exchange(contents.proposals, {})) {
+    request.span.Answer(NotApplied(reason));
+  }
+  for (ReadRequest& request : std::exchange(contents.reads, {})) {
+    request.Answer(ReadRefused{ReadReasonOf(reason), NodeId::kNone});
+  }
+}
+
+void GroupRunner::ScheduleWakeup() {
+  Instant next = node_->NextWakeup();
+  // A timer that comes too early only looks and sets a later one.
+  if (next >= next_wakeup_) return;
+  next_wakeup_ = next;
+  dependencies_.runner->PostAt(next, [this, next] {
+    if (next_wakeup_ != next) return;
+    next_wakeup_ = kDistantFuture;
+    Run();
+  });
+}
+
+void GroupRunner::Publish(Instant now) {
+  if (node_->fenced()) return;
+  const Raft& raft = node_->raft();
+  bool tell = false;
+  {
+    MutexLock lock(mutex_);
+    bool serving = node_->serving_leader();
+    NodeState state = raft.torn_from().has_value()            ? NodeState::kRepairing
+                      : raft.leader() != NodeId::kNone        ? NodeState::kServing
+                      : status_.state == NodeState::kStarting ? NodeState::kStarting
+                                                              : NodeState::kDegraded;
+    tell = status_.role != raft.role() || status_.term != raft.term() ||
+           status_.leader != raft.leader() || status_.serving_leader != serving ||
+           status_.state != state;
+    status_.role = raft.role();
+    status_.term = raft.term();
+    status_.leader = raft.leader();
+    status_.serving_leader = serving;
+    status_.first_index = raft.base().index + 1;
+    status_.last_index = raft.last().index;
+    status_.durable_index = raft.durable();
+    status_.commit_index = raft.commit();
+    if (tell) {
+      status_.state = state;
+      status_.reason = state == NodeState::kServing     ? ""
+                       : state == NodeState::kRepairing ? "asks the others for its last entries"
+                                                        : "no leader is known";
+    }
+    if (raft.configuration_position() != published_configuration_ ||
+        status_.configuration.voters.empty()) {
+      published_configuration_ = raft.configuration_position();
+      status_.configuration = raft.configuration();
+      status_.learner = !status_.configuration.IsVoter(settings_.self.node);
+    }
+    if (tell || now >= peers_due_) {
+      peers_due_ = now + kPeersInterval;
+      status_.peers.clear();
+      for (NodeId node : status_.configuration.Nodes()) {
+        std::optional<Raft::PeerStatus> peer = raft.Peer(node);
+        if (!peer.has_value()) continue;
+        status_.peers.push_back({node, peer->match, peer->next, peer->probing, peer->inflight_bytes,
+                                 now - peer->last_contact});
+      }
+    }
+  }
+  if (tell) TellWatchers();
+}
+
+void GroupRunner::TellWatchers() {
+  if (watchers_.empty()) return;
+  GroupStatus status = Status();
+  for (Watcher& watcher : watchers_) watcher(status);
+}
+
+// The program's calls -----------------------------------------------------------------------------
+
+std::optional<Reason> GroupRunner::Refuses() const {
+  switch (gate_.load(std::memory_order_acquire)) {
+    case Gate::kNotFormed:
+      return Reason::kNotFormed;
+    case Gate::kOpen:
+      return std::nullopt;
+    case Gate::kFenced:
+      return Reason::kFenced;
+    case Gate::kStopping:
+      return Reason::kStopping;
+  }
+  return Reason::kStopping;
+}
+
+void GroupRunner::Propose(EntryType type, std::string payload, const ProposeOptions& options,
+                          ProposalCallback done) {
+  if (payload.size() > settings_.options.max_command_bytes) {
+    if (options.order != nullptr) options.order->broken = true;
+    return done(NotApplied(Reason::kTooLarge));
+  }
+  Propose(PreparedEntry::Make(type, std::move(payload), options.session), options, std::move(done));
+}
+
+void GroupRunner::Propose(PreparedEntry entry, const ProposeOptions& options,
+                          ProposalCallback done) {
+  std::optional<Reason> refusal = Refuses();
+  size_t bytes = entry.record_bytes();
+  if (bytes > settings_.options.max_command_bytes + kRecordHeaderBytes) refusal = Reason::kTooLarge;
+  if (!refusal.has_value() && !budget_.Take(bytes)) refusal = Reason::kOverloaded;
+  if (refusal.has_value()) {
+    if (options.order != nullptr) options.order->broken = true;
+    return done(NotApplied(*refusal));
+  }
+  ProposalRequest request;
+  request.entries.push_back(std::move(entry));
+  request.span = {std::make_shared<ProposalCall>(std::move(done), options, &budget_, bytes), 0, 1};
+  Put(std::move(request));
+}
+
+void GroupRunner::ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
+                               BatchCallback done) {
+  if (entries.empty()) return;
+  ProposeOptions ordered = options;
+  if (ordered.order == nullptr) ordered.order = std::make_shared<ProposalOrder>();
+  size_t count = entries.size();
+  size_t bytes = BytesOf(entries);
+  std::optional<Reason> refusal = Refuses();
+  for (const PreparedEntry& entry : entries) {
+    if (entry.record_bytes() > settings_.options.max_command_bytes + kRecordHeaderBytes) {
+      refusal = Reason::kTooLarge;
+    }
+  }
+  if (!refusal.has_value() && !budget_.Take(bytes)) refusal = Reason::kOverloaded;
+  if (refusal.has_value()) {
+    ordered.order->broken = true;
+    return done(0, std::vector<ProposalResult>(count, NotApplied(*refusal)));
+  }
+  ProposalRequest request;
+  request.entries.assign(std::make_move_iterator(entries.begin()),
+                         std::make_move_iterator(entries.end()));
+  request.span = {std::make_shared<ProposalCall>(std::move(done), count, ordered, &budget_, bytes),
+                  0, count};
+  Put(std::move(request));
+}
+
+void GroupRunner::Put(ProposalRequest request) {
+  if (mailbox_.PutProposal(request)) return;
+  request.span.Answer(NotApplied(Reason::kStopping));
+}
+
+void GroupRunner::Linearize(std::optional<Instant> deadline, ReadCallback done) {
+  ReadRequest request = {std::move(done), deadline, nullptr};
+  if (std::optional<Reason> refusal = Refuses()) {
+    return request.Answer(ReadRefused{ReadReasonOf(*refusal), NodeId::kNone});
+  }
+  bool counted = budget_.Take(0);
+  if (counted) request.budget = &budget_;
+  Mailbox::ReadFate fate = counted ? mailbox_.PutRead(request) : Mailbox::ReadFate::kFull;
+  if (fate == Mailbox::ReadFate::kTaken) return;
+  request.Answer(ReadRefused{fate == Mailbox::ReadFate::kFull ? ReadRefused::Reason::kOverloaded
+                                                              : ReadRefused::Reason::kStopping,
+                             NodeId::kNone});
+}
+
+GroupStatus GroupRunner::Status() const {
+  MutexLock lock(mutex_);
+  GroupStatus status = status_;
+  if (applier_ != nullptr) {
+    status.applied_index = applier_->applied();
+    status.sessions = applier_->sessions();
+  }
+  return status;
+}
+
+void GroupRunner::Watch(Watcher watcher) {
+  auto shared = std::make_shared<Watcher>(std::move(watcher));
+  mailbox_.PutTask([this, shared] {
+    watchers_.push_back(std::move(*shared));
+    watchers_.back()(Status());
+  });
+}
+
+}  // namespace cairn

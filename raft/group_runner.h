@@ -1,0 +1,146 @@
+// GroupRunner: one group on this node: its node, applier, timers and the calls of the program.
+
+#ifndef RAFT_GROUP_RUNNER_H_
+#define RAFT_GROUP_RUNNER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "base/mutex.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/applier.h"
+#include "raft/call_budget.h"
+#include "raft/core/trace.h"
+#include "raft/envelope.h"
+#include "raft/group_options.h"
+#include "raft/group_status.h"
+#include "raft/log_writer.h"
+#include "raft/mailbox.h"
+#include "raft/node.h"
+#include "raft/proposal.h"
+#include "raft/proposal_call.h"
+#include "raft/sender_check.h"
+#include "raft/state_machine.h"
+#include "raft/transport.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+struct GroupRunnerSettings {
+  LocalIdentity self;
+  GroupId group = GroupId::kNone;
+  GroupOptions options;
+  uint64_t seed = 0;
+};
+
+struct GroupRunnerDependencies {
+  const Clock* clock = nullptr;
+  Transport* transport = nullptr;
+  LogDisk* log_disk = nullptr;
+  LogWriter* log_writer = nullptr;
+  Executor* runner = nullptr;
+  Executor* applier = nullptr;  // null: state machines run on the runner's sequence
+  LogSink* log = nullptr;
+  TraceSink* trace = nullptr;  // may be null
+};
+
+// Life: Open (once), Start (once, when the cluster has formed), then StopCalls, Close and, when no
+// task of the executors runs any more, Finish. Group handles may outlive all of it; their calls are
+// refused then.
+//
+// Threads: the program's calls, Deliver, PeerLost and Status from any; the node lives on the
+// runner's sequence.
+class GroupRunner {
+ public:
+  using BatchCallback = ProposalCall::BatchCallback;
+  using Watcher = absl::AnyInvocable<void(const GroupStatus&)>;
+  // This node's part of the group serves no more. Called at most once.
+  using Stopped = absl::AnyInvocable<void(NodeState, const absl::Status&)>;
+
+  // The dependencies outlive the runner's last task.
+  GroupRunner(const GroupRunnerSettings& settings, const GroupRunnerDependencies& dependencies,
+              Stopped stopped);
+  ~GroupRunner();
+  GroupRunner(const GroupRunner&) = delete;
+  GroupRunner& operator=(const GroupRunner&) = delete;
+
+  // Recovers the log and opens the state machine. Damage halts the group, and is no error: it
+  // answers its status and tells `stopped`.
+  absl::Status Open(std::unique_ptr<StateMachine> machine);
+  // The cluster consists of `members`, all incarnations known: take part.
+  void Start(const Configuration& members);
+  // Never take part: `state` is kHalted or kFenced.
+  void Halt(NodeState state, const absl::Status& status);
+
+  // The program's calls; see raft/group.h.
+  void Propose(EntryType type, std::string payload, const ProposeOptions& options,
+               ProposalCallback done);
+  void Propose(PreparedEntry entry, const ProposeOptions& options, ProposalCallback done);
+  void ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
+                    BatchCallback done);
+  void Linearize(std::optional<Instant> deadline, ReadCallback done);
+  GroupStatus Status() const;
+  void Watch(Watcher watcher);
+
+  // From the transport. The envelope is addressed to this node (CheckAddress).
+  void Deliver(Envelope envelope) { mailbox_.PutEnvelope(std::move(envelope)); }
+  void PeerLost(NodeId peer) { mailbox_.PutLost(peer); }
+
+  // Refuses new calls.
+  void StopCalls();
+  // Blocks until the calls under way are answered or `deadline` has passed.
+  void WaitForCalls(Instant deadline) { budget_.WaitUntilIdle(*dependencies_.clock, deadline); }
+  // No task is posted from now on.
+  void Close();
+  // Answers everybody who still waits.
+  void Finish();
+
+ private:
+  enum class Gate { kNotFormed, kOpen, kFenced, kStopping };
+
+  void Run();
+  void RefuseWaiting(MailboxContents& contents);
+  void ScheduleWakeup();
+  void Publish(Instant now);
+  void TellWatchers();
+  std::optional<ProposalNotApplied::Reason> Refuses() const;
+  void Put(ProposalRequest request);
+  absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+
+  const GroupRunnerSettings settings_;
+  const GroupRunnerDependencies dependencies_;
+  std::atomic<Gate> gate_ = Gate::kNotFormed;
+  CallBudget budget_;
+  Mailbox mailbox_;
+
+  // Set by Open.
+  OpenedLog opened_;
+  std::unique_ptr<Applier> applier_;
+  LogWriter::Client log_client_ = 0;
+
+  // On the runner's sequence.
+  std::unique_ptr<Node> node_;
+  MailboxContents contents_;
+  Stopped stopped_;
+  std::vector<Watcher> watchers_;
+  Instant next_wakeup_ = kDistantFuture;  // of the timer that counts
+  Instant peers_due_;                     // when to publish the peers again
+  LogPosition published_configuration_;
+
+  mutable Mutex mutex_;
+  GroupStatus status_ CAIRN_GUARDED_BY(mutex_);
+  MailboxContents closed_with_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_GROUP_RUNNER_H_

@@ -1,0 +1,327 @@
+#include "raft/host.h"
+
+#include <atomic>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/mutex.h"
+#include "base/random.h"
+#include "raft/formation.h"
+#include "raft/group_runner.h"
+#include "raft/log_writer.h"
+#include "raft/sender_check.h"
+
+namespace cairn {
+namespace {
+
+// Hellos that wait for the runner; more are lost.
+constexpr int kMaxWaitingHellos = 256;
+
+class HostImpl final : public Host {
+ public:
+  HostImpl(const NodeIdentity& identity, HostDependencies dependencies);
+  ~HostImpl() override { Shutdown(Instant{}); }
+
+  void Begin();
+  absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
+                             GroupOptions options) override;
+  void Shutdown(Instant deadline) override;
+
+ private:
+  // Whether the groups may take part.
+  struct Standing {
+    enum class Cluster { kForming, kFormed, kRefused };
+    Cluster cluster = Cluster::kForming;
+    Configuration members;                 // formed
+    NodeState state = NodeState::kHalted;  // refused
+    absl::Status refusal;                  // refused
+  };
+  using Cluster = Standing::Cluster;
+
+  // From the transport.
+  void Receive(Envelope envelope);
+  void PeerLost(NodeId peer);
+  void Send(NodeId to, GroupId group, EnvelopeBody body);
+  std::shared_ptr<GroupRunner> Find(GroupId group);
+
+  // The cluster forms; on the runner's sequence.
+  void TakeHello(const Envelope& envelope);
+  void DriveFormation(Instant now);
+  void Formed();
+  void RefuseToTakePart(NodeState state, const absl::Status& status);
+
+  void Stopped(NodeState state, const absl::Status& status);
+
+  HostDependencies dependencies_;
+  const LocalIdentity self_;
+  std::unique_ptr<Executor> runner_;
+  std::unique_ptr<Executor> writer_executor_;
+  std::unique_ptr<Executor> applier_;  // may be null
+  std::unique_ptr<LogWriter> log_writer_;
+  std::atomic<int> waiting_hellos_ = 0;
+
+  // On the runner's sequence.
+  NodeIdentity identity_;
+  std::unique_ptr<Formation> formation_;
+  Instant formation_wakeup_ = kDistantFuture;
+
+  Mutex opening_;  // one group at a time; taken before mutex_
+  Mutex mutex_;
+  Standing standing_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);
+  bool stopping_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool told_stopped_ CAIRN_GUARDED_BY(mutex_) = false;
+};
+
+HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
+    : dependencies_(std::move(dependencies)),
+      self_{identity.cluster, identity.node, identity.incarnation},
+      runner_(dependencies_.make_executor("runner")),
+      writer_executor_(dependencies_.make_executor("log-writer")),
+      applier_(dependencies_.make_executor("applier")),
+      log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
+      identity_(identity) {
+  if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
+}
+
+void HostImpl::Begin() {
+  for (const Member& member : identity_.initial_members.voters) {
+    if (member.node != self_.node) dependencies_.transport->SetPeer(member.node, member.address);
+  }
+  if (identity_.formed) {
+    MutexLock lock(mutex_);
+    standing_.cluster = Cluster::kFormed;
+    standing_.members = identity_.initial_members;
+  }
+  // The transport may call before Start returns, and a Hello needs the formation.
+  runner_->Post([this] {
+    Formation::Options options{dependencies_.hello_interval, dependencies_.hello_backoff,
+                               Random(dependencies_.seed).Next()};
+    Instant now = dependencies_.clock->Now();
+    formation_ = std::make_unique<Formation>(identity_, options, now);
+    DriveFormation(now);
+  });
+  dependencies_.transport->Start({[this](Envelope envelope) { Receive(std::move(envelope)); },
+                                  [this](NodeId peer) { PeerLost(peer); }});
+}
+
+// Groups ------------------------------------------------------------------------------------------
+
+absl::Status CheckOptions(const GroupOptions& options) {
+  if (options.max_command_bytes > kMaxPayloadBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_command_bytes is ", options.max_command_bytes, ", at most ", kMaxPayloadBytes));
+  }
+  if (options.max_sessions == 0) return absl::InvalidArgumentError("max_sessions is 0");
+  RaftOptions raft;
+  raft.node = NodeId{1};
+  raft.election_timeout = options.election_timeout;
+  raft.heartbeat_interval = options.heartbeat_interval;
+  raft.priority = options.priority;
+  return Validate(raft);
+}
+
+absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
+                                     GroupOptions options) {
+  if (group == GroupId::kNone) return absl::InvalidArgumentError("group 0");
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  MutexLock one_at_a_time(opening_);
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return absl::UnavailableError("the host is stopping");
+    if (groups_.contains(group)) {
+      return absl::AlreadyExistsError(absl::StrCat("group ", ToInteger(group), " is open"));
+    }
+  }
+  GroupRunnerSettings settings{self_, group, options,
+                               Random(dependencies_.seed ^ ToInteger(group)).Next()};
+  GroupRunnerDependencies parts;
+  parts.clock = dependencies_.clock;
+  parts.transport = dependencies_.transport;
+  parts.log_disk = dependencies_.log_disk;
+  parts.log_writer = log_writer_.get();
+  parts.runner = runner_.get();
+  parts.applier = applier_.get();
+  parts.log = dependencies_.log;
+  parts.trace = dependencies_.trace;
+  auto runner = std::make_shared<GroupRunner>(
+      settings, parts,
+      [this](NodeState state, const absl::Status& status) { Stopped(state, status); });
+  if (absl::Status status = runner->Open(std::move(state_machine)); !status.ok()) return status;
+  Standing standing;
+  {
+    MutexLock lock(mutex_);
+    groups_.emplace(group, runner);
+    standing = standing_;
+  }
+  if (standing.cluster == Cluster::kFormed) runner->Start(standing.members);
+  if (standing.cluster == Cluster::kRefused) runner->Halt(standing.state, standing.refusal);
+  return Group(runner);
+}
+
+std::shared_ptr<GroupRunner> HostImpl::Find(GroupId group) {
+  MutexLock lock(mutex_);
+  auto found = groups_.find(group);
+  return found == groups_.end() ? nullptr : found->second;
+}
+
+void HostImpl::Stopped(NodeState state, const absl::Status& status) {
+  {
+    MutexLock lock(mutex_);
+    if (std::exchange(told_stopped_, true)) return;
+  }
+  if (dependencies_.stopped != nullptr) dependencies_.stopped(state, status);
+}
+
+void HostImpl::Shutdown(Instant deadline) {
+  std::map<GroupId, std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock one_at_a_time(opening_);
+    MutexLock lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
+    groups = groups_;
+  }
+  for (auto& [id, group] : groups) group->StopCalls();
+  for (auto& [id, group] : groups) group->WaitForCalls(deadline);
+  dependencies_.transport->Stop();
+  for (auto& [id, group] : groups) group->Close();
+  // Those who give work first, so that nobody posts to one that is gone.
+  runner_.reset();
+  applier_.reset();
+  writer_executor_.reset();
+  log_writer_.reset();
+  for (auto& [id, group] : groups) group->Finish();
+  MutexLock lock(mutex_);
+  groups_.clear();
+}
+
+// The transport -----------------------------------------------------------------------------------
+
+void HostImpl::Receive(Envelope envelope) {
+  if (std::optional<IdentityRefusal> refusal = CheckAddress(envelope, self_)) {
+    if (std::holds_alternative<IdentityRefusal>(envelope.body)) return;
+    return Send(envelope.from, envelope.group, *std::move(refusal));
+  }
+  if (std::holds_alternative<Hello>(envelope.body)) {
+    if (waiting_hellos_.fetch_add(1) >= kMaxWaitingHellos || !Validate(envelope).ok()) {
+      waiting_hellos_.fetch_sub(1);
+      return;
+    }
+    runner_->Post([this, hello = std::move(envelope)] {
+      waiting_hellos_.fetch_sub(1);
+      TakeHello(hello);
+    });
+    return;
+  }
+  if (std::shared_ptr<GroupRunner> group = Find(envelope.group)) {
+    group->Deliver(std::move(envelope));
+  }
+}
+
+void HostImpl::PeerLost(NodeId peer) {
+  std::vector<std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, group] : groups_) groups.push_back(group);
+  }
+  for (auto& group : groups) group->PeerLost(peer);
+}
+
+void HostImpl::Send(NodeId to, GroupId group, EnvelopeBody body) {
+  Envelope envelope;
+  envelope.cluster = self_.cluster;
+  envelope.group = group;
+  envelope.from = self_.node;
+  envelope.to = to;
+  envelope.from_incarnation = self_.incarnation;
+  envelope.body = std::move(body);
+  dependencies_.transport->Send(std::move(envelope));
+}
+
+// Formation ---------------------------------------------------------------------------------------
+
+void HostImpl::TakeHello(const Envelope& envelope) {
+  const Hello& hello = std::get<Hello>(envelope.body);
+  if (identity_.initial_members.Find(envelope.from) == nullptr) {
+    return Send(envelope.from, envelope.group,
+                IdentityRefusal{IdentityRefusal::Reason::kUnknownMember,
+                                absl::StrCat("node ", ToInteger(envelope.from),
+                                             " is no initial member of the cluster")});
+  }
+  Instant now = dependencies_.clock->Now();
+  formation_->Receive(now, envelope.from, envelope.from_incarnation, hello);
+  DriveFormation(now);
+}
+
+void HostImpl::DriveFormation(Instant now) {
+  if (formation_->NextWakeup() <= now) formation_->Tick(now);
+  if (formation_->state() == Formation::State::kFormed && !identity_.formed) Formed();
+  if (formation_->state() == Formation::State::kRefused) {
+    RefuseToTakePart(NodeState::kHalted, absl::FailedPreconditionError(formation_->refusal()));
+  }
+  for (Formation::Outgoing& outgoing : formation_->TakeOutgoing()) {
+    Send(outgoing.to, GroupId::kNone, std::move(outgoing.hello));
+  }
+  Instant next = formation_->NextWakeup();
+  if (next >= formation_wakeup_) return;
+  formation_wakeup_ = next;
+  runner_->PostAt(next, [this, next] {
+    if (formation_wakeup_ != next) return;
+    formation_wakeup_ = kDistantFuture;
+    DriveFormation(dependencies_.clock->Now());
+  });
+}
+
+// The table is on the disk before anybody hears of it, and before this node votes.
+void HostImpl::Formed() {
+  identity_.formed = true;
+  identity_.initial_members = formation_->members();
+  absl::Status saved =
+      SaveIdentity(*dependencies_.file_system, dependencies_.data_directory, identity_);
+  if (!saved.ok()) {
+    formation_->TakeOutgoing();
+    return RefuseToTakePart(NodeState::kFenced, saved);
+  }
+  dependencies_.log->Log(LogLevel::kInfo, "the cluster has formed");
+  std::vector<std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock lock(mutex_);
+    standing_.cluster = Cluster::kFormed;
+    standing_.members = identity_.initial_members;
+    for (auto& [id, group] : groups_) groups.push_back(group);
+  }
+  for (auto& group : groups) group->Start(identity_.initial_members);
+}
+
+void HostImpl::RefuseToTakePart(NodeState state, const absl::Status& status) {
+  std::vector<std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock lock(mutex_);
+    if (standing_.cluster == Cluster::kRefused) return;
+    standing_.cluster = Cluster::kRefused;
+    standing_.state = state;
+    standing_.refusal = status;
+    for (auto& [id, group] : groups_) groups.push_back(group);
+  }
+  for (auto& group : groups) group->Halt(state, status);
+  Stopped(state, status);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
+                                                  HostDependencies dependencies) {
+  if (identity.initial_members.Find(identity.node) == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
+  }
+  auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
+  host->Begin();
+  return host;
+}
+
+}  // namespace cairn
