@@ -172,6 +172,7 @@ void GrpcTransport::Stop() {
   }
   for (const auto& lane : lanes) lane->Stop();
   owner_->Stop();
+  for (const auto& lane : lanes) lane->Release();
 }
 
 void GrpcTransport::Deliver(Envelope envelope) { owner_->Deliver(std::move(envelope)); }

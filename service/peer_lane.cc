@@ -67,8 +67,12 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
     }
   }
   void OnDone(const grpc::Status& status) override {
-    lane_->OnEnded(opened_, RefusalOf(status));
+    std::shared_ptr<PeerLane> lane = lane_;
+    const bool was_opened = opened_;
+    std::string refusal = RefusalOf(status);
+    // First, so that whoever waits for the calls' ends finds nothing of them left.
     delete this;
+    lane->OnEnded(was_opened, refusal);
   }
 
   v1::Frame frame_;
@@ -103,18 +107,15 @@ void PeerLane::Dial(std::shared_ptr<grpc::Channel> channel) {
 }
 
 void PeerLane::Open() {
-  Call* call = nullptr;
-  {
-    MutexLock lock(mutex_);
-    if (stopped_ || !ended_ || channel_ == nullptr) return;
-    call = new Call(shared_from_this(), channel_);
-    call_ = call;
-    ended_ = false;
-    owner_->CallBegan();
-    // Under the lock, so that Stop and Dial, which cancel, find a call that has begun. None of its
-    // callbacks runs on this thread.
-    call->Start();
-  }
+  MutexLock lock(mutex_);
+  if (stopped_ || !ended_ || channel_ == nullptr) return;
+  call_channel_ = channel_;
+  call_ = new Call(shared_from_this(), channel_);
+  ended_ = false;
+  owner_->CallBegan();
+  // Under the lock, so that Stop and Dial, which cancel, find a call that has begun. None of its
+  // callbacks runs on this thread.
+  call_->Start();
 }
 
 PeerLane::Call* PeerLane::TakeWrite() {
@@ -204,6 +205,13 @@ void PeerLane::Stop() {
   stopped_ = true;
   queue_.Clear();
   if (call_ != nullptr) call_->Cancel();
+}
+
+void PeerLane::Release() {
+  std::shared_ptr<grpc::Channel> channels[2];
+  MutexLock lock(mutex_);
+  channels[0] = std::exchange(channel_, nullptr);
+  channels[1] = std::exchange(call_channel_, nullptr);
 }
 
 }  // namespace cairn

@@ -52,6 +52,9 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   void Send(Envelope envelope);
   // Ends the call and makes no other one. CallEnded may come later.
   void Stop();
+  // Lets go of the channels. After CallEnded, and on a thread that is not one of gRPC's: the last
+  // channel of a process ends these threads, and none can end itself.
+  void Release();
 
  private:
   class Call;
@@ -72,9 +75,10 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   const size_t max_queued_bytes_;
   LaneOwner* const owner_;
   Mutex mutex_;
-  std::shared_ptr<grpc::Channel> channel_ CAIRN_GUARDED_BY(mutex_);
-  Call* call_ CAIRN_GUARDED_BY(mutex_) = nullptr;  // takes writes
-  bool ended_ CAIRN_GUARDED_BY(mutex_) = true;     // no call is under way, broken or not
+  std::shared_ptr<grpc::Channel> channel_ CAIRN_GUARDED_BY(mutex_);       // of the next call
+  std::shared_ptr<grpc::Channel> call_channel_ CAIRN_GUARDED_BY(mutex_);  // of the last call
+  Call* call_ CAIRN_GUARDED_BY(mutex_) = nullptr;                         // takes writes
+  bool ended_ CAIRN_GUARDED_BY(mutex_) = true;  // no call is under way, broken or not
   bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;
   bool lost_ CAIRN_GUARDED_BY(mutex_) = false;  // said so, and nothing was written since
   FrameQueue queue_ CAIRN_GUARDED_BY(mutex_);
