@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "raft/core/mutants.h"
 
 namespace cairn {
 
@@ -27,6 +28,7 @@ void Durability::OnTruncate(Ticket ticket, Index first_removed) {
   Index kept = first_removed - 1;
   last_ = std::min(last_, kept);
   durable_ = std::min(durable_, kept);
+  if (MutantEnabled(Mutant::kDurableByIndex)) return;
   // Proofs never fall from one batch to the next, so the ones to lower are at the end.
   for (auto proof = pending_.rbegin(); proof != pending_.rend() && proof->last > kept; ++proof) {
     proof->last = kept;
@@ -43,7 +45,7 @@ void Durability::OnSynced(Ticket ticket) {
   CAIRN_CHECK_LE(ticket, written_);
   synced_ = std::max(synced_, ticket);
   while (!pending_.empty() && pending_.front().ticket <= ticket) {
-    durable_ = std::max(durable_, pending_.front().last);
+    durable_ = std::max(durable_, std::min(last_, pending_.front().last));
     pending_.pop_front();
   }
 }

@@ -21,10 +21,10 @@ enum class Mutant {
   kNone = 0,
   kAckBeforeSync = 1,        // append acknowledgements leave before the entries are durable
   kCandidacyBeforeSync = 2,  // RequestVote leaves, and the own vote counts, before the sync
-  kVoteNotSaved = 3,         // a granted vote is not written to the log
+  kVoteNotSaved = 3,         // votes are not written to the log
   kReadWithoutRound = 4,     // a leader answers reads without asking a quorum
   kCountOldTerms = 5,        // entries of older terms are committed by counting (paper figure 8)
-  kDurableByPosition = 6,    // a completion counts by (index, term) instead of by ticket
+  kDurableByIndex = 6,       // a completion counts for its indexes, truncated meanwhile or not
 };
 
 constexpr bool MutantEnabled(Mutant mutant) {

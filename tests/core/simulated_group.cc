@@ -192,7 +192,7 @@ void SimulatedGroup::Sync(NodeId id, Ticket ticket) {
 
 void SimulatedGroup::TickDue() {
   for (const NodeId id : ids_) {
-    if (running(id) && raft(id).NextWakeup() <= now_) Step(id, Tick{});
+    if (running(id) && !Stands(id) && raft(id).NextWakeup() <= now_) Step(id, Tick{});
   }
 }
 
@@ -200,7 +200,7 @@ void SimulatedGroup::TickDue() {
 
 std::optional<NodeId> SimulatedGroup::RandomRunning() {
   const NodeId id = ids_[random_.Below(ids_.size())];
-  if (!running(id)) return std::nullopt;
+  if (!running(id) || Stands(id)) return std::nullopt;
   return id;
 }
 
@@ -209,6 +209,11 @@ void SimulatedGroup::DeliverSome() {
   const bool reorder = faults_.reorder > 0 && random_.OneIn(faults_.reorder);
   const size_t index = reorder ? random_.Below(network_.size()) : 0;
   if (faults_.lose > 0 && random_.OneIn(faults_.lose)) {
+    network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
+    return;
+  }
+  if (Stands(network_[index].message.to)) {
+    network_.push_back(std::move(network_[index]));
     network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
     return;
   }
@@ -223,6 +228,9 @@ void SimulatedGroup::Disturb() {
   } else if (faults_.crash > 0 && random_.OneIn(faults_.crash)) {
     Crash(id);
   }
+  if (faults_.pause > 0 && random_.OneIn(faults_.pause)) {
+    Of(id).paused_until = now_ + Milliseconds(static_cast<int64_t>(random_.Below(4000)));
+  }
   if (faults_.partition > 0 && random_.OneIn(faults_.partition)) {
     side_.clear();
     for (const NodeId node : ids_) {
@@ -231,10 +239,24 @@ void SimulatedGroup::Disturb() {
   }
 }
 
+// A node that goes on after a pause may be asked before it looks at the clock.
+void SimulatedGroup::Resume() {
+  for (const NodeId id : ids_) {
+    Node& node = Of(id);
+    if (!node.paused_until || *node.paused_until > now_) continue;
+    node.paused_until.reset();
+    if (!running(id)) continue;
+    Read(id);
+    Propose(id);
+    Execute(id);
+  }
+}
+
 void SimulatedGroup::RandomStep() {
   if (!violation_.empty()) return;
   now_ = now_ + Microseconds(static_cast<int64_t>(random_.Below(3000)));
   if (random_.OneIn(500)) now_ = now_ + Milliseconds(static_cast<int64_t>(random_.Below(2000)));
+  Resume();
   TickDue();
   Disturb();
   const std::optional<NodeId> id = RandomRunning();
@@ -253,7 +275,7 @@ void SimulatedGroup::RandomStep() {
     Read(*id);
   }
   for (const NodeId node : ids_) {
-    if (running(node) && Of(node).dirty && !random_.OneIn(3)) Execute(node);
+    if (running(node) && !Stands(node) && Of(node).dirty && !random_.OneIn(3)) Execute(node);
   }
 }
 
@@ -289,6 +311,7 @@ void SimulatedGroup::Heal(Duration duration) {
   faults_ = {};
   side_.clear();
   for (const NodeId id : ids_) {
+    Of(id).paused_until.reset();
     if (!running(id)) Restart(id);
   }
   Run(duration);

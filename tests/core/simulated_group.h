@@ -31,6 +31,7 @@ struct SimulatedFaults {
   uint64_t reorder = 0;
   uint64_t crash = 0;      // of steps
   uint64_t partition = 0;  // of steps: another partition, or none
+  uint64_t pause = 0;      // of steps: a node stands still, its timers too, and goes on unaware
   bool slow_disks = false;
   bool torn = false;
 };
@@ -92,7 +93,8 @@ class SimulatedGroup : public TraceSink {
     InvariantChecker invariants;
     std::map<PayloadId, Payload> payloads;
     std::map<ReadId, Index> reads;  // the commit index when they were asked
-    Index applied = 0;              // by the state machine, which is durable
+    std::optional<Instant> paused_until;
+    Index applied = 0;  // by the state machine, which is durable
     Index checked_commit = 0;
   };
   struct Committed {
@@ -110,9 +112,11 @@ class SimulatedGroup : public TraceSink {
   void Deliver(size_t index);
   void DeliverSome();
   void Disturb();
+  void Resume();
   void Sync(NodeId id, Ticket ticket);
   void TickDue();
   bool Connected(NodeId a, NodeId b) const { return side_.contains(a) == side_.contains(b); }
+  bool Stands(NodeId id) { return Of(id).paused_until.has_value(); }
   std::optional<NodeId> RandomRunning();
 
   // checks
