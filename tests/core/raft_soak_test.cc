@@ -103,7 +103,17 @@ INSTANTIATE_TEST_SUITE_P(
                           .partition = 600,
                           .slow_disks = true,
                           .torn = true},
-                         150}),
+                         150},
+                    Soak{"Outcomes",
+                         {.lose = 15,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .crash = 120,
+                          .partition = 200,
+                          .pause = 800,
+                          .slow_disks = true,
+                          .outcomes_only = true},
+                         200}),
     NameOfSoak);
 
 }  // namespace

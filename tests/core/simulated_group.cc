@@ -72,7 +72,7 @@ void SimulatedGroup::Execute(NodeId id) {
   Node& node = Of(id);
   node.dirty = false;
   const Effects effects = node.raft->TakeEffects();
-  if (auto broken = node.invariants.AfterEffects(*node.raft, effects)) Violate(*broken);
+  if (auto broken = node.invariants.AfterEffects(*node.raft, effects)) ViolateClaim(*broken);
   if (effects.fence) Violate(absl::StrCat("fenced: ", effects.fence->message));
   for (const LogBatch& batch : effects.log_batches) Write(id, batch);
   node.payloads.clear();
@@ -84,7 +84,7 @@ void SimulatedGroup::Execute(NodeId id) {
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
   for (const ReadOutcome& outcome : effects.reads) Answer(id, outcome);
   if (effects.apply_up_to > 0) {
-    if (effects.apply_up_to > node.disk.durable().entries.size()) Violate("applies too early");
+    if (effects.apply_up_to > node.disk.durable().entries.size()) ViolateClaim("applies too early");
     node.applied = std::max(node.applied, effects.apply_up_to);
     Step(id, Applied{node.applied});
   }
@@ -308,7 +308,7 @@ void SimulatedGroup::Run(Duration duration) {
 }
 
 void SimulatedGroup::Heal(Duration duration) {
-  faults_ = {};
+  faults_ = {.outcomes_only = faults_.outcomes_only};
   side_.clear();
   for (const NodeId id : ids_) {
     Of(id).paused_until.reset();
@@ -329,6 +329,10 @@ NodeId SimulatedGroup::Leader() const {
 
 // Promises ----------------------------------------------------------------------------------------
 
+void SimulatedGroup::ViolateClaim(std::string what) {
+  if (!faults_.outcomes_only) Violate(std::move(what));
+}
+
 void SimulatedGroup::Violate(std::string what) {
   if (violation_.empty()) violation_ = std::move(what);
 }
@@ -341,25 +345,25 @@ void SimulatedGroup::CheckSend(NodeId from, const Message& message) {
                       (!image.torn_from || reply->match < *image.torn_from) &&
                       (reply->match == 0 ||
                        image.entries[reply->match - 1].term == disk(from).Find(reply->match)->term);
-    if (!held) Violate(absl::StrCat("acknowledged ", reply->match, " before it was durable"));
+    if (!held) ViolateClaim(absl::StrCat("acknowledged ", reply->match, " before it was durable"));
   }
   if (const auto* reply = std::get_if<VoteReply>(&message.body); reply && reply->granted) {
     const auto [vote, first] = votes_.try_emplace({from, reply->term}, message.to);
-    if (vote->second != message.to) Violate("voted twice in one term");
-    if (image.hard_state != HardState{reply->term, message.to}) Violate("vote is not durable");
+    if (vote->second != message.to) ViolateClaim("voted twice in one term");
+    if (image.hard_state != HardState{reply->term, message.to}) ViolateClaim("vote is not durable");
   }
   if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
     const auto [vote, first] = votes_.try_emplace({from, request->term}, from);
-    if (vote->second != from) Violate("campaigned in a term it gave its vote away in");
-    if (image.hard_state != HardState{request->term, from}) Violate("own vote is not durable");
-    if (image.entries.size() < request->last.index) Violate("claims what is not durable");
+    if (vote->second != from) ViolateClaim("campaigned in a term it gave its vote away in");
+    if (image.hard_state != HardState{request->term, from}) ViolateClaim("own vote is not durable");
+    if (image.entries.size() < request->last.index) ViolateClaim("claims what is not durable");
   }
 }
 
 void SimulatedGroup::CheckAll(NodeId id) {
   Node& node = Of(id);
   if (auto broken = node.invariants.AfterStep(*node.raft)) {
-    Violate(absl::StrCat("node ", ToInteger(id), ": ", *broken));
+    ViolateClaim(absl::StrCat("node ", ToInteger(id), ": ", *broken));
   }
   CheckLeader(id);
 }
@@ -389,7 +393,7 @@ void SimulatedGroup::CheckCommit(NodeId id) {
     if (index > ledger_.size()) {
       ledger_.push_back({entry.term, entry.value, node.raft->term()});
       if (index == commit && !DurableOnQuorum(index, entry.term, node.raft->configuration())) {
-        Violate(absl::StrCat("committed ", index, " without a quorum that has it"));
+        ViolateClaim(absl::StrCat("committed ", index, " without a quorum that has it"));
       }
     }
     const Committed& committed = ledger_[index - 1];

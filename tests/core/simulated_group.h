@@ -34,6 +34,9 @@ struct SimulatedFaults {
   uint64_t pause = 0;      // of steps: a node stands still, its timers too, and goes on unaware
   bool slow_disks = false;
   bool torn = false;
+  // Only what a user would notice counts: two leaders, lost or changed entries, stale reads. Shows
+  // that the schedules turn a false claim into harm.
+  bool outcomes_only = false;
 };
 
 class SimulatedGroup : public TraceSink {
@@ -121,6 +124,7 @@ class SimulatedGroup : public TraceSink {
 
   // checks
   void Violate(std::string what);
+  void ViolateClaim(std::string what);
   void CheckSend(NodeId from, const Message& message);
   void CheckAll(NodeId id);
   void CheckLeader(NodeId id);
