@@ -46,9 +46,6 @@ class Row {
   std::vector<Field> fields_;
 };
 
-// `text` as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD.
-std::string JsonString(absl::string_view text);
-
 enum class OutputFormat { kTable, kJson };
 
 // Threads: one.

@@ -1,0 +1,253 @@
+#include "service/config.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "service/version.h"
+
+namespace cairn {
+namespace {
+
+// What the flags say, before it is checked.
+struct Flags {
+  uint64_t node_id = 0;
+  std::string initial_cluster;
+  int64_t election_timeout_ms = 1000;
+  int64_t heartbeat_interval_ms = 100;
+  std::string max_clock_jump = "10s";
+  std::string fence_grace = "30s";
+  std::string fsync = "always";
+  std::string log_level = "info";
+  std::string log_format = "text";
+};
+
+constexpr char kFooter[] =
+    "Each flag can also be set by the environment (CAIRN_ and its name in capitals) or in the "
+    "file\n"
+    "of --config (name = value, a line each); flags win, then the environment.\n"
+    "Exit codes: 0 stopped, 64 bad flags, 70 internal, 73 data directory in use or cannot be "
+    "made,\n"
+    "74 storage failed, 75 data damaged beyond repair, 77 permission, 78 identity or format "
+    "mismatch.";
+
+void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
+  app.add_option("--node_id", flags.node_id, "this node's number, from 1")
+      ->required()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 62));
+  app.add_option("--data_dir", config.data_directory, "where everything is kept")->required();
+  app.add_option("--listen", config.listen, "HOST:PORT for peers and clients")->required();
+  app.add_option("--advertise", config.advertise, "HOST:PORT others dial (default: --listen)");
+  app.add_option("--initial_cluster", flags.initial_cluster,
+                 "ID=HOST:PORT of each initial member, commas between; needed at the first start");
+  app.add_option("--cluster_token", config.cluster_token,
+                 "tells clusters with the same members apart");
+  app.add_option("--log_store", config.log_store,
+                 "block or memory; fixed at the first start; memory forgets all at a stop")
+      ->check(CLI::IsMember({"block", "memory"}))
+      ->capture_default_str();
+  app.add_flag("--insecure", config.insecure,
+               "plain text, which only loopback addresses allow (this version has no TLS)");
+}
+
+void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
+  app.add_option("--election_timeout_ms", flags.election_timeout_ms,
+                 "silence of a leader after which others stand for election")
+      ->check(CLI::Range(int64_t{10}, int64_t{600'000}))
+      ->capture_default_str();
+  app.add_option("--heartbeat_interval_ms", flags.heartbeat_interval_ms,
+                 "at most a third of the election timeout")
+      ->check(CLI::Range(int64_t{1}, int64_t{200'000}))
+      ->capture_default_str();
+  app.add_option("--max_clock_jump", flags.max_clock_jump,
+                 "a wall clock that jumps ahead by more is not believed")
+      ->capture_default_str();
+  app.add_option("--fence_grace", flags.fence_grace,
+                 "how long a node whose storage failed still answers status and health")
+      ->capture_default_str();
+  app.add_option("--block_bytes", config.block_bytes, "size of the log's files")
+      ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
+      ->capture_default_str();
+  app.add_option("--max_message_bytes", config.max_message_bytes, "greatest message")
+      ->check(CLI::Range(size_t{1}, size_t{8} << 20))
+      ->capture_default_str();
+  app.add_option("--max_inflight_bytes", config.max_inflight_bytes,
+                 "appends not yet answered; beyond it clients are told to wait")
+      ->check(CLI::Range(size_t{1} << 16, size_t{4} << 30))
+      ->capture_default_str();
+  app.add_option("--fsync", flags.fsync,
+                 "always, or never: UNSAFE, a power cut then loses what was acknowledged")
+      ->check(CLI::IsMember({"always", "never"}))
+      ->capture_default_str();
+  app.add_option("--log_level", flags.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_option("--log_format", flags.log_format, "text or json, a line each, on stderr")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
+absl::StatusOr<Duration> ParseDurationFlag(const char* flag, const std::string& text) {
+  absl::Duration parsed;
+  if (!absl::ParseDuration(text, &parsed) || parsed < absl::ZeroDuration() ||
+      parsed > absl::Hours(24)) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, "=", text, " is no duration like 10s"));
+  }
+  return Nanoseconds(absl::ToInt64Nanoseconds(parsed));
+}
+
+// True if `text` is HOST:PORT with a port one can listen on and dial.
+bool IsAddress(const std::string& text) {
+  size_t colon = text.rfind(':');
+  int port = 0;
+  return colon != std::string::npos && colon > 0 &&
+         absl::SimpleAtoi(text.substr(colon + 1), &port) && port > 0 && port < 65536;
+}
+
+LogLevel LevelOf(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
+
+absl::Status CheckAddresses(const ServerConfig& config) {
+  for (const std::string* address : {&config.listen, &config.advertise}) {
+    if (!IsAddress(*address)) {
+      return absl::InvalidArgumentError(absl::StrCat(*address, " is not HOST:PORT"));
+    }
+  }
+  if (!IsLoopback(config.listen)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen=", config.listen,
+                     " would talk plain text to the network; only loopback "
+                     "addresses are allowed without TLS"));
+  }
+  if (config.initial_members.voters.empty()) return absl::OkStatus();
+  const Member* self = config.initial_members.Find(config.node);
+  if (self == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--node_id=", ToInteger(config.node), " is not in --initial_cluster"));
+  }
+  if (self->address != config.advertise) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--initial_cluster has node ", ToInteger(config.node), " at ", self->address,
+                     ", but others would be told to dial ", config.advertise));
+  }
+  return absl::OkStatus();
+}
+
+// The values that need more than CLI11's checks.
+absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
+  config.node = static_cast<NodeId>(flags.node_id);
+  if (config.advertise.empty()) config.advertise = config.listen;
+  config.election_timeout = Milliseconds(flags.election_timeout_ms);
+  config.heartbeat_interval = Milliseconds(flags.heartbeat_interval_ms);
+  if (config.heartbeat_interval * 3 > config.election_timeout) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--heartbeat_interval_ms=", flags.heartbeat_interval_ms,
+                     " is more than a third of --election_timeout_ms=", flags.election_timeout_ms));
+  }
+  absl::StatusOr<Duration> jump = ParseDurationFlag("--max_clock_jump", flags.max_clock_jump);
+  if (!jump.ok()) return jump.status();
+  config.max_clock_jump = *jump;
+  absl::StatusOr<Duration> grace = ParseDurationFlag("--fence_grace", flags.fence_grace);
+  if (!grace.ok()) return grace.status();
+  config.fence_grace = *grace;
+  if (config.max_inflight_bytes < config.max_message_bytes) {
+    return absl::InvalidArgumentError("--max_inflight_bytes is less than --max_message_bytes");
+  }
+  config.sync = flags.fsync == "always";
+  config.log_level = LevelOf(flags.log_level);
+  config.log_format = flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
+  if (!flags.initial_cluster.empty()) {
+    absl::StatusOr<Configuration> members = ParseInitialCluster(flags.initial_cluster);
+    if (!members.ok()) return members.status();
+    config.initial_members = *std::move(members);
+  }
+  return CheckAddresses(config);
+}
+
+// The environment as flags, those left out that `arguments` has: so it wins over the file.
+std::vector<std::string> WithEnvironment(CLI::App& app, const std::vector<std::string>& arguments,
+                                         const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> all;
+  for (const CLI::Option* option : app.get_options()) {
+    std::string flag = option->get_name();  // --data_dir
+    if (!absl::StartsWith(flag, "--") || flag == "--help" || flag == "--version") continue;
+    auto found = environment.find(absl::StrCat("CAIRN_", absl::AsciiStrToUpper(flag.substr(2))));
+    bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+      return argument == flag || absl::StartsWith(argument, flag + "=");
+    });
+    if (found != environment.end() && !given) all.push_back(absl::StrCat(flag, "=", found->second));
+  }
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::reverse(all.begin(), all.end());  // as CLI11 wants a vector
+  return all;
+}
+
+}  // namespace
+
+bool IsLoopback(const std::string& address) {
+  std::string host = address.substr(0, address.rfind(':'));
+  return absl::StartsWith(host, "127.") || host == "[::1]" || host == "localhost";
+}
+
+absl::StatusOr<Configuration> ParseInitialCluster(const std::string& text) {
+  Configuration members;
+  std::set<std::string> addresses;
+  auto bad = [&](absl::string_view part, absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat("--initial_cluster: ", part, ": ", why));
+  };
+  for (const std::string& part : std::vector<std::string>(absl::StrSplit(text, ','))) {
+    std::pair<std::string, std::string> id_address = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    uint64_t id = 0;
+    if (!absl::SimpleAtoi(id_address.first, &id) || id == 0)
+      return bad(part, "is not ID=HOST:PORT");
+    if (!IsAddress(id_address.second)) return bad(part, "is not ID=HOST:PORT");
+    NodeId node = static_cast<NodeId>(id);
+    if (members.IsVoter(node)) return bad(part, "this id is there twice");
+    if (!addresses.insert(id_address.second).second)
+      return bad(part, "this address is there twice");
+    members.voters.push_back({node, Incarnation::kUnknown, id_address.second});
+  }
+  if (members.voters.size() > 9) return bad(text, "more than 9 members");
+  std::sort(members.voters.begin(), members.voters.end());
+  return members;
+}
+
+absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& arguments,
+                                         const std::map<std::string, std::string>& environment) {
+  CLI::App app("A member of a Cairn cluster.", "cairnd");
+  app.footer(kFooter);
+  app.set_config("--config", "", "file with the same settings");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.set_version_flag("--version", absl::StrCat("cairnd ", kVersion));
+  ParsedConfig parsed;
+  Flags flags;
+  AddIdentityFlags(app, flags, parsed.config);
+  AddTuningFlags(app, flags, parsed.config);
+  app.add_flag("--check_config", parsed.config.check_only, "check all of this, print ok and exit");
+  try {
+    app.parse(WithEnvironment(app, arguments, environment));
+  } catch (const CLI::CallForHelp&) {
+    parsed.print = app.help();
+    return parsed;
+  } catch (const CLI::CallForVersion&) {
+    parsed.print = absl::StrCat("cairnd ", kVersion, "\n");
+    return parsed;
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  absl::Status status = TakeFlags(flags, parsed.config);
+  if (!status.ok()) return status;
+  return parsed;
+}
+
+}  // namespace cairn

@@ -1,0 +1,69 @@
+// ServerConfig: what cairnd is told by flags, environment and file.
+
+#ifndef SERVICE_CONFIG_H_
+#define SERVICE_CONFIG_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/log_sink.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/configuration.h"
+
+namespace cairn {
+
+enum class LogFormat { kText, kJson };
+
+struct ServerConfig {
+  NodeId node = NodeId::kNone;
+  std::string data_directory;
+  std::string listen;
+  std::string advertise;          // what others dial; never empty after parsing
+  Configuration initial_members;  // no voters: not given, which is fine from the second start on
+  std::string cluster_token;
+  std::string log_store = "block";
+  bool insecure = false;
+  Duration election_timeout = Milliseconds(1000);
+  Duration heartbeat_interval = Milliseconds(100);
+  Duration max_clock_jump = Seconds(10);
+  Duration fence_grace = Seconds(30);
+  uint64_t block_bytes = uint64_t{16} << 20;
+  size_t max_message_bytes = size_t{1} << 20;
+  size_t max_inflight_bytes = size_t{64} << 20;
+  bool sync = true;  // false: --fsync=never
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  bool check_only = false;  // --check_config
+};
+
+struct ParsedConfig {
+  ServerConfig config;
+  // Set where there is nothing to run: what to print on stdout (--help, --version).
+  std::optional<std::string> print;
+};
+
+// Environment: CAIRN_ and the flag in capitals, for instance CAIRN_DATA_DIR. A flag wins over the
+// environment, that over the file named by --config (flag = value, a line each).
+//
+// INVALID_ARGUMENT naming the flag for what makes no sense: unknown flags, values out of range, a
+// plain-text address that is not loopback, timeouts that do not fit each other, a node that is not
+// among the initial members or not at the address they give.
+absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& arguments,
+                                         const std::map<std::string, std::string>& environment);
+
+// "1=HOST:PORT,2=HOST:PORT": voters without incarnations, by node.
+absl::StatusOr<Configuration> ParseInitialCluster(const std::string& text);
+
+// True for addresses only this machine can reach: 127.0.0.0/8, [::1], localhost.
+bool IsLoopback(const std::string& address);
+
+}  // namespace cairn
+
+#endif  // SERVICE_CONFIG_H_

@@ -1,0 +1,126 @@
+#include "service/config.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace cairn {
+namespace {
+
+using Environment = std::map<std::string, std::string>;
+
+std::vector<std::string> With(std::vector<std::string> more) {
+  std::vector<std::string> all = {"--node_id=2", "--data_dir=/data", "--listen=127.0.0.1:7102"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+void ExpectRefused(const std::vector<std::string>& arguments, const std::string& mentions) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, {});
+  ASSERT_TRUE(absl::IsInvalidArgument(parsed.status())) << mentions;
+  EXPECT_NE(std::string(parsed.status().message()).find(mentions), std::string::npos)
+      << parsed.status();
+}
+
+TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const ServerConfig& config = parsed->config;
+  EXPECT_EQ(config.node, NodeId{2});
+  EXPECT_EQ(config.advertise, "127.0.0.1:7102");
+  EXPECT_EQ(config.log_store, "block");
+  EXPECT_EQ(config.election_timeout, Milliseconds(1000));
+  EXPECT_EQ(config.heartbeat_interval, Milliseconds(100));
+  EXPECT_EQ(config.max_message_bytes, 1048576u);
+  EXPECT_EQ(config.fence_grace, Seconds(30));
+  EXPECT_EQ(config.max_clock_jump, Seconds(10));
+  EXPECT_TRUE(config.sync);
+  EXPECT_TRUE(config.initial_members.voters.empty());
+}
+
+TEST(ConfigTest, FlagBeatsEnvironmentBeatsFile) {
+  std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/cairnd.conf");
+  std::ofstream(file) << "election_timeout_ms = 3000\nheartbeat_interval_ms = 30\n"
+                      << "cluster_token = \"from file\"\n";
+  Environment environment = {{"CAIRN_ELECTION_TIMEOUT_MS", "2000"},
+                             {"CAIRN_HEARTBEAT_INTERVAL_MS", "20"}};
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(
+      With({absl::StrCat("--config=", file), "--heartbeat_interval_ms=10"}), environment);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.cluster_token, "from file");
+  EXPECT_EQ(parsed->config.election_timeout, Milliseconds(2000));
+  EXPECT_EQ(parsed->config.heartbeat_interval, Milliseconds(10));
+}
+
+TEST(ConfigTest, WhatIsRequiredMayComeFromTheEnvironment) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig({}, {{"CAIRN_NODE_ID", "1"},
+                                                         {"CAIRN_DATA_DIR", "/d"},
+                                                         {"CAIRN_LISTEN", "localhost:1"},
+                                                         {"CAIRN_INSECURE", "true"}});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.data_directory, "/d");
+  EXPECT_TRUE(parsed->config.insecure);
+}
+
+TEST(ConfigTest, UnknownSettingsAreRefused) {
+  ExpectRefused(With({"--join=127.0.0.1:1"}), "--join");
+  std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/unknown.conf");
+  std::ofstream(file) << "no_such_setting = 1\n";
+  ExpectRefused(With({absl::StrCat("--config=", file)}), "no_such_setting");
+}
+
+TEST(ConfigTest, NonsenseIsRefused) {
+  ExpectRefused({"--data_dir=/d", "--listen=127.0.0.1:1"}, "--node_id");
+  ExpectRefused(With({"--election_timeout_ms=100", "--heartbeat_interval_ms=50"}), "a third");
+  ExpectRefused(With({"--log_store=paper"}), "log_store");
+  ExpectRefused(With({"--fsync=sometimes"}), "fsync");
+  ExpectRefused(With({"--fence_grace=soon"}), "fence_grace");
+  ExpectRefused(With({"--max_message_bytes=2097152", "--max_inflight_bytes=1048576"}),
+                "--max_inflight_bytes");
+  ExpectRefused(With({"--initial_cluster=1=127.0.0.1:1"}), "not in --initial_cluster");
+  ExpectRefused(With({"--initial_cluster=2=127.0.0.1:9"}), "127.0.0.1:9");
+}
+
+TEST(ConfigTest, PlainTextStaysOnThisMachine) {
+  ExpectRefused({"--node_id=1", "--data_dir=/d", "--listen=0.0.0.0:7101", "--insecure"},
+                "plain text");
+  for (const char* address : {"127.0.0.1:1", "127.3.2.1:1", "localhost:1", "[::1]:1"}) {
+    EXPECT_TRUE(IsLoopback(address)) << address;
+  }
+  for (const char* address : {"0.0.0.0:1", "10.0.0.1:1", "[::]:1", "localhost.example:1"}) {
+    EXPECT_FALSE(IsLoopback(address)) << address;
+  }
+}
+
+TEST(InitialClusterTest, IsReadInOrderOfTheIds) {
+  absl::StatusOr<Configuration> members = ParseInitialCluster("2=b:2,1=a:1");
+  ASSERT_TRUE(members.ok()) << members.status();
+  ASSERT_EQ(members->voters.size(), 2u);
+  EXPECT_EQ(members->voters[0].node, NodeId{1});
+  EXPECT_EQ(members->voters[0].address, "a:1");
+  EXPECT_EQ(members->voters[1].incarnation, Incarnation::kUnknown);
+}
+
+TEST(InitialClusterTest, NonsenseIsRefused) {
+  for (const char* text : {"", "1", "1=", "0=a:1", "x=a:1", "1=a", "1=a:0", "1=a:65536",
+                           "1=a:1,1=b:2", "1=a:1,2=a:1", "1=a:1,"}) {
+    EXPECT_FALSE(ParseInitialCluster(text).ok()) << text;
+  }
+}
+
+TEST(ConfigTest, HelpAndVersionArePrinted) {
+  absl::StatusOr<ParsedConfig> help = ParseConfig({"--help"}, {});
+  ASSERT_TRUE(help.ok() && help->print.has_value());
+  EXPECT_NE(help->print->find("--initial_cluster"), std::string::npos);
+  absl::StatusOr<ParsedConfig> version = ParseConfig({"--version"}, {});
+  ASSERT_TRUE(version.ok() && version->print.has_value());
+  EXPECT_EQ(version->print->substr(0, 7), "cairnd ");
+}
+
+}  // namespace
+}  // namespace cairn
