@@ -104,14 +104,21 @@ def read_configuration(path):
     return tally
 
 
+def summary(tally):
+    """One configuration in a few words."""
+    if not tally.passed and not tally.skipped and not tally.failures:
+        return "built, no tests"
+    skipped = f", {tally.skipped} skipped" if tally.skipped else ""
+    return f"{tally.passed} passed, {len(tally.failures)} failed{skipped}"
+
+
 def main(paths):
     tallies = [read_configuration(path) for path in paths]
     for tally in tallies:
         for failure in tally.failures:
             print(f"FAILED {failure}")
     for tally in tallies:
-        skipped = f", {tally.skipped} skipped" if tally.skipped else ""
-        print(f"{tally.name}: {tally.passed} passed, {len(tally.failures)} failed{skipped}")
+        print(f"{tally.name}: {summary(tally)}")
     failed = sum(len(tally.failures) for tally in tallies)
     print(f"{sum(tally.passed for tally in tallies)} passed, {failed} failed")
     return 1 if failed or not tallies else 0

@@ -104,7 +104,7 @@ class ReportTest(unittest.TestCase):
     def test_no_tests_are_no_failure(self):
         code, lines = self.report(finished(4, "NO_TESTS_FOUND"))
         self.assertEqual(0, code)
-        self.assertEqual("0 passed, 0 failed", lines[-1])
+        self.assertEqual(["opt: built, no tests", "0 passed, 0 failed"], lines)
 
     def test_bazel_that_did_not_finish_counts(self):
         self.assertEqual(1, self.run_main(self.directory / "missing.json")[0])
