@@ -1,6 +1,10 @@
 #include "raft/host.h"
 
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -9,7 +13,9 @@
 namespace cairn {
 namespace {
 
-std::string ReplyOf(const ProposalResult& result) {
+using Strings = std::vector<std::string>;
+
+std::string Text(const ProposalResult& result) {
   if (const auto* applied = std::get_if<ProposalApplied>(&result)) {
     return std::string(applied->reply.view()) + (applied->duplicate ? " again" : "");
   }
@@ -18,15 +24,31 @@ std::string ReplyOf(const ProposalResult& result) {
   return "unknown";
 }
 
-TEST(HostTest, ASingleNodeServes) {
+std::string Text(const ReadResult& result) {
+  if (const auto* refused = std::get_if<ReadRefused>(&result)) return NameOf(refused->reason);
+  return "ready at " + std::to_string(std::get<ReadReady>(result).index);
+}
+
+std::string StoppedBecause(TestCluster& cluster, uint64_t node) {
+  const auto& stopped = cluster.Stopped(node);
+  if (!stopped.has_value()) return "";
+  return std::string(NameOf(stopped->first)) + ": " + stopped->second.ToString();
+}
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(HostTest, ASingleNodeServesAndRemembers) {
   TestCluster cluster(1);
   cluster.StartAll();
   EXPECT_EQ(cluster.AwaitLeader(), 1u);
-  EXPECT_EQ(ReplyOf(cluster.Propose(1, "a")), "reply 1");
-  EXPECT_EQ(ReplyOf(cluster.Propose(1, "b")), "reply 2");
+  EXPECT_EQ(Text(cluster.Propose(1, "a")), "reply 1");
+  EXPECT_EQ(Text(cluster.Propose(1, "b")), "reply 2");
+  EXPECT_EQ(Text(cluster.Linearize(1)), "ready at 4");
   cluster.Start(1);
   EXPECT_EQ(cluster.AwaitLeader(), 1u);
-  EXPECT_EQ(cluster.Commands(1), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(cluster.Commands(1), (Strings{"a", "b"}));
 }
 
 TEST(HostTest, ThreeNodesElectAndReplicate) {
@@ -34,11 +56,425 @@ TEST(HostTest, ThreeNodesElectAndReplicate) {
   cluster.StartAll();
   uint64_t leader = cluster.AwaitLeader();
   ASSERT_NE(leader, 0u);
-  EXPECT_EQ(ReplyOf(cluster.Propose(leader, "a")), "reply 1");
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
   cluster.Run(Milliseconds(10));
   for (uint64_t node = 1; node <= 3; ++node) {
-    EXPECT_EQ(cluster.Commands(node), std::vector<std::string>{"a"});
+    EXPECT_EQ(cluster.Commands(node), Strings{"a"});
+    GroupStatus status = cluster.At(node).Status();
+    EXPECT_EQ(status.role == Role::kLeader, node == leader);
+    EXPECT_EQ(status.leader, NodeId{leader});
+    EXPECT_EQ(status.applied_index, 3u);
+    EXPECT_EQ(status.last_index, 3u);
+    EXPECT_EQ(status.state, NodeState::kServing);
+    EXPECT_EQ(status.peers.size(), node == leader ? 2u : 0u);
+    EXPECT_EQ(status.configuration.voters.size(), 3u);
+    EXPECT_TRUE(status.formed);
   }
+}
+
+TEST(HostTest, NobodyTakesPartBeforeEverybodyHasAnswered) {
+  TestCluster cluster(3);
+  cluster.Start(1);
+  cluster.Start(2);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.Leader(), 0u);
+  EXPECT_EQ(cluster.At(1).Status().term, 0u);
+  EXPECT_FALSE(cluster.At(1).Status().formed);
+  EXPECT_EQ(Text(cluster.Propose(1, "a")), "NOT_FORMED");
+  EXPECT_EQ(Text(cluster.Linearize(1)), "NOT_FORMED");
+  cluster.Start(3);
+  EXPECT_NE(cluster.AwaitLeader(), 0u);
+}
+
+TEST(HostTest, AMajorityCarriesOnWithoutOne) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t first = cluster.AwaitLeader();
+  EXPECT_EQ(Text(cluster.Propose(first, "a")), "reply 1");
+  cluster.Stop(first);
+  uint64_t second = cluster.AwaitLeader();
+  ASSERT_NE(second, 0u);
+  EXPECT_EQ(Text(cluster.Propose(second, "b")), "reply 2");
+  cluster.Start(first);
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(cluster.Commands(first), (Strings{"a", "b"}));
+}
+
+// Fault catalogue D16: the disk it voted with is gone.
+TEST(HostTest, AWipedNodeIsRefusedAndNeverVotes) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
+  uint64_t wiped = cluster.SomeFollower();
+  cluster.Wipe(wiped);
+  cluster.Start(wiped);
+  cluster.Run(Seconds(2));
+  EXPECT_TRUE(
+      Contains(StoppedBecause(cluster, wiped), "halted: FAILED_PRECONDITION: MEMBER_AMNESIA"))
+      << StoppedBecause(cluster, wiped);
+  EXPECT_EQ(Text(cluster.Propose(wiped, "x")), "STORAGE_FAILED");
+  EXPECT_EQ(cluster.At(wiped).Status().state, NodeState::kHalted);
+  EXPECT_EQ(cluster.Disk(wiped).store(TestCluster::kGroup).hard_state(), HardState());
+  // With another one gone there is no majority, whatever the wiped one would say.
+  uint64_t other = 6 - leader - wiped;
+  cluster.Stop(leader);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.At(other).Status().role == Role::kLeader, false);
+}
+
+TEST(HostTest, AFollowerPassesCommandsToTheLeader) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t follower = cluster.SomeFollower();
+  EXPECT_EQ(Text(cluster.Propose(follower, "a")), "reply 1");
+  EXPECT_EQ(Text(cluster.Propose(leader, "b")), "reply 2");
+  ProposeOptions options;
+  options.forward = false;
+  ProposalResult result = cluster.Propose(follower, "c", options);
+  EXPECT_EQ(Text(result), "NOT_LEADER");
+  EXPECT_EQ(std::get<ProposalNotApplied>(result).leader, NodeId{leader});
+}
+
+TEST(HostTest, AForwardedRequestThatComesTwiceIsAppliedOnce) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t follower = cluster.SomeFollower();
+  std::optional<Envelope> copy;
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    if (std::holds_alternative<ForwardedProposals>(envelope.body)) copy = envelope;
+    return true;
+  });
+  EXPECT_EQ(Text(cluster.Propose(follower, "a")), "reply 1");
+  ASSERT_TRUE(copy.has_value());
+  std::unique_ptr<Transport> replay = cluster.network.MakeTransport(NodeId{follower + 10});
+  replay->Send(*copy);
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(cluster.Commands(leader), Strings{"a"});
+  // Hours later, in another term.
+  cluster.Stop(leader, false);
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  cluster.Start(leader);
+  cluster.Run(Seconds(1));
+  uint64_t next = cluster.AwaitLeader();
+  copy->to = NodeId{next};
+  if (copy->from == copy->to) copy->from = NodeId{leader};
+  replay->Send(*copy);
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(cluster.Commands(next), Strings{"a"});
+}
+
+TEST(HostTest, ForwardedCommandsAreUnknownWhenTheLeaderChanges) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t follower = cluster.SomeFollower();
+  cluster.network.SetFilter(
+      [](Envelope& envelope) { return !std::holds_alternative<ForwardedResults>(envelope.body); });
+  std::optional<ProposalResult> result;
+  cluster.At(follower).Propose("a", {}, [&](ProposalResult r) { result = std::move(r); });
+  cluster.Run(Milliseconds(100));
+  EXPECT_FALSE(result.has_value());
+  EXPECT_EQ(cluster.Commands(leader), Strings{"a"});
+  cluster.Stop(leader);
+  cluster.Run(Seconds(5));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(Text(*result), "unknown");
+}
+
+TEST(HostTest, FollowersReadWhatTheLeaderAcknowledged) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t follower = cluster.SomeFollower();
+  for (int i = 1; i <= 20; ++i) {
+    cluster.Propose(leader, "command " + std::to_string(i));
+    EXPECT_EQ(Text(cluster.Linearize(follower)), "ready at " + std::to_string(2 + i));
+    EXPECT_EQ(cluster.Commands(follower).size(), static_cast<size_t>(i));
+  }
+}
+
+TEST(HostTest, ADeposedLeaderServesNoReads) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
+  cluster.network.CutOff(NodeId{leader});
+  std::optional<ReadResult> read;
+  cluster.At(leader).Linearize(std::nullopt, [&](ReadResult r) { read = r; });
+  cluster.Run(Seconds(5));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(Text(*read), "NO_LEADER");
+}
+
+TEST(HostTest, ReadsHaveDeadlines) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.network.CutOff(NodeId{leader});
+  std::optional<ReadResult> read;
+  cluster.At(leader).Linearize(cluster.world.Now() + Milliseconds(200),
+                               [&](ReadResult r) { read = r; });
+  cluster.Run(Milliseconds(250));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(Text(*read), "DEADLINE");
+  cluster.At(leader).Linearize(cluster.world.Now(), [&](ReadResult r) { read = r; });
+  cluster.Run(Milliseconds(1));
+  EXPECT_EQ(Text(*read), "DEADLINE");
+}
+
+TEST(HostTest, DeadlinesBeforeAndAfterProposing) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  ProposeOptions options;
+  options.deadline = cluster.world.Now();
+  EXPECT_EQ(Text(cluster.Propose(leader, "late", options)), "NOT_PROPOSED");
+  cluster.network.CutOff(NodeId{leader});
+  options.deadline = cluster.world.Now() + Milliseconds(100);
+  Instant before = cluster.world.Now();
+  EXPECT_EQ(Text(cluster.Propose(leader, "lost", options)), "unknown");
+  EXPECT_LT(cluster.world.Now() - before, Milliseconds(120));
+}
+
+TEST(HostTest, ARetryInASessionOverALeaderChangeIsAppliedOnce) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t first = cluster.AwaitLeader();
+  ProposeOptions options;
+  options.session = {cluster.OpenSession(first), 1};
+  // The answer never comes: the leader is cut off right after it has sent the entry.
+  std::optional<ProposalResult> lost;
+  cluster.At(first).Propose("a", options, [&](ProposalResult r) { lost = std::move(r); });
+  cluster.Run(Microseconds(1500));
+  cluster.network.CutOff(NodeId{first});
+  cluster.Run(Seconds(5));
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(Text(*lost), "unknown");
+  uint64_t second = cluster.AwaitLeader();
+  ASSERT_NE(second, first);
+  EXPECT_EQ(Text(cluster.Propose(second, "a", options)), "reply 1 again");
+  EXPECT_EQ(Text(cluster.Propose(second, "b", options)), "SESSION_NUMBER_REUSED");
+  options.session.number = 2;
+  EXPECT_EQ(Text(cluster.Propose(second, "b", options)), "reply 2");
+  cluster.network.Rejoin(NodeId{first});
+  cluster.Run(Seconds(3));
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_EQ(cluster.Commands(node), (Strings{"a", "b"}));
+    EXPECT_EQ(Text(cluster.Propose(node, "a", {{options.session.session, 1}, {}, true, {}})),
+              "reply 1 again");
+  }
+  options.session.session = 999;
+  EXPECT_EQ(Text(cluster.Propose(second, "c", options)), "SESSION_EXPIRED");
+}
+
+// Its entry is in nobody's log but its own: surely not applied, once another one is in its place.
+TEST(HostTest, ACommandWhosePlaceGoesToAnotherIsSurelyNotApplied) {
+  GroupOptions options;
+  options.election_timeout = Seconds(3);
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  uint64_t first = cluster.AwaitLeader();
+  cluster.network.CutOff(NodeId{first});
+  std::optional<ProposalResult> result;
+  cluster.At(first).Propose("a", {}, [&](ProposalResult r) { result = std::move(r); });
+  // Until it no longer leads, and for a moment more: it still waits to learn what became of it.
+  while (cluster.At(first).Status().role == Role::kLeader) cluster.Run(Milliseconds(10));
+  cluster.Run(Milliseconds(1200));
+  EXPECT_FALSE(result.has_value());
+  cluster.network.Rejoin(NodeId{first});
+  cluster.Run(Seconds(10));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_TRUE(Text(*result) == "NOT_LEADER" || Text(*result) == "unknown") << Text(*result);
+  for (uint64_t node = 1; node <= 3; ++node) EXPECT_EQ(cluster.Commands(node), Strings{});
+}
+
+TEST(HostTest, AFailedSyncFencesTheNode) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.Disk(leader).FailSyncs(absl::InternalError("the disk is gone"));
+  ProposalResult result = cluster.Propose(leader, "a");
+  EXPECT_EQ(Text(result), "unknown");
+  EXPECT_EQ(StoppedBecause(cluster, leader), "fenced: INTERNAL: the disk is gone");
+  EXPECT_EQ(cluster.At(leader).Status().state, NodeState::kFenced);
+  EXPECT_FALSE(cluster.At(leader).Status().serving_leader);
+  EXPECT_EQ(Text(cluster.Propose(leader, "b")), "STORAGE_FAILED");
+  EXPECT_EQ(Text(cluster.Linearize(leader)), "STORAGE_FAILED");
+  // It neither leads nor votes; the others go on.
+  uint64_t next = cluster.AwaitLeader();
+  ASSERT_NE(next, 0u);
+  ASSERT_NE(next, leader);
+  EXPECT_NE(Text(cluster.Propose(next, "c")), "unknown");
+}
+
+TEST(HostTest, DamagedEntriesHaltTheNodeNamingThem) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.Propose(leader, "a");
+  uint64_t node = cluster.SomeFollower();
+  cluster.Run(Seconds(1));
+  cluster.Disk(node).store(TestCluster::kGroup).Damage(3);
+  cluster.Start(node);
+  EXPECT_EQ(StoppedBecause(cluster, node),
+            "halted: DATA_LOSS: group 1: 1 entries from 3 to 3 cannot be read, the first in fake "
+            "at byte 0 (damaged): restore the file, or remove this member and add it as a new one");
+  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
+  EXPECT_EQ(Text(cluster.Propose(node, "x")), "STORAGE_FAILED");
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
+}
+
+// An entry with a position both sides know and another content: nothing may be built on it.
+TEST(HostTest, UnequalEntriesAtOnePositionFence) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t node = cluster.SomeFollower();
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    if (envelope.to != NodeId{node} || envelope.entries.empty()) return true;
+    const RecordRun& run = envelope.entries.front();
+    RecordRunBuilder builder(TestCluster::kGroup,
+                             std::get<AppendEntries>(std::get<MessageBody>(envelope.body)).previous,
+                             EntryHash{1, 2});
+    for (size_t i = 0; i < run.size(); ++i) {
+      builder.Add(PreparedEntry::Make(EntryType::kNoop, ""), run[i].position().term, WallTime{1});
+    }
+    envelope.entries = {std::move(builder).Build()};
+    return true;
+  });
+  Index before = cluster.Disk(node).store(TestCluster::kGroup).last().index;
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
+  cluster.Run(Milliseconds(100));
+  EXPECT_TRUE(Contains(StoppedBecause(cluster, node), "fenced: INTERNAL: safety violation"))
+      << StoppedBecause(cluster, node);
+  EXPECT_EQ(cluster.Disk(node).store(TestCluster::kGroup).last().index, before);
+}
+
+TEST(HostTest, OverloadIsRefusedAtOnceAndBreaksNothing) {
+  GroupOptions options;
+  options.max_inflight_bytes = 1000;
+  TestCluster cluster(1, options);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  std::vector<std::string> answers;
+  for (int i = 0; i < 20; ++i) {
+    cluster.At(1).Propose(std::string(100, 'x'), {},
+                          [&](const ProposalResult& result) { answers.push_back(Text(result)); });
+  }
+  EXPECT_EQ(answers.size(), 16u);  // the refusals; four of 212 bytes are under way
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), "OVERLOADED"), 16);
+  cluster.Run(Milliseconds(10));
+  EXPECT_EQ(answers.size(), 20u);
+  EXPECT_EQ(Text(cluster.Propose(1, "more")), "reply 5");
+  EXPECT_EQ(Text(cluster.Propose(1, std::string((1 << 20) + 1, 'x'))), "ENTRY_TOO_LARGE");
+  EXPECT_EQ(Text(cluster.Propose(1, std::string(1 << 20, 'x'))), "reply 6");
+}
+
+TEST(HostTest, ShutdownAnswersEveryCall) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.network.CutOff(NodeId{leader});
+  std::vector<std::string> answers;
+  auto answer = [&](const auto& result) { answers.push_back(Text(result)); };
+  for (int i = 0; i < 5; ++i) cluster.At(leader).Propose("a", {}, answer);
+  cluster.At(leader).Linearize(std::nullopt, answer);
+  cluster.Run(Milliseconds(50));
+  cluster.At(leader).Propose("still in the mailbox", {}, answer);
+  cluster.At(leader).Linearize(std::nullopt, answer);
+  EXPECT_TRUE(answers.empty());
+  cluster.HostAt(leader).Shutdown(cluster.world.Now());
+  std::sort(answers.begin(), answers.end());
+  EXPECT_EQ(answers, (Strings{"STOPPING", "STOPPING", "STOPPING", "unknown", "unknown", "unknown",
+                              "unknown", "unknown"}));
+  EXPECT_EQ(Text(cluster.Propose(leader, "b")), "STOPPING");
+  EXPECT_EQ(Text(cluster.Linearize(leader)), "STOPPING");
+}
+
+TEST(HostTest, BatchesKeepTheirOrder) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  for (uint64_t node : {leader, cluster.SomeFollower()}) {
+    std::vector<PreparedEntry> entries;
+    Strings commands;
+    for (int i = 0; i < 300; ++i) {
+      commands.push_back(std::to_string(i) + std::string(1000, 'x'));
+      entries.push_back(PreparedEntry::Make(EntryType::kCommand, commands.back()));
+    }
+    size_t before = cluster.Commands(leader).size();
+    std::vector<bool> heard(entries.size(), false);
+    cluster.At(node).ProposeBatch(
+        std::move(entries), {}, [&](size_t first, std::vector<ProposalResult> results) {
+          for (size_t i = 0; i < results.size(); ++i) {
+            EXPECT_FALSE(heard[first + i]);
+            heard[first + i] = true;
+            EXPECT_EQ(Text(results[i]), "reply " + std::to_string(before + first + i + 1));
+          }
+        });
+    cluster.Run(Seconds(1));
+    EXPECT_EQ(std::count(heard.begin(), heard.end(), true), 300);
+    Strings applied(cluster.Commands(leader).begin() + static_cast<std::ptrdiff_t>(before),
+                    cluster.Commands(leader).end());
+    EXPECT_EQ(applied, commands);
+  }
+}
+
+TEST(HostTest, NothingBehindARefusalInAnOrderIsApplied) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  ProposeOptions options;
+  options.order = std::make_shared<ProposalOrder>();
+  EXPECT_EQ(Text(cluster.Propose(1, "a", options)), "reply 1");
+  EXPECT_EQ(Text(cluster.Propose(1, std::string(2 << 20, 'x'), options)), "ENTRY_TOO_LARGE");
+  EXPECT_EQ(Text(cluster.Propose(1, "b", options)), "ORDER_BROKEN");
+  EXPECT_EQ(cluster.Commands(1), Strings{"a"});
+}
+
+TEST(HostTest, WatchersHearOfEveryChange) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  std::vector<std::string> heard;
+  cluster.At(1).WatchLeadership([&](const GroupStatus& status) {
+    heard.push_back(std::string(NameOf(status.role)) + (status.serving_leader ? " serves" : "") +
+                    " " + NameOf(status.state));
+  });
+  cluster.Run(Milliseconds(1));
+  ASSERT_EQ(heard.size(), 1u);
+  EXPECT_TRUE(Contains(heard[0], "starting"));
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.Run(Seconds(1));
+  EXPECT_TRUE(Contains(heard.back(), "serving")) << heard.back();
+  EXPECT_EQ(Contains(heard.back(), " serves"), leader == 1);
+  cluster.Disk(1).FailSyncs(absl::InternalError("the disk is gone"));
+  cluster.Propose(leader, "a");
+  cluster.Run(Seconds(1));
+  EXPECT_TRUE(Contains(heard.back(), "fenced")) << heard.back();
+}
+
+TEST(HostTest, OptionsAreChecked) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  std::vector<std::string> commands;
+  auto open = [&](GroupId group, const GroupOptions& options) {
+    return cluster.HostAt(1)
+        .Open(group, std::make_unique<TestMachine>(&commands), options)
+        .status();
+  };
+  EXPECT_TRUE(absl::IsAlreadyExists(open(TestCluster::kGroup, GroupOptions())));
+  EXPECT_TRUE(absl::IsInvalidArgument(open(GroupId::kNone, GroupOptions())));
+  GroupOptions options;
+  options.max_command_bytes = kMaxPayloadBytes + 1;
+  EXPECT_TRUE(absl::IsInvalidArgument(open(GroupId{2}, options)));
+  options = GroupOptions();
+  options.heartbeat_interval = Seconds(60);
+  EXPECT_TRUE(absl::IsInvalidArgument(open(GroupId{2}, options)));
+  EXPECT_TRUE(open(GroupId{2}, GroupOptions()).ok());
 }
 
 }  // namespace
