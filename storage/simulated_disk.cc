@@ -125,7 +125,8 @@ absl::Status SimulatedDisk::WriteWithFault(const char* operation, const Simulate
   if (!Fits(handle, offset + data.size())) return Fail(operation, handle, ENOSPC);
   if (fault.error != 0 && fault.reached == FileFault::Reached::kNothing) data = {};
   if (fault.error != 0 && fault.reached == FileFault::Reached::kSome) {
-    data = data.substr(0, static_cast<size_t>(random_.Below(data.size() + 1)));
+    const uint64_t end = (offset + random_.Below(data.size() + 1)) / kSectorBytes * kSectorBytes;
+    data = data.substr(0, static_cast<size_t>(std::max(end, offset) - offset));
   }
   if (fault.lost) {
     handle.inode->WriteLost(offset, data);

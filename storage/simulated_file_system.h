@@ -51,9 +51,9 @@ struct FileFault {
   // Not 0: the call fails with this errno.
   int error = 0;
   // How much of a Write, Preallocate or Sync that fails happens all the same. Of a Write or
-  // Preallocate kSome is the beginning, of a Sync any subset of sectors. As with Linux, what a
-  // failed sync did not write is never written again, though reads that are not direct still show
-  // it.
+  // Preallocate kSome is the beginning, up to the end of a sector, of a Sync any subset of sectors.
+  // As with Linux, what a failed sync did not write is never written again, though reads that are
+  // not direct still show it.
   enum class Reached { kNothing, kSome, kEverything };
   Reached reached = Reached::kNothing;
   // Says OK and does nothing: a Write that readers see and that never reaches the disk, a Sync or

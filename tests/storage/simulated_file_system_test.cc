@@ -445,8 +445,10 @@ TEST(SimulatedFileSystemTest, AFailedWriteMayLeaveItsBeginning) {
     auto file = Open(disk, "/file");
     disk.set_fault_hook(
         NthFault(Operation::kWrite, "", 1, {.error = ENOSPC, .reached = Reached::kSome}));
-    EXPECT_TRUE(absl::IsResourceExhausted(file->Write(0, std::string(100, 'x'))));
-    lengths.insert(Content(disk, "/file").size());
+    EXPECT_TRUE(absl::IsResourceExhausted(file->Write(10, Sectors(20, 'x'))));
+    const size_t length = Content(disk, "/file").size();
+    EXPECT_EQ(length % kSectorBytes, 0u);
+    lengths.insert(length);
     EXPECT_TRUE(file->Write(0, "x").ok());
     EXPECT_EQ(disk.uses_after_failure(), 1u);
   }
