@@ -53,7 +53,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
 }
 
 std::string ReasonOf(const absl::Status& status) {
-  absl::optional<absl::Cord> reason = status.GetPayload(kReasonPayload);
+  const auto reason = status.GetPayload(kReasonPayload);
   return reason.has_value() ? std::string(*reason) : "";
 }
 

@@ -57,9 +57,9 @@ struct RecoveredLog {
   std::vector<TermRun> runs;  // of all entries behind base, torn and faulty ones included
   EntryHash last_hash;        // of the last entry
   std::vector<RawConfiguration> configurations;
-  // Evidence of this disk: at least this was committed. Never above what LogAppend::commit said. Not
-  // below what it had said when entries were last appended, as far as these were durable by then; a
-  // store need not write for the sake of a commit index alone.
+  // Evidence of this disk: at least this was committed. Never above what LogAppend::commit said.
+  // Not below what it had said when entries were last appended, as far as these were durable by
+  // then; a store need not write for the sake of a commit index alone.
   Index known_commit = 0;
   std::optional<Index> torn_from;  // RecoveredRaft::torn_from
   std::vector<FaultyEntry> faulty;

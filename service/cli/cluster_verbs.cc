@@ -103,7 +103,8 @@ constexpr char kServiceConfig[] =
     R"({"service":"cairn.v1.Streams"},{"service":"cairn.v1.Cluster"}],)"
     R"("waitForReady":true,"retryPolicy":{"maxAttempts":5,"initialBackoff":"0.02s",)"
     R"("maxBackoff":"0.5s","backoffMultiplier":2,"retryableStatusCodes":["UNAVAILABLE"]}},)"
-    R"({"name":[{"service":"cairn.v1.Log"},{"service":"cairn.v1.Sessions"}],"waitForReady":true}]})";
+    R"({"name":[{"service":"cairn.v1.Log"},{"service":"cairn.v1.Sessions"}],)"
+    R"("waitForReady":true}]})";
 
 }  // namespace
 

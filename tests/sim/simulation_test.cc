@@ -112,8 +112,8 @@ void DrawSeeds() {
   uint64_t total = FromEnvironment("CAIRN_SIM_SEEDS", kSeeds);
   uint64_t fresh = total / 4;
   auto now = std::chrono::system_clock::now().time_since_epoch();
-  uint64_t first = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  uint64_t first =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
   for (uint64_t i = 0; i < total; ++i) {
     if (i % shard.count != shard.index) continue;
     if (i < total - fresh) {
