@@ -27,9 +27,9 @@ namespace cairn {
 
 // Which messages; what is not set matches all.
 struct MessageFilter {
-  std::optional<NodeId> from;
-  std::optional<NodeId> to;
-  std::optional<std::string> type;  // as NameOf(MessageBody) says
+  std::optional<NodeId> from = {};
+  std::optional<NodeId> to = {};
+  std::optional<std::string> type = {};  // as NameOf(MessageBody) says
 
   bool Matches(const Message& message) const;
 };
