@@ -86,17 +86,17 @@ bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
 // Entries come for the place of undecided ones. They are written again even where the terms are
 // the same: the log store holds id records there and no entries.
 void Raft::State::RewriteTornTail(const AppendEntries& append) {
-  const LogPosition torn_last = torn_.last();
-  const Index compared = std::min(append.last_index(), torn_last.index);
-  const Term term = TermIn(append, compared);
-  if (term != torn_.TermAt(compared) && applied_ >= torn_.from()) {
+  const Index applied = std::min(applied_, append.last_index());
+  if (applied >= torn_.from() && TermIn(append, applied) != torn_.TermAt(applied)) {
     RaiseFence(Fence::Reason::kSafetyViolation,
-               absl::StrCat("the leader of term ", append.term, " overwrites entries from ",
-                            torn_.from(), ", applied up to ", applied_));
+               absl::StrCat("the leader of term ", append.term, " overwrites ",
+                            ToString(LogPosition{applied, torn_.TermAt(applied)}),
+                            ", applied up to ", applied_));
     return;
   }
+  const Index compared = std::min(append.last_index(), torn_.last().index);
   TornTail left = torn_;
-  left.Rewrite({compared, term});
+  left.Rewrite({compared, TermIn(append, compared)});
   Trace("writes undecided entries ", torn_.from(), "..", compared,
         " again: ", left.empty() ? "none is left" : absl::StrCat("left from ", left.from()));
   if (torn_.on_disk()) TruncateLog(torn_.from());

@@ -26,8 +26,10 @@ void Raft::State::QueryTail() {
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
   const Index held = HeldOf(query);
-  // What the state machine has applied was committed, also where the log has lost it.
-  const Index known_commit = std::max(commit_, applied_);
+  // What the state machine has applied was committed, also where the log has lost it. But where
+  // this log has another entry than the asker, what is committed there is not the asker's.
+  const bool differs = held < trail_.last().index;
+  const Index known_commit = differs ? std::min(held, commit_) : std::max(commit_, applied_);
   Trace("tells ", ToInteger(from), ": holds through ", held, ", commit ", known_commit);
   Send(from, TailReply{.term = ballot_.state.term,
                        .query = query.query,

@@ -113,6 +113,16 @@ INSTANTIATE_TEST_SUITE_P(
                           .pause = 800,
                           .slow_disks = true,
                           .outcomes_only = true},
+                         200},
+                    Soak{"Rot",
+                         {.lose = 30,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .crash = 150,
+                          .partition = 300,
+                          .slow_disks = true,
+                          .rot = true,
+                          .outcomes_only = true},
                          200}),
     NameOfSoak);
 

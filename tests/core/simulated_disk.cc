@@ -73,6 +73,13 @@ void SimulatedDisk::Tear(Index first) {
   readable_ = durable_;
 }
 
+void SimulatedDisk::Rot(Index first) {
+  CAIRN_CHECK(writes_.empty() && !durable_.torn_from && first <= durable_.entries.size());
+  durable_.torn_from = first;
+  for (Index i = first; i <= durable_.entries.size(); ++i) durable_.entries[i - 1].value = 0;
+  readable_ = durable_;
+}
+
 const SimulatedEntry* SimulatedDisk::Find(Index index) const {
   if (index == 0 || index > readable_.entries.size()) return nullptr;
   return &readable_.entries[index - 1];

@@ -55,6 +55,10 @@ class SimulatedDisk {
   // The entries from `first` on keep their shape and lose their bodies. Nothing is unsynced.
   void Tear(Index first);
 
+  // The bodies of all entries from `first` on are lost, synced or not. Only while nothing is
+  // unsynced.
+  void Rot(Index first);
+
   const Image& readable() const { return readable_; }
   const Image& durable() const { return durable_; }
   const SimulatedEntry* Find(Index index) const;  // in readable(); null if there is none

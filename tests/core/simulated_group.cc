@@ -59,6 +59,16 @@ void SimulatedGroup::Crash(NodeId id) {
   node.payloads.clear();
   node.reads.clear();
   node.disk.PowerCut(random_, faults_.torn);
+  if (faults_.rot && ids_.size() > 2) RotSome(id);
+}
+
+void SimulatedGroup::RotSome(NodeId id) {
+  for (const NodeId other : ids_) {
+    if (disk(other).durable().torn_from || (running(other) && raft(other).torn_from())) return;
+  }
+  const Index last = disk(id).durable().entries.size();
+  if (last == 0 || random_.OneIn(2)) return;
+  Of(id).disk.Rot(last - random_.Below(std::min<Index>(last, 5)));
 }
 
 void SimulatedGroup::Step(NodeId id, Event event) {

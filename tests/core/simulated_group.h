@@ -34,6 +34,7 @@ struct SimulatedFaults {
   uint64_t pause = 0;      // of steps: a node stands still, its timers too, and goes on unaware
   bool slow_disks = false;
   bool torn = false;
+  bool rot = false;  // a power cut may take acknowledged entries, of one node at a time
   // Only what a user would notice counts: two leaders, lost or changed entries, stale reads. Shows
   // that the schedules turn a false claim into harm.
   bool outcomes_only = false;
@@ -115,6 +116,7 @@ class SimulatedGroup : public TraceSink {
   void Deliver(size_t index);
   void DeliverSome();
   void Disturb();
+  void RotSome(NodeId id);
   void Resume();
   void Sync(NodeId id, Ticket ticket);
   void TickDue();
