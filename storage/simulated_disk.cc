@@ -206,7 +206,7 @@ absl::Status SimulatedDisk::CarryOut(const SyncUnderWay& sync) {
     return absl::OkStatus();
   }
   const FileFault::Reached reached = sync.fault.reached;
-  handle.inode->MakePartlyDurable(sync.end, [&]() CAIRN_REQUIRES(mutex_) {
+  handle.inode->LoseSectors(sync.end, [&]() CAIRN_REQUIRES(mutex_) {
     if (reached == FileFault::Reached::kSome) return random_.OneIn(2);
     return reached == FileFault::Reached::kEverything;
   });

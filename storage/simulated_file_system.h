@@ -52,8 +52,8 @@ struct FileFault {
   int error = 0;
   // How much of a Write, Preallocate or Sync that fails happens all the same. Of a Write or
   // Preallocate kSome is the beginning, up to the end of a sector, of a Sync any subset of sectors.
-  // As with Linux, what a failed sync did not write is never written again, though reads that are
-  // not direct still show it.
+  // As with Linux, content that a failed sync did not write is never written again, though reads
+  // that are not direct still show it.
   enum class Reached { kNothing, kSome, kEverything };
   Reached reached = Reached::kNothing;
   // Says OK and does nothing: a Write that readers see and that never reaches the disk, a Sync or
@@ -119,7 +119,8 @@ class SimulatedFileSystem final : public FileSystem {
   // reads go on to see everything, what was not synced stays pending, the boot id stays.
   void RestartProcess();
 
-  // Asked before each call; may look at Pending() and CrashImage(). None if empty.
+  // Asked before each call; may look at Pending() and CrashImage(). To end the process at some call
+  // it calls RestartProcess() (or Crash) and gives errors from then on. None if empty.
   void set_fault_hook(FaultHook hook);
   void set_capacity_bytes(uint64_t bytes);
 

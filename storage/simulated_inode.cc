@@ -68,16 +68,18 @@ void SimulatedInode::Resize(uint64_t length, OperationCounter& counter) {
 }
 
 void SimulatedInode::MakeDurable(OperationId end) {
-  MakePartlyDurable(end, [] { return true; });
-}
-
-void SimulatedInode::MakePartlyDurable(OperationId end, const std::function<bool()>& keep) {
   for (const Operation& operation : pending_) {
-    if (operation.id >= end) break;
-    if (keep()) Apply(operation, durable_);
+    if (operation.id < end) Apply(operation, durable_);
   }
   durable_.SetLength(durable_.length());
-  Forget(end);
+  Forget(end, /*keep_lengths=*/false);
+}
+
+void SimulatedInode::LoseSectors(OperationId end, const std::function<bool()>& keep) {
+  for (const Operation& operation : pending_) {
+    if (operation.id < end && !operation.is_length && keep()) Apply(operation, durable_);
+  }
+  Forget(end, /*keep_lengths=*/true);
 }
 
 void SimulatedInode::AppendPending(std::vector<PendingOperation>& to) const {
@@ -168,18 +170,19 @@ void SimulatedInode::AddLength(OperationCounter& counter) {
   ++pending_lengths_;
 }
 
-void SimulatedInode::Forget(OperationId end) {
-  const auto rest = std::find_if(pending_.begin(), pending_.end(),
-                                 [end](const Operation& o) { return o.id >= end; });
-  for (auto operation = pending_.begin(); operation != rest; ++operation) {
-    if (operation->is_length) {
+void SimulatedInode::Forget(OperationId end, bool keep_lengths) {
+  std::vector<Operation> rest;
+  for (Operation& operation : pending_) {
+    if (operation.id >= end || (operation.is_length && keep_lengths)) {
+      rest.push_back(std::move(operation));
+    } else if (operation.is_length) {
       --pending_lengths_;
-      continue;
+    } else {
+      const auto count = pending_of_sector_.find(operation.value);
+      if (--count->second == 0) pending_of_sector_.erase(count);
     }
-    const auto count = pending_of_sector_.find(operation->value);
-    if (--count->second == 0) pending_of_sector_.erase(count);
   }
-  pending_.erase(pending_.begin(), rest);
+  pending_ = std::move(rest);
 }
 
 }  // namespace cairn::internal

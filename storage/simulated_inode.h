@@ -56,8 +56,9 @@ class SimulatedInode {
 
   // The operations with ids below `end` become durable.
   void MakeDurable(OperationId end);
-  // As MakeDurable for those that `keep` names; the others are never written any more.
-  void MakePartlyDurable(OperationId end, const std::function<bool()>& keep);
+  // A failed sync: `keep` says of each sector whether it reached the disk; the others are never
+  // written any more. Lengths wait for the next sync: they are in the journal.
+  void LoseSectors(OperationId end, const std::function<bool()>& keep);
 
   void AppendPending(std::vector<PendingOperation>& to) const;
   // The file with these of the pending operations, as CrashChoice says.
@@ -83,7 +84,8 @@ class SimulatedInode {
   // Whether writing `content` to the sector changes nothing, whatever survives.
   bool IsOnDisk(uint64_t sector, absl::string_view content) const;
   void AddLength(OperationCounter& counter);
-  void Forget(OperationId end);
+  // Takes the operations below `end` off the list, but for lengths if `keep_lengths`.
+  void Forget(OperationId end, bool keep_lengths);
 
   const bool directory_;
   SectorImage cached_;

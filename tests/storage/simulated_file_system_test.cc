@@ -430,6 +430,21 @@ TEST(SimulatedFileSystemTest, AFailedSyncMayReachSomeSectors) {
   EXPECT_TRUE(disk.Pending().empty());
 }
 
+TEST(SimulatedFileSystemTest, AFailedSyncLosesNoLength) {
+  SimulatedFileSystem disk;
+  auto file = DurableFile(disk, "/file", "");
+  ASSERT_TRUE(file->Write(0, "lost").ok());
+  disk.set_fault_hook(NthFault(Operation::kSync, "file", 1, {.error = EIO}));
+  EXPECT_FALSE(disk.SyncNow(*file).ok());
+  EXPECT_EQ(Content(*disk.WorstCaseImage(), "/file"), "");
+  EXPECT_EQ(disk.Pending().size(), 1u);
+  disk.RestartProcess();
+  file = Open(disk, "/file");
+  ASSERT_TRUE(file->Write(1, "new").ok());
+  ASSERT_TRUE(disk.SyncNow(*file).ok());
+  EXPECT_EQ(Content(*disk.WorstCaseImage(), "/file"), "lnew");
+}
+
 TEST(SimulatedFileSystemTest, DirectReadsSeeWhatIsOnItsWay) {
   SimulatedFileSystem disk;
   auto file = DurableFile(disk, "/file", "old");
