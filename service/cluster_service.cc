@@ -1,0 +1,135 @@
+#include "service/cluster_service.h"
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <utility>
+
+#include "cairn/v1/cluster.grpc.pb.h"
+
+namespace cairn {
+namespace {
+
+google::protobuf::Duration ToProto(Duration duration) {
+  google::protobuf::Duration proto;
+  proto.set_seconds(duration.nanoseconds / 1'000'000'000);
+  proto.set_nanos(static_cast<int32_t>(duration.nanoseconds % 1'000'000'000));
+  return proto;
+}
+
+v1::MemberRole RoleOf(const GroupStatus& status) {
+  switch (status.role) {
+    case Role::kFollower:
+      return status.learner ? v1::MEMBER_ROLE_LEARNER : v1::MEMBER_ROLE_FOLLOWER;
+    case Role::kPreCandidate:
+    case Role::kCandidate:
+      return v1::MEMBER_ROLE_CANDIDATE;
+    case Role::kLeader:
+      return v1::MEMBER_ROLE_LEADER;
+  }
+  return v1::MEMBER_ROLE_UNSPECIFIED;
+}
+
+v1::MemberState StateOf(NodeState state) {
+  switch (state) {
+    case NodeState::kStarting:
+      return v1::MEMBER_STATE_STARTING;
+    case NodeState::kServing:
+      return v1::MEMBER_STATE_SERVING;
+    case NodeState::kDegraded:
+      return v1::MEMBER_STATE_DEGRADED;
+    case NodeState::kRepairing:
+      return v1::MEMBER_STATE_REPAIRING;
+    case NodeState::kFenced:
+      return v1::MEMBER_STATE_FENCED;
+    case NodeState::kHalted:
+      return v1::MEMBER_STATE_HALTED;
+  }
+  return v1::MEMBER_STATE_UNSPECIFIED;
+}
+
+void WriteMembers(const Configuration& configuration, v1::GroupStatus* to) {
+  for (NodeId node : configuration.Nodes()) {
+    const Member* member = configuration.Find(node);
+    v1::GroupMember* added = to->add_members();
+    added->set_node(ToInteger(node));
+    added->set_address(member->address);
+    added->set_incarnation(ToInteger(member->incarnation));
+    added->set_learner(!configuration.IsVoter(node));
+  }
+}
+
+void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupStatus* to) {
+  to->set_group(ToInteger(from.group));
+  to->set_node(ToInteger(from.node));
+  to->set_address(address);
+  to->set_role(RoleOf(from));
+  to->set_term(from.term);
+  to->set_leader(ToInteger(from.leader));
+  if (const Member* leader = from.configuration.Find(from.leader)) {
+    to->set_leader_address(leader->address);
+  }
+  to->set_first_index(from.first_index);
+  to->set_last_index(from.last_index);
+  to->set_commit_index(from.commit_index);
+  to->set_applied_index(from.applied_index);
+  to->set_lag(from.commit_index > from.applied_index ? from.commit_index - from.applied_index : 0);
+  to->set_state(StateOf(from.state));
+  to->set_reason(from.reason);
+  to->set_serving_leader(from.serving_leader);
+  to->set_formed(from.formed);
+  to->set_durable_index(from.durable_index);
+  to->set_sessions(from.sessions);
+  to->set_incarnation(ToInteger(from.incarnation));
+  WriteMembers(from.configuration, to);
+  for (const PeerStatus& peer : from.peers) {
+    v1::PeerProgress* added = to->add_peers();
+    added->set_node(ToInteger(peer.node));
+    added->set_match_index(peer.match);
+    added->set_next_index(peer.next);
+    added->set_probing(peer.probing);
+    added->set_inflight_bytes(peer.inflight_bytes);
+    *added->mutable_since_contact() = ToProto(peer.since_contact);
+  }
+}
+
+class ClusterServiceImpl final : public v1::Cluster::CallbackService {
+ public:
+  ClusterServiceImpl(ServiceContext* context, NodeDescription description)
+      : context_(*context), description_(std::move(description)) {}
+
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* call,
+                                      const v1::GetStatusRequest*,
+                                      v1::GetStatusResponse* response) override {
+    response->set_node(ToInteger(description_.node));
+    response->set_cluster_id(ToString(description_.cluster));
+    response->set_address(description_.address);
+    response->set_log_store(description_.log_store);
+    response->set_version(description_.version);
+    *response->mutable_uptime() = ToProto(context_.Now() - description_.started);
+    if (description_.warnings) {
+      for (std::string& warning : description_.warnings()) {
+        response->add_warnings(std::move(warning));
+      }
+    }
+    if (const ServiceContext::Opened* opened = context_.opened()) {
+      WriteGroup(opened->group.Status(), description_.address, response->add_groups());
+    }
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  ServiceContext& context_;
+  const NodeDescription description_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeClusterService(ServiceContext* context,
+                                                  NodeDescription description) {
+  return std::make_unique<ClusterServiceImpl>(context, std::move(description));
+}
+
+}  // namespace cairn

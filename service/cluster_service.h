@@ -1,0 +1,38 @@
+// Service cairn.v1.Cluster.
+
+#ifndef SERVICE_CLUSTER_SERVICE_H_
+#define SERVICE_CLUSTER_SERVICE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "service/service_context.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace cairn {
+
+// What a node says of itself beside its groups.
+struct NodeDescription {
+  NodeId node = NodeId::kNone;
+  ClusterId cluster;
+  std::string address;
+  std::string log_store;
+  std::string version;
+  Instant started;
+  // What an operator should know now; from any thread. May be null.
+  std::function<std::vector<std::string>()> warnings;
+};
+
+// Answers without a quorum, and before the group is open. `context` outlives the service.
+std::unique_ptr<grpc::Service> MakeClusterService(ServiceContext* context,
+                                                  NodeDescription description);
+
+}  // namespace cairn
+
+#endif  // SERVICE_CLUSTER_SERVICE_H_

@@ -1,0 +1,24 @@
+// Linearize: the first step of a read, at the consistency it asks for. For the sources of the
+// services only.
+
+#ifndef SERVICE_LINEARIZE_H_
+#define SERVICE_LINEARIZE_H_
+
+#include <optional>
+
+#include "absl/functional/any_invocable.h"
+#include "base/time.h"
+#include "service/errors.h"
+#include "service/service_context.h"
+
+namespace cairn {
+
+// Calls `done` without an error once this member may answer: at once for a stale read, else after
+// everything acknowledged before now is applied here. The group must be open. `done` runs on this
+// thread or one of Cairn's and must not block.
+void Linearize(const ServiceContext& context, bool linearizable, Instant deadline,
+               absl::AnyInvocable<void(std::optional<RpcError>)> done);
+
+}  // namespace cairn
+
+#endif  // SERVICE_LINEARIZE_H_

@@ -1,0 +1,21 @@
+// ReadRange: the reactor of one call. For log_service only, because it brings gRPC's headers.
+
+#ifndef SERVICE_READ_STREAM_H_
+#define SERVICE_READ_STREAM_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include "cairn/v1/streams.pb.h"
+#include "service/service_context.h"
+
+namespace cairn {
+
+// `context` outlives the call.
+grpc::ServerWriteReactor<v1::ReadResponse>* StartReadRange(grpc::CallbackServerContext* call,
+                                                           const v1::ReadRequest* request,
+                                                           ServiceContext* context);
+
+}  // namespace cairn
+
+#endif  // SERVICE_READ_STREAM_H_
