@@ -34,6 +34,7 @@ class Payloads {
     return first_ + payloads_.size() - 1;
   }
   Payload& At(PayloadId id) { return payloads_.at(id - first_); }
+  bool empty() const { return payloads_.empty(); }
   // Of those whose calls were not taken over by somebody.
   template <typename Function>
   void ForEachProposal(Function function) {

@@ -209,6 +209,9 @@ void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
 // first entry that is appended is checked again, against the log as it is then (GroupLog).
 std::optional<std::string> Node::Contradiction(const AppendEntries& append,
                                                const std::vector<RecordRun>& entries) const {
+  // With effects to carry out, Raft's log is ahead of the one here: a position may be overwritten
+  // already.
+  if (!payloads_.empty()) return std::nullopt;
   auto differs = [&](LogPosition at, EntryHash theirs) -> std::optional<std::string> {
     bool known = at.index >= raft_.base().index && raft_.TermAt(at.index) == at.term &&
                  at.index < raft_.torn_from().value_or(kMaxIndex);

@@ -328,6 +328,33 @@ TEST(HostTest, DamagedEntriesHaltTheNodeNamingThem) {
   EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
 }
 
+// The first copy overwrites an entry; the second one is looked at before that is carried out.
+TEST(HostTest, OverwritingEntriesMayComeTwiceInOneGo) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t first = cluster.AwaitLeader();
+  cluster.network.CutOff(NodeId{first});
+  cluster.At(first).Propose("lost", {}, [](ProposalResult) {});
+  cluster.Run(Seconds(5));
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  std::optional<Envelope> copy;
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    if (envelope.to != NodeId{first} || envelope.entries.empty()) return true;
+    copy = envelope;
+    return false;
+  });
+  cluster.network.Rejoin(NodeId{first});
+  cluster.Run(Seconds(1));
+  ASSERT_TRUE(copy.has_value());
+  cluster.network.SetFilter({});
+  std::unique_ptr<Transport> replay = cluster.network.MakeTransport(NodeId{first + 10});
+  replay->Send(*copy);
+  replay->Send(*copy);
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(StoppedBecause(cluster, first), "");
+  EXPECT_EQ(cluster.At(first).Status().last_index, cluster.At(cluster.Leader()).Status().last_index);
+}
+
 // An entry with a position both sides know and another content: nothing may be built on it.
 TEST(HostTest, UnequalEntriesAtOnePositionFence) {
   TestCluster cluster(3);
