@@ -26,6 +26,7 @@ void Raft::State::Handle(NodeId from, const PreVoteRequest& request) {
                        AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "grants" : "refuses", " pre-vote to ", ToInteger(from), " for term ",
         request.term, ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
+        request.term > ballot_.state.term ? "" : ", not a later term",
         RefusesElections() ? ", a leader may be live" : "");
   Send(from, PreVoteReply{.term = granted ? request.term : ballot_.state.term,
                           .granted = granted,
