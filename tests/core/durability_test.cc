@@ -328,8 +328,7 @@ Found Enumerate(const Bounds& bounds) {
 }
 
 TEST(DurabilityTest, HoldsInEveryInterleaving) {
-  for (const Bounds& bounds :
-       {Bounds{4, 3, 2}, Bounds{5, 2, 3}, Bounds{3, 3, 3}}) {
+  for (const Bounds& bounds : {Bounds{4, 3, 2}, Bounds{5, 2, 3}, Bounds{3, 3, 3}}) {
     SCOPED_TRACE(testing::Message() << bounds.writes << " writes, " << bounds.entries
                                     << " entries, " << bounds.terms << " terms");
     Found found = Enumerate(bounds);
