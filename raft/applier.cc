@@ -135,8 +135,10 @@ void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> 
     replica_->Apply(run, spans.empty() ? nullptr : &results);
   }
   sessions_.store(replica_->sessions(), std::memory_order_relaxed);
-  // Before the answers: who has one may read what it says.
+  // Before the machine wakes its readers, and before the answers: who has one may read what it
+  // says.
   applied_.store(runs.back().last().index, std::memory_order_release);
+  replica_->Announce();
   for (const PlacedSpan& placed : spans) {
     AnswerSpan(placed, runs,
                absl::MakeSpan(results).subspan(placed.first.index - first, placed.span.count));

@@ -72,6 +72,9 @@ void Replica::Apply(const RecordRun& run, std::vector<ProposalResult>* results) 
     if (results != nullptr) results->push_back(std::move(result));
   }
   Finish(round);
+}
+
+void Replica::Announce() {
   if (applied_.index > machine_position_.index) machine_->AppliedUpTo(applied_, time_);
 }
 

@@ -39,6 +39,8 @@ class Replica final : public SessionArchive {
 
   // Applies the run. With `results`: appends what is to be answered to the proposer of each entry.
   void Apply(const RecordRun& run, std::vector<ProposalResult>* results);
+  // Tells the machine that everything up to applied() was applied, once that can be read.
+  void Announce();
 
   std::string Save() const override;
   absl::Status Restore(absl::string_view saved) override;

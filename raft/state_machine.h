@@ -101,7 +101,8 @@ class StateMachine {
   virtual void Apply(ApplyBatch& batch) = 0;
 
   // Called on the same sequence when everything up to `position` was applied, entries that are not
-  // commands included. For machines that wake waiters or move a clock.
+  // commands included, and can be read through OpenContext::log. For machines that wake waiters or
+  // move a clock.
   virtual void AppliedUpTo(LogPosition /*position*/, WallTime /*time*/) {}
 };
 

@@ -97,6 +97,7 @@ class ReplicaTest : public ::testing::Test {
   Strings Apply(Replica& replica, const RecordRun& run) {
     std::vector<ProposalResult> results;
     replica.Apply(run, &results);
+    replica.Announce();
     Strings texts;
     for (const ProposalResult& result : results) texts.push_back(Describe(result));
     return texts;
