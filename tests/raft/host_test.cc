@@ -352,7 +352,8 @@ TEST(HostTest, OverwritingEntriesMayComeTwiceInOneGo) {
   replay->Send(*copy);
   cluster.Run(Seconds(1));
   EXPECT_EQ(StoppedBecause(cluster, first), "");
-  EXPECT_EQ(cluster.At(first).Status().last_index, cluster.At(cluster.Leader()).Status().last_index);
+  EXPECT_EQ(cluster.At(first).Status().last_index,
+            cluster.At(cluster.Leader()).Status().last_index);
 }
 
 // An entry with a position both sides know and another content: nothing may be built on it.
