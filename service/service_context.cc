@@ -13,11 +13,11 @@ ServiceContext::ServiceContext(ServiceOptions options) : options_(std::move(opti
 void ServiceContext::Open(Group group, StreamMachine* machine) {
   CAIRN_CHECK(opened_storage_ == nullptr);
   opened_storage_ = std::make_unique<Opened>(Opened{group, machine});
-  group.WatchLeadership([this](const GroupStatus& status) {
-    leads_.store(status.serving_leader, std::memory_order_relaxed);
-    auto standing = std::make_shared<const GroupStatus>(status);
-    MutexLock lock(mutex_);
-    standing_ = std::move(standing);
+  group.WatchLeadership([standing = standing_](const GroupStatus& status) {
+    standing->leads.store(status.serving_leader, std::memory_order_relaxed);
+    auto copy = std::make_shared<const GroupStatus>(status);
+    MutexLock lock(standing->mutex);
+    standing->status = std::move(copy);
   });
   opened_.store(opened_storage_.get(), std::memory_order_release);
 }
@@ -28,8 +28,8 @@ void ServiceContext::Stop() {
 }
 
 std::shared_ptr<const GroupStatus> ServiceContext::standing() const {
-  MutexLock lock(mutex_);
-  return standing_;
+  MutexLock lock(standing_->mutex);
+  return standing_->status;
 }
 
 Executor& ServiceContext::NextReader() {

@@ -56,7 +56,7 @@ class ServiceContext {
     Group group;
     StreamMachine* machine;  // owned by the group's host
   };
-  // From now on calls are served. Once. The context outlives the host of the group.
+  // From now on calls are served. Once.
   void Open(Group group, StreamMachine* machine);
   // Null before Open.
   const Opened* opened() const { return opened_.load(std::memory_order_acquire); }
@@ -69,7 +69,7 @@ class ServiceContext {
   // The group as of its last change of leadership; null before Open.
   std::shared_ptr<const GroupStatus> standing() const;
   // This member leads, and has applied an entry of its term.
-  bool leads() const { return leads_.load(std::memory_order_relaxed); }
+  bool leads() const { return standing_->leads.load(std::memory_order_relaxed); }
 
   const ServiceOptions& options() const { return options_; }
   const ServiceLimits& limits() const { return options_.limits; }
@@ -92,13 +92,17 @@ class ServiceContext {
   const ServiceOptions options_;
   CallRegistry endless_calls_;
   std::atomic<bool> stopping_ = false;
-  std::atomic<bool> leads_ = false;
   std::atomic<uint64_t> next_reader_ = 0;
   std::atomic<size_t> pending_bytes_ = 0;
   std::unique_ptr<Opened> opened_storage_;
   std::atomic<const Opened*> opened_ = nullptr;
-  mutable Mutex mutex_;
-  std::shared_ptr<const GroupStatus> standing_ CAIRN_GUARDED_BY(mutex_);
+  // Shared with the group's watch, which may live longer than this object.
+  struct Standing {
+    std::atomic<bool> leads = false;
+    mutable Mutex mutex;
+    std::shared_ptr<const GroupStatus> status CAIRN_GUARDED_BY(mutex);
+  };
+  const std::shared_ptr<Standing> standing_ = std::make_shared<Standing>();
 };
 
 }  // namespace cairn
