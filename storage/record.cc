@@ -236,6 +236,8 @@ EntryHash RecordView::previous_hash() const {
 
 EntryHash RecordView::hash() const { return HashOfHeader(bytes_); }
 
+uint64_t RecordView::header_checksum() const { return Load<uint64_t>(bytes_, kHeaderChecksumAt); }
+
 uint64_t RecordView::payload_checksum() const { return Load<uint64_t>(bytes_, kPayloadChecksumAt); }
 
 size_t RecordView::payload_size() const { return bytes_.size() - kRecordHeaderBytes; }

@@ -84,7 +84,8 @@ class RecordView {
   WallTime timestamp() const;
   SessionCall call() const;
   EntryHash previous_hash() const;
-  EntryHash hash() const;  // of the header; computed
+  EntryHash hash() const;            // of the header; computed
+  uint64_t header_checksum() const;  // as it stands there: the low half of hash()
   uint64_t payload_checksum() const;
   absl::string_view bytes() const { return bytes_; }  // header and masked payload
   size_t payload_size() const;

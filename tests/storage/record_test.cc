@@ -67,6 +67,7 @@ TEST(RecordTest, KeepsEveryField) {
   EXPECT_EQ(run[1].previous_hash(), run[0].hash());
   EXPECT_EQ(run[1].payload_size(), 0u);
   EXPECT_EQ(run.last_hash(), run[1].hash());
+  EXPECT_EQ(run[1].header_checksum(), run[1].hash().low);
   EXPECT_EQ(run.At(11).bytes(), run[1].bytes());
   EXPECT_EQ(RecordLength(run[0].bytes()).value(), kRecordHeaderBytes + 5);
 

@@ -1,0 +1,481 @@
+#include "storage/block/block_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "storage/block/block_log_store.h"
+#include "storage/block/log_reader.h"
+
+namespace cairn {
+namespace {
+
+// At most this part of a block is spent on copies each time the log goes on in another one.
+constexpr uint64_t kCopyDivisor = 8;
+
+BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
+  return {.directory = options.directory,
+          .identity = options.identity,
+          .geometry = options.geometry,
+          .max_spares = options.max_spares};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system,
+                                                         BlockLogOptions options) {
+  if (!options.geometry.IsValid()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "block_bytes: ", options.geometry.block_bytes, " with units of ",
+        options.geometry.unit_bytes, ": must be a multiple of 4096 and at least 16 units"));
+  }
+  absl::StatusOr<RecoveredDisk> disk = RecoverLog(file_system, BlockSetOptions(options));
+  if (!disk.ok()) return disk.status();
+  const bool write_checkpoint = disk->write_checkpoint;
+  std::unique_ptr<BlockLog> log(new BlockLog(file_system, std::move(options), *std::move(disk)));
+  if (write_checkpoint) {
+    absl::StatusOr<bool> written = log->WriteBatch(/*even_if_empty=*/true);
+    if (!written.ok()) return written.status();
+    absl::Status status = file_system.SyncNow(log->end_.block()->file());
+    if (!status.ok()) return status;
+  }
+  log->PrepareNext();
+  return log;
+}
+
+BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDisk disk)
+    : file_system_(file_system),
+      options_(std::move(options)),
+      lock_(std::move(disk.lock)),
+      blocks_(std::move(disk.blocks)),
+      notes_(std::move(disk.notes)),
+      findings_({.damaged = std::move(disk.damaged),
+                 .lost_batches = disk.lost_batches,
+                 .torn_bytes = disk.torn_bytes,
+                 .torn = std::move(disk.torn)}),
+      end_(std::move(disk.end)),
+      last_copies_(end_.last_batch()),
+      usage_(std::move(disk.usage)),
+      recent_(options_.recent_bytes) {
+  MutexLock lock(mutex_);
+  for (auto& [group, log] : disk.groups) {
+    groups_[group] = std::make_unique<GroupState>(group, std::move(log));
+  }
+}
+
+BlockLog::~BlockLog() = default;
+
+std::vector<GroupId> BlockLog::Groups() const {
+  MutexLock lock(mutex_);
+  std::vector<GroupId> ids;
+  for (const auto& [id, group] : groups_) ids.push_back(id);
+  return ids;
+}
+
+GroupState& BlockLog::StateOf(GroupId group) {
+  std::unique_ptr<GroupState>& state = groups_[group];
+  if (state == nullptr) state = std::make_unique<GroupState>(group, GroupLog(usage_.get()));
+  return *state;
+}
+
+absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
+  CAIRN_CHECK(group != GroupId::kNone);
+  CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+  auto damaged = findings_.damaged.find(group);
+  if (damaged != findings_.damaged.end()) return damaged->second;
+  GroupState* state = nullptr;
+  bool is_new = false;
+  {
+    MutexLock lock(mutex_);
+    is_new = !groups_.contains(group);
+    state = &StateOf(group);
+  }
+  auto& store = stores_[group];
+  store = std::make_unique<BlockLogStore>(*this, *state);
+  return OpenedLog{.store = store.get(), .recovered = Describe(*state, is_new)};
+}
+
+RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
+  const GroupLog& log = group.written();
+  RecoveredLog recovered;
+  std::vector<LogPosition> configurations;
+  {
+    MutexLock lock(mutex_);
+    recovered.hard_state = log.hard_state;
+    recovered.hard_state_lost = log.hard_state_lost || (is_new && findings_.lost_batches);
+    recovered.base = log.base;
+    recovered.base_hash = log.base_hash;
+    recovered.runs = log.spans.TermRuns();
+    recovered.last_hash = log.last_hash;
+    recovered.known_commit = log.commit;
+    recovered.torn_from = log.torn_from;
+    recovered.report.entries = log.last.index - log.base.index;
+    configurations = log.spans.Configurations();
+  }
+  std::map<Index, FaultyEntry> faulty = log.faulty;
+  for (LogPosition at : configurations) {
+    if (faulty.contains(at.index) || (log.torn_from && at.index >= *log.torn_from)) continue;
+    absl::StatusOr<std::vector<RecordRun>> runs = ReadPiece(group, at.index, at.index, 1);
+    if (!runs.ok()) {
+      faulty[at.index] = {.at = at,
+                          .file = options_.directory,
+                          .offset = 0,
+                          .reason = std::string(runs.status().message())};
+      continue;
+    }
+    const RecordRun& run = runs->front();
+    recovered.configurations.push_back({.at = at, .body = run[0].Payload(run.bytes())});
+  }
+  for (auto& [index, entry] : faulty) recovered.faulty.push_back(std::move(entry));
+  recovered.report.torn_bytes = findings_.torn_bytes;
+  auto torn = findings_.torn.find(group.group());
+  if (torn != findings_.torn.end()) {
+    recovered.report.torn_first = torn->second.first;
+    recovered.report.torn_last = torn->second.last;
+  }
+  recovered.report.blocks = blocks_->Ids().size();
+  recovered.report.notes = notes_;
+  return recovered;
+}
+
+absl::Status BlockLog::Fail(absl::Status status) {
+  MutexLock lock(mutex_);
+  if (failed_.ok()) failed_ = std::move(status);
+  return failed_;
+}
+
+absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
+  std::optional<EntryHash> hash_before;
+  Index before = 0;
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return failed_;
+    if (append.truncate_from && *append.truncate_from <= group.last().index) {
+      CAIRN_CHECK_GT(*append.truncate_from, group.base().index);
+      before = *append.truncate_from - 1;
+      hash_before = HashInMemory(group, before);
+    }
+  }
+  if (before != 0 && !hash_before) {
+    absl::StatusOr<EntryHash> hash = HashAt(group, before);
+    if (!hash.ok()) return Fail(hash.status());
+    hash_before = *hash;
+  }
+  MutexLock lock(mutex_);
+  group.Append(append, hash_before.value_or(EntryHash()));
+  if (hash_before) recent_.TruncateFrom(group.group(), *append.truncate_from);
+  if (group.dirty()) dirty_.insert(group.group());
+  return absl::OkStatus();
+}
+
+absl::Status BlockLog::DropPrefix(GroupState& group, Index up_to) {
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return failed_;
+    if (up_to <= group.base().index) return absl::OkStatus();
+    if (up_to > group.last().index) {
+      return absl::OutOfRangeError(absl::StrCat("cannot drop entries up to ", up_to,
+                                                ": the last one is ", group.last().index));
+    }
+  }
+  absl::StatusOr<EntryHash> hash = HashAt(group, up_to);
+  if (!hash.ok()) return hash.status();
+  MutexLock lock(mutex_);
+  group.DropPrefix(up_to, *hash);
+  dirty_.insert(group.group());
+  return absl::OkStatus();
+}
+
+LogPosition BlockLog::BaseOf(const GroupState& group) const {
+  MutexLock lock(mutex_);
+  return group.base();
+}
+
+LogPosition BlockLog::LastOf(const GroupState& group) const {
+  MutexLock lock(mutex_);
+  return group.last();
+}
+
+absl::StatusOr<std::vector<RecordRun>> BlockLog::Read(const GroupState& group, Index first,
+                                                      Index last, size_t max_bytes) const {
+  std::vector<RecordRun> runs;
+  size_t bytes = 0;
+  while (runs.empty() || (first <= last && bytes < max_bytes)) {
+    absl::StatusOr<std::vector<RecordRun>> more =
+        ReadPiece(group, first, last, max_bytes - std::min(bytes, max_bytes));
+    if (!more.ok()) {
+      if (runs.empty()) return more.status();
+      break;  // what was read is good
+    }
+    for (RecordRun& run : *more) {
+      // The log may be truncated and written again while it is read.
+      const bool follows = runs.empty() || runs.back().last_hash() == run.previous_hash();
+      const bool fits = runs.empty() || bytes + run.byte_size() <= max_bytes;
+      if (!follows || !fits) return runs;
+      bytes += run.byte_size();
+      first = run.last().index + 1;
+      runs.push_back(std::move(run));
+    }
+  }
+  return runs;
+}
+
+absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& group, Index first,
+                                                           Index last, size_t max_bytes) const {
+  std::shared_ptr<BlockFile> block;
+  Mark mark;
+  {
+    MutexLock lock(mutex_);
+    last = std::min(last, group.last().index);
+    if (first <= group.base().index || first > last) {
+      return absl::OutOfRangeError(absl::StrCat("entry ", first, " is not in the log, which has ",
+                                                group.base().index + 1, "..", group.last().index));
+    }
+    if (const RecordRun* run = group.FindPending(first)) {
+      return std::vector<RecordRun>{TakeUpTo(*run, first, last, max_bytes)};
+    }
+    if (RecordRun run = recent_.Find(group.group(), first, last, max_bytes); !run.empty()) {
+      return std::vector<RecordRun>{std::move(run)};
+    }
+    last = std::min(last, group.first_pending() - 1);
+    const GroupLog& log = group.written();
+    if (log.torn_from && first >= *log.torn_from) {
+      return absl::DataLossError(absl::StrCat("entry ", first, " may be torn"));
+    }
+    if (log.torn_from) last = std::min(last, *log.torn_from - 1);
+    const Span* span = log.spans.Find(first);
+    CAIRN_CHECK(span != nullptr) << "entry " << first;
+    last = std::min(last, span->last);
+    mark = span->MarkFor(first);
+    block = blocks_->Find(span->block);
+    CAIRN_CHECK(block != nullptr) << "block " << span->block;
+  }
+  return ReadEntries(*block, mark, group.group(), first, last, max_bytes);
+}
+
+std::optional<EntryHash> BlockLog::HashInMemory(const GroupState& group, Index index) const {
+  if (index == group.last().index) return group.last_hash();
+  if (index == group.base().index) return group.base_hash();
+  if (const RecordRun* run = group.FindPending(index)) return run->At(index).hash();
+  if (RecordRun run = recent_.Find(group.group(), index, index, 1); !run.empty()) {
+    return run.last_hash();
+  }
+  const SpanIndex& spans = group.written().spans;
+  const Span* span = spans.Find(index);
+  if (span != nullptr && span->last == index && span->last_hash_known) return span->last_hash;
+  if (index + 1 == group.first_pending()) return std::nullopt;
+  span = spans.Find(index + 1);
+  if (span != nullptr && span->first == index + 1 && span->previous_hash_known) {
+    return span->previous_hash;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<EntryHash> BlockLog::HashAt(const GroupState& group, Index index) const {
+  bool has_next = false;
+  {
+    MutexLock lock(mutex_);
+    if (index < group.base().index || index > group.last().index) {
+      return absl::OutOfRangeError(absl::StrCat("entry ", index, " is not in the log"));
+    }
+    if (std::optional<EntryHash> hash = HashInMemory(group, index)) return *hash;
+    has_next = index < group.last().index;
+  }
+  absl::StatusOr<std::vector<RecordRun>> runs = ReadPiece(group, index, index, 1);
+  if (runs.ok()) return runs->front().last_hash();
+  if (!has_next) return runs.status();
+  // The next entry knows it too.
+  absl::StatusOr<std::vector<RecordRun>> next = ReadPiece(group, index + 1, index + 1, 1);
+  if (!next.ok()) return runs.status();
+  return next->front().previous_hash();
+}
+
+void BlockLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
+  CAIRN_CHECK(!syncing_) << "one sync at a time";
+  absl::StatusOr<bool> written = WriteBatch(/*even_if_empty=*/false);
+  if (!written.ok() || !*written) {
+    done(written.status());
+    return;
+  }
+  syncing_ = true;
+  file_system_.Sync(end_.block()->file(),
+                    [this, alive = std::weak_ptr<bool>(alive_), block = end_.block(),
+                     done = std::move(done)](absl::Status status) mutable {
+                      if (alive.expired()) return;
+                      syncing_ = false;
+                      if (!status.ok()) status = Fail(std::move(status));
+                      if (status.ok()) {
+                        MutexLock lock(mutex_);
+                        for (GroupState* group : syncing_groups_) group->Synced();
+                        syncing_groups_.clear();
+                      }
+                      done(std::move(status));
+                    });
+}
+
+absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return failed_;
+    if (dirty_.empty() && !even_if_empty) return false;
+  }
+  Batch batch = Gather(end_.at_block_begin());
+  if (!end_.Fits(batch)) {
+    batch = Gather(/*checkpoint=*/true);
+    absl::Status status = Roll(batch);
+    if (status.ok()) status = WriteCopies(batch);
+    if (!status.ok()) return Fail(std::move(status));
+    if (!end_.at_block_begin()) batch = Gather(/*checkpoint=*/false);
+  }
+  end_.Place(batch);
+  const BatchPlace place = end_.place();
+  if (absl::Status status = end_.Write(batch); !status.ok()) return Fail(std::move(status));
+  Written(batch, place);
+  return true;
+}
+
+Batch BlockLog::Gather(bool checkpoint) const {
+  Batch batch;
+  MutexLock lock(mutex_);
+  if (checkpoint) {
+    batch.id().is_checkpoint = true;
+    batch.id().live_blocks = blocks_->Ids();
+    for (const auto& [id, group] : groups_) group->AddTo(batch, checkpoint);
+  } else {
+    for (GroupId id : dirty_) groups_.at(id)->AddTo(batch, checkpoint);
+  }
+  return batch;
+}
+
+void BlockLog::Written(const Batch& batch, const BatchPlace& place) {
+  MutexLock lock(mutex_);
+  syncing_groups_.clear();
+  for (const GroupSection& section : batch.id().sections) {
+    GroupState& group = *groups_.at(section.group);
+    for (const RecordRun& run : group.Written(section, place)) {
+      recent_.Add(section.group, run);
+    }
+    syncing_groups_.push_back(&group);
+  }
+  dirty_.clear();
+}
+
+// Goes on in another block, which will hold `batch`.
+absl::Status BlockLog::Roll(const Batch& batch) {
+  absl::Status status = ReleaseUnused();
+  const uint64_t next = end_.block()->block() + 1;
+  if (status.ok()) status = blocks_->Prepare(next, end_.BlockBytesFor(batch));
+  if (!status.ok()) return status;
+  BlockFooter footer;
+  {
+    MutexLock lock(mutex_);
+    footer = MakeFooter(*end_.block(), groups_,
+                        [](const std::unique_ptr<GroupState>& group) -> const GroupLog& {
+                          return group->written();
+                        });
+  }
+  // Nothing is written behind the last batch before its sync returned, so the seal may say so.
+  status = end_.Seal(file_system_, footer);
+  if (!status.ok()) return status;
+  end_.Begin(blocks_->Find(next));
+  PrepareNext();
+  return absl::OkStatus();
+}
+
+void BlockLog::PrepareNext() {
+  if (options_.background == nullptr) return;
+  // What fails is tried again when the block is needed.
+  options_.background->Post(
+      [blocks = blocks_, id = end_.block()->block() + 1] { blocks->Prepare(id).IgnoreError(); });
+}
+
+// Blocks that hold nothing in use any more. What took it out of use is durable: all that was
+// written is, when this is called, and the first batch of the last block says what else there is to
+// say of them. But a last batch of copies may be cut when the log is opened.
+absl::Status BlockLog::ReleaseUnused() {
+  if (end_.at_block_begin() || end_.last_batch() == last_copies_) return absl::OkStatus();
+  for (uint64_t id : blocks_->Ids()) {
+    if (id >= end_.block()->block()) break;
+    {
+      MutexLock lock(mutex_);
+      if (usage_->Of(id).spans != 0) continue;
+    }
+    if (absl::Status status = blocks_->Release(id); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Moves what idle groups have in old blocks to the end, so that the blocks can be released. A batch
+// of its own, and synced: if it is torn it can be forgotten. `next` has to fit behind it.
+absl::Status BlockLog::WriteCopies(const Batch& next) {
+  Batch batch;
+  batch.id().is_checkpoint = true;
+  batch.id().live_blocks = blocks_->Ids();
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, group] : groups_) group->AddBoundsTo(batch);
+  }
+  const uint64_t limit = options_.geometry.block_bytes / kCopyDivisor;
+  uint64_t copied = 0;
+  for (uint64_t id : blocks_->Ids()) {
+    if (id + options_.copy_distance > end_.block()->block()) break;
+    BlockUsage::Usage usage;
+    {
+      MutexLock lock(mutex_);
+      usage = usage_->Of(id);
+    }
+    if (usage.spans == 0 || usage.bytes > limit - copied) continue;
+    if (AddCopiesOf(id, batch)) copied += usage.bytes;
+  }
+  if (copied == 0 || !end_.Fit(batch, next)) return absl::OkStatus();
+  end_.Place(batch);
+  const BatchPlace place = end_.place();
+  absl::Status status = end_.Write(batch);
+  if (status.ok()) status = file_system_.SyncNow(end_.block()->file());
+  if (!status.ok()) return status;
+  last_copies_ = end_.last_batch();
+  MutexLock lock(mutex_);
+  for (const GroupSection& section : batch.id().sections) {
+    groups_.at(section.group)->written().Apply(section, place);
+  }
+  return absl::OkStatus();
+}
+
+// All that is in use in `block`; false, and nothing, if some of it cannot be read.
+bool BlockLog::AddCopiesOf(uint64_t block, Batch& batch) const {
+  std::vector<std::pair<GroupSection*, std::vector<RecordRun>>> copies;
+  const std::shared_ptr<BlockFile> file = blocks_->Find(block);
+  for (GroupSection& section : batch.id().sections) {
+    std::vector<Span> spans;
+    {
+      MutexLock lock(mutex_);
+      const GroupLog& log = groups_.at(section.group)->written();
+      for (const Span& span : log.spans.spans()) {
+        if (span.block == block) spans.push_back(span);
+      }
+    }
+    for (const Span& span : spans) {
+      absl::StatusOr<std::vector<RecordRun>> runs = ReadEntries(
+          *file, span.MarkFor(span.first), section.group, span.first, span.last, SIZE_MAX);
+      if (!runs.ok() || runs->back().last().index != span.last) return false;
+      copies.emplace_back(&section, *std::move(runs));
+    }
+  }
+  for (const auto& [section, runs] : copies) section->copied.push_back(batch.AddRuns(runs));
+  return true;
+}
+
+BlockLog::Figures BlockLog::figures() const {
+  Figures figures = {.blocks = blocks_->Ids().size()};
+  MutexLock lock(mutex_);
+  for (const auto& [id, group] : groups_) {
+    figures.spans += group->written().spans.spans().size();
+    figures.index_bytes += group->written().spans.memory_bytes();
+  }
+  figures.recent_bytes = recent_.bytes();
+  figures.batches = end_.last_batch();
+  return figures;
+}
+
+}  // namespace cairn

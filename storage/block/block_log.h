@@ -1,0 +1,148 @@
+// BlockLog: the log of all groups of a host in preallocated block files; one sync serves them all.
+// FORMAT.md describes the files and what recovery decides.
+
+#ifndef STORAGE_BLOCK_BLOCK_LOG_H_
+#define STORAGE_BLOCK_BLOCK_LOG_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "storage/block/block_set.h"
+#include "storage/block/group_state.h"
+#include "storage/block/log_end.h"
+#include "storage/block/recent_entries.h"
+#include "storage/block/recovery.h"
+#include "storage/file_system.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+class BlockLogStore;
+
+struct BlockLogOptions {
+  std::string directory;
+  LogIdentity identity;
+  // 4096 bytes a unit through a page cache; 512 only where sectors are written by themselves.
+  BlockGeometry geometry = {.block_bytes = uint64_t{64} << 20, .unit_bytes = 4096};
+  size_t recent_bytes = size_t{16} << 20;  // entries kept in memory
+  size_t max_spares = 2;                   // released blocks kept for reuse
+  // A block at least this many blocks behind the end, of which at most an eighth is in use, is
+  // emptied by copying what is left to the end.
+  uint64_t copy_distance = 4;
+  // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
+  // the log, or drops its tasks; so does the file system.
+  Executor* background = nullptr;
+};
+
+// The contract is LogDisk's and LogStore's. In addition:
+//
+// What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
+// written and not synced at any time; recovery relies on that (tail.h).
+//
+// Threads: Append, DropPrefix, Sync and OpenGroup on one sequence. A sync that ends after the log
+// was destroyed is ignored.
+class BlockLog final : public LogDisk {
+ public:
+  // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
+  // process has it open. FAILED_PRECONDITION naming both for another identity or a newer format.
+  // DATA_LOSS naming the file and what to do where nobody can tell what stood there. Whatever it
+  // cannot read it leaves as it is.
+  static absl::StatusOr<std::unique_ptr<BlockLog>> Open(FileSystem& file_system,
+                                                        BlockLogOptions options);
+  ~BlockLog() override;
+
+  absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  std::vector<GroupId> Groups() const override;
+  void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  const char* name() const override { return "block"; }
+
+  struct Figures {
+    size_t blocks = 0;
+    size_t spans = 0;
+    size_t index_bytes = 0;
+    size_t recent_bytes = 0;
+    uint64_t batches = 0;
+  };
+  Figures figures() const;
+
+  // What recovery found, for people.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  friend class BlockLogStore;
+  // What recovery found of groups, until they are opened.
+  struct Findings {
+    std::map<GroupId, absl::Status> damaged;
+    bool lost_batches = false;
+    uint64_t torn_bytes = 0;
+    std::map<GroupId, TornEntries> torn;
+  };
+
+  BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDisk disk);
+
+  // For BlockLogStore.
+  absl::Status Append(GroupState& group, const LogAppend& append);
+  absl::Status DropPrefix(GroupState& group, Index up_to);
+  absl::StatusOr<std::vector<RecordRun>> Read(const GroupState& group, Index first, Index last,
+                                              size_t max_bytes) const;
+  absl::StatusOr<EntryHash> HashAt(const GroupState& group, Index index) const;
+  LogPosition BaseOf(const GroupState& group) const;
+  LogPosition LastOf(const GroupState& group) const;
+
+  // Entries from `first` as far as they stand in one place.
+  absl::StatusOr<std::vector<RecordRun>> ReadPiece(const GroupState& group, Index first, Index last,
+                                                   size_t max_bytes) const;
+  // The hash without reading blocks, if memory has it.
+  std::optional<EntryHash> HashInMemory(const GroupState& group, Index index) const
+      CAIRN_REQUIRES(mutex_);
+
+  GroupState& StateOf(GroupId group) CAIRN_REQUIRES(mutex_);
+  RecoveredLog Describe(GroupState& group, bool is_new);
+
+  // Writes what is pending, in another block if it does not fit in this one. False if there was
+  // nothing.
+  absl::StatusOr<bool> WriteBatch(bool even_if_empty);
+  Batch Gather(bool checkpoint) const;
+  absl::Status Roll(const Batch& batch);
+  absl::Status WriteCopies(const Batch& next);
+  bool AddCopiesOf(uint64_t block, Batch& batch) const;
+  void Written(const Batch& batch, const BatchPlace& place);
+  absl::Status ReleaseUnused();
+  void PrepareNext();
+  absl::Status Fail(absl::Status status);
+
+  FileSystem& file_system_;
+  const BlockLogOptions options_;
+  const std::unique_ptr<FileLock> lock_;
+  const std::shared_ptr<BlockSet> blocks_;
+  const std::vector<std::string> notes_;
+  Findings findings_;
+  std::map<GroupId, std::unique_ptr<BlockLogStore>> stores_;
+  LogEnd end_;
+  uint64_t last_copies_;  // last batch that holds, or may hold, nothing but copies
+
+  mutable Mutex mutex_;
+  const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);
+  std::map<GroupId, std::unique_ptr<GroupState>> groups_ CAIRN_GUARDED_BY(mutex_);
+  RecentEntries recent_ CAIRN_GUARDED_BY(mutex_);
+  absl::Status failed_ CAIRN_GUARDED_BY(mutex_);
+  std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
+  std::vector<GroupState*> syncing_groups_ CAIRN_GUARDED_BY(mutex_);
+  bool syncing_ = false;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_BLOCK_LOG_H_

@@ -1,0 +1,22 @@
+#include "storage/block/block_log_store.h"
+
+namespace cairn {
+
+absl::Status BlockLogStore::Append(const LogAppend& append) { return log_.Append(group_, append); }
+
+absl::StatusOr<std::vector<RecordRun>> BlockLogStore::Read(Index first, Index last,
+                                                           size_t max_bytes) const {
+  return log_.Read(group_, first, last, max_bytes);
+}
+
+absl::StatusOr<EntryHash> BlockLogStore::HashAt(Index index) const {
+  return log_.HashAt(group_, index);
+}
+
+LogPosition BlockLogStore::base() const { return log_.BaseOf(group_); }
+
+LogPosition BlockLogStore::last() const { return log_.LastOf(group_); }
+
+absl::Status BlockLogStore::DropPrefix(Index up_to) { return log_.DropPrefix(group_, up_to); }
+
+}  // namespace cairn

@@ -1,0 +1,108 @@
+#include "storage/block/block_set.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+
+namespace cairn {
+
+BlockSet::BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares)
+    : file_system_(file_system), options_(std::move(options)), spares_(std::move(spares)) {
+  if (!spares_.empty()) next_spare_ = *std::max_element(spares_.begin(), spares_.end()) + 1;
+}
+
+void BlockSet::Add(std::shared_ptr<BlockFile> block) {
+  MutexLock lock(mutex_);
+  blocks_[block->block()] = std::move(block);
+}
+
+std::shared_ptr<BlockFile> BlockSet::Find(uint64_t id) const {
+  MutexLock lock(mutex_);
+  auto found = blocks_.find(id);
+  return found == blocks_.end() ? nullptr : found->second;
+}
+
+std::vector<uint64_t> BlockSet::Ids() const {
+  MutexLock lock(mutex_);
+  std::vector<uint64_t> ids;
+  for (const auto& [id, block] : blocks_) ids.push_back(id);
+  return ids;
+}
+
+std::string BlockSet::PathOf(const std::string& name) const {
+  return JoinPath(options_.directory, name);
+}
+
+absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
+  const uint64_t bytes =
+      std::max(options_.geometry.block_bytes,
+               (min_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
+  {
+    MutexLock lock(mutex_);
+    while (preparing_) prepared_.Wait(mutex_);
+    auto found = blocks_.find(id);
+    if (found != blocks_.end() && found->second->geometry().block_bytes >= bytes) {
+      return absl::OkStatus();
+    }
+    preparing_ = true;
+  }
+  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : Release(id);
+  if (status.ok()) status = Format(id, bytes);
+  MutexLock lock(mutex_);
+  preparing_ = false;
+  prepared_.NotifyAll();
+  return status;
+}
+
+absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
+  std::optional<uint64_t> recycled;
+  uint64_t spare = 0;
+  {
+    MutexLock lock(mutex_);
+    if (!spares_.empty()) {
+      recycled = spares_.front();
+      spares_.erase(spares_.begin());
+    } else {
+      spare = next_spare_++;
+    }
+  }
+  BlockHeader header = {.identity = options_.identity, .block = id, .geometry = options_.geometry};
+  header.geometry.block_bytes = bytes;
+  const std::string spare_path = PathOf(SpareFileName(recycled.value_or(spare)));
+  absl::Status status = FormatBlock(file_system_, spare_path, !recycled.has_value(), header);
+  const std::string path = PathOf(BlockFileName(id));
+  if (status.ok()) status = file_system_.Rename(spare_path, path);
+  if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
+  if (!file.ok()) return file.status();
+  Add(std::make_shared<BlockFile>(*std::move(file), header));
+  return absl::OkStatus();
+}
+
+absl::Status BlockSet::Release(uint64_t id) {
+  std::optional<uint64_t> spare;
+  {
+    MutexLock lock(mutex_);
+    auto found = blocks_.find(id);
+    CAIRN_CHECK(found != blocks_.end());
+    // Readers take their reference under the lock, so nobody can come once there is none.
+    if (found->second.use_count() > 1) return absl::OkStatus();
+    const bool usual = found->second->geometry().block_bytes == options_.geometry.block_bytes;
+    blocks_.erase(found);
+    if (usual && spares_.size() < options_.max_spares) spare = next_spare_++;
+  }
+  const std::string path = PathOf(BlockFileName(id));
+  absl::Status status =
+      spare ? file_system_.Rename(path, PathOf(SpareFileName(*spare))) : file_system_.Remove(path);
+  if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
+  if (!status.ok() || !spare) return status;
+  MutexLock lock(mutex_);
+  spares_.push_back(*spare);
+  return absl::OkStatus();
+}
+
+}  // namespace cairn

@@ -1,0 +1,62 @@
+// BlockSet: the block files of a log, from the day they are prepared to the day they are released.
+
+#ifndef STORAGE_BLOCK_BLOCK_SET_H_
+#define STORAGE_BLOCK_BLOCK_SET_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "storage/block/block_file.h"
+#include "storage/block/layout.h"
+
+namespace cairn {
+
+// Holds: a file named a block was zeroed, synced, given its header and synced before it got that
+// name, so what stands in it was written since. A block that is released loses its name, durably,
+// before anything in it changes.
+// Threads: any. One at a time prepares.
+class BlockSet {
+ public:
+  struct Options {
+    std::string directory;
+    LogIdentity identity;
+    BlockGeometry geometry;
+    size_t max_spares = 2;
+  };
+  BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
+
+  void Add(std::shared_ptr<BlockFile> block);
+  std::shared_ptr<BlockFile> Find(uint64_t id) const;  // null if there is none
+  std::vector<uint64_t> Ids() const;
+
+  // Makes block `id` ready to be written, unless it is: of the usual length, or longer if that is
+  // less than `min_bytes`. Takes a spare file if there is one.
+  absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
+
+  // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:
+  // try again later.
+  absl::Status Release(uint64_t id);
+
+ private:
+  absl::Status Format(uint64_t id, uint64_t bytes);
+  std::string PathOf(const std::string& name) const;
+
+  FileSystem& file_system_;
+  const Options options_;
+  mutable Mutex mutex_;
+  CondVar prepared_;
+  bool preparing_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::map<uint64_t, std::shared_ptr<BlockFile>> blocks_ CAIRN_GUARDED_BY(mutex_);
+  std::vector<uint64_t> spares_ CAIRN_GUARDED_BY(mutex_);
+  uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_BLOCK_SET_H_

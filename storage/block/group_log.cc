@@ -1,0 +1,61 @@
+#include "storage/block/group_log.h"
+
+#include <algorithm>
+
+namespace cairn {
+
+void GroupLog::Apply(const GroupSection& section, const BatchPlace& place) {
+  hard_state = section.hard_state;
+  hard_state_lost = false;
+  commit = std::max(commit, section.commit);
+  if (section.bounds) {
+    TruncateFrom(section.bounds->last.index + 1);
+    DropPrefix(section.bounds->base.index);
+    base = section.bounds->base;
+    base_hash = section.bounds->base_hash;
+    last = section.bounds->last;
+    last_hash = section.bounds->last_hash;
+    torn_from = section.bounds->torn_from;
+    if (torn_from) faulty.erase(faulty.lower_bound(*torn_from), faulty.end());
+  }
+  for (const EntryIds& ids : section.copied) {
+    faulty.erase(faulty.lower_bound(ids.first), faulty.upper_bound(ids.last()));
+    spans.AddCopy(place, ids);
+  }
+  if (section.truncation) {
+    TruncateFrom(section.truncation->from);
+    last_hash = section.truncation->hash_before;
+  }
+  if (section.appended) {
+    TruncateFrom(section.appended->first);
+    spans.Append(place, *section.appended);
+    last = {section.appended->last(), section.appended->term_runs.back().term};
+    last_hash = section.appended->last_hash;
+  }
+  if (section.base) {
+    DropPrefix(section.base->base.index);
+    base = section.base->base;
+    base_hash = section.base->hash;
+    if (last.index <= base.index) {
+      last = base;
+      last_hash = base_hash;
+    }
+  }
+}
+
+void GroupLog::TruncateFrom(Index from) {
+  spans.TruncateFrom(from);
+  faulty.erase(faulty.lower_bound(from), faulty.end());
+  if (torn_from && from <= *torn_from) torn_from.reset();
+  if (last.index < from) return;
+  last.index = from - 1;
+  last.term = last.index == base.index ? base.term : spans.TermAt(last.index);
+}
+
+void GroupLog::DropPrefix(Index up_to) {
+  spans.DropPrefix(up_to);
+  faulty.erase(faulty.begin(), faulty.upper_bound(up_to));
+  if (torn_from && *torn_from <= up_to) torn_from.reset();
+}
+
+}  // namespace cairn

@@ -1,0 +1,51 @@
+// GroupLog: what the blocks say of one group. Built by recovery from id records and footers, and
+// kept by the same steps while the log is written.
+
+#ifndef STORAGE_BLOCK_GROUP_LOG_H_
+#define STORAGE_BLOCK_GROUP_LOG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "base/types.h"
+#include "storage/block/id_record.h"
+#include "storage/block/span_index.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+// Threads: one at a time.
+struct GroupLog {
+  explicit GroupLog(BlockUsage* usage) : spans(usage) {}
+
+  HardState hard_state;
+  bool hard_state_lost = false;
+  LogPosition base;
+  EntryHash base_hash;
+  LogPosition last;
+  EntryHash last_hash;
+  Index commit = 0;  // evidence: at least this was committed
+  std::optional<Index> torn_from;
+  std::map<Index, FaultyEntry> faulty;
+  SpanIndex spans;
+
+  LogBounds bounds() const {
+    return {.base = base,
+            .base_hash = base_hash,
+            .last = last,
+            .last_hash = last_hash,
+            .torn_from = torn_from};
+  }
+
+  // Carries out what the batch at `place` says of this group.
+  void Apply(const GroupSection& section, const BatchPlace& place);
+
+ private:
+  void TruncateFrom(Index from);
+  void DropPrefix(Index up_to);
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_GROUP_LOG_H_

@@ -1,0 +1,75 @@
+// GroupState: the log of one group while it is written: what stands in blocks, and what was
+// appended since.
+
+#ifndef STORAGE_BLOCK_GROUP_STATE_H_
+#define STORAGE_BLOCK_GROUP_STATE_H_
+
+#include <optional>
+#include <vector>
+
+#include "base/types.h"
+#include "storage/block/batch.h"
+#include "storage/block/group_log.h"
+#include "storage/block/id_record.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+// Threads: one at a time.
+class GroupState {
+ public:
+  GroupState(GroupId group, GroupLog written);
+
+  GroupId group() const { return group_; }
+  GroupLog& written() { return written_; }
+  const GroupLog& written() const { return written_; }
+
+  // With everything that was appended.
+  LogPosition base() const { return base_; }
+  LogPosition last() const { return last_; }
+  EntryHash base_hash() const { return base_hash_; }
+  EntryHash last_hash() const { return last_hash_; }
+  Term TermAt(Index index) const;  // 0 if there is no such entry
+
+  // The run that holds the entry, if it is not in a block yet.
+  const RecordRun* FindPending(Index index) const;
+  // Entries from here on are not in a block yet.
+  Index first_pending() const;
+
+  // `append` as LogStore::Append takes it. `hash_before`: of the entry before the truncation.
+  void Append(const LogAppend& append, EntryHash hash_before);
+  // `hash`: of the entry at `up_to`, which is in the log.
+  void DropPrefix(Index up_to, EntryHash hash);
+
+  bool dirty() const { return dirty_; }
+  // Adds what is not in a block yet. `checkpoint`: and how things stand in blocks so far.
+  void AddTo(Batch& batch, bool checkpoint) const;
+  // Adds how things stand in blocks so far, and nothing else.
+  GroupSection& AddBoundsTo(Batch& batch) const;
+  // The batch with this section was written at `place`. Gives the runs that are in a block now.
+  std::vector<RecordRun> Written(const GroupSection& section, const BatchPlace& place);
+  // The sync of what was last written has returned.
+  void Synced() { durable_ = issued_; }
+
+ private:
+  void Truncate(Index from, EntryHash hash_before);
+
+  const GroupId group_;
+  GroupLog written_;
+  HardState hard_state_;
+  LogPosition base_;
+  EntryHash base_hash_;
+  LogPosition last_;
+  EntryHash last_hash_;
+  Index commit_ = 0;
+  bool dirty_ = false;
+  std::optional<Truncation> truncation_;
+  bool base_moved_ = false;
+  std::vector<RecordRun> pending_;
+  Index issued_ = 0;   // last entry written, durable once the sync under way returns
+  Index durable_ = 0;  // last entry known synced
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_GROUP_STATE_H_

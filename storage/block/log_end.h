@@ -1,0 +1,70 @@
+// LogEnd: the place the next batch goes to.
+
+#ifndef STORAGE_BLOCK_LOG_END_H_
+#define STORAGE_BLOCK_LOG_END_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "storage/block/batch.h"
+#include "storage/block/block_file.h"
+#include "storage/block/block_footer.h"
+#include "storage/block/span_index.h"
+
+namespace cairn {
+
+// Threads: one at a time.
+class LogEnd {
+ public:
+  // What the log holds so far. `boot` goes into every batch.
+  LogEnd(uint64_t boot, uint64_t last_batch, EntryHash last_id_hash)
+      : boot_(boot), last_batch_(last_batch), last_id_hash_(last_id_hash) {}
+
+  // Goes on in `block`, whose first batch is `first_batch` (0: it holds none yet), at these places.
+  void Continue(std::shared_ptr<BlockFile> block, uint64_t first_batch, uint64_t data_end,
+                uint64_t id_begin);
+  // Goes on in a block that holds nothing.
+  void Begin(std::shared_ptr<BlockFile> block);
+
+  const std::shared_ptr<BlockFile>& block() const { return block_; }
+  // The next batch is the first one of its block.
+  bool at_block_begin() const { return first_batch_ == 0; }
+  uint64_t last_batch() const { return last_batch_; }
+
+  bool Fits(const Batch& batch) const;
+  // True if both fit, one behind the other.
+  bool Fit(const Batch& first, const Batch& second) const;
+  // Length of a block that would hold the batch.
+  uint64_t BlockBytesFor(const Batch& batch) const;
+
+  // Gives the batch its number and place.
+  void Place(Batch& batch) const;
+
+  // Writes the batch, which has been placed: first its records, then its id record. Not synced.
+  absl::Status Write(const Batch& batch);
+  // Where the batch stands that is placed but not yet written.
+  BatchPlace place() const {
+    return {.block = block_->block(), .data_begin = data_end_, .id_end = id_begin_};
+  }
+
+  // Writes the seal and then the footer, each synced: nothing comes behind the last batch. The
+  // footer goes to [free_begin, free_end) if it fits there, or nowhere.
+  absl::Status Seal(FileSystem& file_system, const BlockFooter& footer, bool has_bad_entries,
+                    uint64_t free_begin, uint64_t free_end);
+  // As above, with the footer behind the last batch.
+  absl::Status Seal(FileSystem& file_system, const BlockFooter& footer);
+
+ private:
+  const uint64_t boot_;
+  uint64_t last_batch_;
+  EntryHash last_id_hash_;
+  std::shared_ptr<BlockFile> block_;
+  uint64_t first_batch_ = 0;
+  uint64_t data_end_ = 0;
+  uint64_t id_begin_ = 0;
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_LOG_END_H_

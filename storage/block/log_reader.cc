@@ -1,0 +1,148 @@
+#include "storage/block/log_reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "storage/block/batch_walker.h"
+#include "storage/block/block_bytes.h"
+
+namespace cairn {
+namespace {
+
+class Reader {
+ public:
+  Reader(const BlockFile& block, GroupId group)
+      : block_(block),
+        group_(group),
+        window_(block.file(), block.geometry().block_bytes),
+        walker_(window_, block.geometry(), block.tag()) {}
+
+  absl::StatusOr<std::vector<RecordRun>> Read(const Mark& mark, Index first, Index last,
+                                              size_t max_bytes) {
+    walker_.MoveTo(mark.data_begin, mark.id_end);
+    while (first <= last && (runs_.empty() || bytes_ < max_bytes)) {
+      std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
+      if (!batch) return Give(Lost(walker_.data_end(), first, "both id records are bad"));
+      if (const EntryIds* ids = Find(*batch, first)) {
+        absl::Status status = Take(*batch, *ids, first, last, max_bytes);
+        if (!status.ok()) return Give(status);
+        if (runs_.back().last().index < std::min(last, ids->last())) break;  // the limit
+        first = ids->last() + 1;
+      }
+      walker_.MoveBehind(*batch);
+    }
+    return std::move(runs_);
+  }
+
+ private:
+  absl::Status Lost(uint64_t offset, Index index, absl::string_view what) const {
+    return absl::DataLossError(
+        absl::StrCat(block_.path(), ": entry ", index, " at ", offset, ": ", what));
+  }
+
+  // What was read before something was found missing, if anything.
+  absl::StatusOr<std::vector<RecordRun>> Give(absl::Status status) {
+    if (runs_.empty()) return status;
+    return std::move(runs_);
+  }
+
+  const EntryIds* Find(const FoundBatch& batch, Index index) const {
+    for (const GroupSection& section : batch.id.sections) {
+      if (section.group != group_) continue;
+      auto holds = [&](const EntryIds& ids) { return ids.first <= index && index <= ids.last(); };
+      for (const EntryIds& ids : section.copied) {
+        if (holds(ids)) return &ids;
+      }
+      if (section.appended && holds(*section.appended)) return &*section.appended;
+    }
+    return nullptr;
+  }
+
+  // Reads entries first.. of `ids`, as many as are wanted. An error if `first` is not good; it
+  // takes those before one that is not.
+  absl::Status Take(const FoundBatch& batch, const EntryIds& ids, Index first, Index last,
+                    size_t max_bytes) {
+    const size_t begin = first - ids.first;
+    const uint64_t offset = RecordsBegin(batch, ids) + LengthOf(ids, 0, begin);
+    size_t end = begin;
+    uint64_t length = 0;
+    const size_t limit = std::min(ids.entries.size(), static_cast<size_t>(last - ids.first + 1));
+    while (end < limit) {
+      const uint64_t next = length + ids.entries[end].length;
+      if (end > begin && bytes_ + next > max_bytes) break;
+      if (!runs_.empty() && bytes_ + next > max_bytes) break;
+      length = next;
+      ++end;
+    }
+    if (end == begin) {
+      bytes_ = max_bytes;
+      return absl::OkStatus();
+    }
+    absl::StatusOr<RecordRun> run = Parse(ids, begin, end, offset, length);
+    if (!run.ok()) run = ParseGood(ids, begin, end, offset);
+    if (!run.ok()) return Lost(offset, first, run.status().message());
+    bytes_ += run->byte_size();
+    runs_.push_back(*std::move(run));
+    return absl::OkStatus();
+  }
+
+  // The entries before the first bad one, of which there must be one.
+  absl::StatusOr<RecordRun> ParseGood(const EntryIds& ids, size_t begin, size_t end,
+                                      uint64_t offset) {
+    size_t good = begin;
+    size_t bad = end;
+    while (bad - good > 1) {
+      const size_t middle = good + (bad - good) / 2;
+      if (Parse(ids, begin, middle, offset, LengthOf(ids, begin, middle)).ok()) {
+        good = middle;
+      } else {
+        bad = middle;
+      }
+    }
+    const size_t last = std::max(good, begin + 1);
+    return Parse(ids, begin, last, offset, LengthOf(ids, begin, last));
+  }
+
+  static uint64_t LengthOf(const EntryIds& ids, size_t begin, size_t end) {
+    uint64_t length = 0;
+    for (size_t i = begin; i < end; ++i) length += ids.entries[i].length;
+    return length;
+  }
+
+  absl::StatusOr<RecordRun> Parse(const EntryIds& ids, size_t begin, size_t end, uint64_t offset,
+                                  uint64_t length) {
+    absl::StatusOr<RecordRun> run = RecordRun::Parse(group_, window_.View(offset, length));
+    if (!run.ok()) return run.status();
+    if (run->size() != end - begin || run->first().index != ids.first + begin) {
+      return absl::DataLossError("other entries stand here");
+    }
+    for (size_t i = 0; i < run->size(); ++i) {
+      if (static_cast<uint32_t>((*run)[i].header_checksum()) != ids.entries[begin + i].hash) {
+        return absl::DataLossError("another entry stands here");
+      }
+    }
+    const bool follows = runs_.empty() || runs_.back().last_hash() == run->previous_hash();
+    if (!follows) return absl::DataLossError("the entry does not follow the one before it");
+    return run;
+  }
+
+  const BlockFile& block_;
+  const GroupId group_;
+  BlockWindow window_;
+  BatchWalker walker_;
+  std::vector<RecordRun> runs_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
+                                                   GroupId group, Index first, Index last,
+                                                   size_t max_bytes) {
+  return Reader(block, group).Read(mark, first, last, max_bytes);
+}
+
+}  // namespace cairn

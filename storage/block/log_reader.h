@@ -1,0 +1,26 @@
+// Reading entries back from a block.
+
+#ifndef STORAGE_BLOCK_LOG_READER_H_
+#define STORAGE_BLOCK_LOG_READER_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "storage/block/block_file.h"
+#include "storage/block/span_index.h"
+#include "storage/record.h"
+
+namespace cairn {
+
+// Entries first..last of `group`, which stand in one span of the block, from the batch of `mark`
+// on: at least one, and then at most `max_bytes` of them. Each is what its id record promises and
+// follows the one before. DATA_LOSS naming file, offset and index if `first` is not intact; a later
+// one that is not ends what is returned.
+absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
+                                                   GroupId group, Index first, Index last,
+                                                   size_t max_bytes);
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_LOG_READER_H_

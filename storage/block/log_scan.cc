@@ -1,0 +1,371 @@
+#include "storage/block/log_scan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "storage/checksum.h"
+
+namespace cairn {
+namespace {
+
+bool HoldsSomething(const ScannedBlock& block) {
+  return block.walk && (!block.walk->batches.empty() || !block.walk->remainder.empty);
+}
+
+// The first batch of the block is there, and says how things stood before it.
+bool BeginsWithCheckpoint(const BlockWalk& walk) {
+  return !walk.batches.empty() && walk.batches.front().id.is_checkpoint &&
+         std::find(walk.lost_before.begin(), walk.lost_before.end(), size_t{0}) ==
+             walk.lost_before.end();
+}
+
+class Scanner {
+ public:
+  Scanner(FileSystem& file_system, std::string directory, const LogIdentity& identity,
+          FileSystem::OpenMode mode)
+      : file_system_(file_system),
+        directory_(std::move(directory)),
+        identity_(identity),
+        mode_(mode) {
+    scan_.usage = std::make_unique<BlockUsage>();
+  }
+
+  absl::StatusOr<LogScan> Run(const std::vector<uint64_t>& blocks) {
+    absl::Status status = OpenBlocks(blocks);
+    if (status.ok()) status = ReadBoot();
+    if (status.ok()) status = WalkNewest();
+    if (status.ok()) status = ReadOthers();
+    if (!status.ok()) return status;
+    for (auto& [id, block] : scan_.blocks) Replay(id, block);
+    FindHead();
+    FinishGroups();
+    return std::move(scan_);
+  }
+
+ private:
+  absl::Status OpenBlocks(const std::vector<uint64_t>& blocks);
+  absl::Status ReadBoot();
+  absl::Status WalkNewest();
+  absl::Status CheckNoneMissing(uint64_t first) const;
+  absl::Status ReadOthers();
+  absl::Status JudgeEnd(ScannedBlock& block);
+  void Cut(ScannedBlock& block);
+  void FindHead();
+  void Replay(uint64_t id, ScannedBlock& block);
+  void ReplayBatch(uint64_t id, ScannedBlock& block, size_t at);
+  void Lose(const ScannedBlock& block);
+  void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
+  void FinishGroups();
+  absl::Status Walk(uint64_t id, ScannedBlock& block);
+  GroupLog& GroupOf(GroupId group) {
+    return scan_.groups.try_emplace(group, scan_.usage.get()).first->second;
+  }
+  void Note(std::string note) { scan_.notes.push_back(std::move(note)); }
+
+  FileSystem& file_system_;
+  const std::string directory_;
+  const LogIdentity identity_;
+  const FileSystem::OpenMode mode_;
+  uint64_t boot_ = 0;
+  bool judged_ = false;  // the last batch of the log was
+  bool synced_ = false;  // the last batch was, because something was written behind it
+  // The last batch of the log, if some of it may be torn.
+  const FoundBatch* undecided_ = nullptr;
+  std::set<uint64_t> listed_;  // blocks in use, as the newest checkpoint names them
+  uint64_t replayed_block_ = 0;
+  LogScan scan_;
+};
+
+absl::Status Scanner::OpenBlocks(const std::vector<uint64_t>& blocks) {
+  for (uint64_t id : blocks) {
+    const std::string path = JoinPath(directory_, BlockFileName(id));
+    absl::StatusOr<std::unique_ptr<BlockFile>> file =
+        BlockFile::Open(file_system_, path, id, identity_, mode_);
+    if (!file.ok()) return file.status();
+    ScannedBlock& block = scan_.blocks[id];
+    block.file = *std::move(file);
+    block.seal = ReadSeal(*block.file);
+    for (int copy : {0, 1}) {
+      if (!block.file->headers().good[copy]) Note(absl::StrCat(path, ": one header copy is bad"));
+      if (block.seal.seal && !block.seal.good[copy]) {
+        Note(absl::StrCat(path, ": one seal copy is bad"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Scanner::ReadBoot() {
+  absl::StatusOr<std::string> boot = file_system_.BootId();
+  if (!boot.ok()) return boot.status();
+  boot_ = Checksum(*boot);
+  return absl::OkStatus();
+}
+
+absl::Status Scanner::Walk(uint64_t id, ScannedBlock& block) {
+  // Numbers go on from the block before, if that one is sealed and there.
+  uint64_t first_batch = id == 1 ? 1 : 0;
+  auto before = scan_.blocks.find(id - 1);
+  if (before != scan_.blocks.end() && before->second.seal.seal) {
+    first_batch = before->second.seal.seal->last_batch + 1;
+  }
+  absl::StatusOr<BlockWalk> walk = WalkBlock(*block.file, block.seal.seal, first_batch);
+  if (!walk.ok()) return walk.status();
+  block.walk = *std::move(walk);
+  return absl::OkStatus();
+}
+
+// Walks the newest blocks back to one that begins with a checkpoint.
+absl::Status Scanner::WalkNewest() {
+  for (auto at = scan_.blocks.rbegin(); at != scan_.blocks.rend(); ++at) {
+    auto& [id, block] = *at;
+    auto before = std::next(at);
+    if (before != scan_.blocks.rend() && before->first + 1 == id && !before->second.seal.seal &&
+        LooksUnused(*block.file)) {
+      block.walk.emplace();  // prepared ahead of time
+      block.walk->data_end = block.file->geometry().data_begin();
+      block.walk->id_begin = block.file->geometry().id_end();
+      continue;
+    }
+    absl::Status status = Walk(id, block);
+    if (status.ok()) status = JudgeEnd(block);
+    if (!status.ok()) return status;
+    if (BeginsWithCheckpoint(*block.walk)) {
+      const std::vector<uint64_t>& listed = block.walk->batches.front().id.live_blocks;
+      listed_.insert(listed.begin(), listed.end());
+      return CheckNoneMissing(id);
+    }
+  }
+  const bool is_new = std::all_of(scan_.blocks.begin(), scan_.blocks.end(), [](const auto& each) {
+    return each.second.walk->batches.empty() && each.second.walk->lost_before.empty();
+  });
+  if (is_new) return CheckNoneMissing(1);
+  return absl::DataLossError(
+      absl::StrCat(directory_,
+                   ": no block begins with a readable id record: restore the files, "
+                   "or remove this member and add it under a new id"));
+}
+
+// A block is sealed only once its successor is there, and the newest checkpoint comes after
+// whatever was released.
+absl::Status Scanner::CheckNoneMissing(uint64_t first) const {
+  const auto& [newest, block] = *scan_.blocks.rbegin();
+  const uint64_t last = block.seal.seal ? newest + 1 : newest;
+  for (uint64_t id = first; id <= last; ++id) {
+    if (scan_.blocks.contains(id)) continue;
+    return absl::DataLossError(absl::StrCat(
+        JoinPath(directory_, BlockFileName(id)),
+        ": the file is missing, and the log goes through it: bring it back, or remove this member "
+        "and add it under a new id"));
+  }
+  return absl::OkStatus();
+}
+
+// Older blocks by their footers, or by their id records where there is no good footer.
+absl::Status Scanner::ReadOthers() {
+  for (auto& [id, block] : scan_.blocks) {
+    if (block.walk) continue;
+    if (block.seal.seal && !block.seal.seal->has_bad_entries) {
+      absl::StatusOr<BlockFooter> footer = ReadFooter(*block.file, *block.seal.seal);
+      if (footer.ok()) {
+        block.footer = *std::move(footer);
+        continue;
+      }
+      Note(absl::StrCat(block.file->path(), ": no footer, read its id records instead"));
+    }
+    if (absl::Status status = Walk(id, block); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Decides, newest block first, what stands at the end of the log and what its last batch is.
+absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
+  if (judged_) return absl::OkStatus();
+  const Remainder& remainder = block.walk->remainder;
+  if (!remainder.empty && !synced_) {
+    if (remainder.verdict == TailVerdict::kFenced) {
+      return absl::DataLossError(absl::StrCat(
+          block.file->path(), ": at ", block.walk->data_end,
+          " stands what no power cut leaves: restore the file, or remove this member and add "
+          "it under a new id"));
+    }
+    scan_.torn_bytes += remainder.bytes;
+    scan_.repairs.seal_head = true;
+  }
+  if (!remainder.empty) synced_ = true;
+  // What stands behind a block that was sealed with bad entries is the checkpoint that was to say
+  // what was decided of them; it proves nothing.
+  if (block.seal.seal) synced_ = !block.seal.seal->has_bad_entries;
+  if (block.walk->batches.empty()) return absl::OkStatus();
+
+  judged_ = true;
+  const FoundBatch& last = block.walk->batches.back();
+  const TailEvidence evidence = {
+      .synced = synced_, .sealed = block.seal.seal.has_value(), .rebooted = last.id.boot != boot_};
+  scan_.repairs.write_checkpoint = !block.walk->bad.empty();
+  auto bad = block.walk->bad.find(block.walk->batches.size() - 1);
+  switch (JudgeLastBatch(last, bad == block.walk->bad.end() ? std::vector<BadEntry>() : bad->second,
+                         evidence)) {
+    case TailVerdict::kKeep:
+    case TailVerdict::kFaulty:
+      break;
+    case TailVerdict::kUndecided:
+      undecided_ = &last;
+      break;
+    case TailVerdict::kCut:
+      Cut(block);
+      break;
+    case TailVerdict::kFenced:
+      return absl::DataLossError(absl::StrCat(
+          block.file->path(), ": batch ", last.id.batch, " at ", last.id.data_begin,
+          " has a bad id record and bad entries, and no power cut leaves that: restore the "
+          "file, or remove this member and add it under a new id"));
+  }
+  return absl::OkStatus();
+}
+
+// Takes the last batch off `block`: it was never acknowledged.
+void Scanner::Cut(ScannedBlock& block) {
+  FoundBatch last = std::move(block.walk->batches.back());
+  block.walk->batches.pop_back();
+  block.walk->bad.erase(block.walk->batches.size());
+  block.walk->data_end = last.id.data_begin;
+  block.walk->id_begin = last.id.id_begin + block.file->geometry().RoundUp(last.id_bytes);
+  scan_.torn_bytes += last.id.data_bytes;
+  scan_.repairs.seal_head = true;
+  scan_.repairs.write_checkpoint = !block.walk->bad.empty();
+  for (const GroupSection& section : last.id.sections) {
+    if (!section.appended) continue;
+    scan_.torn[section.group] = {section.appended->first, section.appended->last()};
+  }
+}
+
+void Scanner::Replay(uint64_t id, ScannedBlock& block) {
+  // Batches are numbered without gaps, but for blocks that were released.
+  const bool continues = replayed_block_ + 1 == id;
+  replayed_block_ = id;
+  if (block.footer) {
+    for (auto& [group, spans] : block.footer->spans) {
+      for (Span& span : spans) GroupOf(group).spans.AddSpan(std::move(span));
+    }
+    scan_.last_batch = block.seal.seal->last_batch;
+    scan_.last_id_hash = block.seal.seal->last_id_hash;
+    return;
+  }
+  const std::vector<FoundBatch>& batches = block.walk->batches;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    const bool follows = batches[i].id.batch == scan_.last_batch + 1;
+    if (!follows && (i > 0 || continues)) Lose(block);
+    ReplayBatch(id, block, i);
+  }
+  const std::vector<size_t>& lost = block.walk->lost_before;
+  if (!lost.empty() && lost.back() == batches.size()) Lose(block);
+  if (block.seal.seal) scan_.last_batch = block.seal.seal->last_batch;
+}
+
+// A batch that was synced is nowhere. It may have held a vote of any group; what else it held shows
+// when the groups' logs are put together.
+void Scanner::Lose(const ScannedBlock& block) {
+  Note(absl::StrCat(block.file->path(), ": a batch is lost: both its id records are bad"));
+  scan_.lost_batches = true;
+  for (auto& [group, log] : scan_.groups) log.hard_state_lost = true;
+}
+
+void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
+  const FoundBatch& batch = block.walk->batches[at];
+  if (batch.id.is_checkpoint) scan_.lost_batches = false;  // every group is named again
+  const BatchPlace place = {
+      .block = id,
+      .data_begin = batch.id.data_begin,
+      .id_end = batch.id.id_begin + block.file->geometry().RoundUp(batch.id_bytes)};
+  for (const GroupSection& section : batch.id.sections) {
+    GroupOf(section.group).Apply(section, place);
+  }
+  scan_.last_batch = batch.id.batch;
+  scan_.last_id_hash = batch.hash;
+  if (!batch.head_good) {
+    Note(absl::StrCat(block.file->path(), ": batch ", batch.id.batch,
+                      ": the id record in front of its records is bad, the other one serves"));
+  }
+  if (!batch.id_good) {
+    Note(absl::StrCat(block.file->path(), ": batch ", batch.id.batch,
+                      ": its id record is bad, the one in front of its records serves"));
+    scan_.repairs.id_records.push_back(
+        {.block = id, .offset = batch.id.id_begin, .bytes = EncodeIdRecord(batch.id)});
+  }
+  if (auto bad = block.walk->bad.find(at); bad != block.walk->bad.end()) {
+    AddBadEntries(block, bad->second, &batch == undecided_);
+  }
+}
+
+void Scanner::AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad,
+                            bool undecided) {
+  if (undecided) {
+    for (const BadEntry& entry : bad) {
+      std::optional<Index>& torn_from = GroupOf(entry.group).torn_from;
+      if (entry.has_zero_sector)
+        torn_from = std::min(torn_from.value_or(kMaxIndex), entry.at.index);
+    }
+  }
+  for (const BadEntry& entry : bad) {
+    GroupLog& group = GroupOf(entry.group);
+    if (group.torn_from && entry.at.index >= *group.torn_from) continue;
+    if (entry.at.index <= group.base.index) continue;
+    group.faulty[entry.at.index] = {
+        .at = entry.at,
+        .file = block.file->path(),
+        .offset = entry.offset,
+        .reason = entry.has_zero_sector ? "a sector of it is zero" : "it fails its checksums"};
+  }
+}
+
+void Scanner::FindHead() {
+  CAIRN_CHECK(!scan_.blocks.empty());
+  auto head = std::prev(scan_.blocks.end());
+  while (head != scan_.blocks.begin() && !HoldsSomething(head->second) &&
+         !std::prev(head)->second.seal.seal) {
+    --head;  // prepared ahead of time
+  }
+  ScannedBlock& block = head->second;
+  scan_.head = head->first;
+  CAIRN_CHECK(!block.seal.seal) << "CheckNoneMissing finds that there is a next one";
+  scan_.data_end = block.walk->data_end;
+  scan_.id_begin = block.walk->id_begin;
+  if (scan_.last_batch == 0 && head != scan_.blocks.begin() && std::prev(head)->second.seal.seal) {
+    scan_.last_batch = std::prev(head)->second.seal.seal->last_batch;
+    scan_.last_id_hash = std::prev(head)->second.seal.seal->last_id_hash;
+  }
+  scan_.repairs.free_begin = block.walk->free_begin;
+  scan_.repairs.free_end = block.walk->free_end;
+  scan_.repairs.head_has_bad_entries = !block.walk->bad.empty();
+  if (scan_.repairs.head_has_bad_entries) scan_.repairs.seal_head = true;
+}
+
+void Scanner::FinishGroups() {
+  std::vector<std::string> missing;
+  for (uint64_t id : listed_) {
+    if (!scan_.blocks.contains(id)) missing.push_back(JoinPath(directory_, BlockFileName(id)));
+  }
+  for (auto& [id, log] : scan_.groups) {
+    absl::Status status = log.spans.Check(log.base, log.base_hash, log.last, log.last_hash);
+    if (status.ok()) continue;
+    scan_.damaged[id] = absl::DataLossError(absl::StrCat(
+        directory_, ": group ", ToInteger(id), ": ", status.message(),
+        missing.empty() ? "" : absl::StrCat("; missing: ", absl::StrJoin(missing, ", ")),
+        ": restore the files, or remove this member and add it under a new id"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
+                                const LogIdentity& identity, const std::vector<uint64_t>& blocks,
+                                FileSystem::OpenMode mode) {
+  return Scanner(file_system, directory, identity, mode).Run(blocks);
+}
+
+}  // namespace cairn

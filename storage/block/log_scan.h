@@ -1,0 +1,85 @@
+// LogScan: the state of the log in a directory, found by reading alone.
+//
+// Holds: scanning writes nothing, so what it finds is the same however often it is done. What has
+// to be written because of it stands in `repairs`; recovery.h does that, offline tools do not.
+
+#ifndef STORAGE_BLOCK_LOG_SCAN_H_
+#define STORAGE_BLOCK_LOG_SCAN_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "storage/block/block_file.h"
+#include "storage/block/block_walk.h"
+#include "storage/block/group_log.h"
+
+namespace cairn {
+
+struct ScannedBlock {
+  std::shared_ptr<BlockFile> file;
+  FoundSeal seal;
+  std::optional<BlockFooter> footer;
+  std::optional<BlockWalk> walk;  // null where the footer said enough
+};
+
+// What a cut batch held of a group.
+struct TornEntries {
+  Index first = 0;
+  Index last = 0;
+};
+
+struct LogScan {
+  std::map<uint64_t, ScannedBlock> blocks;
+  std::unique_ptr<BlockUsage> usage;
+  std::map<GroupId, GroupLog> groups;
+  // Groups whose log cannot be put together.
+  std::map<GroupId, absl::Status> damaged;
+  // A batch that was synced is lost, nobody knows what of.
+  bool lost_batches = false;
+
+  // The end of the log: the next batch goes to `head`, which is not sealed, at these places.
+  uint64_t head = 0;
+  uint64_t last_batch = 0;
+  EntryHash last_id_hash;
+  uint64_t data_end = 0;
+  uint64_t id_begin = 0;
+
+  // What the last batch leaves to be done.
+  struct Repairs {
+    // Id records to be written again: block, offset, bytes.
+    struct IdRecordCopy {
+      uint64_t block = 0;
+      uint64_t offset = 0;
+      std::string bytes;
+    };
+    std::vector<IdRecordCopy> id_records;
+    bool seal_head = false;  // something stands behind the end
+    bool head_has_bad_entries = false;
+    bool write_checkpoint = false;  // to keep what was decided
+    uint64_t free_begin = 0;        // place for a footer
+    uint64_t free_end = 0;
+  };
+  Repairs repairs;
+
+  uint64_t torn_bytes = 0;
+  std::map<GroupId, TornEntries> torn;
+  std::vector<std::string> notes;
+};
+
+// Scans the blocks of `directory`, which has a manifest of `identity` and these blocks.
+// FAILED_PRECONDITION for blocks of another identity or format; DATA_LOSS naming the file for what
+// is beyond the decisions of tail.h.
+absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
+                                const LogIdentity& identity, const std::vector<uint64_t>& blocks,
+                                FileSystem::OpenMode mode);
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_LOG_SCAN_H_

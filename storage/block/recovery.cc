@@ -1,0 +1,205 @@
+#include "storage/block/recovery.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "storage/block/block_bytes.h"
+#include "storage/block/log_directory.h"
+#include "storage/checksum.h"
+
+namespace cairn {
+namespace {
+
+class Recovery {
+ public:
+  Recovery(FileSystem& file_system, const BlockSet::Options& options)
+      : file_system_(file_system), options_(options) {}
+
+  absl::StatusOr<RecoveredDisk> Run() {
+    absl::Status status = file_system_.MakeDirectory(options_.directory);
+    if (!status.ok()) return status;
+    absl::StatusOr<std::unique_ptr<FileLock>> lock =
+        file_system_.Lock(JoinPath(options_.directory, kLockFileName));
+    if (!lock.ok()) return lock.status();
+    absl::StatusOr<LogFiles> files = ListLogFiles(file_system_, options_.directory);
+    if (!files.ok()) return files.status();
+    files_ = *std::move(files);
+
+    absl::StatusOr<LogManifest> manifest = LoadManifest(file_system_, options_.directory);
+    if (absl::IsNotFound(manifest.status())) {
+      status = Format();
+    } else if (!manifest.ok()) {
+      status = manifest.status();
+    } else {
+      status = CheckManifest(*manifest);
+    }
+    if (!status.ok()) return status;
+    absl::StatusOr<RecoveredDisk> disk = Load(*std::move(lock));
+    if (!disk.ok()) return disk.status();
+    for (const std::string& name : files_.foreign) {
+      disk->notes.push_back(
+          absl::StrCat(JoinPath(options_.directory, name), ": not a file of the log, left alone"));
+    }
+    return disk;
+  }
+
+ private:
+  absl::Status Format();
+  absl::Status CheckManifest(const LogManifest& manifest);
+  absl::StatusOr<RecoveredDisk> Load(std::unique_ptr<FileLock> lock);
+  absl::Status Heal(LogScan& scan);
+  absl::Status SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end);
+
+  FileSystem& file_system_;
+  const BlockSet::Options options_;
+  LogFiles files_;
+  std::vector<std::string> notes_;
+};
+
+// The first block is there before the manifest is: a log that has a manifest has blocks. Without a
+// manifest there may be a first block that a crash left behind; nothing was ever written to it.
+absl::Status Recovery::Format() {
+  for (uint64_t block : files_.blocks) {
+    const std::string path = JoinPath(options_.directory, BlockFileName(block));
+    absl::StatusOr<std::unique_ptr<File>> file =
+        file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
+    if (!file.ok()) return file.status();
+    absl::StatusOr<uint64_t> size = (*file)->Size();
+    if (!size.ok()) return size.status();
+    BlockImage image(**file, *size);
+    const uint64_t ends = kBlockAlignment;  // the header is in the first and in the last unit
+    const bool unused =
+        block == 1 && *size > 2 * ends && image.FirstNonZero(ends, *size - ends) == *size - ends;
+    if (!unused) {
+      return absl::DataLossError(absl::StrCat(
+          path,
+          ": there are blocks, but the manifest is missing: bring it back, or remove this "
+          "member and add it under a new id"));
+    }
+    const uint64_t spare = files_.spares.empty()
+                               ? 1
+                               : *std::max_element(files_.spares.begin(), files_.spares.end()) + 1;
+    absl::Status status =
+        file_system_.Rename(path, JoinPath(options_.directory, SpareFileName(spare)));
+    if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
+    if (!status.ok()) return status;
+    files_.spares.push_back(spare);
+  }
+  BlockSet blocks(file_system_, options_, files_.spares);
+  if (absl::Status status = blocks.Prepare(1); !status.ok()) return status;
+  absl::Status status =
+      SaveManifest(file_system_, options_.directory, {.identity = options_.identity});
+  if (!status.ok()) return status;
+  absl::StatusOr<LogFiles> files = ListLogFiles(file_system_, options_.directory);
+  if (!files.ok()) return files.status();
+  files_ = *std::move(files);
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::CheckManifest(const LogManifest& manifest) {
+  absl::Status status = CheckLogIdentity(manifest.identity, options_.identity, options_.directory);
+  if (!status.ok()) return status;
+  if (files_.blocks.empty()) {
+    return absl::DataLossError(
+        absl::StrCat(options_.directory,
+                     ": the log has a manifest but no blocks: restore the files, or remove "
+                     "this member and add it under a new id"));
+  }
+  if (!manifest.good[0] || !manifest.good[1]) {
+    notes_.push_back(absl::StrCat(options_.directory, ": one copy of the manifest was bad"));
+  }
+  return SaveManifest(file_system_, options_.directory, manifest);
+}
+
+absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
+  absl::StatusOr<LogScan> scan = ScanLog(file_system_, options_.directory, options_.identity,
+                                         files_.blocks, FileSystem::OpenMode::kReadWrite);
+  if (!scan.ok()) return scan.status();
+  absl::StatusOr<std::string> boot = file_system_.BootId();
+  if (!boot.ok()) return boot.status();
+  if (absl::Status status = Heal(*scan); !status.ok()) return status;
+
+  auto blocks = std::make_shared<BlockSet>(file_system_, options_, files_.spares);
+  for (auto& [id, block] : scan->blocks) blocks->Add(block.file);
+  LogEnd end(Checksum(*boot), scan->last_batch, scan->last_id_hash);
+  const ScannedBlock& head = scan->blocks.at(scan->head);
+  end.Continue(head.file, head.walk->batches.empty() ? 0 : head.walk->batches.front().id.batch,
+               scan->data_end, scan->id_begin);
+  if (scan->repairs.seal_head) {
+    if (absl::Status status = SealHead(*scan, *blocks, end); !status.ok()) return status;
+  }
+  RecoveredDisk disk = {.lock = std::move(lock),
+                        .blocks = std::move(blocks),
+                        .usage = std::move(scan->usage),
+                        .groups = std::move(scan->groups),
+                        .end = std::move(end),
+                        .write_checkpoint = scan->repairs.write_checkpoint,
+                        .damaged = std::move(scan->damaged),
+                        .lost_batches = scan->lost_batches,
+                        .torn_bytes = scan->torn_bytes,
+                        .torn = std::move(scan->torn),
+                        .notes = std::move(scan->notes)};
+  disk.notes.insert(disk.notes.end(), notes_.begin(), notes_.end());
+  return disk;
+}
+
+// Writes what is bad where a good copy is at hand, and makes the end of the log durable: a process
+// that died may have written without a sync.
+absl::Status Recovery::Heal(LogScan& scan) {
+  std::set<uint64_t> written = {scan.head};
+  for (auto& [id, block] : scan.blocks) {
+    const BlockFile::Headers& headers = block.file->headers();
+    if (!headers.good[0] || !headers.good[1]) {
+      if (absl::Status status = block.file->HealHeaders(); !status.ok()) return status;
+      written.insert(id);
+    }
+    for (int copy : {0, 1}) {
+      if (!block.seal.seal || block.seal.good[copy]) continue;
+      absl::Status status =
+          block.file->file().Write(block.file->geometry().seal_at(copy), block.seal.seal->Encode());
+      if (!status.ok()) return status;
+      written.insert(id);
+    }
+  }
+  for (const LogScan::Repairs::IdRecordCopy& record : scan.repairs.id_records) {
+    const BlockFile& block = *scan.blocks.at(record.block).file;
+    std::string bytes = record.bytes;
+    bytes.resize(block.geometry().RoundUp(bytes.size()), kFiller);
+    absl::Status status = block.file().Write(record.offset, bytes);
+    if (!status.ok()) return status;
+    written.insert(record.block);
+  }
+  for (uint64_t id : written) {
+    absl::Status status = file_system_.SyncNow(scan.blocks.at(id).file->file());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// What stands behind the end of the log stays there, but counts for nothing any more.
+absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
+  const std::shared_ptr<BlockFile> head = end.block();
+  absl::Status status = blocks.Prepare(head->block() + 1);
+  if (!status.ok()) return status;
+  const BlockFooter footer =
+      MakeFooter(*head, scan.groups, [](const GroupLog& log) -> const GroupLog& { return log; });
+  const uint64_t unit = head->geometry().unit_bytes;
+  status = end.Seal(file_system_, footer, scan.repairs.head_has_bad_entries,
+                    std::max(scan.repairs.free_begin, scan.data_end + unit),
+                    std::min(scan.repairs.free_end, scan.id_begin - unit));
+  if (!status.ok()) return status;
+  end.Begin(blocks.Find(head->block() + 1));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system,
+                                         const BlockSet::Options& options) {
+  return Recovery(file_system, options).Run();
+}
+
+}  // namespace cairn

@@ -1,0 +1,59 @@
+// Recovery: from the files of a directory to a log that can be written.
+
+#ifndef STORAGE_BLOCK_RECOVERY_H_
+#define STORAGE_BLOCK_RECOVERY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/block/block_footer.h"
+#include "storage/block/block_set.h"
+#include "storage/block/group_log.h"
+#include "storage/block/log_end.h"
+#include "storage/block/log_scan.h"
+#include "storage/file_system.h"
+
+namespace cairn {
+
+struct RecoveredDisk {
+  std::unique_ptr<FileLock> lock;
+  std::shared_ptr<BlockSet> blocks;
+  std::unique_ptr<BlockUsage> usage;
+  std::map<GroupId, GroupLog> groups;
+  LogEnd end;
+  // A checkpoint has to be written and synced before anything else, so that what was decided about
+  // the last batch is not decided again on other grounds.
+  bool write_checkpoint = false;
+
+  std::map<GroupId, absl::Status> damaged;
+  bool lost_batches = false;
+  uint64_t torn_bytes = 0;
+  std::map<GroupId, TornEntries> torn;
+  std::vector<std::string> notes;
+};
+
+// Takes the lock of the directory, makes the log if there is none, or scans it and writes what
+// LogScan::repairs asks for. It may be interrupted anywhere and started again. Errors: see
+// BlockLog::Open.
+absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system, const BlockSet::Options& options);
+
+// What a seal of `block` needs to know of the groups.
+template <typename Groups, typename LogOf>
+BlockFooter MakeFooter(const BlockFile& block, const Groups& groups, const LogOf& log_of) {
+  BlockFooter footer = {.tag = block.tag(), .spans = {}};
+  for (const auto& [id, group] : groups) {
+    for (const Span& span : log_of(group).spans.spans()) {
+      if (span.block == block.block()) footer.spans[id].push_back(span);
+    }
+  }
+  return footer;
+}
+
+}  // namespace cairn
+
+#endif  // STORAGE_BLOCK_RECOVERY_H_
