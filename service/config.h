@@ -58,9 +58,6 @@ struct ParsedConfig {
 absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& arguments,
                                          const std::map<std::string, std::string>& environment);
 
-// "1=HOST:PORT,2=HOST:PORT": voters without incarnations, by node.
-absl::StatusOr<Configuration> ParseInitialCluster(const std::string& text);
-
 // True for addresses only this machine can reach: 127.0.0.0/8, [::1], localhost.
 bool IsLoopback(const std::string& address);
 

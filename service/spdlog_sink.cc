@@ -53,6 +53,6 @@ void SpdlogSink::Log(LogLevel level, absl::string_view message) {
   logger_->log(spdlog_level, spdlog::string_view_t(text.data(), text.size()));
 }
 
-void SpdlogSink::Flush() { logger_->flush(); }
+void SpdlogSink::SetLevel(LogLevel level) { logger_->set_level(ToSpdlog(level)); }
 
 }  // namespace cairn

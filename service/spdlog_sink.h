@@ -27,8 +27,7 @@ class SpdlogSink final : public LogSink {
 
   void Log(LogLevel level, absl::string_view message) override;
 
-  // Waits a little for what was logged to be written: before the process ends.
-  void Flush();
+  void SetLevel(LogLevel level);
 
  private:
   const LogFormat format_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,15 +34,15 @@ bool WaitReadable(int descriptor, absl::Time deadline) {
 }
 
 // Between fork and exec only what is safe in a copy of a program with threads.
-[[noreturn]] void RunChild(char* const* arguments, int stdout_descriptor, int log) {
+[[noreturn]] void RunChild(char* const* arguments, int stdin_descriptor, int stdout_descriptor,
+                           int log) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // A process group of its own: Ctrl-C in the terminal is for the parent to handle.
   setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  int null = open("/dev/null", O_RDONLY);
-  if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(stdout_descriptor, STDOUT_FILENO) < 0 ||
+  if (dup2(stdin_descriptor, STDIN_FILENO) < 0 || dup2(stdout_descriptor, STDOUT_FILENO) < 0 ||
       dup2(log, STDERR_FILENO) < 0) {
     _exit(126);
   }
@@ -60,9 +61,16 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(
   if (access(arguments[0].c_str(), X_OK) != 0) return failed("access");
   int log_descriptor = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log_descriptor < 0) return failed(log.c_str());
-  int pipe_ends[2];
-  if (pipe2(pipe_ends, O_CLOEXEC) != 0) {
+  // A socket and not a pipe for stdin: writing to it after the reader is gone is an error and no
+  // signal.
+  int in[2];
+  int out[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) {
     close(log_descriptor);
+    return failed("socketpair");
+  }
+  if (pipe2(out, O_CLOEXEC) != 0) {
+    for (int descriptor : {log_descriptor, in[0], in[1]}) close(descriptor);
     return failed("pipe");
   }
   std::vector<char*> pointers;
@@ -71,24 +79,25 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(
   }
   pointers.push_back(nullptr);
   pid_t pid = fork();
-  if (pid == 0) RunChild(pointers.data(), pipe_ends[1], log_descriptor);
-  close(log_descriptor);
-  close(pipe_ends[1]);
+  if (pid == 0) RunChild(pointers.data(), in[0], out[1], log_descriptor);
+  for (int descriptor : {log_descriptor, in[0], out[1]}) close(descriptor);
   if (pid < 0) {
-    close(pipe_ends[0]);
+    for (int descriptor : {in[1], out[0]}) close(descriptor);
     return failed("fork");
   }
-  return std::unique_ptr<ChildProcess>(new ChildProcess(pid, pipe_ends[0]));
+  return std::unique_ptr<ChildProcess>(new ChildProcess(pid, in[1], out[0]));
 }
 
-ChildProcess::ChildProcess(pid_t pid, int stdout_descriptor)
+ChildProcess::ChildProcess(pid_t pid, int stdin_descriptor, int stdout_descriptor)
     : pid_(pid),
+      stdin_(stdin_descriptor),
       stdout_(stdout_descriptor),
       process_descriptor_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
 
 ChildProcess::~ChildProcess() {
   Signal(SIGKILL);
   if (!exit_code_.has_value()) waitpid(pid_, nullptr, 0);
+  close(stdin_);
   close(stdout_);
   if (process_descriptor_ >= 0) close(process_descriptor_);
 }
@@ -113,6 +122,11 @@ absl::StatusOr<std::string> ChildProcess::ReadLine(absl::Duration patience) {
     }
     unread_.append(buffer, static_cast<size_t>(length));
   }
+}
+
+void ChildProcess::WriteLine(const std::string& line) {
+  std::string text = line + "\n";
+  (void)!send(stdin_, text.data(), text.size(), MSG_NOSIGNAL);
 }
 
 void ChildProcess::Signal(int signal) {

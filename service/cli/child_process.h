@@ -32,6 +32,9 @@ class ChildProcess {
   // DEADLINE_EXCEEDED after `patience`.
   absl::StatusOr<std::string> ReadLine(absl::Duration patience);
 
+  // Writes a line to its stdin; lost if it does not read any more.
+  void WriteLine(const std::string& line);
+
   // Does nothing once the process has ended.
   void Signal(int signal);
 
@@ -43,9 +46,10 @@ class ChildProcess {
   absl::StatusOr<int> WaitExit(absl::Duration patience);
 
  private:
-  ChildProcess(pid_t pid, int stdout_descriptor);
+  ChildProcess(pid_t pid, int stdin_descriptor, int stdout_descriptor);
 
   const pid_t pid_;
+  const int stdin_;
   const int stdout_;
   int process_descriptor_;  // becomes readable when the process ends
   std::string unread_;

@@ -39,8 +39,16 @@ TEST_F(ChildProcessTest, ReadsLinesAndTheExitCode) {
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(log), {}), "note\n");
 }
 
+TEST_F(ChildProcessTest, CanBeWrittenTo) {
+  std::unique_ptr<ChildProcess> process = Shell("read word; echo got $word");
+  process->WriteLine("it");
+  EXPECT_EQ(process->ReadLine(kPatience).value(), "got it");
+  ASSERT_TRUE(process->WaitExit(kPatience).ok());
+  process->WriteLine("nobody reads");
+}
+
 TEST_F(ChildProcessTest, GivesUpWaiting) {
-  std::unique_ptr<ChildProcess> process = Shell("echo up; exec cat /dev/zero > /dev/null");
+  std::unique_ptr<ChildProcess> process = Shell("echo up; read forever");
   ASSERT_TRUE(process->ReadLine(kPatience).ok());
   EXPECT_TRUE(absl::IsDeadlineExceeded(process->ReadLine(absl::Milliseconds(1)).status()));
   EXPECT_TRUE(absl::IsDeadlineExceeded(process->WaitExit(absl::Milliseconds(1)).status()));
@@ -50,7 +58,7 @@ TEST_F(ChildProcessTest, GivesUpWaiting) {
 }
 
 TEST_F(ChildProcessTest, EndsWithItsObject) {
-  std::unique_ptr<ChildProcess> process = Shell("echo up; exec cat /dev/zero > /dev/null");
+  std::unique_ptr<ChildProcess> process = Shell("echo up; read forever");
   ASSERT_TRUE(process->ReadLine(kPatience).ok());
   pid_t pid = process->pid();
   process.reset();

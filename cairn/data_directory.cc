@@ -1,0 +1,120 @@
+#include "cairn/data_directory.h"
+
+#include <sys/random.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "cairn/unsynced_file_system.h"
+#include "storage/block/block_log.h"
+#include "storage/memory_log_store.h"
+#include "storage/posix_file_system.h"
+
+namespace cairn {
+namespace {
+
+// A number no other data directory has, so that a wiped directory is told from what was there.
+Incarnation DrawIncarnation() {
+  uint64_t drawn = 0;
+  while (drawn == 0) {
+    CAIRN_CHECK_EQ(getrandom(&drawn, sizeof(drawn), 0), static_cast<ssize_t>(sizeof(drawn)));
+  }
+  return static_cast<Incarnation>(drawn);
+}
+
+std::string LogPath(const std::string& directory) { return directory + "/log"; }
+
+// A log without an identity is no new node: somebody took the identity away.
+absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
+  absl::StatusOr<bool> there = file_system.Exists(LogPath(directory));
+  if (!there.ok()) return there.status();
+  if (!*there) return absl::OkStatus();
+  absl::StatusOr<std::vector<std::string>> names = file_system.List(LogPath(directory));
+  if (!names.ok()) return names.status();
+  if (names->empty()) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the identity files of ", directory,
+                   " are gone, its log is there: restore "
+                   "them, or remove the directory and bring the node back under a new id"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
+    const DataDirectoryOptions& options) {
+  std::unique_ptr<DataDirectory> directory(new DataDirectory());
+  directory->path_ = options.path;
+  directory->file_system_ = std::make_unique<PosixFileSystem>();
+  if (!options.sync) {
+    directory->file_system_ =
+        std::make_unique<UnsyncedFileSystem>(std::move(directory->file_system_));
+  }
+  FileSystem& file_system = *directory->file_system_;
+  absl::Status made = file_system.MakeDirectory(options.path);
+  if (!made.ok()) return made;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system.Lock(options.path + "/LOCK");
+  if (!lock.ok()) return lock.status();
+  directory->lock_ = *std::move(lock);
+  absl::Status status = directory->LoadIdentity(options);
+  if (status.ok()) status = directory->OpenLog(options);
+  if (!status.ok()) return status;
+  return directory;
+}
+
+absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
+  NodeIdentity wanted;
+  wanted.node = options.node;
+  wanted.log_store = options.log_store;
+  wanted.initial_members = options.initial_members;
+  wanted.cluster = MakeClusterId(options.initial_members, options.cluster_token);
+  wanted.incarnation = DrawIncarnation();
+
+  absl::StatusOr<NodeIdentity> found = cairn::LoadIdentity(*file_system_, options.path);
+  if (options.initial_members.voters.empty()) {
+    if (absl::IsNotFound(found.status())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options.path, " holds no node yet, and the initial members were not given"));
+    }
+    if (!found.ok()) return found.status();
+    wanted.cluster = found->cluster;
+    wanted.initial_members = found->initial_members;
+  }
+  if (found.ok()) {
+    absl::Status same = CheckIdentity(*found, wanted);
+    if (!same.ok()) return same;
+    identity_ = *found;
+    if (options.log_store == "memory") {
+      // It remembers neither its votes nor its log: it is another disk under the same id.
+      identity_.incarnation = wanted.incarnation;
+      identity_.formed = false;
+      for (Member& member : identity_.initial_members.voters) {
+        member.incarnation = Incarnation::kUnknown;
+      }
+    }
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(found.status())) return found.status();
+  absl::Status fresh = CheckNoLog(*file_system_, options.path);
+  if (!fresh.ok()) return fresh;
+  identity_ = std::move(wanted);
+  return SaveIdentity(*file_system_, options.path, identity_);
+}
+
+absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
+  if (options.log_store == "memory") {
+    log_disk_ = std::make_unique<MemoryLogDisk>();
+    return absl::OkStatus();
+  }
+  BlockLogOptions block;
+  block.directory = LogPath(options.path);
+  block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
+  block.geometry.block_bytes = options.block_bytes;
+  block.background = options.background;
+  absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
+  if (!log.ok()) return log.status();
+  log_disk_ = *std::move(log);
+  return absl::OkStatus();
+}
+
+}  // namespace cairn

@@ -1,0 +1,62 @@
+// DataDirectory: everything a node keeps: its lock, its identity and its log.
+
+#ifndef CAIRN_DATA_DIRECTORY_H_
+#define CAIRN_DATA_DIRECTORY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/executor.h"
+#include "raft/core/configuration.h"
+#include "raft/identity.h"
+#include "storage/file_system.h"
+#include "storage/log_store.h"
+
+namespace cairn {
+
+struct DataDirectoryOptions {
+  std::string path;
+  NodeId node = NodeId::kNone;
+  // Who the initial members are, incarnations not known. Without voters: as the disk says, which
+  // then must say it.
+  Configuration initial_members;
+  std::string cluster_token;
+  std::string log_store = "block";  // or "memory"
+  uint64_t block_bytes = uint64_t{16} << 20;
+  // False: nothing is synced, and a power cut loses what was acknowledged.
+  bool sync = true;
+  // Where log blocks are prepared ahead of time; outlives the directory. May be null.
+  Executor* background = nullptr;
+};
+
+// Threads: one.
+class DataDirectory {
+ public:
+  // ALREADY_EXISTS if another process has it, PERMISSION_DENIED, FAILED_PRECONDITION if it belongs
+  // to another cluster, node, log store or newer format (naming both), DATA_LOSS if it is damaged
+  // beyond what can be read or its identity is gone while a log is there.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
+
+  const std::string& path() const { return path_; }
+  const NodeIdentity& identity() const { return identity_; }
+  FileSystem& file_system() { return *file_system_; }
+  LogDisk& log_disk() { return *log_disk_; }
+
+ private:
+  DataDirectory() = default;
+
+  absl::Status LoadIdentity(const DataDirectoryOptions& options);
+  absl::Status OpenLog(const DataDirectoryOptions& options);
+
+  std::string path_;
+  std::unique_ptr<FileSystem> file_system_;
+  std::unique_ptr<FileLock> lock_;
+  NodeIdentity identity_;
+  std::unique_ptr<LogDisk> log_disk_;
+};
+
+}  // namespace cairn
+
+#endif  // CAIRN_DATA_DIRECTORY_H_

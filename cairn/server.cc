@@ -1,0 +1,166 @@
+#include "cairn/server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
+#include "cairn/data_directory.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/impl/service_type.h"
+#include "raft/host.h"
+#include "service/grpc_transport.h"
+#include "service/peer_service.h"
+
+namespace cairn {
+namespace {
+
+class GrpcServer final : public Server {
+ public:
+  explicit GrpcServer(const ServerOptions& options)
+      : options_(options), background_(clock_, "background"), reconnects_(clock_, "reconnect") {}
+
+  ~GrpcServer() override { Shutdown(Duration()); }
+
+  absl::Status Start();
+
+  absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
+                             const GroupOptions& options) override {
+    return host_->Open(group, std::move(state_machine), options);
+  }
+
+  absl::Status Listen(const std::vector<grpc::Service*>& services) override;
+
+  const NodeIdentity& identity() const override { return directory_->identity(); }
+
+  std::vector<std::string> Warnings() const override {
+    std::vector<std::string> warnings = transport_->Refusals();
+    if (!options_.sync) warnings.push_back("UNSAFE: nothing is synced (--fsync=never)");
+    if (options_.log_store == "memory") {
+      warnings.push_back("UNSAFE: the log is in memory and ends with the process");
+    }
+    return warnings;
+  }
+
+  void Shutdown(Duration patience) override;
+
+ private:
+  const ServerOptions options_;
+  SystemClock clock_;
+  // In the order they depend on each other.
+  ThreadExecutor background_;
+  ThreadExecutor reconnects_;
+  std::unique_ptr<DataDirectory> directory_;
+  std::unique_ptr<GrpcTransport> transport_;
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<grpc::Service> peer_service_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+absl::Status GrpcServer::Start() {
+  DataDirectoryOptions directory;
+  directory.path = options_.data_directory;
+  directory.node = options_.node;
+  directory.initial_members = options_.initial_members;
+  directory.cluster_token = options_.cluster_token;
+  directory.log_store = options_.log_store;
+  directory.block_bytes = options_.block_bytes;
+  directory.sync = options_.sync;
+  directory.background = &background_;
+  absl::StatusOr<std::unique_ptr<DataDirectory>> opened = DataDirectory::Open(directory);
+  if (!opened.ok()) return opened.status();
+  directory_ = *std::move(opened);
+  const NodeIdentity& identity = directory_->identity();
+
+  LogSink* log = options_.log != nullptr ? options_.log : &NullLogSink();
+  GrpcTransportOptions transport;
+  transport.cluster = identity.cluster;
+  transport.node = identity.node;
+  transport.incarnation = identity.incarnation;
+  transport.log = log;
+  transport.executor = &reconnects_;
+  transport.clock = &clock_;
+  transport_ = std::make_unique<GrpcTransport>(transport);
+
+  HostDependencies dependencies;
+  dependencies.clock = &clock_;
+  dependencies.file_system = &directory_->file_system();
+  dependencies.data_directory = directory_->path();
+  dependencies.log_disk = &directory_->log_disk();
+  dependencies.transport = transport_.get();
+  dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
+    return std::make_unique<ThreadExecutor>(clock_, name);
+  };
+  // Differs between nodes, and between starts of one node.
+  dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^
+                      static_cast<uint64_t>(clock_.WallNow().nanoseconds);
+  dependencies.log = log;
+  if (options_.stopped) {
+    dependencies.stopped = [stopped = options_.stopped](NodeState state, absl::Status status) {
+      stopped(state, status);
+    };
+  }
+  absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(identity, std::move(dependencies));
+  if (!host.ok()) return host.status();
+  host_ = *std::move(host);
+  return absl::OkStatus();
+}
+
+absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
+  GrpcTransport* transport = transport_.get();
+  PeerServiceOptions peer;
+  peer.listener = {identity().cluster, identity().node,
+                   [transport](NodeId node) { return transport->KnowsPeer(node); }};
+  peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
+  peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
+  peer_service_ = MakePeerService(std::move(peer));
+
+  std::string address = options_.listen;
+  if (address.empty()) {
+    const Member* self = identity().initial_members.Find(identity().node);
+    if (self == nullptr) return absl::InvalidArgumentError("no address to listen on");
+    address = self->address;
+  }
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  builder.SetMaxReceiveMessageSize(options_.max_receive_bytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_streams_per_connection);
+  // Two processes on one port would split a cluster's calls between them.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.RegisterService(peer_service_.get());
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  }
+  return absl::OkStatus();
+}
+
+void GrpcServer::Shutdown(Duration patience) {
+  // Groups first: their waiters answer the calls that are under way.
+  if (host_ != nullptr) host_->Shutdown(clock_.Now() + patience);
+  if (server_ != nullptr) {
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      std::chrono::nanoseconds(std::max<int64_t>(0, patience.nanoseconds)));
+    server_->Wait();
+    server_.reset();
+  }
+  host_.reset();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  auto server = std::make_unique<GrpcServer>(options);
+  absl::Status status = server->Start();
+  if (!status.ok()) return status;
+  return server;
+}
+
+}  // namespace cairn

@@ -1,0 +1,80 @@
+// Server: a node of a cluster inside this program. It puts Host, the log on disk and the gRPC
+// transport together. This is what a program that embeds Cairn includes.
+
+#ifndef CAIRN_SERVER_H_
+#define CAIRN_SERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/log_sink.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "cairn/initial_cluster.h"
+#include "raft/core/configuration.h"
+#include "raft/group.h"
+#include "raft/identity.h"
+#include "raft/state_machine.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace cairn {
+
+struct ServerOptions {
+  NodeId node = NodeId::kNone;
+  std::string data_directory;
+  // HOST:PORT, plain text, so a loopback address. Empty: as initial_members say.
+  std::string listen;
+  // The same on every node (cairn/initial_cluster.h). Without voters: as the directory says, once
+  // it holds a node.
+  Configuration initial_members;
+  std::string cluster_token;
+  std::string log_store = "block";  // or "memory", which forgets everything
+  uint64_t block_bytes = uint64_t{16} << 20;
+  bool sync = true;        // false loses acknowledged commands at a power cut
+  LogSink* log = nullptr;  // outlives the server; null: nothing is logged
+  // Greatest gRPC message from clients, and the calls of one connection at a time.
+  int max_receive_bytes = 16 << 20;
+  int max_streams_per_connection = 128;
+  // Called once when this node must stop serving (raft/host.h), on a thread of Cairn's.
+  std::function<void(NodeState, const absl::Status&)> stopped;
+};
+
+// No exception comes out of it, nothing calls exit, no signal handler or flag is set.
+//
+// Threads: Start, Open, Listen and Shutdown by one thread; groups are used from any.
+class Server {
+ public:
+  // Locks and opens the data directory, recovers the log. The codes of an error are those of
+  // cairn/data_directory.h.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
+  virtual ~Server() = default;
+
+  // Recovers a group and starts to take part in it. Before Listen.
+  virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
+                                     const GroupOptions& options = {}) = 0;
+
+  // Starts to answer peers, and the calls of `services` (which outlive the server), on
+  // ServerOptions::listen. Once, after the groups are open. UNAVAILABLE if the address is taken.
+  virtual absl::Status Listen(const std::vector<grpc::Service*>& services = {}) = 0;
+
+  virtual const NodeIdentity& identity() const = 0;
+  // What an operator should know, one sentence each.
+  virtual std::vector<std::string> Warnings() const = 0;
+
+  // Ends calls and groups in an orderly way for at most `patience`. Afterwards no callback runs.
+  // The destructor does the same without patience.
+  virtual void Shutdown(Duration patience) = 0;
+};
+
+}  // namespace cairn
+
+#endif  // CAIRN_SERVER_H_

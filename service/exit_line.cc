@@ -1,0 +1,64 @@
+#include "service/exit_line.h"
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+namespace cairn {
+namespace {
+
+ExitLine Mismatch(const std::string& what, const std::string& where) {
+  bool amnesia = absl::string_view(what).substr(0, 14) == "MEMBER_AMNESIA";
+  return {kServerMismatch, what, where,
+          amnesia ? "restore the data directory, or remove this node from the cluster and bring it "
+                    "back under a new id"
+                  : "check --data_dir, --node_id, --initial_cluster, --cluster_token, --log_store"};
+}
+
+ExitLine Damaged(const std::string& what, const std::string& where) {
+  return {kServerDataDamaged, what, where,
+          "keep the directory and look at it with cairn log verify; the other members have what is "
+          "damaged here"};
+}
+
+ExitLine StorageFailed(const std::string& what, const std::string& where) {
+  return {kServerStorageFailed, what, where, "check the disk and its free space, then start again"};
+}
+
+}  // namespace
+
+std::string ExitLine::ToString() const {
+  return absl::StrCat("cairnd: ", absl::Utf8SafeCEscape(what), " (", absl::Utf8SafeCEscape(where),
+                      "): ", absl::Utf8SafeCEscape(what_to_do));
+}
+
+ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory) {
+  std::string what(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kAlreadyExists:
+      return {kServerDirectoryInUse, what, data_directory,
+              "stop the other process, or name another --data_dir"};
+    case absl::StatusCode::kPermissionDenied:
+      return {kServerNoPermission, what, data_directory,
+              "let the user of this process read and write the directory"};
+    case absl::StatusCode::kNotFound:
+      return {kServerDirectoryInUse, what, data_directory, "name a --data_dir that can be made"};
+    case absl::StatusCode::kFailedPrecondition:
+      return Mismatch(what, data_directory);
+    case absl::StatusCode::kInvalidArgument:
+      return {kServerBadFlags, what, "flags", "see cairnd --help"};
+    case absl::StatusCode::kDataLoss:
+      return Damaged(what, data_directory);
+    default:
+      return StorageFailed(what, data_directory);
+  }
+}
+
+ExitLine ExitOfStop(NodeState state, const absl::Status& status,
+                    const std::string& data_directory) {
+  std::string what(status.message());
+  if (state != NodeState::kHalted) return StorageFailed(what, data_directory);
+  if (absl::IsFailedPrecondition(status)) return Mismatch(what, data_directory);
+  return Damaged(what, data_directory);
+}
+
+}  // namespace cairn

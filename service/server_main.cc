@@ -1,0 +1,231 @@
+// cairnd: a node of a Cairn cluster that keeps message streams. The only place that knows of
+// signals and of the process's end.
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/check.h"
+#include "base/mutex.h"
+#include "base/system_clock.h"
+#include "cairn/server.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "service/config.h"
+#include "service/exit_line.h"
+#include "service/service_set.h"
+#include "service/spdlog_sink.h"
+
+extern char** environ;  // NOLINT: POSIX declares it in no header
+
+namespace cairn {
+namespace {
+
+constexpr Duration kDrainPatience = Seconds(5);
+
+std::map<std::string, std::string> Environment() {
+  std::map<std::string, std::string> environment;
+  for (char** each = environ; *each != nullptr; ++each) {
+    std::string text = *each;
+    size_t equals = text.find('=');
+    if (absl::StartsWith(text, "CAIRN_") && equals != std::string::npos) {
+      environment[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+  }
+  return environment;
+}
+
+// Signals and the host's end, as one thing to wait for. Threads: Wait on one, Stopped on any.
+class Events {
+ public:
+  enum class Kind { kTerminate, kReload, kStopped, kTimeout };
+
+  // Before any thread is made, so that all of them leave the signals alone.
+  Events() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signals_ = signalfd(-1, &signals, SFD_CLOEXEC);
+    stopped_event_ = eventfd(0, EFD_CLOEXEC);
+    CAIRN_CHECK(signals_ >= 0 && stopped_event_ >= 0) << "no file descriptors";
+  }
+
+  void Stopped(NodeState state, const absl::Status& status) {
+    {
+      MutexLock lock(mutex_);
+      if (stop_.has_value()) return;
+      stop_ = {state, status};
+    }
+    uint64_t one = 1;
+    CAIRN_CHECK_EQ(write(stopped_event_, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+  }
+
+  // The first that happened. kStopped only while `want_stopped`.
+  Kind Wait(absl::Time deadline, bool want_stopped) {
+    while (true) {
+      pollfd waited[] = {{signals_, POLLIN, 0}, {stopped_event_, POLLIN, 0}};
+      absl::Duration left =
+          std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
+      int milliseconds = static_cast<int>(absl::ToInt64Milliseconds(left)) + 1;
+      int ready = poll(waited, want_stopped ? 2 : 1, milliseconds);
+      if (ready == 0 && absl::Now() >= deadline) return Kind::kTimeout;
+      if (ready <= 0) continue;
+      if (want_stopped && waited[1].revents != 0) return Kind::kStopped;
+      signalfd_siginfo signal = {};
+      if (read(signals_, &signal, sizeof(signal)) != sizeof(signal)) continue;
+      return signal.ssi_signo == SIGHUP ? Kind::kReload : Kind::kTerminate;
+    }
+  }
+
+  std::pair<NodeState, absl::Status> stop() {
+    MutexLock lock(mutex_);
+    return *stop_;
+  }
+
+ private:
+  int signals_ = -1;
+  int stopped_event_ = -1;
+  Mutex mutex_;
+  std::optional<std::pair<NodeState, absl::Status>> stop_ CAIRN_GUARDED_BY(mutex_);
+};
+
+ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* events) {
+  ServerOptions options;
+  options.node = config.node;
+  options.data_directory = config.data_directory;
+  options.listen = config.listen;
+  options.initial_members = config.initial_members;
+  options.cluster_token = config.cluster_token;
+  options.log_store = config.log_store;
+  options.block_bytes = config.block_bytes;
+  options.sync = config.sync;
+  options.log = log;
+  options.stopped = [events](NodeState state, const absl::Status& status) {
+    events->Stopped(state, status);
+  };
+  return options;
+}
+
+GroupOptions ToGroupOptions(const ServerConfig& config) {
+  GroupOptions options;
+  options.election_timeout = config.election_timeout;
+  options.heartbeat_interval = config.heartbeat_interval;
+  options.max_inflight_bytes = config.max_inflight_bytes;
+  options.max_clock_jump = config.max_clock_jump;
+  options.max_command_bytes = ServiceSet::MaxCommandBytes(config.max_message_bytes);
+  return options;
+}
+
+void Reload(const std::vector<std::string>& arguments, SpdlogSink& log) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
+  if (!parsed.ok()) {
+    log.Log(LogLevel::kError, absl::StrCat("reload refused: ", parsed.status().message()));
+    return;
+  }
+  log.SetLevel(parsed->config.log_level);
+  log.Log(LogLevel::kInfo, "reloaded: the log level; other settings take a restart");
+}
+
+// Until a signal ends it, or storage did and the grace is over.
+ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& config,
+               Events& events, SpdlogSink& log) {
+  std::optional<ExitLine> stopped;
+  absl::Time deadline = absl::InfiniteFuture();
+  while (true) {
+    switch (events.Wait(deadline, !stopped.has_value())) {
+      case Events::Kind::kTerminate:
+        return stopped.value_or(ExitLine{kServerStopped, "", "", ""});
+      case Events::Kind::kReload:
+        Reload(arguments, log);
+        break;
+      case Events::Kind::kStopped: {
+        auto [state, status] = events.stop();
+        stopped = ExitOfStop(state, status, config.data_directory);
+        log.Log(LogLevel::kError, stopped->ToString());
+        // A fenced node still says how it is, so that people and balancers notice.
+        if (state != NodeState::kFenced) return *stopped;
+        deadline = absl::Now() + absl::Nanoseconds(config.fence_grace.nanoseconds);
+        break;
+      }
+      case Events::Kind::kTimeout:
+        return *stopped;
+    }
+  }
+}
+
+ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& config, Events& events,
+             SpdlogSink& log) {
+  absl::StatusOr<std::unique_ptr<Server>> started =
+      Server::Start(ToServerOptions(config, &log, &events));
+  if (!started.ok()) return ExitOfStart(started.status(), config.data_directory);
+  Server& server = **started;
+  for (const std::string& warning : server.Warnings()) log.Log(LogLevel::kWarning, warning);
+
+  ServiceSet services(config, server, &log);
+  auto machine = services.MakeMachine();
+  absl::StatusOr<Group> group =
+      server.Open(GroupId::kDefault, std::move(machine), ToGroupOptions(config));
+  if (!group.ok()) return ExitOfStart(group.status(), config.data_directory);
+  services.Open(*group);
+  absl::Status listening = server.Listen(services.services());
+  if (!listening.ok()) {
+    return {kServerMismatch, std::string(listening.message()), config.listen,
+            "another process listens there, or the address is not this machine's"};
+  }
+  std::cout << "ready node=" << ToInteger(config.node) << " listen=" << config.listen
+            << " cluster=" << ToString(server.identity().cluster) << std::endl;
+  ExitLine exit = Serve(arguments, config, events, log);
+  services.Stop();
+  server.Shutdown(kDrainPatience);
+  return exit;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
+  if (!parsed.ok()) {
+    std::cerr << ExitOfStart(parsed.status(), "").ToString() << std::endl;
+    return kServerBadFlags;
+  }
+  if (parsed->print.has_value()) {
+    std::cout << *parsed->print << std::flush;
+    return kServerStopped;
+  }
+  if (parsed->config.check_only) {
+    std::cout << "ok" << std::endl;
+    return kServerStopped;
+  }
+  umask(077);
+  Events events;
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  ExitLine exit;
+  {
+    SpdlogSink log(parsed->config.log_level, parsed->config.log_format);
+    exit = Run(arguments, parsed->config, events, log);
+  }
+  // The last line, behind what the log still had to write.
+  if (exit.code != kServerStopped) std::cerr << exit.ToString() << std::endl;
+  return exit.code;
+}
+
+}  // namespace
+}  // namespace cairn
+
+int main(int argc, char** argv) {
+  return cairn::Main(std::vector<std::string>(argv + 1, argv + argc));
+}
