@@ -161,6 +161,7 @@ absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::st
 
 absl::Status SaveIdentity(FileSystem& file_system, const std::string& directory,
                           const NodeIdentity& identity) {
+  if (absl::Status status = file_system.MakeDirectory(directory); !status.ok()) return status;
   std::string bytes = EncodeIdentity(identity);
   for (const char* name : kNames) {
     absl::Status status = WriteFileAtomically(file_system, PathOf(directory, name), bytes);

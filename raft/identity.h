@@ -35,7 +35,7 @@ ClusterId MakeClusterId(const Configuration& initial_members, const std::string&
 // other. One damaged or missing copy is healed from the other.
 //
 // Load: NOT_FOUND if neither file is there (a new node), DATA_LOSS if files are there and none is
-// intact, FAILED_PRECONDITION for a newer format.
+// intact, FAILED_PRECONDITION for a newer format. Save makes the directory if it is not there.
 absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::string& directory);
 absl::Status SaveIdentity(FileSystem& file_system, const std::string& directory,
                           const NodeIdentity& identity);

@@ -46,6 +46,13 @@ class IdentityTest : public ::testing::Test {
 
 TEST_F(IdentityTest, ANewDirectoryHasNone) { EXPECT_TRUE(absl::IsNotFound(Load().status())); }
 
+TEST_F(IdentityTest, MakesItsDirectory) {
+  std::string directory = directory_.path() + "/data/of/node";
+  EXPECT_TRUE(absl::IsNotFound(LoadIdentity(file_system_, directory).status()));
+  ASSERT_TRUE(SaveIdentity(file_system_, directory, MakeIdentity()).ok());
+  EXPECT_TRUE(LoadIdentity(file_system_, directory).ok());
+}
+
 TEST_F(IdentityTest, KeepsEveryField) {
   NodeIdentity identity = MakeIdentity();
   identity.formed = true;
