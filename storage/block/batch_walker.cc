@@ -18,7 +18,7 @@ Term TermOf(const EntryIds& ids, Index index) {
   return 0;
 }
 
-bool IsEntry(const Bytes& bytes, GroupId group, LogPosition at, const EntryId& id) {
+bool IsEntry(const Bytes& bytes, GroupId group, LogPosition at, const RecordId& id) {
   absl::StatusOr<RecordRun> run = RecordRun::Parse(group, bytes);
   return run.ok() && run->size() == 1 && run->first() == at &&
          static_cast<uint32_t>(run->last_hash().low) == id.hash;
@@ -140,7 +140,7 @@ std::vector<BadEntry> BatchWalker::Verify(const FoundBatch& batch, GroupId group
   }
   std::vector<BadEntry> bad;
   Index index = ids.first;
-  for (const EntryId& id : ids.entries) {
+  for (const RecordId& id : ids.entries) {
     LogPosition at = {index, TermOf(ids, index)};
     if (!IsEntry(bytes_.View(offset, id.length), group, at, id)) {
       bad.push_back({.group = group,

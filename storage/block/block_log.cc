@@ -69,13 +69,15 @@ BlockLog::~BlockLog() = default;
 std::vector<GroupId> BlockLog::Groups() const {
   MutexLock lock(mutex_);
   std::vector<GroupId> ids;
-  for (const auto& [id, group] : groups_) ids.push_back(id);
+  for (const auto& [id, group] : groups_) {
+    if (!group->empty()) ids.push_back(id);
+  }
   return ids;
 }
 
 GroupState& BlockLog::StateOf(GroupId group) {
   std::unique_ptr<GroupState>& state = groups_[group];
-  if (state == nullptr) state = std::make_unique<GroupState>(group, GroupLog(usage_.get()));
+  if (state == nullptr) state = std::make_unique<GroupState>(group, WrittenLog(usage_.get()));
   return *state;
 }
 
@@ -97,7 +99,7 @@ absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
 }
 
 RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
-  const GroupLog& log = group.written();
+  const WrittenLog& log = group.written();
   RecoveredLog recovered;
   std::vector<LogPosition> configurations;
   {
@@ -146,27 +148,27 @@ absl::Status BlockLog::Fail(absl::Status status) {
 }
 
 absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
-  std::optional<EntryHash> hash_before;
-  Index before = 0;
+  Index end = 0;
+  Index last = 0;
   {
     MutexLock lock(mutex_);
     if (!failed_.ok()) return failed_;
-    if (append.truncate_from && *append.truncate_from <= group.last().index) {
-      CAIRN_CHECK_GT(*append.truncate_from, group.base().index);
-      before = *append.truncate_from - 1;
-      hash_before = HashInMemory(group, before);
+    end = std::max(group.EndFor(append), group.base().index);
+    last = group.last().index;
+  }
+  absl::StatusOr<EntryHash> hash = HashAt(group, end);
+  if (!hash.ok()) return Fail(hash.status());
+  absl::Status status;
+  {
+    MutexLock lock(mutex_);
+    status = group.CheckFits(append, *hash);
+    if (status.ok()) {
+      group.Append(append, *hash);
+      if (end < last) recent_.TruncateFrom(group.group(), end + 1);
+      if (group.dirty()) dirty_.insert(group.group());
     }
   }
-  if (before != 0 && !hash_before) {
-    absl::StatusOr<EntryHash> hash = HashAt(group, before);
-    if (!hash.ok()) return Fail(hash.status());
-    hash_before = *hash;
-  }
-  MutexLock lock(mutex_);
-  group.Append(append, hash_before.value_or(EntryHash()));
-  if (hash_before) recent_.TruncateFrom(group.group(), *append.truncate_from);
-  if (group.dirty()) dirty_.insert(group.group());
-  return absl::OkStatus();
+  return status.ok() ? status : Fail(std::move(status));
 }
 
 absl::Status BlockLog::DropPrefix(GroupState& group, Index up_to) {
@@ -228,7 +230,7 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
   {
     MutexLock lock(mutex_);
     last = std::min(last, group.last().index);
-    if (first <= group.base().index || first > last) {
+    if (first <= group.base().index || first > last) {  // also where `last` was before `first`
       return absl::OutOfRangeError(absl::StrCat("entry ", first, " is not in the log, which has ",
                                                 group.base().index + 1, "..", group.last().index));
     }
@@ -239,7 +241,7 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
       return std::vector<RecordRun>{std::move(run)};
     }
     last = std::min(last, group.first_pending() - 1);
-    const GroupLog& log = group.written();
+    const WrittenLog& log = group.written();
     if (log.torn_from && first >= *log.torn_from) {
       return absl::DataLossError(absl::StrCat("entry ", first, " may be torn"));
     }
@@ -320,7 +322,7 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
     if (!failed_.ok()) return failed_;
     if (dirty_.empty() && !even_if_empty) return false;
   }
-  Batch batch = Gather(end_.at_block_begin());
+  SyncBatch batch = Gather(end_.at_block_begin());
   if (!end_.Fits(batch)) {
     batch = Gather(/*checkpoint=*/true);
     absl::Status status = Roll(batch);
@@ -335,8 +337,8 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
   return true;
 }
 
-Batch BlockLog::Gather(bool checkpoint) const {
-  Batch batch;
+SyncBatch BlockLog::Gather(bool checkpoint) const {
+  SyncBatch batch;
   MutexLock lock(mutex_);
   if (checkpoint) {
     batch.id().is_checkpoint = true;
@@ -348,7 +350,7 @@ Batch BlockLog::Gather(bool checkpoint) const {
   return batch;
 }
 
-void BlockLog::Written(const Batch& batch, const BatchPlace& place) {
+void BlockLog::Written(const SyncBatch& batch, const BatchPlace& place) {
   MutexLock lock(mutex_);
   syncing_groups_.clear();
   for (const GroupSection& section : batch.id().sections) {
@@ -362,7 +364,7 @@ void BlockLog::Written(const Batch& batch, const BatchPlace& place) {
 }
 
 // Goes on in another block, which will hold `batch`.
-absl::Status BlockLog::Roll(const Batch& batch) {
+absl::Status BlockLog::Roll(const SyncBatch& batch) {
   absl::Status status = ReleaseUnused();
   const uint64_t next = end_.block()->block() + 1;
   if (status.ok()) status = blocks_->Prepare(next, end_.BlockBytesFor(batch));
@@ -371,7 +373,7 @@ absl::Status BlockLog::Roll(const Batch& batch) {
   {
     MutexLock lock(mutex_);
     footer = MakeFooter(*end_.block(), groups_,
-                        [](const std::unique_ptr<GroupState>& group) -> const GroupLog& {
+                        [](const std::unique_ptr<GroupState>& group) -> const WrittenLog& {
                           return group->written();
                         });
   }
@@ -408,8 +410,8 @@ absl::Status BlockLog::ReleaseUnused() {
 
 // Moves what idle groups have in old blocks to the end, so that the blocks can be released. A batch
 // of its own, and synced: if it is torn it can be forgotten. `next` has to fit behind it.
-absl::Status BlockLog::WriteCopies(const Batch& next) {
-  Batch batch;
+absl::Status BlockLog::WriteCopies(const SyncBatch& next) {
+  SyncBatch batch;
   batch.id().is_checkpoint = true;
   batch.id().live_blocks = blocks_->Ids();
   {
@@ -443,14 +445,14 @@ absl::Status BlockLog::WriteCopies(const Batch& next) {
 }
 
 // All that is in use in `block`; false, and nothing, if some of it cannot be read.
-bool BlockLog::AddCopiesOf(uint64_t block, Batch& batch) const {
+bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
   std::vector<std::pair<GroupSection*, std::vector<RecordRun>>> copies;
   const std::shared_ptr<BlockFile> file = blocks_->Find(block);
   for (GroupSection& section : batch.id().sections) {
     std::vector<Span> spans;
     {
       MutexLock lock(mutex_);
-      const GroupLog& log = groups_.at(section.group)->written();
+      const WrittenLog& log = groups_.at(section.group)->written();
       for (const Span& span : log.spans.spans()) {
         if (span.block == block) spans.push_back(span);
       }

@@ -113,11 +113,11 @@ class BlockLog final : public LogDisk {
   // Writes what is pending, in another block if it does not fit in this one. False if there was
   // nothing.
   absl::StatusOr<bool> WriteBatch(bool even_if_empty);
-  Batch Gather(bool checkpoint) const;
-  absl::Status Roll(const Batch& batch);
-  absl::Status WriteCopies(const Batch& next);
-  bool AddCopiesOf(uint64_t block, Batch& batch) const;
-  void Written(const Batch& batch, const BatchPlace& place);
+  SyncBatch Gather(bool checkpoint) const;
+  absl::Status Roll(const SyncBatch& batch);
+  absl::Status WriteCopies(const SyncBatch& next);
+  bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
+  void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
   void PrepareNext();
   absl::Status Fail(absl::Status status);

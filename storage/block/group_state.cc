@@ -3,11 +3,21 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/check.h"
 
 namespace cairn {
+namespace {
 
-GroupState::GroupState(GroupId group, GroupLog written)
+absl::Status DoesNotFit(const RecordRun& run, absl::string_view why) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("append from ", ToString(run.first()), ": ", why));
+}
+
+}  // namespace
+
+GroupState::GroupState(GroupId group, WrittenLog written)
     : group_(group),
       written_(std::move(written)),
       hard_state_(written_.hard_state),
@@ -40,21 +50,72 @@ Index GroupState::first_pending() const {
   return pending_.empty() ? last_.index + 1 : pending_.front().first().index;
 }
 
-void GroupState::Append(const LogAppend& append, EntryHash hash_before) {
+bool GroupState::empty() const {
+  return hard_state_ == HardState() && base_ == LogPosition() && last_ == LogPosition();
+}
+
+Index GroupState::EndFor(const LogAppend& append) const {
+  Index end = last_.index;
+  if (append.truncate_from && *append.truncate_from > 0) {
+    end = std::min(end, *append.truncate_from - 1);
+  }
+  for (const RecordRun& run : append.runs) {
+    if (!run.empty()) return std::min(end, run.first().index - 1);
+  }
+  return end;
+}
+
+absl::Status GroupState::CheckFirstRun(const RecordRun& run, Index end, EntryHash hash) const {
+  const LogPosition first = run.first();
+  if (first.index <= base_.index) return DoesNotFit(run, "the log begins behind it");
+  if (first.index > end + 1) return DoesNotFit(run, absl::StrCat("the log ends at ", end));
+  if (first.index == end + 1 && first.term < TermAt(end)) {
+    return DoesNotFit(run, "the entry before it has a higher term");
+  }
+  if (first.index <= end && first.term <= TermAt(first.index)) {
+    return DoesNotFit(run, "the entry there has no lower term");
+  }
+  if (run.previous_hash() != hash) return DoesNotFit(run, "it follows another entry");
+  return absl::OkStatus();
+}
+
+absl::Status GroupState::CheckFits(const LogAppend& append, EntryHash hash) const {
+  Index end = last_.index;
+  if (append.truncate_from) {
+    if (*append.truncate_from <= base_.index) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("truncate from ", *append.truncate_from, ": the log begins behind it"));
+    }
+    end = std::min(end, *append.truncate_from - 1);
+  }
+  const RecordRun* before = nullptr;
+  for (const RecordRun& run : append.runs) {
+    if (run.empty()) continue;
+    if (run[0].group() != group_) return DoesNotFit(run, "it is of another group");
+    if (before == nullptr) {
+      absl::Status status = CheckFirstRun(run, end, hash);
+      if (!status.ok()) return status;
+    } else if (run.first().index != before->last().index + 1 ||
+               run.first().term < before->last().term ||
+               run.previous_hash() != before->last_hash()) {
+      return DoesNotFit(run, "it does not follow the run before it");
+    }
+    before = &run;
+  }
+  return absl::OkStatus();
+}
+
+void GroupState::Append(const LogAppend& append, EntryHash hash) {
   if (append.hard_state && *append.hard_state != hard_state_) {
     hard_state_ = *append.hard_state;
     dirty_ = true;
   }
   commit_ = std::max(commit_, append.commit);
-  if (append.truncate_from && *append.truncate_from <= last_.index) {
-    Truncate(*append.truncate_from, hash_before);
-  }
+  const Index end = EndFor(append);
+  if (end < last_.index) Truncate(end + 1, hash);
   for (const RecordRun& run : append.runs) {
     if (run.empty()) continue;
     CAIRN_CHECK_EQ(run.first().index, last_.index + 1);
-    CAIRN_CHECK_GE(run.first().term, last_.term);
-    CAIRN_CHECK(run.previous_hash() == last_hash_)
-        << "entry " << run.first().index << " does not follow the log's last one";
     pending_.push_back(run);
     last_ = run.last();
     last_hash_ = run.last_hash();
@@ -91,7 +152,7 @@ void GroupState::DropPrefix(Index up_to, EntryHash hash) {
   dirty_ = true;
 }
 
-void GroupState::AddTo(Batch& batch, bool checkpoint) const {
+void GroupState::AddTo(SyncBatch& batch, bool checkpoint) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = hard_state_;
   section.durable = durable_;
@@ -102,7 +163,7 @@ void GroupState::AddTo(Batch& batch, bool checkpoint) const {
   if (base_moved_) section.base = {.base = base_, .hash = base_hash_};
 }
 
-GroupSection& GroupState::AddBoundsTo(Batch& batch) const {
+GroupSection& GroupState::AddBoundsTo(SyncBatch& batch) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = written_.hard_state;
   section.durable = durable_;

@@ -7,10 +7,11 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "base/types.h"
-#include "storage/block/batch.h"
-#include "storage/block/group_log.h"
 #include "storage/block/id_record.h"
+#include "storage/block/sync_batch.h"
+#include "storage/block/written_log.h"
 #include "storage/log_store.h"
 
 namespace cairn {
@@ -18,11 +19,12 @@ namespace cairn {
 // Threads: one at a time.
 class GroupState {
  public:
-  GroupState(GroupId group, GroupLog written);
+  GroupState(GroupId group, WrittenLog written);
 
   GroupId group() const { return group_; }
-  GroupLog& written() { return written_; }
-  const GroupLog& written() const { return written_; }
+  bool empty() const;  // nothing was ever written
+  WrittenLog& written() { return written_; }
+  const WrittenLog& written() const { return written_; }
 
   // With everything that was appended.
   LogPosition base() const { return base_; }
@@ -36,26 +38,32 @@ class GroupState {
   // Entries from here on are not in a block yet.
   Index first_pending() const;
 
-  // `append` as LogStore::Append takes it. `hash_before`: of the entry before the truncation.
-  void Append(const LogAppend& append, EntryHash hash_before);
+  // Where `append` makes the log end before it adds its runs: the entry whose hash CheckFits wants.
+  Index EndFor(const LogAppend& append) const;
+  // FAILED_PRECONDITION if `append` does not fit (LogStore::Append). `hash`: of the entry at
+  // EndFor.
+  absl::Status CheckFits(const LogAppend& append, EntryHash hash) const;
+  // Takes an append that fits.
+  void Append(const LogAppend& append, EntryHash hash);
   // `hash`: of the entry at `up_to`, which is in the log.
   void DropPrefix(Index up_to, EntryHash hash);
 
   bool dirty() const { return dirty_; }
   // Adds what is not in a block yet. `checkpoint`: and how things stand in blocks so far.
-  void AddTo(Batch& batch, bool checkpoint) const;
+  void AddTo(SyncBatch& batch, bool checkpoint) const;
   // Adds how things stand in blocks so far, and nothing else.
-  GroupSection& AddBoundsTo(Batch& batch) const;
+  GroupSection& AddBoundsTo(SyncBatch& batch) const;
   // The batch with this section was written at `place`. Gives the runs that are in a block now.
   std::vector<RecordRun> Written(const GroupSection& section, const BatchPlace& place);
   // The sync of what was last written has returned.
   void Synced() { durable_ = issued_; }
 
  private:
+  absl::Status CheckFirstRun(const RecordRun& run, Index end, EntryHash hash) const;
   void Truncate(Index from, EntryHash hash_before);
 
   const GroupId group_;
-  GroupLog written_;
+  WrittenLog written_;
   HardState hard_state_;
   LogPosition base_;
   EntryHash base_hash_;

@@ -73,7 +73,7 @@ void AppendEntries(std::string* to, const EntryIds& ids) {
     AppendLittleEndian(to, run.last_index);
   }
   for (Index index : ids.configurations) AppendLittleEndian(to, index);
-  for (const EntryId& entry : ids.entries) {
+  for (const RecordId& entry : ids.entries) {
     AppendLittleEndian(to, entry.length);
     AppendLittleEndian(to, entry.hash);
   }
@@ -198,7 +198,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
 
 uint64_t EntryIds::record_bytes() const {
   uint64_t bytes = 0;
-  for (const EntryId& entry : entries) bytes += entry.length;
+  for (const RecordId& entry : entries) bytes += entry.length;
   return bytes;
 }
 

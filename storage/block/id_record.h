@@ -17,10 +17,10 @@
 
 namespace cairn {
 
-struct EntryId {
+struct RecordId {
   uint32_t length = 0;  // of the record
   uint32_t hash = 0;    // lowest 32 bits of the entry's hash
-  friend bool operator==(const EntryId&, const EntryId&) = default;
+  friend bool operator==(const RecordId&, const RecordId&) = default;
 };
 
 // Consecutive entries of one group, back to back.
@@ -31,7 +31,7 @@ struct EntryIds {
   uint64_t offset = 0;      // of the first record, from the end of the head
   std::vector<TermRun> term_runs;
   std::vector<Index> configurations;
-  std::vector<EntryId> entries;
+  std::vector<RecordId> entries;
 
   Index last() const { return first + entries.size() - 1; }
   uint64_t record_bytes() const;

@@ -23,25 +23,25 @@ void LogEnd::Begin(std::shared_ptr<BlockFile> block) {
   Continue(std::move(block), 0, data_begin, id_end);
 }
 
-bool LogEnd::Fits(const Batch& batch) const {
+bool LogEnd::Fits(const SyncBatch& batch) const {
   return block_->geometry().Fits(data_end_, id_begin_, batch.data_bytes(), batch.id_bytes());
 }
 
-bool LogEnd::Fit(const Batch& first, const Batch& second) const {
+bool LogEnd::Fit(const SyncBatch& first, const SyncBatch& second) const {
   const BlockGeometry& geometry = block_->geometry();
   return geometry.Fits(data_end_ + geometry.RoundUp(first.data_bytes()),
                        id_begin_ - std::min(id_begin_, geometry.RoundUp(first.id_bytes())),
                        second.data_bytes(), second.id_bytes());
 }
 
-uint64_t LogEnd::BlockBytesFor(const Batch& batch) const {
+uint64_t LogEnd::BlockBytesFor(const SyncBatch& batch) const {
   const BlockGeometry& geometry = block_->geometry();
   const uint64_t bytes = geometry.RoundUp(batch.data_bytes()) + geometry.RoundUp(batch.id_bytes());
   // Both ends, and a gap that is at most a sixteenth of the block or 1 MiB.
   return bytes + bytes / 8 + 16 * geometry.unit_bytes;
 }
 
-void LogEnd::Place(Batch& batch) const {
+void LogEnd::Place(SyncBatch& batch) const {
   IdRecord& id = batch.id();
   id.batch = last_batch_ + 1;
   id.block_tag = block_->tag();
@@ -52,10 +52,10 @@ void LogEnd::Place(Batch& batch) const {
   id.previous = last_id_hash_;
 }
 
-absl::Status LogEnd::Write(const Batch& batch) {
+absl::Status LogEnd::Write(const SyncBatch& batch) {
   CAIRN_CHECK(Fits(batch));
   CAIRN_CHECK_EQ(batch.id().batch, last_batch_ + 1);
-  const Batch::Encoded encoded = batch.Encode(block_->geometry());
+  const SyncBatch::Encoded encoded = batch.Encode(block_->geometry());
   absl::Status status = block_->file().Write(data_end_, encoded.data);
   if (status.ok()) status = block_->file().Write(batch.id().id_begin, encoded.id);
   if (!status.ok()) return status;

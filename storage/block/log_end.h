@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "absl/status/status.h"
-#include "storage/block/batch.h"
 #include "storage/block/block_file.h"
 #include "storage/block/block_footer.h"
 #include "storage/block/span_index.h"
+#include "storage/block/sync_batch.h"
 
 namespace cairn {
 
@@ -32,17 +32,17 @@ class LogEnd {
   bool at_block_begin() const { return first_batch_ == 0; }
   uint64_t last_batch() const { return last_batch_; }
 
-  bool Fits(const Batch& batch) const;
+  bool Fits(const SyncBatch& batch) const;
   // True if both fit, one behind the other.
-  bool Fit(const Batch& first, const Batch& second) const;
+  bool Fit(const SyncBatch& first, const SyncBatch& second) const;
   // Length of a block that would hold the batch.
-  uint64_t BlockBytesFor(const Batch& batch) const;
+  uint64_t BlockBytesFor(const SyncBatch& batch) const;
 
   // Gives the batch its number and place.
-  void Place(Batch& batch) const;
+  void Place(SyncBatch& batch) const;
 
   // Writes the batch, which has been placed: first its records, then its id record. Not synced.
-  absl::Status Write(const Batch& batch);
+  absl::Status Write(const SyncBatch& batch);
   // Where the batch stands that is placed but not yet written.
   BatchPlace place() const {
     return {.block = block_->block(), .data_begin = data_end_, .id_end = id_begin_};

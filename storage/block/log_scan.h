@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "storage/block/block_file.h"
 #include "storage/block/block_walk.h"
-#include "storage/block/group_log.h"
+#include "storage/block/written_log.h"
 
 namespace cairn {
 
@@ -38,7 +38,7 @@ struct TornEntries {
 struct LogScan {
   std::map<uint64_t, ScannedBlock> blocks;
   std::unique_ptr<BlockUsage> usage;
-  std::map<GroupId, GroupLog> groups;
+  std::map<GroupId, WrittenLog> groups;
   // Groups whose log cannot be put together.
   std::map<GroupId, absl::Status> damaged;
   // A batch that was synced is lost, nobody knows what of.

@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "storage/block/block_footer.h"
 #include "storage/block/block_set.h"
-#include "storage/block/group_log.h"
 #include "storage/block/log_end.h"
 #include "storage/block/log_scan.h"
+#include "storage/block/written_log.h"
 #include "storage/file_system.h"
 
 namespace cairn {
@@ -24,7 +24,7 @@ struct RecoveredDisk {
   std::unique_ptr<FileLock> lock;
   std::shared_ptr<BlockSet> blocks;
   std::unique_ptr<BlockUsage> usage;
-  std::map<GroupId, GroupLog> groups;
+  std::map<GroupId, WrittenLog> groups;
   LogEnd end;
   // A checkpoint has to be written and synced before anything else, so that what was decided about
   // the last batch is not decided again on other grounds.

@@ -1,8 +1,8 @@
-// GroupLog: what the blocks say of one group. Built by recovery from id records and footers, and
+// WrittenLog: what the blocks say of one group. Built by recovery from id records and footers, and
 // kept by the same steps while the log is written.
 
-#ifndef STORAGE_BLOCK_GROUP_LOG_H_
-#define STORAGE_BLOCK_GROUP_LOG_H_
+#ifndef STORAGE_BLOCK_WRITTEN_LOG_H_
+#define STORAGE_BLOCK_WRITTEN_LOG_H_
 
 #include <cstdint>
 #include <map>
@@ -16,8 +16,8 @@
 namespace cairn {
 
 // Threads: one at a time.
-struct GroupLog {
-  explicit GroupLog(BlockUsage* usage) : spans(usage) {}
+struct WrittenLog {
+  explicit WrittenLog(BlockUsage* usage) : spans(usage) {}
 
   HardState hard_state;
   bool hard_state_lost = false;
@@ -48,4 +48,4 @@ struct GroupLog {
 
 }  // namespace cairn
 
-#endif  // STORAGE_BLOCK_GROUP_LOG_H_
+#endif  // STORAGE_BLOCK_WRITTEN_LOG_H_

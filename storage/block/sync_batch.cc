@@ -1,17 +1,17 @@
-#include "storage/block/batch.h"
+#include "storage/block/sync_batch.h"
 
 #include "base/check.h"
 #include "storage/checksum.h"
 
 namespace cairn {
 
-GroupSection& Batch::AddSection(GroupId group) {
+GroupSection& SyncBatch::AddSection(GroupId group) {
   GroupSection& section = id_.sections.emplace_back();
   section.group = group;
   return section;
 }
 
-EntryIds Batch::AddRuns(const std::vector<RecordRun>& runs) {
+EntryIds SyncBatch::AddRuns(const std::vector<RecordRun>& runs) {
   CAIRN_CHECK(!runs.empty());
   EntryIds ids;
   ids.first = runs.front().first().index;
@@ -39,7 +39,7 @@ EntryIds Batch::AddRuns(const std::vector<RecordRun>& runs) {
   return ids;
 }
 
-Batch::Encoded Batch::Encode(const BlockGeometry& geometry) const {
+SyncBatch::Encoded SyncBatch::Encode(const BlockGeometry& geometry) const {
   Encoded encoded;
   encoded.id = EncodeIdRecord(id_);
   encoded.hash = Hash128(encoded.id);

@@ -1,7 +1,7 @@
-// Batch: what one sync writes, before it has a place.
+// SyncBatch: what one sync writes, before it has a place.
 
-#ifndef STORAGE_BLOCK_BATCH_H_
-#define STORAGE_BLOCK_BATCH_H_
+#ifndef STORAGE_BLOCK_SYNC_BATCH_H_
+#define STORAGE_BLOCK_SYNC_BATCH_H_
 
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@
 namespace cairn {
 
 // Threads: one at a time.
-class Batch {
+class SyncBatch {
  public:
   // Sections come in the order of their groups.
   GroupSection& AddSection(GroupId group);
@@ -44,4 +44,4 @@ class Batch {
 
 }  // namespace cairn
 
-#endif  // STORAGE_BLOCK_BATCH_H_
+#endif  // STORAGE_BLOCK_SYNC_BATCH_H_

@@ -1,0 +1,72 @@
+// The block store joins the contract suite, on each file system and with small and usual blocks.
+
+#include <memory>
+#include <string>
+
+#include "storage/block/block_log.h"
+#include "storage/posix_file_system.h"
+#include "storage/simulated_file_system.h"
+#include "tests/storage/block/log_driver.h"
+#include "tests/storage/log_store_contract.h"
+#include "tests/storage/test_directory.h"
+
+namespace cairn {
+namespace {
+
+BlockLogOptions Small() {
+  BlockLogOptions options = TestOptions();
+  options.geometry.block_bytes = 64 << 10;
+  options.copy_distance = 2;
+  return options;
+}
+
+BlockLogOptions Pages() {
+  BlockLogOptions options = TestOptions();
+  options.geometry = {.block_bytes = 1 << 20, .unit_bytes = 4096};
+  options.recent_bytes = 64 << 10;
+  return options;
+}
+
+class SimulatedFixture final : public LogStoreFixture {
+ public:
+  explicit SimulatedFixture(BlockLogOptions options) : options_(std::move(options)) {}
+
+  absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
+    return BlockLog::Open(file_system_, options_);
+  }
+  void PowerCut(Random& random) override {
+    file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
+                       random);
+  }
+
+ private:
+  const BlockLogOptions options_;
+  SimulatedFileSystem file_system_;
+};
+
+class PosixFixture final : public LogStoreFixture {
+ public:
+  PosixFixture() : options_(Pages()) { options_.directory = directory_.path() + "/log"; }
+
+  absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
+    return BlockLog::Open(file_system_, options_);
+  }
+  bool HasPowerCuts() const override { return false; }
+  void PowerCut(Random&) override {}
+
+ private:
+  TestDirectory directory_;
+  PosixFileSystem file_system_;
+  BlockLogOptions options_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Block, LogStoreContract,
+    testing::Values(
+        LogStoreKind{"Small", [] { return std::make_unique<SimulatedFixture>(Small()); }},
+        LogStoreKind{"Pages", [] { return std::make_unique<SimulatedFixture>(Pages()); }},
+        LogStoreKind{"Posix", [] { return std::make_unique<PosixFixture>(); }}),
+    LogStoreKindName());
+
+}  // namespace
+}  // namespace cairn
