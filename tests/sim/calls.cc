@@ -49,7 +49,7 @@ void Calls::Propose(GroupId group, NodeId node, CommandId id, const std::string&
     done(std::move(result));
   };
   cluster_.world().log.Add(node, "propose", {id}, [&] {
-    return absl::StrCat("group ", ToInteger(group), " command ", id, " session ",
+    return absl::StrCat("g", ToInteger(group), " command ", id, " session ",
                         options.session.session, " number ", options.session.number);
   });
   Group* handle = Reach(group, node, told);

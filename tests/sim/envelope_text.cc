@@ -64,7 +64,7 @@ const char* NameOfBody(const Envelope& envelope) {
 }
 
 std::string EnvelopeText(const Envelope& envelope) {
-  std::string text = NameOfBody(envelope);
+  std::string text = absl::StrCat("g", ToInteger(envelope.group), " ", NameOfBody(envelope));
   if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
     absl::StrAppend(&text, " term=", TermOf(*body), " ");
     absl::StrAppend(&text, std::visit([](const auto& m) { return Text(m); }, *body));

@@ -9,7 +9,7 @@
 
 namespace cairn::sim {
 
-// "VoteRequest term=3 last=7/2 campaign=12", without sender and receiver.
+// "g1 VoteRequest term=3 last=7/2 campaign=12", without sender and receiver.
 std::string EnvelopeText(const Envelope& envelope);
 
 // The name alone; a literal.

@@ -1,6 +1,7 @@
 #include "tests/sim/event_log.h"
 
 #include "absl/strings/str_format.h"
+#include "base/check.h"
 
 namespace cairn::sim {
 
@@ -19,6 +20,7 @@ void EventLog::Hash(NodeId node, absl::string_view what, std::initializer_list<u
 }
 
 void EventLog::Print(NodeId node, absl::string_view what, absl::string_view details) {
+  CAIRN_CHECK(tracing());
   std::string who = node == NodeId::kNone ? "--" : absl::StrFormat("n%d", ToInteger(node));
   double seconds = static_cast<double>(events_.now().nanoseconds) / 1e9;
   *trace_ << absl::StreamFormat("%11.6f %s %-10s %s\n", seconds, who, what, details);

@@ -33,6 +33,9 @@ class EventLog {
   }
 
   bool tracing() const { return trace_ != nullptr; }
+  // A line for people that is no event. CHECKs tracing().
+  void Print(NodeId node, absl::string_view what, absl::string_view details);
+
   // Of all events so far, their order and their times.
   uint64_t hash() const { return hash_; }
   uint64_t events() const { return count_; }
@@ -40,7 +43,6 @@ class EventLog {
  private:
   void Hash(NodeId node, absl::string_view what, std::initializer_list<uint64_t> facts);
   void Mix(uint64_t fact);
-  void Print(NodeId node, absl::string_view what, absl::string_view details);
 
   const EventQueue& events_;
   std::ostream* trace_;

@@ -24,7 +24,7 @@ void DrawSizes(FaultPlan& plan) {
   size_t nodes = OneOf<size_t>(random, {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5});
   plan.nodes.resize(nodes);
   plan.groups = OneOf<size_t>(random, {1, 1, 1, 1, 2, 3});
-  plan.memory_store = random.OneIn(12);
+  plan.memory_store = true;
   plan.block_bytes = OneOf<size_t>(random, {16 << 10, 32 << 10, 64 << 10, 256 << 10});
 }
 

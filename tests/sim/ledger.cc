@@ -47,19 +47,19 @@ void Ledger::Appended(NodeId node, LogChange change) {
                                                     " vote ", ToInteger(before.vote), " to term ",
                                                     after.term, " vote ", ToInteger(after.vote)));
   }
-  // The first node to write an entry of a term made it, so it leads that term.
+  // An entry of a term that nobody was heard of to lead was made here.
   Term newest = change.entries.empty() ? 0 : change.entries.back().term;
   bool made_here = newest != 0 && LeaderOf(newest) == NodeId::kNone;
   if (made_here) Led(node, newest);
   auto reign = reigns_.find(after.term);
   if (reign != reigns_.end() && reign->second.leader == node && !reign->second.over) {
-    if (change.truncate_from && *change.truncate_from <= reign->second.log.last()) {
+    if (change.truncate_from && *change.truncate_from <= log.live().last()) {
       violations_.Report("I6 leader append-only",
                          absl::StrCat(Name(node), " truncates its own log from ",
                                       *change.truncate_from, " in its term ", after.term));
       return;
     }
-    reign->second.log.Apply(change);
+    Extend(reign->second, change.first, change.entries);
   }
   log.Append(std::move(change));
   Count(node);
@@ -81,18 +81,53 @@ void Ledger::Led(NodeId node, Term term) {
   reign.leader = node;
   reign.log = logs_[node].live();
   counters_.Count("leader elected");
-  if (commit() > 0 && reign.log.base() < commit()) {
-    const EntryId* entry = reign.log.Find(commit());
-    if (entry == nullptr || *entry != committed_.back()) {
-      violations_.Report("I7 leader completeness",
-                         absl::StrCat(Name(node), " leads term ", term, " with a log up to ",
-                                      reign.log.last(), " without the committed entry ", commit(),
-                                      " of term ", committed_.back().term));
-    }
-  }
+  CheckCompleteness(node, term, reign.log);
   if (reign.log.last() > commit()) counters_.Count("leader elected with uncommitted entries");
   for (NodeId voter : voters_) Count(voter);
   if (observer_) observer_(node);
+}
+
+void Ledger::CheckCompleteness(NodeId node, Term term, const LogImage& log) {
+  // A leader may be heard of late, when a later one has committed more.
+  auto end = std::lower_bound(committed_in_.begin(), committed_in_.end(), term);
+  Index known = static_cast<Index>(end - committed_in_.begin());
+  if (known <= log.base()) return;
+  const EntryId* entry = log.Find(known);
+  if (entry != nullptr && *entry == Committed(known)) return;
+  violations_.Report(
+      "I7 leader completeness",
+      absl::StrCat(Name(node), " leads term ", term, " with a log up to ", log.last(),
+                   " without entry ", known, ", committed in term ", committed_in_[known - 1]));
+}
+
+void Ledger::SentEntries(NodeId node, Term term, Index first, const std::vector<EntryId>& entries) {
+  Led(node, term);
+  CheckMatching(first, entries, node);
+  auto reign = reigns_.find(term);
+  if (reign->second.leader == node && !reign->second.over) Extend(reign->second, first, entries);
+}
+
+void Ledger::Extend(Reign& reign, Index first, const std::vector<EntryId>& entries) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    Index index = first + i;
+    if (index <= reign.log.base()) continue;
+    if (index > reign.log.last() + 1) {
+      return violations_.Report("I6 leader append-only",
+                                absl::StrCat(Name(reign.leader), " has entry ", index,
+                                             " in its log, which ends at ", reign.log.last()));
+    }
+    const EntryId* known = reign.log.Find(index);
+    if (known == nullptr) {
+      LogChange change;
+      change.first = index;
+      change.entries = {entries[i]};
+      reign.log.Apply(change);
+    } else if (*known != entries[i]) {
+      return violations_.Report(
+          "I6 leader append-only",
+          absl::StrCat(Name(reign.leader), " replaces its own entry ", index));
+    }
+  }
 }
 
 void Ledger::Claimed(NodeId node, Index index, const char* how) {
@@ -149,7 +184,10 @@ void Ledger::Commit(Term term, const Reign& reign, Index index) {
   if (reign.log.Find(commit() + 1)->term < term) {
     counters_.Count("entry of an older term committed by one of the leader's own");
   }
-  for (Index i = commit() + 1; i <= index; ++i) committed_.push_back(*reign.log.Find(i));
+  for (Index i = commit() + 1; i <= index; ++i) {
+    committed_.push_back(*reign.log.Find(i));
+    committed_in_.push_back(term);
+  }
 }
 
 void Ledger::CheckMatching(Index first, const std::vector<EntryId>& entries, NodeId node) {

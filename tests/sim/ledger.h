@@ -40,6 +40,8 @@ class Ledger {
 
   // `node` says or shows that it leads `term`.
   void Led(NodeId node, Term term);
+  // `node` sends entries it leads `term` with; they may not be on its own disk yet.
+  void SentEntries(NodeId node, Term term, Index first, const std::vector<EntryId>& entries);
   // `node` claims that everything up to `index` is committed. `how` says where.
   void Claimed(NodeId node, Index index, const char* how);
 
@@ -60,12 +62,14 @@ class Ledger {
   struct Reign {
     NodeId leader = NodeId::kNone;
     bool over = false;              // the leader was restarted
-    LogImage log;                   // the leader's, as long as it led
+    LogImage log;                   // the leader's, as it wrote or sent it while it led
     std::map<NodeId, Index> match;  // what each voter held durably of it while in this term
   };
 
+  void Extend(Reign& reign, Index first, const std::vector<EntryId>& entries);
   void Count(NodeId node);
   void Commit(Term term, const Reign& reign, Index index);
+  void CheckCompleteness(NodeId node, Term term, const LogImage& log);
   void CheckMatching(Index first, const std::vector<EntryId>& entries, NodeId node);
   void CheckTruncation(NodeId node, Index from);
 
@@ -76,6 +80,7 @@ class Ledger {
   std::map<NodeId, LogModel> logs_;
   std::map<Term, Reign> reigns_;
   std::vector<EntryId> committed_;  // [i] is entry i + 1
+  std::vector<Term> committed_in_;  // the terms in which; never fall
   std::map<std::pair<Index, Term>, EntryHash> entries_;
 };
 

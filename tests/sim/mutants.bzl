@@ -19,7 +19,10 @@ def mutant_tests(name, mutants, sources, seeds):
             srcs = ["simulate_main.cc"] + sources,
             copts = ["-O1"],
             local_defines = ["CAIRN_MUTANT=%d" % number],
-            deps = [":simulation"],
+            deps = [
+                ":simulation",
+                "//third_party:abseil",
+            ],
         )
         native.py_test(
             name = mutant + "_test",

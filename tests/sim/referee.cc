@@ -31,7 +31,7 @@ Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
 
 void Referee::Report(const char* invariant, NodeId node, const std::string& what) {
   world_.violations.Report(
-      invariant, absl::StrCat("group ", ToInteger(group_), ", n", ToInteger(node), ": ", what));
+      invariant, absl::StrCat("g", ToInteger(group_), ", n", ToInteger(node), ": ", what));
 }
 
 void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
@@ -42,8 +42,8 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   }
   const RecoveredLog& recovered = opened.recovered;
   world_.log.Add(node, "recover", {image->last(), image->hard_state().term}, [&] {
-    return absl::StrCat("group ", ToInteger(group_), " up to ", image->last(), "/",
-                        image->last_term(), " term ", image->hard_state().term, " vote ",
+    return absl::StrCat("g", ToInteger(group_), " up to ", image->last(), "/", image->last_term(),
+                        " term ", image->hard_state().term, " vote ",
                         ToInteger(image->hard_state().vote), " torn from ",
                         recovered.torn_from.value_or(0), " faulty ", recovered.faulty.size(),
                         " cut bytes ", recovered.report.torn_bytes);
@@ -54,6 +54,7 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   opened_.insert(node);
   HardState hard_state = image->hard_state();
   ledger_.Recovered(node, *std::move(image));
+  ledger_.Claimed(node, recovered.known_commit, "recovered");
   durability_.HardStateDurable(node, hard_state);
 }
 
@@ -126,7 +127,7 @@ void Referee::LogAppended(NodeId node, LogChange change) {
     }
   }
   world_.log.Add(node, "append", {change.first, change.entries.size()}, [&] {
-    std::string text = absl::StrCat("group ", ToInteger(group_));
+    std::string text = absl::StrCat("g", ToInteger(group_));
     if (change.hard_state) {
       absl::StrAppend(&text, " term ", change.hard_state->term, " vote ",
                       ToInteger(change.hard_state->vote));
@@ -145,7 +146,7 @@ void Referee::LogSynced(NodeId node, uint64_t appended) {
   ledger_.Synced(node, appended);
   durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
   world_.log.Add(node, "synced", {appended}, [&] {
-    return absl::StrCat("group ", ToInteger(group_), " durable up to ",
+    return absl::StrCat("g", ToInteger(group_), " durable up to ",
                         ledger_.log(node).durable_floor(), " term ",
                         ledger_.log(node).durable().hard_state().term, ", committed by the disks ",
                         ledger_.commit());
@@ -158,7 +159,13 @@ void Referee::Sent(const Envelope& envelope) {
   }
   if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
     if (const auto* append = std::get_if<AppendEntries>(body)) {
-      ledger_.Led(envelope.from, append->term);
+      std::vector<EntryId> entries;
+      for (const RecordRun& run : envelope.entries) {
+        for (size_t i = 0; i < run.size(); ++i) {
+          entries.push_back({run[i].position().term, run[i].hash()});
+        }
+      }
+      ledger_.SentEntries(envelope.from, append->term, append->previous.index + 1, entries);
       ledger_.Claimed(envelope.from, append->commit, "AppendEntries");
     } else if (const auto* heartbeat = std::get_if<Heartbeat>(body)) {
       ledger_.Led(envelope.from, heartbeat->term);
@@ -201,7 +208,7 @@ ListMachine::Observer Referee::MachineObserver(NodeId node) {
             states_.Applied(node, applied);
             if (is_new) clients_.Applied(applied.command);
             world_.log.Add(node, "apply", {applied.position.index, applied.command}, [&] {
-              return absl::StrCat("group ", ToInteger(group_), " ", ToString(applied.position),
+              return absl::StrCat("g", ToInteger(group_), " ", ToString(applied.position),
                                   " command ", applied.command);
             });
           },

@@ -61,10 +61,8 @@ bool SeedRunner::Run(uint64_t seed) {
   simulated_seconds_ += static_cast<double>(result.simulated.nanoseconds) / 1e9;
   if (result.violation.empty()) return true;
   ++failures_;
-  std::cout << "seed " << seed << " failed: " << result.violation << "\n"
-            << ToString(plan) << "replay: " << options_.command << " --seed=" << seed
-            << " --trace\n"
-            << std::flush;
+  std::cout << "seed " << seed << " failed: " << result.violation
+            << "\n  replay: " << options_.command << " --seed=" << seed << " --trace" << std::endl;
   return false;
 }
 

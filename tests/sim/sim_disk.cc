@@ -54,6 +54,11 @@ absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
   return ImageOf(*opened);
 }
 
+absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem&,
+                                                               const NodeIdentity&) const {
+  return absl::UnimplementedError("no block store yet");
+}
+
 void SimDisk::Crash(CrashPolicy policy) {
   accesses_to_cut_ = 0;
   fail_next_sync_ = false;

@@ -14,12 +14,15 @@ constexpr char kToken[] = "simulation";
 // An arbitrary day; the wall clocks of the machines are near it.
 constexpr int64_t kWallStart = 1'700'000'000'000'000'000;
 
-// Log lines of the product go into the trace.
-class TraceLogSink final : public LogSink {
+// What the product says to people goes into the trace.
+class ProductTrace final : public LogSink, public TraceSink {
  public:
-  TraceLogSink(EventLog& log, NodeId node) : log_(log), node_(node) {}
+  ProductTrace(EventLog& log, NodeId node) : log_(log), node_(node) {}
   void Log(LogLevel, absl::string_view message) override {
     log_.Add(node_, "log", {}, [&] { return std::string(message); });
+  }
+  void Trace(Instant, NodeId, absl::string_view decision) override {
+    log_.Print(node_, "decide", decision);
   }
 
  private:
@@ -37,7 +40,7 @@ struct SimNode::Process {
 
   NodeScheduler scheduler;
   std::unique_ptr<Executor> disk_executor;  // where syncs end
-  std::unique_ptr<LogSink> log_sink;
+  std::unique_ptr<ProductTrace> trace;
   std::unique_ptr<Transport> transport;
   std::unique_ptr<LogDisk> log_disk;
   std::unique_ptr<ObservedLogDisk> observed_disk;
@@ -98,6 +101,8 @@ absl::Status SimNode::StartProcess() {
   wanted.incarnation = static_cast<Incarnation>(incarnation);
   wanted.initial_members = surroundings_.members;
   wanted.log_store = surroundings_.plan->memory_store ? "memory" : "block";
+  absl::Status made = disk_.file_system().MakeDirectory(SimDisk::kDirectory);
+  if (!made.ok()) return made;
   bool formatted = false;
   absl::StatusOr<NodeIdentity> identity =
       LoadOrCreateIdentity(disk_.file_system(), SimDisk::kDirectory, wanted, &formatted);
@@ -108,7 +113,7 @@ absl::Status SimNode::StartProcess() {
   LogObserver& observer = *this;
   process_->observed_disk = std::make_unique<ObservedLogDisk>(*process_->log_disk, observer);
   process_->transport = surroundings_.network->MakeTransport(node_);
-  process_->log_sink = std::make_unique<TraceLogSink>(world_.log, node_);
+  process_->trace = std::make_unique<ProductTrace>(world_.log, node_);
   return OpenGroups(*identity);
 }
 
@@ -127,7 +132,9 @@ HostDependencies SimNode::MakeDependencies() {
   dependencies.seed = random_.Next();
   dependencies.hello_interval = surroundings_.plan->group.election_timeout / 10;
   dependencies.hello_backoff = surroundings_.plan->group.election_timeout;
-  dependencies.log = process_->log_sink.get();
+  dependencies.log = process_->trace.get();
+  // Decisions are text from the start, so they are made for people only and left out of the hash.
+  if (world_.log.tracing()) dependencies.trace = process_->trace.get();
   dependencies.stopped = [this, life = life_](NodeState state, absl::Status why) {
     if (life == life_ && running() && !disk_.power_gone()) Stopped(state, why);
   };

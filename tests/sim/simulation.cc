@@ -121,10 +121,8 @@ class Simulation {
       AppendLast(group);
       Require("members do not come to the same state", Timeout() * 20,
               [this, &referee = *referee] { return Converged(referee); });
-      for (SimNode* node : cluster_.Healthy()) {
-        referee->clients().CheckNothingLost(node->id());
-        ReadLast(group, node->id());
-      }
+      for (SimNode* node : cluster_.Healthy()) referee->clients().CheckNothingLost(node->id());
+      for (SimNode* node : cluster_.Healthy()) ReadLast(group, node->id());
     }
   }
 

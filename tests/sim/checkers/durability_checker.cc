@@ -83,12 +83,14 @@ void DurabilityChecker::CheckHeld(NodeId node, Term term, Index index, const cha
                         log.durable_floor()));
     return;
   }
-  if (log.durable().hard_state().term < term) {
+  const EntryId* held = log.durable().Find(index);
+  if (held == nullptr) return;
+  // What is held from older terms counts for nothing by itself (paper 5.4.2), so the term may still
+  // be on its way to the disk.
+  if (held->term == term && log.durable().hard_state().term < term) {
     Report(node, message,
            absl::StrCat("term ", term, " is not durable, only ", log.durable().hard_state().term));
   }
-  const EntryId* held = log.durable().Find(index);
-  if (held == nullptr) return;
   CheckReal(node, message, [&](const LogImage& image) {
     const EntryId* recovered = image.Find(index);
     return index <= image.base() || (recovered != nullptr && *recovered == *held);

@@ -137,6 +137,10 @@ TEST_F(DurabilityCheckerTest, AckOfAForgottenTerm) {
   Append(kB, 1, 1, true);
   Vote(kB, 2, NodeId::kNone, false);
   SendAck(kB, 2, 1);
+  EXPECT_EQ(Violation(), "");
+  Append(kB, 2, 2, false);
+  ledger_.Recovered(kB, LogImage({1, kA}, 0, {{1, {1, 1}}, {2, {2, 2}}}));
+  SendAck(kB, 2, 2);
   EXPECT_EQ(Violation(), "I4");
 }
 
