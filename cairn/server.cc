@@ -21,7 +21,9 @@ namespace {
 class GrpcServer final : public Server {
  public:
   explicit GrpcServer(const ServerOptions& options)
-      : options_(options), background_(clock_, "background"), reconnects_(clock_, "reconnect") {}
+      : options_(options),
+        reconnects_(clock_, "reconnect"),
+        background_(std::make_unique<ThreadExecutor>(clock_, "background")) {}
 
   ~GrpcServer() override { Shutdown(Duration()); }
 
@@ -51,9 +53,10 @@ class GrpcServer final : public Server {
   const ServerOptions options_;
   SystemClock clock_;
   // In the order they depend on each other.
-  ThreadExecutor background_;
   ThreadExecutor reconnects_;
   std::unique_ptr<DataDirectory> directory_;
+  // Prepares blocks of the directory's log with its file system, so it ends first.
+  std::unique_ptr<ThreadExecutor> background_;
   std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<grpc::Service> peer_service_;
@@ -69,7 +72,7 @@ absl::Status GrpcServer::Start() {
   directory.log_store = options_.log_store;
   directory.block_bytes = options_.block_bytes;
   directory.sync = options_.sync;
-  directory.background = &background_;
+  directory.background = background_.get();
   absl::StatusOr<std::unique_ptr<DataDirectory>> opened = DataDirectory::Open(directory);
   if (!opened.ok()) return opened.status();
   directory_ = *std::move(opened);
