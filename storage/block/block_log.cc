@@ -75,7 +75,7 @@ std::vector<GroupId> BlockLog::Groups() const {
 
 GroupState& BlockLog::StateOf(GroupId group) {
   std::unique_ptr<GroupState>& state = groups_[group];
-  if (state == nullptr) state = std::make_unique<GroupState>(group, GroupLog(usage_.get()));
+  if (state == nullptr) state = std::make_unique<GroupState>(group, BlockGroupLog(usage_.get()));
   return *state;
 }
 
@@ -97,7 +97,7 @@ absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
 }
 
 RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
-  const GroupLog& log = group.written();
+  const BlockGroupLog& log = group.written();
   RecoveredLog recovered;
   std::vector<LogPosition> configurations;
   {
@@ -239,7 +239,7 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
       return std::vector<RecordRun>{std::move(run)};
     }
     last = std::min(last, group.first_pending() - 1);
-    const GroupLog& log = group.written();
+    const BlockGroupLog& log = group.written();
     if (log.torn_from && first >= *log.torn_from) {
       return absl::DataLossError(absl::StrCat("entry ", first, " may be torn"));
     }
@@ -371,7 +371,7 @@ absl::Status BlockLog::Roll(const Batch& batch) {
   {
     MutexLock lock(mutex_);
     footer = MakeFooter(*end_.block(), groups_,
-                        [](const std::unique_ptr<GroupState>& group) -> const GroupLog& {
+                        [](const std::unique_ptr<GroupState>& group) -> const BlockGroupLog& {
                           return group->written();
                         });
   }
@@ -450,7 +450,7 @@ bool BlockLog::AddCopiesOf(uint64_t block, Batch& batch) const {
     std::vector<Span> spans;
     {
       MutexLock lock(mutex_);
-      const GroupLog& log = groups_.at(section.group)->written();
+      const BlockGroupLog& log = groups_.at(section.group)->written();
       for (const Span& span : log.spans.spans()) {
         if (span.block == block) spans.push_back(span);
       }

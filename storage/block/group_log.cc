@@ -4,7 +4,7 @@
 
 namespace cairn {
 
-void GroupLog::Apply(const GroupSection& section, const BatchPlace& place) {
+void BlockGroupLog::Apply(const GroupSection& section, const BatchPlace& place) {
   hard_state = section.hard_state;
   hard_state_lost = false;
   commit = std::max(commit, section.commit);
@@ -43,7 +43,7 @@ void GroupLog::Apply(const GroupSection& section, const BatchPlace& place) {
   }
 }
 
-void GroupLog::TruncateFrom(Index from) {
+void BlockGroupLog::TruncateFrom(Index from) {
   spans.TruncateFrom(from);
   faulty.erase(faulty.lower_bound(from), faulty.end());
   if (torn_from && from <= *torn_from) torn_from.reset();
@@ -52,7 +52,7 @@ void GroupLog::TruncateFrom(Index from) {
   last.term = last.index == base.index ? base.term : spans.TermAt(last.index);
 }
 
-void GroupLog::DropPrefix(Index up_to) {
+void BlockGroupLog::DropPrefix(Index up_to) {
   spans.DropPrefix(up_to);
   faulty.erase(faulty.begin(), faulty.upper_bound(up_to));
   if (torn_from && *torn_from <= up_to) torn_from.reset();

@@ -1,5 +1,5 @@
-// GroupLog: what the blocks say of one group. Built by recovery from id records and footers, and
-// kept by the same steps while the log is written.
+// BlockGroupLog: what the blocks say of one group. Built by recovery from id records and footers,
+// and kept by the same steps while the log is written.
 
 #ifndef STORAGE_BLOCK_GROUP_LOG_H_
 #define STORAGE_BLOCK_GROUP_LOG_H_
@@ -16,8 +16,8 @@
 namespace cairn {
 
 // Threads: one at a time.
-struct GroupLog {
-  explicit GroupLog(BlockUsage* usage) : spans(usage) {}
+struct BlockGroupLog {
+  explicit BlockGroupLog(BlockUsage* usage) : spans(usage) {}
 
   HardState hard_state;
   bool hard_state_lost = false;

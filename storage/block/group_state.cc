@@ -7,7 +7,7 @@
 
 namespace cairn {
 
-GroupState::GroupState(GroupId group, GroupLog written)
+GroupState::GroupState(GroupId group, BlockGroupLog written)
     : group_(group),
       written_(std::move(written)),
       hard_state_(written_.hard_state),

@@ -18,11 +18,11 @@ namespace cairn {
 // Threads: one at a time.
 class GroupState {
  public:
-  GroupState(GroupId group, GroupLog written);
+  GroupState(GroupId group, BlockGroupLog written);
 
   GroupId group() const { return group_; }
-  GroupLog& written() { return written_; }
-  const GroupLog& written() const { return written_; }
+  BlockGroupLog& written() { return written_; }
+  const BlockGroupLog& written() const { return written_; }
 
   // With everything that was appended.
   LogPosition base() const { return base_; }
@@ -55,7 +55,7 @@ class GroupState {
   void Truncate(Index from, EntryHash hash_before);
 
   const GroupId group_;
-  GroupLog written_;
+  BlockGroupLog written_;
   HardState hard_state_;
   LogPosition base_;
   EntryHash base_hash_;

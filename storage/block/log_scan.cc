@@ -61,7 +61,7 @@ class Scanner {
   void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
   void FinishGroups();
   absl::Status Walk(uint64_t id, ScannedBlock& block);
-  GroupLog& GroupOf(GroupId group) {
+  BlockGroupLog& GroupOf(GroupId group) {
     return scan_.groups.try_emplace(group, scan_.usage.get()).first->second;
   }
   void Note(std::string note) { scan_.notes.push_back(std::move(note)); }
@@ -312,7 +312,7 @@ void Scanner::AddBadEntries(const ScannedBlock& block, const std::vector<BadEntr
     }
   }
   for (const BadEntry& entry : bad) {
-    GroupLog& group = GroupOf(entry.group);
+    BlockGroupLog& group = GroupOf(entry.group);
     if (group.torn_from && entry.at.index >= *group.torn_from) continue;
     if (entry.at.index <= group.base.index) continue;
     group.faulty[entry.at.index] = {

@@ -38,7 +38,7 @@ struct TornEntries {
 struct LogScan {
   std::map<uint64_t, ScannedBlock> blocks;
   std::unique_ptr<BlockUsage> usage;
-  std::map<GroupId, GroupLog> groups;
+  std::map<GroupId, BlockGroupLog> groups;
   // Groups whose log cannot be put together.
   std::map<GroupId, absl::Status> damaged;
   // A batch that was synced is lost, nobody knows what of.

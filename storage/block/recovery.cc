@@ -184,8 +184,8 @@ absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
   const std::shared_ptr<BlockFile> head = end.block();
   absl::Status status = blocks.Prepare(head->block() + 1);
   if (!status.ok()) return status;
-  const BlockFooter footer =
-      MakeFooter(*head, scan.groups, [](const GroupLog& log) -> const GroupLog& { return log; });
+  const BlockFooter footer = MakeFooter(
+      *head, scan.groups, [](const BlockGroupLog& log) -> const BlockGroupLog& { return log; });
   const uint64_t unit = head->geometry().unit_bytes;
   status = end.Seal(file_system_, footer, scan.repairs.head_has_bad_entries,
                     std::max(scan.repairs.free_begin, scan.data_end + unit),

@@ -24,7 +24,7 @@ struct RecoveredDisk {
   std::unique_ptr<FileLock> lock;
   std::shared_ptr<BlockSet> blocks;
   std::unique_ptr<BlockUsage> usage;
-  std::map<GroupId, GroupLog> groups;
+  std::map<GroupId, BlockGroupLog> groups;
   LogEnd end;
   // A checkpoint has to be written and synced before anything else, so that what was decided about
   // the last batch is not decided again on other grounds.
