@@ -52,6 +52,8 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   }
   FileSystem& file_system = *directory->file_system_;
   absl::Status made = file_system.MakeDirectory(options.path);
+  // A file in the way is nothing another node has written.
+  if (absl::IsFailedPrecondition(made)) return absl::NotFoundError(made.message());
   if (!made.ok()) return made;
   absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system.Lock(options.path + "/LOCK");
   if (!lock.ok()) return lock.status();

@@ -34,9 +34,10 @@ struct DataDirectoryOptions {
 // Threads: one.
 class DataDirectory {
  public:
-  // ALREADY_EXISTS if another process has it, PERMISSION_DENIED, FAILED_PRECONDITION if it belongs
-  // to another cluster, node, log store or newer format (naming both), DATA_LOSS if it is damaged
-  // beyond what can be read or its identity is gone while a log is there.
+  // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
+  // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
+  // both), DATA_LOSS if it is damaged beyond what can be read or its identity is gone while a log
+  // is there.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }
