@@ -148,7 +148,8 @@ void Raft::State::TakeAcknowledgement(Follower& follower) {
   if (match <= follower.acknowledged && !follower.answer_again) return;
   follower.acknowledged = std::max(follower.acknowledged, match);
   follower.answer_again = false;
-  Send(follower.leader, AppendReply{.term = ballot_.state.term, .success = true, .match = match});
+  SendAfter(ballot_.ticket, follower.leader,
+            AppendReply{.term = ballot_.state.term, .success = true, .match = match});
 }
 
 // Appends `count` entries of this leader's term. Returns the position of the first.
