@@ -117,7 +117,12 @@ BANS = [
         "unordered_map unordered_set absl/container/flat_hash* absl/container/node_hash*",
         "the order of a hash map differs from run to run",
     ),
-    Ban(_LIBRARY, "iostream syncstream", "a library has no console: base/log_sink.h"),
+    Ban(
+        _LIBRARY,
+        "iostream syncstream",
+        "a library has no console: base/log_sink.h",
+        but="service/server_main",
+    ),
     Ban(
         _BELOW_SERVICE,
         "fstream filesystem fcntl.h sys/stat.h",
