@@ -24,13 +24,12 @@ def mutant_tests(name, mutants, sources, seeds):
                 "//third_party:abseil",
             ],
         )
-        native.py_test(
+        native.sh_test(
             name = mutant + "_test",
             size = "medium",
             srcs = ["mutant_test.py"],
             args = ["$(rootpath :%s)" % binary, str(seeds)],
             data = [":" + binary],
-            main = "mutant_test.py",
         )
     native.test_suite(
         name = name,
