@@ -22,8 +22,9 @@ struct RaftOptions {
   // 2 * election_timeout); each step of priority below the highest adds to it.
   Duration election_timeout = Milliseconds(1000);
   Duration heartbeat_interval = Milliseconds(100);
-  // Of all randomness of this Raft. Must differ from start to start of one node: numbers of requests
-  // are drawn from it, and an answer to a request of an earlier process must not fit a later one.
+  // Of all randomness of this Raft. Must differ from start to start of one node: numbers of
+  // requests are drawn from it, and an answer to a request of an earlier process must not fit a
+  // later one.
   uint64_t seed = 0;
   uint32_t priority =
       0;  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer
