@@ -13,6 +13,11 @@ namespace {
 // Peers change with every message; people look at them now and then.
 constexpr Duration kPeersInterval = Milliseconds(100);
 
+// Commands are taken this many bytes a turn, so that however many wait, the messages and timers of
+// this group and others are not kept waiting for long.
+constexpr size_t kTurnBytes = size_t{2} << 20;
+constexpr size_t kSmallTurn = 1000;  // so many need no counting
+
 using Reason = ProposalNotApplied::Reason;
 
 ReadRefused::Reason ReadReasonOf(Reason reason) {
@@ -139,6 +144,9 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.budget = &budget_;
     dependencies.log = dependencies_.log;
     dependencies.trace = dependencies_.trace;
+    if (dependencies_.reader != nullptr) {
+      dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
+    }
     Gate expected = Gate::kNotFormed;
     gate_.compare_exchange_strong(expected, Gate::kOpen);
     {
@@ -189,8 +197,10 @@ void GroupRunner::Finish() {
     MutexLock lock(mutex_);
     rest = std::exchange(closed_with_, MailboxContents());
   }
+  rest.proposals.insert(rest.proposals.begin(), std::make_move_iterator(backlog_.begin()),
+                        std::make_move_iterator(backlog_.end()));
+  backlog_.clear();
   RefuseWaiting(rest);
-  RefuseWaiting(contents_);
   if (node_ != nullptr) node_->GiveUp("the host has stopped");
   if (applier_ != nullptr) applier_->GiveUp("the host has stopped");
   watchers_.clear();
@@ -201,6 +211,7 @@ void GroupRunner::Finish() {
 void GroupRunner::Run() {
   mailbox_.Drain(&contents_);
   for (Task& task : contents_.tasks) task();
+  LimitTurn();
   Instant now = dependencies_.clock->Now();
   if (node_ != nullptr) {
     node_->Handle(now, contents_);
@@ -213,6 +224,19 @@ void GroupRunner::Run() {
   Publish(now);
 }
 
+void GroupRunner::LimitTurn() {
+  std::vector<ProposalRequest>& proposals = contents_.proposals;
+  if (backlog_.empty() && proposals.size() < kSmallTurn) return;
+  backlog_.insert(backlog_.end(), std::make_move_iterator(proposals.begin()),
+                  std::make_move_iterator(proposals.end()));
+  proposals.clear();
+  for (size_t bytes = 0; !backlog_.empty() && bytes < kTurnBytes; backlog_.pop_front()) {
+    for (const PreparedEntry& entry : backlog_.front().entries) bytes += entry.record_bytes();
+    proposals.push_back(std::move(backlog_.front()));
+  }
+  if (!backlog_.empty()) dependencies_.runner->Post([this] { Run(); });
+}
+
 void GroupRunner::RefuseWaiting(MailboxContents& contents) {
   Reason reason = Refuses().value_or(Reason::kNotFormed);
   for (ProposalRequest& request : std::exchange(contents.proposals, {})) {
@@ -221,6 +245,17 @@ void GroupRunner::RefuseWaiting(MailboxContents& contents) {
   for (ReadRequest& request : std::exchange(contents.reads, {})) {
     request.Answer(ReadRefused{ReadReasonOf(reason), NodeId::kNone});
   }
+}
+
+// At most one a peer is under way: Raft asks for the next entries when these are sent.
+void GroupRunner::Fetch(const SendEntries& send, Index last) {
+  dependencies_.reader->Post([this, send, last] {
+    absl::StatusOr<std::vector<RecordRun>> runs =
+        opened_.store->Read(send.previous.index + 1, last, send.max_bytes);
+    mailbox_.PutTask([this, send, runs = std::move(runs)]() mutable {
+      node_->Fetched(dependencies_.clock->Now(), send, std::move(runs));
+    });
+  });
 }
 
 void GroupRunner::ScheduleWakeup() {

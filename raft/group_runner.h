@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ struct GroupRunnerDependencies {
   LogWriter* log_writer = nullptr;
   Executor* runner = nullptr;
   Executor* applier = nullptr;  // null: state machines run on the runner's sequence
+  Executor* reader = nullptr;   // null: the runner reads what lagging peers need
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
 };
@@ -108,12 +110,14 @@ class GroupRunner {
   enum class Gate { kNotFormed, kOpen, kFenced, kStopping };
 
   void Run();
+  void LimitTurn();
   void RefuseWaiting(MailboxContents& contents);
   void ScheduleWakeup();
   void Publish(Instant now);
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
+  void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
 
   const GroupRunnerSettings settings_;
@@ -130,6 +134,7 @@ class GroupRunner {
   // On the runner's sequence.
   std::unique_ptr<Node> node_;
   MailboxContents contents_;
+  std::deque<ProposalRequest> backlog_;  // drained, and left for the next turn
   Stopped stopped_;
   std::vector<Watcher> watchers_;
   Instant next_wakeup_ = kDistantFuture;  // of the timer that counts

@@ -61,6 +61,7 @@ class HostImpl final : public Host {
   std::unique_ptr<Executor> runner_;
   std::unique_ptr<Executor> writer_executor_;
   std::unique_ptr<Executor> applier_;  // may be null
+  std::unique_ptr<Executor> reader_;   // may be null
   std::unique_ptr<LogWriter> log_writer_;
   std::atomic<int> waiting_hellos_ = 0;
 
@@ -83,6 +84,7 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       runner_(dependencies_.make_executor("runner")),
       writer_executor_(dependencies_.make_executor("log-writer")),
       applier_(dependencies_.make_executor("applier")),
+      reader_(dependencies_.make_executor("reader")),
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
       identity_(identity) {
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
@@ -146,6 +148,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();
   parts.applier = applier_.get();
+  parts.reader = reader_.get();
   parts.log = dependencies_.log;
   parts.trace = dependencies_.trace;
   auto runner = std::make_shared<GroupRunner>(
@@ -192,6 +195,7 @@ void HostImpl::Shutdown(Instant deadline) {
   // Those who give work first, so that nobody posts to one that is gone.
   runner_.reset();
   applier_.reset();
+  reader_.reset();
   writer_executor_.reset();
   log_writer_.reset();
   for (auto& [id, group] : groups) group->Finish();
@@ -203,8 +207,11 @@ void HostImpl::Shutdown(Instant deadline) {
 
 void HostImpl::Receive(Envelope envelope) {
   if (std::optional<IdentityRefusal> refusal = CheckAddress(envelope, self_)) {
-    if (std::holds_alternative<IdentityRefusal>(envelope.body)) return;
-    return Send(envelope.from, envelope.group, *std::move(refusal));
+    // Where the node of that id is dialled, there sits another one than the sender of this frame:
+    // only who took the frame off the network can answer it.
+    dependencies_.log->Log(LogLevel::kWarning,
+                           absl::StrCat("a frame was dropped: ", refusal->message));
+    return;
   }
   if (std::holds_alternative<Hello>(envelope.body)) {
     if (waiting_hellos_.fetch_add(1) >= kMaxWaitingHellos || !Validate(envelope).ok()) {

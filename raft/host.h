@@ -33,9 +33,10 @@ struct HostDependencies {
   std::string data_directory;  // of the identity, which is saved when the cluster has formed
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
-  // A new sequence; `name` is for thread names ("runner", "log-writer", "applier"). Null for
-  // "applier": state machines run on the runner's sequence, which saves a hand-off per command
-  // and lets a slow state machine delay elections and heartbeats.
+  // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader". May be
+  // null for "applier": state machines run on the runner's sequence, which saves a hand-off per
+  // command and lets a slow state machine delay elections and heartbeats; and for "reader": the
+  // runner reads from the disk what members need that lag far behind.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
   // Of all randomness of this host. Must differ from start to start.
   uint64_t seed = 0;

@@ -4,12 +4,15 @@
 #define RAFT_NODE_H_
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/log_sink.h"
 #include "base/time.h"
@@ -46,6 +49,9 @@ struct NodeDependencies {
   CallBudget* budget = nullptr;      // for commands other members forward
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
+  // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
+  // Node::Fetched; null: they are read at once.
+  std::function<void(const SendEntries&, Index last)> fetch;
 };
 
 struct NodeSettings {
@@ -81,6 +87,9 @@ class Node {
 
   // Takes what `contents` holds, all but its tasks.
   void Handle(Instant now, MailboxContents& contents);
+  // The entries asked for by NodeDependencies::fetch, or why they cannot be read. Before Handle,
+  // which sends what there is more to send.
+  void Fetched(Instant now, const SendEntries& send, absl::StatusOr<std::vector<RecordRun>> runs);
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
   // Fences this node, if it is not yet.
@@ -112,7 +121,9 @@ class Node {
   void Flush(Instant now);
   bool Write(Instant now, const std::vector<LogBatch>& batches);
   void TakeOutcome(Instant now, const ProposalOutcome& outcome);
-  void SendFrames(Instant now, const SendEntries& send);
+  void Read(Instant now, const SendEntries& send);
+  void SendFrames(Instant now, const SendEntries& send,
+                  absl::StatusOr<std::vector<RecordRun>> runs);
   void TakeReadOutcome(const ReadOutcome& outcome);
   void SetPeers();
   void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});

@@ -1,5 +1,6 @@
 // The half of Node that carries out what Raft wants.
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -27,7 +28,7 @@ void Node::Flush(Instant now) {
     for (const ProposalOutcome& outcome : effects.proposals) TakeOutcome(now, outcome);
     payloads_.Clear();
     for (Message& message : effects.messages) Send(message.to, std::move(message.body));
-    for (const SendEntries& send : effects.send_entries) SendFrames(now, send);
+    for (const SendEntries& send : effects.send_entries) Read(now, send);
     for (Forwarder::Outgoing& out : forwarder_.TakeOutgoing(now)) {
       Send(out.to, std::move(out.forwarded));
     }
@@ -84,10 +85,26 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
   }
 }
 
-void Node::SendFrames(Instant now, const SendEntries& send) {
+void Node::Read(Instant now, const SendEntries& send) {
+  Index first = send.previous.index + 1;
+  if (dependencies_.fetch != nullptr && first < log_.first_cached()) {
+    // From the first cached one on the store may have entries that were truncated.
+    dependencies_.fetch(send, std::min(send.last.index, log_.first_cached() - 1));
+  } else {
+    SendFrames(now, send, log_.Read(first, send.last.index, send.max_bytes));
+  }
+}
+
+void Node::Fetched(Instant now, const SendEntries& send,
+                   absl::StatusOr<std::vector<RecordRun>> runs) {
+  // In a later term nobody asks for them any more, and they may not be the log's.
+  bool leads = raft_.role() == Role::kLeader && raft_.term() == send.term;
+  if (!fenced_ && leads) SendFrames(now, send, std::move(runs));
+}
+
+void Node::SendFrames(Instant now, const SendEntries& send,
+                      absl::StatusOr<std::vector<RecordRun>> runs) {
   EntriesSent sent = {send.to, send.request, send.previous.index, 0};
-  absl::StatusOr<std::vector<RecordRun>> runs =
-      log_.Read(send.previous.index + 1, send.last.index, send.max_bytes);
   if (!runs.ok()) {
     Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
                                " could not be read: ", runs.status().ToString()));

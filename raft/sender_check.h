@@ -19,7 +19,8 @@ struct LocalIdentity {
   Incarnation incarnation = Incarnation::kUnknown;
 };
 
-// Refusal of a frame of another cluster, for another node or of a version not spoken here.
+// Refusal of a frame of another cluster, for another node or of a version not spoken here. For who
+// took the frame off the network to answer; a node's id does not lead back to such a sender.
 std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const LocalIdentity& self);
 
 // Refusal of a frame whose sender is a member of `configuration` with another data directory, or,

@@ -46,6 +46,18 @@ TEST(PaperTest, EntriesAreOnStableStorageBeforeTheyAreAcknowledged) {
   EXPECT_EQ(Node::Only<AppendReply>(node.Take(), 2).match, 2u);
 }
 
+// Else the node could be back in the old term after a power cut, and the old term's leader
+// overwrite what the new one counts on.
+TEST(PaperTest, TheTermIsOnStableStorageBeforeOldEntriesAreAcknowledgedInIt) {
+  Node node(3, {1, 1}, {.term = 1});
+  node.Receive(2, MakeAppend(2, {1, 1}, {1}));  // nothing to write but the term
+  Effects effects = node.Take();
+  ASSERT_EQ(effects.log_batches.size(), 1u);
+  EXPECT_TRUE(Node::Sent<AppendReply>(effects).empty());
+  node.Sync();
+  EXPECT_EQ(Node::Only<AppendReply>(node.Take(), 2).match, 2u);
+}
+
 TEST(PaperTest, TermAndVoteSurviveARestart) {
   Node node(3, {1}, {.term = 4, .vote = kNode2});
   EXPECT_EQ(node.raft().term(), 4u);

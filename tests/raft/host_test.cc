@@ -402,6 +402,76 @@ TEST(HostTest, OverloadIsRefusedAtOnceAndBreaksNothing) {
   EXPECT_EQ(Text(cluster.Propose(1, std::string(1 << 20, 'x'))), "reply 6");
 }
 
+TEST(HostTest, ManyCommandsAreTakenInTurns) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  constexpr int kCommands = 20'000;  // 8 MB
+  std::vector<std::string> answers;
+  for (int i = 0; i < kCommands; ++i) {
+    cluster.At(1).Propose(std::to_string(i) + std::string(300, 'x'), {},
+                          [&](const ProposalResult& result) { answers.push_back(Text(result)); });
+  }
+  cluster.world.RunOne();
+  GroupStatus status = cluster.At(1).Status();
+  EXPECT_GT(status.last_index, 1000u);
+  EXPECT_LT(status.last_index, 10'000u);
+  cluster.Run(Milliseconds(1));
+  ASSERT_EQ(answers.size(), size_t{kCommands});
+  for (int i = 0; i < kCommands; ++i) {
+    ASSERT_EQ(answers[static_cast<size_t>(i)], "reply " + std::to_string(i + 1));
+    ASSERT_EQ(cluster.Commands(1)[static_cast<size_t>(i)],
+              std::to_string(i) + std::string(300, 'x'));
+  }
+}
+
+TEST(HostTest, AMemberThatLagsIsServedFromTheDisk) {
+  GroupOptions options;
+  options.log_cache_bytes = 2000;
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t follower = cluster.SomeFollower();
+  cluster.Stop(follower);
+  Strings commands;
+  for (int i = 0; i < 300; ++i) {
+    commands.push_back(std::to_string(i) + std::string(1000, 'x'));
+    cluster.Propose(leader, commands.back());
+  }
+  cluster.Start(follower);
+  cluster.Run(Seconds(2));
+  EXPECT_EQ(cluster.Commands(follower), commands);
+  // Nor does the applier find them in memory after a restart.
+  cluster.Start(leader);
+  cluster.Run(Seconds(3));
+  EXPECT_EQ(cluster.Commands(leader), commands);
+}
+
+// What a former leader asked of its disk must not be sent in another term.
+TEST(HostTest, EntriesReadTooLateAreNotSent) {
+  GroupOptions options;
+  options.log_cache_bytes = 0;
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  for (int round = 0; round < 30; ++round) {
+    uint64_t leader = cluster.AwaitLeader();
+    ASSERT_NE(leader, 0u);
+    uint64_t follower = cluster.SomeFollower();
+    cluster.network.CutOff(NodeId{follower});
+    for (int i = 0; i < 5; ++i) cluster.Propose(leader, std::string(1000, 'x'));
+    cluster.network.Rejoin(NodeId{follower});
+    cluster.Run(Milliseconds(95 + round));  // about when the follower is heard again
+    cluster.network.CutOff(NodeId{leader});
+    cluster.Run(Seconds(3));
+    cluster.network.Rejoin(NodeId{leader});
+  }
+  cluster.Run(Seconds(5));
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_EQ(cluster.Commands(node).size(), 150u);
+    EXPECT_EQ(StoppedBecause(cluster, node), "");
+  }
+}
+
 TEST(HostTest, ShutdownAnswersEveryCall) {
   TestCluster cluster(3);
   cluster.StartAll();

@@ -125,6 +125,7 @@ class ThreadedClusterTest : public ::testing::TestWithParam<bool> {
     GroupOptions options;
     options.election_timeout = Milliseconds(300);
     options.heartbeat_interval = Milliseconds(50);
+    options.log_cache_bytes = 4096;  // so that members read each other what the disk holds
     parts.group =
         parts.host->Open(kGroup, std::make_unique<JournalMachine>(&parts.journal), options).value();
     parts.group->WatchLeadership(
