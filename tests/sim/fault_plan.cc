@@ -24,8 +24,13 @@ void DrawSizes(FaultPlan& plan) {
   size_t nodes = OneOf<size_t>(random, {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5});
   plan.nodes.resize(nodes);
   plan.groups = OneOf<size_t>(random, {1, 1, 1, 1, 2, 3});
+  // Not the block store: its first run here, seed 21, found an entry that recovery counts and that
+  // has no hash (docs/decisions.md, "The simulator's disks").
   plan.memory_store = true;
-  plan.block_bytes = OneOf<size_t>(random, {16 << 10, 32 << 10, 64 << 10, 256 << 10});
+  plan.unit_bytes = OneOf<size_t>(random, {512, 4096});
+  plan.block_bytes = plan.unit_bytes * OneOf<size_t>(random, {16, 32, 64, 256});
+  plan.recent_bytes = OneOf<size_t>(random, {0, 1000, 1 << 20});
+  plan.copy_distance = OneOf<uint64_t>(random, {1, 2, 4});
 }
 
 void DrawGroup(FaultPlan& plan) {
@@ -182,7 +187,9 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
 std::string ToString(const FaultPlan& plan) {
   std::string text = absl::StrCat(
       "seed ", plan.seed, ": ", plan.nodes.size(), " nodes, ", plan.groups, " groups, ",
-      plan.memory_store ? "memory store" : absl::StrCat("blocks of ", plan.block_bytes),
+      plan.memory_store
+          ? "memory store"
+          : absl::StrCat("blocks of ", plan.block_bytes, " in units of ", plan.unit_bytes),
       ", election timeout ", ToMilliseconds(plan.group.election_timeout), " ms, heartbeat ",
       ToMilliseconds(plan.group.heartbeat_interval), " ms", plan.group.lease ? ", lease" : "",
       "\n  network: delay ", plan.network.shortest_delay.nanoseconds / 1000, "..",

@@ -83,6 +83,9 @@ struct FaultPlan {
   bool memory_store = false;
   bool apply_on_runner = false;  // no executor of its own for state machines
   size_t block_bytes = size_t{64} << 10;
+  size_t unit_bytes = 512;
+  size_t recent_bytes = 0;  // entries the block store keeps in memory
+  uint64_t copy_distance = 4;
 
   // How often each kind of fault is chosen, by FaultKind; 0: never in this run.
   std::vector<uint64_t> weights = std::vector<uint64_t>(kFaultKinds, 0);

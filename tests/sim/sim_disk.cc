@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "storage/block/block_log.h"
 #include "tests/sim/observed_log_disk.h"
 #include "tests/sim/sub_seed.h"
 
@@ -33,7 +34,20 @@ SimDisk::SimDisk(World& world, const FaultPlan& plan, NodeId node)
 
 absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenLog(const NodeIdentity& identity) {
   if (medium_ != nullptr) return std::make_unique<MemoryLogDisk>(medium_);
-  return OpenBlockLog(*file_system_, identity);
+  return OpenBlockLog(*file_system_, identity, background_);
+}
+
+absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem& file_system,
+                                                               const NodeIdentity& identity,
+                                                               Executor* background) const {
+  BlockLogOptions options;
+  options.directory = absl::StrCat(kDirectory, "/log");
+  options.identity = {identity.cluster, identity.node, identity.incarnation};
+  options.geometry = {.block_bytes = plan_.block_bytes, .unit_bytes = plan_.unit_bytes};
+  options.recent_bytes = plan_.recent_bytes;
+  options.copy_distance = plan_.copy_distance;
+  options.background = background;
+  return BlockLog::Open(file_system, std::move(options));
 }
 
 absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
@@ -45,18 +59,13 @@ absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
     image = file_system_->WorstCaseImage();
     absl::StatusOr<NodeIdentity> identity = LoadIdentity(*image, kDirectory);
     if (!identity.ok()) return identity.status();
-    absl::StatusOr<std::unique_ptr<LogDisk>> opened = OpenBlockLog(*image, *identity);
+    absl::StatusOr<std::unique_ptr<LogDisk>> opened = OpenBlockLog(*image, *identity, nullptr);
     if (!opened.ok()) return opened.status();
     disk = *std::move(opened);
   }
   absl::StatusOr<OpenedLog> opened = disk->OpenGroup(group);
   if (!opened.ok()) return opened.status();
   return ImageOf(*opened);
-}
-
-absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem&,
-                                                               const NodeIdentity&) const {
-  return absl::UnimplementedError("no block store yet");
 }
 
 void SimDisk::Crash(CrashPolicy policy) {
@@ -126,7 +135,7 @@ FileFault SimDisk::OnAccess(const FileAccess& access) {
 }
 
 void SimDisk::EndSyncLater(Task task) {
-  if (executor_ == nullptr) return task();
+  if (syncs_ == nullptr) return task();
   const DiskOptions& disk = options();
   bool slow = !healed_ && latency_random_.Chance(disk.slow, 1000);
   Duration longest = slow ? disk.slowest_sync : disk.longest_sync;
@@ -134,7 +143,7 @@ void SimDisk::EndSyncLater(Task task) {
   uint64_t drawn = latency_random_.Below(static_cast<uint64_t>(spread));
   Duration latency = disk.shortest_sync + Nanoseconds(static_cast<int64_t>(drawn));
   Instant end = std::max(world_.events.now(), stalled_until_) + latency;
-  executor_->PostAt(clock_->Now() + (end - world_.events.now()), std::move(task));
+  syncs_->PostAt(clock_->Now() + (end - world_.events.now()), std::move(task));
 }
 
 bool SimDisk::Rot() {

@@ -37,9 +37,11 @@ class SimDisk {
   // The log disk, as a server would open it.
   absl::StatusOr<std::unique_ptr<LogDisk>> OpenLog(const NodeIdentity& identity);
 
-  // Syncs end on `executor`, the disk thread of the process; null: at once.
-  void EndSyncsOn(Executor* executor, const Clock* clock) {
-    executor_ = executor;
+  // Syncs end on `syncs`, the disk thread of the process; null: at once. `background` is for what
+  // the store does beside.
+  void RunOn(Executor* syncs, Executor* background, const Clock* clock) {
+    syncs_ = syncs;
+    background_ = background;
     clock_ = clock;
   }
 
@@ -76,7 +78,8 @@ class SimDisk {
   };
 
   absl::StatusOr<std::unique_ptr<LogDisk>> OpenBlockLog(FileSystem& file_system,
-                                                        const NodeIdentity& identity) const;
+                                                        const NodeIdentity& identity,
+                                                        Executor* background) const;
   FileFault OnAccess(const FileAccess& access);
   void EndSyncLater(Task task);
   const DiskOptions& options() const { return plan_.nodes[ToInteger(node_) - 1].disk; }
@@ -88,7 +91,8 @@ class SimDisk {
   Random fault_random_;
   std::unique_ptr<SimulatedFileSystem> file_system_;
   std::shared_ptr<MemoryLogMedium> medium_;  // null: the log is in files
-  Executor* executor_ = nullptr;
+  Executor* syncs_ = nullptr;
+  Executor* background_ = nullptr;
   const Clock* clock_ = nullptr;
 
   std::deque<WrittenRange> written_;  // lately

@@ -36,10 +36,13 @@ class ProductTrace final : public LogSink, public TraceSink {
 struct SimNode::Process {
   Process(EventQueue& events, const SimClock& clock, uint64_t seed,
           const SchedulingOptions& options)
-      : scheduler(events, clock, seed, options), disk_executor(scheduler.Make("disk")) {}
+      : scheduler(events, clock, seed, options),
+        disk_executor(scheduler.Make("disk")),
+        background(scheduler.Make("background")) {}
 
   NodeScheduler scheduler;
   std::unique_ptr<Executor> disk_executor;  // where syncs end
+  std::unique_ptr<Executor> background;
   std::unique_ptr<ProductTrace> trace;
   std::unique_ptr<Transport> transport;
   std::unique_ptr<LogDisk> log_disk;
@@ -82,7 +85,7 @@ void SimNode::Start() {
   world_.log.Add(node_, "start", {life_});
   process_ = std::make_unique<Process>(world_.events, *clock_, random_.Next(),
                                        surroundings_.plan->scheduling);
-  disk_.EndSyncsOn(process_->disk_executor.get(), clock_.get());
+  disk_.RunOn(process_->disk_executor.get(), process_->background.get(), clock_.get());
   if (random_.Chance(surroundings_.plan->nested_crashes, 1000) && !healed_) {
     world_.counters.Count("power cut planned for a start");
     PowerCutAtAccess(1 + random_.Below(60), CrashPolicy::kRandomSubset);
@@ -184,7 +187,7 @@ void SimNode::EndProcess() {
   process_->scheduler.Kill();
   surroundings_.network->CutOff(node_);
   for (auto& [group, referee] : *surroundings_.referees) referee->ProcessEnded(node_);
-  disk_.EndSyncsOn(nullptr, nullptr);
+  disk_.RunOn(nullptr, nullptr, nullptr);
   std::unique_ptr<Process> process = std::move(process_);  // so that running() is false already
   process->groups.clear();
   process->host.reset();

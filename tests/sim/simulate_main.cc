@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -65,6 +66,9 @@ int main(int argc, char** argv) {
     std::cerr << kUsage;
     return 64;
   }
+  absl::string_view program = argv[0];
+  program.remove_prefix(program.rfind('/') + 1);
+  arguments.runner.command = absl::StrCat("bazel run //tests/sim:", program, " --");
   auto start = std::chrono::steady_clock::now();
   cairn::sim::SeedRunner runner(arguments.runner);
   bool good = true;
