@@ -40,14 +40,10 @@ const std::vector<std::string>& InterestingStates() {
       "read answered by a follower",
       "session call retried",
       "session opened",
-      "sync failed",
-      "node fenced",
-      "bit turned over",
       "network: envelope duplicated",
       "network: old envelope replayed",
       "network: envelope overtaken",
       "assertion checked by real recovery",
-      "seed run twice",
   };
   return *states;
 }
