@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/block/block_log_store.h"
+#include "storage/block/failed_sync.h"
 #include "storage/block/log_reader.h"
 
 namespace cairn {
@@ -40,6 +41,8 @@ absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system
     absl::Status status = file_system.SyncNow(log->end_.block()->file());
     if (!status.ok()) return status;
   }
+  absl::Status forgotten = ForgetFailedSync(file_system, log->options_.directory);
+  if (!forgotten.ok()) return forgotten;
   log->PrepareNext();
   return log;
 }
@@ -301,19 +304,22 @@ void BlockLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
     return;
   }
   syncing_ = true;
-  file_system_.Sync(end_.block()->file(),
-                    [this, alive = std::weak_ptr<bool>(alive_), block = end_.block(),
-                     done = std::move(done)](absl::Status status) mutable {
-                      if (alive.expired()) return;
-                      syncing_ = false;
-                      if (!status.ok()) status = Fail(std::move(status));
-                      if (status.ok()) {
-                        MutexLock lock(mutex_);
-                        for (GroupState* group : syncing_groups_) group->Synced();
-                        syncing_groups_.clear();
-                      }
-                      done(std::move(status));
-                    });
+  file_system_.Sync(
+      end_.block()->file(), [this, alive = std::weak_ptr<bool>(alive_), block = end_.block(),
+                             done = std::move(done)](absl::Status status) mutable {
+        if (alive.expired()) return;
+        syncing_ = false;
+        if (!status.ok()) {
+          MarkFailedSync(file_system_, options_.directory, end_.boot(), end_.last_batch());
+          status = Fail(std::move(status));
+        }
+        if (status.ok()) {
+          MutexLock lock(mutex_);
+          for (GroupState* group : syncing_groups_) group->Synced();
+          syncing_groups_.clear();
+        }
+        done(std::move(status));
+      });
 }
 
 absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {

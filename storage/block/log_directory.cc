@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/coding.h"
 #include "storage/block/block_file.h"
+#include "storage/block/failed_sync.h"
 #include "storage/checksum.h"
 
 namespace cairn {
@@ -57,7 +58,8 @@ absl::StatusOr<LogFiles> ListLogFiles(FileSystem& file_system, const std::string
       files.blocks.push_back(*block);
     } else if (std::optional<uint64_t> spare = ParseSpareFileName(name)) {
       files.spares.push_back(*spare);
-    } else if (name != kLockFileName && !absl::StartsWith(name, kManifestNames[0])) {
+    } else if (name != kLockFileName && name != kFailedSyncFileName &&
+               !absl::StartsWith(name, kManifestNames[0])) {
       files.foreign.push_back(name);
     }
   }

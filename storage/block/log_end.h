@@ -31,6 +31,7 @@ class LogEnd {
   // The next batch is the first one of its block.
   bool at_block_begin() const { return first_batch_ == 0; }
   uint64_t last_batch() const { return last_batch_; }
+  uint64_t boot() const { return boot_; }
 
   bool Fits(const SyncBatch& batch) const;
   // True if both fit, one behind the other.

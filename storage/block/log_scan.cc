@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "storage/block/failed_sync.h"
 #include "storage/checksum.h"
 
 namespace cairn {
@@ -71,6 +72,7 @@ class Scanner {
   const LogIdentity identity_;
   const FileSystem::OpenMode mode_;
   uint64_t boot_ = 0;
+  std::optional<uint64_t> failed_sync_;  // the batch of this boot that was not made durable
   bool judged_ = false;  // the last batch of the log was
   bool synced_ = false;  // the last batch was, because something was written behind it
   // The last batch of the log, if some of it may be torn.
@@ -103,6 +105,7 @@ absl::Status Scanner::ReadBoot() {
   absl::StatusOr<std::string> boot = file_system_.BootId();
   if (!boot.ok()) return boot.status();
   boot_ = Checksum(*boot);
+  failed_sync_ = FindFailedSync(file_system_, directory_, boot_);
   return absl::OkStatus();
 }
 
@@ -205,7 +208,9 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
   judged_ = true;
   const FoundBatch& last = block.walk->batches.back();
   const TailEvidence evidence = {
-      .synced = synced_, .sealed = block.seal.seal.has_value(), .rebooted = last.id.boot != boot_};
+      .synced = synced_,
+      .sealed = block.seal.seal.has_value(),
+      .may_have_holes = last.id.boot != boot_ || failed_sync_ == last.id.batch};
   scan_.repairs.write_checkpoint = !block.walk->bad.empty();
   auto bad = block.walk->bad.find(block.walk->batches.size() - 1);
   switch (JudgeLastBatch(last, bad == block.walk->bad.end() ? std::vector<BadEntry>() : bad->second,
@@ -250,7 +255,7 @@ void Scanner::Replay(uint64_t id, ScannedBlock& block) {
   replayed_block_ = id;
   if (block.footer) {
     for (auto& [group, spans] : block.footer->spans) {
-      for (Span& span : spans) GroupOf(group).spans.AddSpan(std::move(span));
+      for (Span& span : spans) GroupOf(group).AddSpan(std::move(span));
     }
     scan_.last_batch = block.seal.seal->last_batch;
     scan_.last_id_hash = block.seal.seal->last_id_hash;

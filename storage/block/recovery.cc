@@ -70,7 +70,8 @@ absl::Status Recovery::Format() {
     absl::StatusOr<uint64_t> size = (*file)->Size();
     if (!size.ok()) return size.status();
     BlockImage image(**file, *size);
-    const uint64_t ends = kBlockAlignment;  // the header is in the first and in the last unit
+    // The header is in the first and in the last unit.
+    const uint64_t ends = std::min(kBlockAlignment, options_.geometry.data_begin());
     const bool unused =
         block == 1 && *size > 2 * ends && image.FirstNonZero(ends, *size - ends) == *size - ends;
     if (!unused) {

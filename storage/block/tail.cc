@@ -22,10 +22,10 @@ TailVerdict JudgeLastBatch(const FoundBatch& batch, const std::vector<BadEntry>&
     return bad.front().has_zero_sector ? TailVerdict::kCut : TailVerdict::kFenced;
   }
   // A process that dies loses nothing of the page cache, and the id record was written after the
-  // records: without a power cut they cannot be missing.
+  // records: without a power cut or a failed sync they cannot be missing.
   const bool torn = std::any_of(bad.begin(), bad.end(),
                                 [](const BadEntry& entry) { return entry.has_zero_sector; });
-  return torn && evidence.rebooted ? TailVerdict::kUndecided : TailVerdict::kFaulty;
+  return torn && evidence.may_have_holes ? TailVerdict::kUndecided : TailVerdict::kFaulty;
 }
 
 Remainder JudgeRemainder(BlockBytes& bytes, uint64_t data_end, uint64_t id_begin) {

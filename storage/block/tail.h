@@ -27,7 +27,8 @@ enum class TailVerdict {
 struct TailEvidence {
   bool synced = false;    // something was written behind it, or its block was sealed after a sync
   bool sealed = false;    // a seal names it, as its id record does
-  bool rebooted = false;  // since it was written
+  // The machine was started again since it was written, or its sync failed.
+  bool may_have_holes = false;
 };
 
 // Judges a batch that one of its id records names. `bad`: its bad entries, by offset.

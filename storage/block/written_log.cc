@@ -1,6 +1,7 @@
 #include "storage/block/written_log.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cairn {
 
@@ -41,6 +42,13 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
       last_hash = base_hash;
     }
   }
+}
+
+// Entries that were bad in an older block were written anew in this one. (Bounds stand in the next
+// checkpoint.)
+void WrittenLog::AddSpan(Span span) {
+  faulty.erase(faulty.lower_bound(span.first), faulty.upper_bound(span.last));
+  spans.AddSpan(std::move(span));
 }
 
 void WrittenLog::TruncateFrom(Index from) {

@@ -38,6 +38,8 @@ struct WrittenLog {
             .torn_from = torn_from};
   }
 
+  // Takes over what the footer of a block says of this group.
+  void AddSpan(Span span);
   // Carries out what the batch at `place` says of this group.
   void Apply(const GroupSection& section, const BatchPlace& place);
 

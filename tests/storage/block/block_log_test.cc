@@ -1,11 +1,18 @@
 #include "storage/block/block_log.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "storage/block/block_file.h"
+#include "storage/block/failed_sync.h"
+#include "storage/checksum.h"
+#include "storage/crash_choice.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 
@@ -75,6 +82,126 @@ TEST(BlockLogTest, GoesThroughManyBlocks) {
   EXPECT_GT(driver.log().figures().blocks, 10u);
   ExpectAllThere(driver, file_system);
   ExpectRecovers(file_system, driver.model());
+}
+
+// Cuts the power so that all of the last batch is there but sectors of its records: drops the
+// pending ones at `lost`, counted from the first sector of the write.
+std::unique_ptr<SimulatedFileSystem> WithoutSectors(const SimulatedFileSystem& file_system,
+                                                    const std::vector<size_t>& lost) {
+  CrashChoice choice;
+  size_t place = 0;
+  for (const PendingOperation& each : file_system.Pending()) {
+    if (std::find(lost.begin(), lost.end(), place++) == lost.end()) choice.kept.insert(each.id);
+  }
+  return file_system.CrashImage(choice);
+}
+
+// A batch of two entries of which one cannot be read, as a power cut leaves it.
+std::unique_ptr<SimulatedFileSystem> WithTornTail(Model* synced) {
+  SimulatedFileSystem file_system;
+  LogDriver driver(file_system);
+  driver.Append(kGroupA, 1, {"a"});
+  EXPECT_TRUE(driver.Sync().ok());
+  *synced = driver.synced();
+  driver.Append(kGroupA, 1, {Payload(2, 2000), Payload(3, 2000)});
+  std::unique_ptr<SimulatedFileSystem> image;
+  file_system.set_fault_hook([&](const FileAccess& access) {
+    if (access.operation == FileAccess::Operation::kSync) image = WithoutSectors(file_system, {7});
+    return FileFault();
+  });
+  EXPECT_TRUE(driver.Sync().ok());
+  return image;
+}
+
+TEST(BlockLogTest, RottenEntriesOfABlockAreForgottenOnceALaterBlockHasThemAnew) {
+  Model synced;
+  std::unique_ptr<SimulatedFileSystem> file_system = WithTornTail(&synced);
+  Model model;
+  {
+    LogDriver driver(*file_system);
+    ASSERT_TRUE(driver.status().ok()) << driver.status();
+    ASSERT_EQ(driver.recovered(kGroupA).torn_from, Index{3});
+    driver.set_model(synced);
+    LogAppend append;
+    append.truncate_from = 3;
+    ModelLog end = synced.at(kGroupA);
+    end.entries.push_back(driver.store(kGroupA).Read(2, 2, 1).value().front());
+    append.runs = {MakeRun(kGroupA, end, 2, {"in place of the torn one"})};
+    ASSERT_TRUE(driver.store(kGroupA).Append(append).ok());
+    // On through so many blocks that the one with the new entry is read by its footer.
+    const uint64_t before = driver.log().figures().blocks;
+    ModelLog log = end;
+    Apply(append, log);
+    while (driver.log().figures().blocks < before + 3) {
+      LogAppend more;
+      more.runs = {MakeRun(kGroupA, log, 2, {Payload(4, 3000)})};
+      ASSERT_TRUE(driver.store(kGroupA).Append(more).ok());
+      Apply(more, log);
+      ASSERT_TRUE(driver.Sync().ok());
+    }
+    model[kGroupA] = log;
+  }
+  ExpectRecovers(*file_system, model);
+}
+
+// Opens a log whose process ended after a sync had failed, in the same boot of the machine.
+TEST(BlockLogTest, AFailedSyncLeavesNoDamage) {
+  size_t torn = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SimulatedFileSystem file_system({.seed = seed});
+    Model synced;
+    {
+      LogDriver driver(file_system);
+      driver.Append(kGroupA, 1, {"a", "b"});
+      ASSERT_TRUE(driver.Sync().ok());
+      synced = driver.synced();
+      driver.Append(kGroupA, 1, {Payload(3, 2000), Payload(4, 2000)});
+      file_system.set_fault_hook(NthFault(FileAccess::Operation::kSync, ".block", 1,
+                                          {.error = EIO, .reached = FileFault::Reached::kSome}));
+      ASSERT_FALSE(driver.Sync().ok());
+      file_system.set_fault_hook(nullptr);
+    }
+    file_system.RestartProcess();
+    for (int start : {1, 2}) {
+      LogDriver driver(file_system);
+      ASSERT_TRUE(driver.status().ok()) << "seed " << seed << ": " << driver.status();
+      const RecoveredLog& recovered = driver.recovered(kGroupA);
+      EXPECT_TRUE(recovered.faulty.empty()) << "seed " << seed << ", start " << start;
+      EXPECT_FALSE(recovered.hard_state_lost);
+      const Index readable =
+          recovered.torn_from ? *recovered.torn_from - 1 : driver.store(kGroupA).last().index;
+      ASSERT_GE(readable, 2u) << "seed " << seed;
+      for (Index index : {1u, 2u}) {
+        EXPECT_EQ(driver.store(kGroupA).HashAt(index).value(),
+                  synced.at(kGroupA).At(index)->last_hash());
+      }
+      if (start == 1) torn += recovered.torn_from.has_value() ? 1 : 0;
+      EXPECT_FALSE(*file_system.Exists(JoinPath(kTestDirectory, kFailedSyncFileName)));
+    }
+  }
+  EXPECT_GT(torn, 0u);
+}
+
+// The mark speaks of one batch of one boot.
+TEST(BlockLogTest, TheMarkOfAFailedSyncExcusesNothingElse) {
+  for (const bool same_batch : {true, false}) {
+    SimulatedFileSystem file_system;
+    LogDriver driver(file_system);
+    driver.Append(kGroupA, 1, {"a"});
+    ASSERT_TRUE(driver.Sync().ok());
+    driver.Append(kGroupA, 1, {Payload(2, 2000), Payload(3, 2000)});
+    ASSERT_TRUE(driver.Sync().ok());
+    const uint64_t batch = driver.log().figures().batches;
+    const uint64_t now = Checksum(file_system.BootId().value());
+    file_system.RestartProcess();
+    const std::string block = JoinPath(kTestDirectory, BlockFileName(1));
+    file_system.ZeroSector(block, 2048 + 5 * 512);
+    MarkFailedSync(file_system, kTestDirectory, now, same_batch ? batch : batch + 1);
+    LogDriver next(file_system);
+    ASSERT_TRUE(next.status().ok()) << next.status();
+    EXPECT_EQ(next.recovered(kGroupA).torn_from.has_value(), same_batch);
+    EXPECT_EQ(next.recovered(kGroupA).faulty.empty(), same_batch);
+  }
 }
 
 }  // namespace

@@ -48,6 +48,17 @@ TEST(CrashEnumerationTest, FirstStart) {
   Report("first start", enumerator);
 }
 
+TEST(CrashEnumerationTest, FirstStartWithTheSmallestBlocks) {
+  BlockLogOptions options = TestOptions();
+  options.geometry = {.block_bytes = 8 << 10, .unit_bytes = 512};
+  CrashEnumerator enumerator(10, options);
+  enumerator.Run(nullptr, [](LogDriver& driver) {
+    driver.Append(kGroupA, 1, {Text(1)});
+    Must(driver);
+  });
+  Report("first start with the smallest blocks", enumerator);
+}
+
 TEST(CrashEnumerationTest, Append) {
   CrashEnumerator enumerator(2);
   enumerator.Run(SetUpGroups, [](LogDriver& driver) {
