@@ -104,7 +104,8 @@ struct TailQuery {
 struct TailReply {
   Term term = 0;
   uint64_t query = 0;
-  Index have_through = 0;  // last undecided entry the replier surely holds; good.index for none
+  // Last undecided entry in the replier's log, durable or not; good.index for none.
+  Index have_through = 0;
   Index known_commit = 0;
 };
 
