@@ -98,6 +98,12 @@ void SimDisk::CutPowerAtAccess(uint64_t accesses, std::function<void()> cut) {
   cut_ = std::move(cut);
 }
 
+void SimDisk::Observe(const std::function<void()>& look) {
+  observed_ = true;
+  look();
+  observed_ = false;
+}
+
 void SimDisk::Heal() {
   healed_ = true;
   stalled_until_ = world_.events.now();
@@ -107,6 +113,7 @@ void SimDisk::Heal() {
 
 FileFault SimDisk::OnAccess(const FileAccess& access) {
   constexpr FileFault kGone = {.error = EIO, .reached = FileFault::Reached::kNothing};
+  if (observed_) return {};
   if (power_gone_) return kGone;
   if (accesses_to_cut_ > 0 && --accesses_to_cut_ == 0) {
     power_gone_ = true;

@@ -53,6 +53,8 @@ class SimDisk {
   // called soon afterwards, to end the process and call Crash.
   void CutPowerAtAccess(uint64_t accesses, std::function<void()> cut);
   bool power_gone() const { return power_gone_; }
+  // Runs `look`, which reads the open log for the referee: no access of it is one of the node's.
+  void Observe(const std::function<void()>& look);
 
   void StallUntil(Instant until) { stalled_until_ = until; }
   // Fails the next sync that the process waits for.
@@ -100,6 +102,7 @@ class SimDisk {
   uint64_t accesses_to_cut_ = 0;  // 0: none
   std::function<void()> cut_;
   bool power_gone_ = false;
+  bool observed_ = false;  // Observe is under way
   bool fail_next_sync_ = false;
   bool sync_failed_ = false;
   bool rotten_ = false;

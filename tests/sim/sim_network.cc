@@ -166,7 +166,9 @@ void SimNetwork::Launch(const std::shared_ptr<const Envelope>& envelope, bool ma
 }
 
 void SimNetwork::Arrive(const Envelope& envelope) {
-  if (Blocked(envelope.from, envelope.to)) return Lose(envelope, "blocked");
+  if (options_.cuts_stop_arrivals && Blocked(envelope.from, envelope.to)) {
+    return Lose(envelope, "blocked");
+  }
   Endpoint& endpoint = endpoints_[envelope.to];
   if (!endpoint.running) return Lose(envelope, "nobody listens");
   log_.Add(envelope.to, "receive", {ToInteger(envelope.from), envelope.body.index()}, [&] {

@@ -37,6 +37,7 @@ struct NetworkOptions {
   // Envelopes under way on one link; more are dropped.
   size_t link_capacity = 4096;
   // Losses the sender is told of (Receiver::lost).
+  bool cuts_stop_arrivals = true;  // or only what is sent later; the rest has already crossed
   uint64_t noticed_losses = 500;
 };
 

@@ -178,8 +178,11 @@ void SimNode::Stopped(NodeState state, const absl::Status& why) {
   Duration grace = surroundings_.plan->group.election_timeout;
   world_.events.After(Nanoseconds(static_cast<int64_t>(
                           random_.Below(static_cast<uint64_t>(grace.nanoseconds) + 1))),
-                      [this, life = life_] {
-                        if (life == life_ && running()) Kill();
+                      [this, life = life_, halted] {
+                        if (life != life_ || !running()) return;
+                        Kill();
+                        // No injector is left to start it again; a disk whose sync failed is fine.
+                        if (healed_ && !halted) Start();
                       });
 }
 
@@ -202,7 +205,15 @@ void SimNode::PowerCut(CrashPolicy policy) {
 }
 
 void SimNode::PowerCutAtAccess(uint64_t accesses, CrashPolicy policy) {
-  disk_.CutPowerAtAccess(accesses, [this, policy] { PowerCut(policy); });
+  disk_.CutPowerAtAccess(accesses, [this, policy] {
+    PowerCut(policy);
+    // Nobody else knows that it is to come back.
+    const auto longest = static_cast<uint64_t>(surroundings_.plan->longest_fault.nanoseconds) + 1;
+    world_.events.After(Nanoseconds(static_cast<int64_t>(random_.Below(longest))),
+                        [this, life = life_] {
+                          if (life == life_) Start();
+                        });
+  });
 }
 
 void SimNode::Kill() {
@@ -242,7 +253,9 @@ void SimNode::ShowStatus() {
 }
 
 void SimNode::OnOpened(GroupId group, const OpenedLog& opened) {
-  referee(group).LogOpened(node_, opened, disk_.rotten());
+  // The power went in the middle of this very call: what the code does now, nobody sees.
+  if (disk_.power_gone()) return;
+  disk_.Observe([&] { referee(group).LogOpened(node_, opened, disk_.rotten()); });
 }
 
 void SimNode::OnAppended(GroupId group, LogChange change) {

@@ -30,6 +30,12 @@ const std::vector<std::string>& InterestingStates() {
       "leader elected with uncommitted entries",
       "entry of an older term committed by one of the leader's own",
       "log truncated",
+      "recovery: torn tail cut",
+      "recovery: entries may be torn",
+      "recovery: several blocks",
+      "recovery: damaged entries found",
+      "entries may be torn on several nodes",
+      "torn entries decided",
       "power cut at a disk access",
       "process killed",
       "process shut down",
@@ -40,10 +46,15 @@ const std::vector<std::string>& InterestingStates() {
       "read answered by a follower",
       "session call retried",
       "session opened",
+      "sync failed",
+      "node fenced",
+      "node halted",
+      "bit turned over",
       "network: envelope duplicated",
       "network: old envelope replayed",
       "network: envelope overtaken",
       "assertion checked by real recovery",
+      "seed run twice",
   };
   return *states;
 }
