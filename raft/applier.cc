@@ -11,6 +11,8 @@
 namespace cairn {
 namespace {
 
+constexpr absl::string_view kUnreadable = "a committed entry cannot be read here";
+
 size_t BytesOf(const std::vector<RecordRun>& runs) {
   size_t bytes = 0;
   for (const RecordRun& run : runs) bytes += run.byte_size();
@@ -93,7 +95,10 @@ void Applier::Run() {
 }
 
 bool Applier::DoPiece() {
-  if (failed_) return false;
+  if (failed_) {
+    GiveUp(kUnreadable);
+    return false;
+  }
   if (current_.first > current_.last) {
     MutexLock lock(mutex_);
     if (queue_.empty()) return false;
@@ -148,6 +153,7 @@ void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> 
 bool Applier::Failed(const absl::Status& status) {
   failed_ = true;
   if (events_.failed != nullptr) events_.failed(status);
+  GiveUp(kUnreadable);
   return false;
 }
 

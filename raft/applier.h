@@ -34,7 +34,8 @@ struct ApplyWork {
 
 // Holds: work is applied in the order it was submitted, without gaps, in pieces of at most
 // kPieceBytes of entries from the store or one submission. An entry that cannot be read is final:
-// nothing behind it is ever applied.
+// nothing behind it is ever applied, and who waits for it or what follows is told that nobody
+// knows.
 //
 // Threads: Submit, full and the constructor's functions belong to the group's runner; the state
 // machine, the answers and the functions given run on `executor`. Where that is the runner's own,
@@ -70,7 +71,7 @@ class Applier {
   Index applied() const { return applied_.load(std::memory_order_acquire); }
   size_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
 
-  // Answers everybody who still waits as unknown. When no task runs any more.
+  // Answers everybody who still waits as unknown. On `executor`, or when no task runs any more.
   void GiveUp(absl::string_view message);
 
  private:

@@ -31,8 +31,8 @@ absl::Status CheckIndex(absl::string_view field, Index index) {
   return absl::OkStatus();
 }
 
-// Every message comes from a node that has been in an election, or campaigns in one; only a new
-// node's refusal of a pre-vote does not.
+// Every message comes from a node that has been in an election, or campaigns in one; only what a
+// new node answers without adopting a term does not (OfNewNode).
 absl::Status CheckMessageTerm(Term term) {
   if (term == 0) return Invalid("TERM_RANGE: the term is 0");
   return CheckTerm("term", term);
@@ -166,10 +166,15 @@ std::vector<TermRun> ShapeOf(const std::vector<RecordRun>& entries) {
   return shape;
 }
 
-absl::Status CheckBody(const Envelope& envelope, const MessageBody& body) {
+// A new node refuses a pre-vote and tells what it holds of a torn tail in term 0.
+bool OfNewNode(const MessageBody& body) {
+  if (TermOf(body) != 0) return false;
   const auto* pre_vote = std::get_if<PreVoteReply>(&body);
-  bool of_new_node = pre_vote != nullptr && !pre_vote->granted && pre_vote->term == 0;
-  if (!of_new_node) {
+  return pre_vote == nullptr ? std::holds_alternative<TailReply>(body) : !pre_vote->granted;
+}
+
+absl::Status CheckBody(const Envelope& envelope, const MessageBody& body) {
+  if (!OfNewNode(body)) {
     if (absl::Status status = CheckMessageTerm(TermOf(body)); !status.ok()) return status;
   }
   absl::Status status = std::visit([](const auto& message) { return Check(message); }, body);

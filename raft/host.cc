@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "base/random.h"
+#include "raft/core/configuration.h"
 #include "raft/formation.h"
 #include "raft/group_runner.h"
 #include "raft/log_writer.h"
@@ -322,6 +323,9 @@ void HostImpl::RefuseToTakePart(NodeState state, const absl::Status& status) {
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
                                                   HostDependencies dependencies) {
+  if (absl::Status status = Validate(identity.initial_members); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("initial members: ", status.message()));
+  }
   if (identity.initial_members.Find(identity.node) == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));

@@ -59,6 +59,8 @@ class Host {
  public:
   // `identity` says who this node is and who the initial members are (raft/identity.h). Starts the
   // transport, and asks the other initial members who they are if the cluster has not formed yet.
+  // INVALID_ARGUMENT for members that make no Configuration, FAILED_PRECONDITION for a node that is
+  // none of them.
   static absl::StatusOr<std::unique_ptr<Host>> Start(const NodeIdentity& identity,
                                                      HostDependencies dependencies);
   virtual ~Host() = default;

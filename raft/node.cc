@@ -103,8 +103,6 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       forwarder_(MakeForwarderOptions(settings)),
       on_fenced_(std::move(fenced)) {
   entry_clock_.Saw(log_.last_timestamp());
-  // What the machine holds is committed; where it kept no sessions, they are still to be built.
-  feed_.Reach(dependencies.applier->machine_position().index);
   SetPeers();
   Flush(now);
 }

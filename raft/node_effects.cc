@@ -35,6 +35,9 @@ void Node::Flush(Instant now) {
     for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
     if (raft_.configuration_position() != peers_of_) SetPeers();
     feed_.Reach(effects.apply_up_to);
+    // What the machine holds is committed, and Raft does not name it. Where the machine kept no
+    // sessions, they are built from it, as far as the log has it: its end may be torn.
+    feed_.Reach(std::min({raft_.applied(), raft_.commit(), raft_.durable()}));
     feed_.Advance();
     bool applied = NoteApplied(now);
     std::vector<ProposalRequest> retries = forwarder_.TakeRetries();

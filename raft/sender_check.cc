@@ -42,7 +42,8 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                                         " is no member of group ", ToInteger(envelope.group))};
   }
   if (member->incarnation == Incarnation::kUnknown ||
-      member->incarnation == envelope.from_incarnation) {
+      member->incarnation == envelope.from_incarnation ||
+      std::holds_alternative<IdentityRefusal>(envelope.body)) {
     return std::nullopt;
   }
   return IdentityRefusal{

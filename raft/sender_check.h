@@ -26,7 +26,8 @@ std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const Loca
 // Refusal of a frame whose sender is a member of `configuration` with another data directory, or,
 // where only members have a say (forwarded commands), no member at all. Votes, entries and
 // heartbeats of a node not in the configuration pass: a lagging member must be able to vote for a
-// new one, and Raft decides who is counted.
+// new one, and Raft decides who is counted. Refusals are never refused, as this would go on
+// forever.
 std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                                            const Configuration& configuration);
 

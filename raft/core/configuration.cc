@@ -95,6 +95,12 @@ std::vector<NodeId> Configuration::Nodes() const {
   return nodes;
 }
 
+absl::Status Validate(const Configuration& configuration) {
+  absl::string_view fault = FindFault(configuration);
+  if (fault.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(ToString(configuration), ": ", fault));
+}
+
 std::string EncodeConfiguration(const Configuration& configuration) {
   absl::string_view fault = FindFault(configuration);
   CAIRN_CHECK(fault.empty()) << fault << ": " << ToString(configuration);

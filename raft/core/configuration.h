@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/types.h"
@@ -43,8 +44,11 @@ struct Configuration {
   friend auto operator<=>(const Configuration&, const Configuration&) = default;
 };
 
-// The body of a configuration entry; the format starts with a version byte. Decode checks
-// everything that "Holds" says and gives DATA_LOSS for anything else.
+// INVALID_ARGUMENT for what contradicts "Holds".
+absl::Status Validate(const Configuration& configuration);
+
+// The body of a configuration entry; the format starts with a version byte. Encode CHECKs what
+// Validate says; Decode gives DATA_LOSS for anything else.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 

@@ -11,21 +11,26 @@
 namespace cairn {
 
 // Holds: at most one message per receiver and kind (see SameSlot in the source), the latest; so
-// the outbox is bounded by the group's size. Losing a message is always legal, so replacing and
-// dropping are.
+// this part is bounded by the group's size. Losing a message is always legal, so replacing and
+// dropping are. Requests and answers of reads carry a number each, and none replaces another: they
+// are as many as the reads that wait, and take nobody's place.
 class Outbox {
  public:
-  // For messages that assert nothing.
-  void Send(Message message) { SendAfter(0, std::move(message)); }
-  // Leaves when the batches up to and including `ticket` are durable.
+  // Leaves when the batches up to and including `ticket` are durable; at once for ticket 0, of
+  // messages that assert nothing. Those of reads assert nothing.
   void SendAfter(Ticket ticket, Message message);
+  // At once, unless a message is held whose place it would take.
+  void SendUnlessHeld(Message message);
 
   // Takes out what may leave when batches up to and including `synced` are durable, in the order
-  // it was put in.
+  // it was put in; those of reads last.
   std::vector<Message> Take(Ticket synced);
 
   // Forgets everything. Called at each change of term or role.
-  void Drop() { held_.clear(); }
+  void Drop() {
+    held_.clear();
+    of_reads_.clear();
+  }
 
  private:
   struct Held {
@@ -33,6 +38,7 @@ class Outbox {
     Message message;
   };
   std::vector<Held> held_;
+  std::vector<Message> of_reads_;
 };
 
 }  // namespace cairn

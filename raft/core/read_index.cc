@@ -32,7 +32,7 @@ void Raft::State::Handle(NodeId from, const ReadIndexRequest& request) {
 void Raft::State::Handle(NodeId, const ReadIndexReply& reply) {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr) return;
-  for (const ReadId read : follower->reads.Answer(reply.request)) {
+  for (const ReadId read : follower->reads.Answer(reply.request, reply.ready)) {
     AnswerRead({.id = read}, reply.ready, reply.index);
   }
 }

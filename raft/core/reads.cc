@@ -81,21 +81,25 @@ std::optional<uint64_t> ForwardedReads::StartRequest(Instant now) {
   return request;
 }
 
-std::vector<uint64_t> ForwardedReads::TakeOverdue(Instant now, Duration patience) {
-  std::vector<uint64_t> overdue;
+std::optional<uint64_t> ForwardedReads::TakeOverdue(Instant now, Duration patience) {
+  std::optional<uint64_t> last;
   for (auto& [number, request] : requests_) {
     if (now - request.sent < patience) continue;
     request.sent = now;
-    overdue.push_back(number);
+    last = number;
   }
-  return overdue;
+  return last;
 }
 
-std::vector<ReadId> ForwardedReads::Answer(uint64_t request) {
+std::vector<ReadId> ForwardedReads::Answer(uint64_t request, bool ready) {
   const auto found = requests_.find(request);
   if (found == requests_.end()) return {};
-  std::vector<ReadId> reads = std::move(found->second.reads);
-  requests_.erase(found);
+  const auto first = ready ? requests_.begin() : found;
+  std::vector<ReadId> reads;
+  for (auto each = first; each != std::next(found); ++each) {
+    reads.insert(reads.end(), each->second.reads.begin(), each->second.reads.end());
+  }
+  requests_.erase(first, std::next(found));
   count_ -= reads.size();
   return reads;
 }

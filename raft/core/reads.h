@@ -88,9 +88,10 @@ class LeaderReads {
 // node follows one leader in one term.
 class ForwardedReads {
  public:
-  // Requests are numbered from `first_request`, which must be drawn so that no earlier process of
-  // this node used the numbers: an answer to one of its requests would be stale.
-  explicit ForwardedReads(uint64_t first_request) : next_request_(first_request) {}
+  // Requests are numbered from about half of `drawn` on, so that the numbers always grow; it must
+  // be drawn so that no earlier process of this node used them: an answer to one of its requests
+  // would be stale.
+  explicit ForwardedReads(uint64_t drawn) : next_request_(drawn / 2) {}
   // For a follower without a leader, which forwards nothing.
   ForwardedReads() = default;
 
@@ -98,11 +99,12 @@ class ForwardedReads {
   bool Add(ReadId read);
   // The request to send now for the reads added since the last call; nullopt if none were.
   std::optional<uint64_t> StartRequest(Instant now);
-  // Requests sent `patience` ago or longer, which may be lost and are to be sent again, now; a
-  // repeated request's earlier answer is as good.
-  std::vector<uint64_t> TakeOverdue(Instant now, Duration patience);
-  // Takes out the reads of `request`; empty if it was answered already.
-  std::vector<ReadId> Answer(uint64_t request);
+  // Of the requests sent `patience` ago or longer, which may be lost, the last one: it is to be
+  // sent again, now, for all of them. A repeated request's earlier answer is as good.
+  std::optional<uint64_t> TakeOverdue(Instant now, Duration patience);
+  // Takes out the reads of `request` and, if the leader has named an index, of all before: it is
+  // one for them, too, since they were asked earlier. Empty if it was answered already.
+  std::vector<ReadId> Answer(uint64_t request, bool ready);
   std::vector<ReadId> TakeAll();
 
  private:

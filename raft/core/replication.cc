@@ -109,14 +109,17 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;
-  for (const uint64_t request : reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
-    Send(from, ReadIndexRequest{.term = ballot_.state.term, .request = request});
+  if (const auto request = reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
+    Send(from, ReadIndexRequest{.term = ballot_.state.term, .request = *request});
   }
   if (!torn_.empty()) {
-    // A leader to whom these entries were acknowledged once would never send them again.
-    Send(from, AppendReply{.term = ballot_.state.term,
-                           .hint = trail_.last(),
-                           .refused_index = torn_.last().index});
+    // A leader to whom these entries were acknowledged once would never send them again. One that
+    // probes waits for the refusal of its probe.
+    outbox_.SendUnlessHeld({.from = node(),
+                            .to = from,
+                            .body = AppendReply{.term = ballot_.state.term,
+                                                .hint = trail_.last(),
+                                                .refused_index = torn_.last().index}});
   }
 }
 

@@ -335,6 +335,22 @@ TEST(PaperTest, CandidatesDoNotLeadBeforeTheirOwnVoteIsDurable) {
   EXPECT_EQ(Node::Sent<VoteRequest>(node.Take()).size(), 2u);
 }
 
+// Also if the answers should come before, as those of a peer that guesses would.
+TEST(PaperTest, VotesOfOthersDoNotReplaceTheOwnDurableOne) {
+  Node twin(3);  // of the same seed, so it has the same campaign
+  const CampaignId campaign = Node::CampaignOf(twin.Campaign());
+  Node node(3);
+  node.Timeout();
+  const CampaignId pre_campaign = Node::CampaignOf(node.Settle());
+  node.Receive(2, PreVoteReply{1, true, pre_campaign});
+  node.Take();
+  node.Receive(2, VoteReply{1, true, campaign});
+  node.Receive(3, VoteReply{1, true, campaign});
+  EXPECT_EQ(node.raft().role(), Role::kCandidate);
+  node.Sync();
+  EXPECT_EQ(node.raft().role(), Role::kLeader);
+}
+
 TEST(PaperTest, CandidatesFollowANewLeader) {
   for (const MessageBody& body :
        {MessageBody(MakeAppend(1, {}, {1})), MessageBody(Heartbeat{.term = 1})}) {
@@ -474,6 +490,52 @@ TEST(PaperTest, AStaleLeaderLearnsOfTheNewOne) {
   EXPECT_EQ(node.raft().leader(), kNode3);
 }
 
+TEST(PaperTest, AStaleLeaderIsToldByWhomItSendsHeartbeats) {
+  Node node(3, {1}, {.term = 5});
+  node.Receive(2, Heartbeat{.term = 4, .commit = 1, .context = 9});
+  HeartbeatReply reply = Node::Only<HeartbeatReply>(node.Settle(), 2);
+  EXPECT_EQ(reply.term, 5u);
+  EXPECT_EQ(reply.context, 0u);
+  EXPECT_EQ(node.raft().leader(), NodeId::kNone);
+  EXPECT_EQ(node.raft().commit(), 0u);
+}
+
+// A node that is no member is answered, and that is all.
+TEST(PaperTest, RepliesOfStrangersChangeNothing) {
+  Node node(3);
+  node.BecomeLeader();
+  node.Receive(9, HeartbeatReply{.term = 7});
+  node.Receive(9, AppendReply{.term = 7, .success = true, .match = 1});
+  node.Receive(9, VoteReply{.term = 7});
+  node.Receive(9, ReadIndexRequest{.term = 7, .request = 1});
+  EXPECT_EQ(node.raft().role(), Role::kLeader);
+  EXPECT_EQ(node.raft().term(), 1u);
+  EXPECT_TRUE(node.Settle().messages.empty());
+}
+
+TEST(PaperTest, NobodyHoldsWhatItsLeaderDoesNotHave) {
+  Node node(3);
+  node.BecomeLeader();
+  const Index last = node.raft().last().index;
+  for (uint64_t peer : {2, 3}) {
+    node.Receive(peer, AppendReply{.term = 1, .success = true, .match = 100});
+  }
+  EXPECT_EQ(node.raft().commit(), last);
+  EXPECT_EQ(node.raft().Peer(kNode2)->match, last);
+}
+
+// A damaged node may carry any term, and must not depose a leader by asking.
+TEST(PaperTest, QuestionsAboutEntriesRaiseNoTerm) {
+  Node node(3);
+  node.BecomeLeader();
+  node.Receive(2, TailQuery{.term = 7, .query = 5, .good = {1, 1}, .torn = {{1, 2}}});
+  EXPECT_EQ(node.raft().role(), Role::kLeader);
+  EXPECT_EQ(Node::Only<TailReply>(node.Settle(), 2).have_through, 2u);
+  node.Receive(2, TailReply{.term = 7, .query = 5});
+  EXPECT_EQ(node.raft().role(), Role::kLeader);
+  EXPECT_EQ(node.raft().term(), 1u);
+}
+
 TEST(PaperTest, TwoLeadersOfOneTermAreASafetyViolation) {
   Node node(3);
   node.Receive(2, MakeAppend(1, {}, {1}));
@@ -537,6 +599,24 @@ TEST(PaperTest, StepsMergeIntoOneBatch) {
   EXPECT_EQ(effects.log_batches[0].runs.size(), 50u);
   EXPECT_EQ(effects.send_entries.size(), 2u);
   EXPECT_EQ(effects.proposals.size(), 50u);
+}
+
+// A batch truncates before it appends, so what overwrites entries not yet taken is a batch of its
+// own: the completion of the first one proves nothing of it.
+TEST(PaperTest, OverwritingWhatWasNotTakenYetIsTheNextBatch) {
+  Node node(3);
+  node.Receive(2, MakeAppend(1, {}, {1, 1, 1}));
+  node.Receive(3, MakeAppend(2, {1, 1}, {2}));
+  Effects effects = node.Take();
+  ASSERT_EQ(effects.log_batches.size(), 2u);
+  EXPECT_EQ(effects.log_batches[0].truncate_from, std::nullopt);
+  EXPECT_EQ(effects.log_batches[0].runs.back().last_index, 3u);
+  EXPECT_EQ(effects.log_batches[1].truncate_from, 2u);
+  EXPECT_EQ(effects.log_batches[1].runs.back().last_index, 2u);
+  node.Step(LogSynced{effects.log_batches[0].ticket});
+  EXPECT_EQ(node.raft().durable(), 1u);
+  node.Sync();
+  EXPECT_EQ(node.raft().durable(), 2u);
 }
 
 }  // namespace

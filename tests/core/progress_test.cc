@@ -220,6 +220,7 @@ TEST(ProgressTest, NothingIsAskedTwiceAtOnce) {
   progress.OnHeartbeat(At(100), kPatience);
   EXPECT_FALSE(progress.CanSend(kLimits)) << "request 2 is on its way";
   progress.OnSent(1, 99, 10, At(100));
+  progress.OnHeartbeat(At(100), kPatience);
   EXPECT_FALSE(progress.CanSend(kLimits)) << "another one was answered";
   progress.OnSent(2, 15, 10, At(101));
   progress.OnHeartbeat(At(200), kPatience);

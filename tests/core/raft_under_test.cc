@@ -14,8 +14,10 @@ RaftOptions MakeOptions() {
   return options;
 }
 
-RecoveredRaft MakeRecovered(uint64_t size, const std::vector<Term>& terms, HardState hard_state) {
+RecoveredRaft MakeRecovered(uint64_t size, const std::vector<Term>& terms, HardState hard_state,
+                            std::optional<Index> torn_from) {
   RecoveredRaft recovered;
+  recovered.torn_from = torn_from;
   recovered.hard_state = hard_state;
   for (uint64_t node = 1; node <= size; ++node) {
     recovered.base_configuration.voters.push_back({NodeId{node}, Incarnation{node}, "address"});
@@ -46,9 +48,10 @@ AppendEntries MakeAppend(Term term, LogPosition previous, const std::vector<Term
   return append;
 }
 
-RaftUnderTest::RaftUnderTest(uint64_t size, std::vector<Term> terms, HardState hard_state)
+RaftUnderTest::RaftUnderTest(uint64_t size, std::vector<Term> terms, HardState hard_state,
+                             std::optional<Index> torn_from)
     : now_(Instant{} + Seconds(1000)),
-      raft_(MakeOptions(), MakeRecovered(size, terms, hard_state), now_, nullptr) {}
+      raft_(MakeOptions(), MakeRecovered(size, terms, hard_state, torn_from), now_, nullptr) {}
 
 void RaftUnderTest::Fail(const char* what) { ADD_FAILURE() << what; }
 

@@ -20,8 +20,9 @@ namespace cairn {
 // fails the test.
 class RaftUnderTest {
  public:
-  // `terms` are those of the entries it finds on its disk.
-  explicit RaftUnderTest(uint64_t size, std::vector<Term> terms = {}, HardState hard_state = {});
+  // `terms` are those of the entries it finds on its disk, torn from `torn_from` on.
+  explicit RaftUnderTest(uint64_t size, std::vector<Term> terms = {}, HardState hard_state = {},
+                         std::optional<Index> torn_from = {});
 
   const Raft& raft() const { return raft_; }
   Instant now() const { return now_; }

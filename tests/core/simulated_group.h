@@ -117,6 +117,7 @@ class SimulatedGroup : public TraceSink {
   void DeliverSome();
   void Disturb();
   void RotSome(NodeId id);
+  bool RewritesRot(NodeId id);
   void Resume();
   void Sync(NodeId id, Ticket ticket);
   void TickDue();

@@ -149,8 +149,27 @@ TEST_F(ApplierTest, AnUnreadableEntryIsFinal) {
   world_.RunReady();
   EXPECT_EQ(applied_, std::vector<Index>{1});
   EXPECT_TRUE(absl::IsDataLoss(failure_));
-  applier_->GiveUp("stopped");
-  EXPECT_EQ(log_.Take(), Strings{"a[0]: unknown 4/1"});
+}
+
+// Nothing behind it will ever be applied, so nobody has to wait for the host to stop.
+TEST_F(ApplierTest, WhoWaitsBehindAnUnreadableEntryIsToldAtOnce) {
+  Make(false);
+  Grow(3);
+  disk_.store(kTestGroup).Damage(2);
+  std::vector<PlacedSpan> spans;
+  spans.push_back({{1, 1}, log_.Span("a", 3), {}});
+  applier_->Submit({1, 3, {}, std::move(spans)});
+  std::vector<PlacedSpan> more;
+  more.push_back({{4, 1}, log_.Span("b", 1), {}});
+  applier_->Submit(Work(Grow(1), std::move(more)));
+  world_.RunReady();
+  EXPECT_EQ(log_.Take(), (Strings{"a[0]: applied 1/1", "a[1]: unknown 2/1", "a[2]: unknown 3/1",
+                                  "b[0]: unknown 4/1"}));
+  std::vector<PlacedSpan> late;
+  late.push_back({{5, 1}, log_.Span("c", 1), {}});
+  applier_->Submit(Work(Grow(1), std::move(late)));
+  world_.RunReady();
+  EXPECT_EQ(log_.Take(), Strings{"c[0]: unknown 5/1"});
 }
 
 TEST_F(ApplierTest, WhoWaitsAtTheEndIsToldThatNobodyKnows) {

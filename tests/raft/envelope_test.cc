@@ -61,6 +61,7 @@ TEST(EnvelopeTest, HonestMessagesPass) {
       ReadIndexReply{4, 1, true, 9},
       TailQuery{4, 1, {9, 3}, {{3, 10}, {4, 12}}},
       TailReply{4, 1, 11, 9},
+      TailReply{0, 1, 9, 0},  // of a member that has not been in an election
   };
   for (const MessageBody& body : bodies) {
     EXPECT_TRUE(Validate(Frame(body)).ok()) << NameOf(body) << ": " << Validate(Frame(body));

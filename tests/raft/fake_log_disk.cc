@@ -12,7 +12,10 @@ absl::Status FakeLogStore::Append(const LogAppend& append) {
   if (!append_status_.ok()) return append_status_;
   ++appends_;
   if (append.hard_state.has_value()) content_.hard_state = *append.hard_state;
-  if (append.truncate_from.has_value()) content_.entries.resize(*append.truncate_from - 1);
+  if (append.truncate_from.has_value()) {
+    content_.entries.resize(*append.truncate_from - 1);
+    if (torn_from_ >= append.truncate_from) torn_from_.reset();
+  }
   for (const RecordRun& run : append.runs) {
     CAIRN_CHECK_EQ(run.first().index, content_.entries.size() + 1);
     if (!content_.entries.empty()) {
@@ -35,7 +38,7 @@ absl::StatusOr<std::vector<RecordRun>> FakeLogStore::Read(Index first, Index las
   std::vector<RecordRun> found;
   size_t bytes = 0;
   for (Index index = first; index <= std::min<Index>(last, content_.entries.size()); ++index) {
-    if (damaged_ == index) {
+    if (damaged_ == index || index >= torn_from_.value_or(kMaxIndex)) {
       if (found.empty()) return absl::DataLossError(absl::StrCat("entry ", index));
       break;
     }
@@ -73,6 +76,11 @@ void FakeLogStore::Damage(Index index) {
   damaged_ = index;
 }
 
+void FakeLogStore::Tear(Index from) {
+  MutexLock lock(mutex_);
+  torn_from_ = from;
+}
+
 size_t FakeLogStore::appends() const {
   MutexLock lock(mutex_);
   return appends_;
@@ -88,6 +96,7 @@ RecoveredLog FakeLogStore::Recover() const {
   RecoveredLog recovered;
   recovered.hard_state = content_.hard_state;
   recovered.known_commit = content_.commit;
+  recovered.torn_from = torn_from_;
   for (const RecordRun& run : content_.entries) {
     LogPosition at = run.last();
     if (recovered.runs.empty() || recovered.runs.back().term != at.term) {

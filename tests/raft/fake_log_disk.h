@@ -33,6 +33,8 @@ class FakeLogStore final : public LogStore {
   void FailAppends(absl::Status status);
   // Reads of this entry give DATA_LOSS.
   void Damage(Index index);
+  // The same from here on, and the store finds out when it is opened: recovery calls them torn.
+  void Tear(Index from);
   size_t appends() const;
   HardState hard_state() const;
 
@@ -51,6 +53,7 @@ class FakeLogStore final : public LogStore {
   Content durable_ CAIRN_GUARDED_BY(mutex_);
   absl::Status append_status_ CAIRN_GUARDED_BY(mutex_);
   std::optional<Index> damaged_ CAIRN_GUARDED_BY(mutex_);
+  std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
   size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 

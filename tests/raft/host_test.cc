@@ -555,6 +555,42 @@ TEST(HostTest, WatchersHearOfEveryChange) {
   EXPECT_TRUE(Contains(heard.back(), "fenced")) << heard.back();
 }
 
+// The machine kept more than the log did. What is lost comes from the leader; until then nothing
+// behind the last good entry is read.
+TEST(HostTest, AMachineMayHoldWhatTheLogHasLost) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  uint64_t node = cluster.SomeFollower();
+  cluster.Propose(leader, "a");
+  cluster.Propose(leader, "b");
+  cluster.Run(Seconds(1));
+  cluster.Stop(node);
+  LogPosition last = cluster.Disk(node).store(TestCluster::kGroup).last();
+  cluster.Disk(node).store(TestCluster::kGroup).Tear(last.index - 1);
+  cluster.KeepState(node, last);
+  cluster.Start(node);
+  cluster.Run(Seconds(3));
+  EXPECT_EQ(StoppedBecause(cluster, node), "");
+  EXPECT_EQ(cluster.At(node).Status().applied_index, last.index);
+  EXPECT_EQ(Text(cluster.Linearize(node)), "ready at " + std::to_string(last.index));
+  EXPECT_EQ(cluster.Commands(node), Strings{});
+  EXPECT_EQ(Text(cluster.Propose(leader, "c")), "reply 3");
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(cluster.Commands(node), Strings{"c"});
+}
+
+// Who its members are is written to the log by the first leader, which must not fail then.
+TEST(HostTest, InitialMembersAreChecked) {
+  NodeIdentity identity;
+  identity.node = NodeId{1};
+  identity.incarnation = Incarnation{1};
+  identity.initial_members.voters = {{NodeId{2}, {}, "b"}, {NodeId{1}, {}, "a"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(Host::Start(identity, HostDependencies()).status()));
+  identity.initial_members.voters = {{NodeId{1}, {}, "a"}, {NodeId{1}, {}, "b"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(Host::Start(identity, HostDependencies()).status()));
+}
+
 TEST(HostTest, OptionsAreChecked) {
   TestCluster cluster(1);
   cluster.StartAll();

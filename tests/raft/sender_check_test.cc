@@ -65,6 +65,13 @@ TEST(SenderCheckTest, AnotherDataDirectoryUnderAMembersId) {
   EXPECT_NE(refusal->message.find("incarnation 12"), std::string::npos);
 }
 
+// Two members that refuse each other would do nothing else.
+TEST(SenderCheckTest, ARefusalIsNotRefused) {
+  Envelope envelope = Frame(IdentityRefusal{Reason::kMemberAmnesia, "you are another one"});
+  envelope.from_incarnation = Incarnation{12};
+  EXPECT_FALSE(CheckSender(envelope, Members()).has_value());
+}
+
 TEST(SenderCheckTest, MembersNotYetSeenMayComeWithAnyDisk) {
   Envelope envelope = Frame(MessageBody(AppendReply{}));
   envelope.from = NodeId{3};

@@ -56,8 +56,8 @@ void TestCluster::Start(uint64_t node) {
   CAIRN_CHECK(host.ok()) << host.status().ToString();
   parts.host = *std::move(host);
   parts.commands = std::make_unique<std::vector<std::string>>();
-  absl::StatusOr<Group> group =
-      parts.host->Open(kGroup, std::make_unique<TestMachine>(parts.commands.get()), options_);
+  absl::StatusOr<Group> group = parts.host->Open(
+      kGroup, std::make_unique<TestMachine>(parts.commands.get(), parts.held), options_);
   CAIRN_CHECK(group.ok()) << group.status().ToString();
   parts.group = *group;
 }

@@ -27,7 +27,11 @@ namespace cairn {
 // Keeps the commands it is given, and answers each with its number.
 class TestMachine final : public StateMachine {
  public:
-  explicit TestMachine(std::vector<std::string>* commands) : commands_(commands) {}
+  // It holds what was applied up to `held`, and no sessions.
+  explicit TestMachine(std::vector<std::string>* commands, LogPosition held = {})
+      : commands_(commands), held_(held) {}
+
+  absl::StatusOr<LogPosition> Open(const OpenContext&) override { return held_; }
 
   void Apply(ApplyBatch& batch) override {
     for (ApplyEntry& entry : batch) {
@@ -38,6 +42,7 @@ class TestMachine final : public StateMachine {
 
  private:
   std::vector<std::string>* const commands_;
+  const LogPosition held_;
 };
 
 class TestCluster {
@@ -52,6 +57,8 @@ class TestCluster {
   void StartAll();
   // Ends the process at once; with the power, what was not synced is gone.
   void Stop(uint64_t node, bool power_cut = true);
+  // From its next start on the node's machine holds what was applied up to `position`.
+  void KeepState(uint64_t node, LogPosition position) { nodes_.at(node).held = position; }
   // An empty disk under the same id.
   void Wipe(uint64_t node);
 
@@ -87,6 +94,7 @@ class TestCluster {
     std::unique_ptr<Transport> transport;
     std::unique_ptr<Host> host;
     std::optional<Group> group;
+    LogPosition held;
     std::unique_ptr<std::vector<std::string>> commands;
     std::optional<std::pair<NodeState, absl::Status>> stopped;
   };
