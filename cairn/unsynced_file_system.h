@@ -5,6 +5,7 @@
 #define CAIRN_UNSYNCED_FILE_SYSTEM_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,9 @@ class UnsyncedFileSystem final : public FileSystem {
   }
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
     return real_->Lock(path);
+  }
+  absl::StatusOr<std::optional<std::string>> LockHolder(const std::string& path) override {
+    return real_->LockHolder(path);
   }
   absl::StatusOr<std::string> BootId() override { return real_->BootId(); }
 

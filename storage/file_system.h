@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,10 @@ class FileSystem {
   // Takes the exclusive lock of `path`, making the file if needed and writing the own pid into it.
   // ALREADY_EXISTS naming the holder's pid if another process has it.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+
+  // Who holds the lock of `path`, as "process 17", or nothing if nobody does. Writes nothing and
+  // needs no right to; a process that takes the lock at this very moment may be refused, though.
+  virtual absl::StatusOr<std::optional<std::string>> LockHolder(const std::string& path) = 0;
 
   // Identifies the boot of the machine: a file written under another boot id may have lost what was
   // not synced; under the same one it has not.

@@ -55,6 +55,15 @@ Descriptor OpenDescriptor(const std::string& path, int flags) {
   return Descriptor(number);
 }
 
+// 0, or the errno of the flock.
+int LockWithoutWaiting(const Descriptor& file, int kind) {
+  int result;
+  do {
+    result = flock(file.get(), kind | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
 // The same file once more, past the page cache. By the descriptor and not by the path, which may
 // name another file by now.
 Descriptor ReopenDirect(const Descriptor& file, int access) {
@@ -214,13 +223,13 @@ absl::StatusOr<bool> IsDirectory(const std::string& path) {
   return true;
 }
 
-// "held by process N", as far as the holder has written its pid.
+// "process N", as far as the holder has written its pid.
 std::string HolderOf(int lock_file) {
   char text[32];
   const ssize_t n = pread(lock_file, text, sizeof text, 0);
   const absl::string_view pid =
       absl::StripAsciiWhitespace(absl::string_view(text, n > 0 ? static_cast<size_t>(n) : 0));
-  return pid.empty() ? "held by another process" : absl::StrCat("held by process ", pid);
+  return pid.empty() ? "another process" : absl::StrCat("process ", pid);
 }
 
 }  // namespace
@@ -325,20 +334,29 @@ absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string
 absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::string& path) {
   Descriptor file = OpenDescriptor(path, O_RDWR | O_CREAT);
   if (!file.valid()) return PosixError("open lock", path, errno);
-  int result;
-  do {
-    result = flock(file.get(), LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  if (result != 0 && errno == EWOULDBLOCK) {
-    return absl::AlreadyExistsError(absl::StrCat("lock ", path, ": ", HolderOf(file.get())));
+  const int error = LockWithoutWaiting(file, LOCK_EX);
+  if (error == EWOULDBLOCK) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("lock ", path, ": held by ", HolderOf(file.get())));
   }
-  if (result != 0) return PosixError("lock", path, errno);
+  if (error != 0) return PosixError("lock", path, error);
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(file.get(), 0) != 0 ||
       pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     return PosixError("write the pid to lock", path, errno);
   }
   return std::make_unique<PosixFileLock>(std::move(file));
+}
+
+absl::StatusOr<std::optional<std::string>> PosixFileSystem::LockHolder(const std::string& path) {
+  const Descriptor file = OpenDescriptor(path, O_RDONLY);
+  if (!file.valid() && errno == ENOENT) return std::nullopt;
+  if (!file.valid()) return PosixError("open lock", path, errno);
+  // Shared, so that two who ask do not see each other.
+  const int error = LockWithoutWaiting(file, LOCK_SH);
+  if (error == EWOULDBLOCK) return HolderOf(file.get());
+  if (error != 0) return PosixError("test lock", path, error);
+  return std::nullopt;
 }
 
 absl::StatusOr<std::string> PosixFileSystem::BootId() {

@@ -4,6 +4,7 @@
 #define STORAGE_POSIX_FILE_SYSTEM_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ class PosixFileSystem final : public FileSystem {
   absl::StatusOr<bool> Exists(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<std::optional<std::string>> LockHolder(const std::string& path) override;
   absl::StatusOr<std::string> BootId() override;
 };
 

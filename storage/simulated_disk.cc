@@ -290,6 +290,12 @@ void SimulatedDisk::Unlock(const std::string& path, uint64_t epoch) {
   if (epoch == epoch_) locks_.erase(SimulatedTree::Normalize(path));
 }
 
+std::optional<std::string> SimulatedDisk::LockHolder(const std::string& path) {
+  MutexLock lock(mutex_);
+  if (!locks_.contains(SimulatedTree::Normalize(path))) return std::nullopt;
+  return absl::StrCat("process ", epoch_);
+}
+
 std::string SimulatedDisk::BootId() {
   MutexLock lock(mutex_);
   return absl::StrCat("simulated-", options_.seed, "-", boots_);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,6 +63,7 @@ class SimulatedDisk {
   // Gives the epoch the lock was taken in.
   absl::StatusOr<uint64_t> Lock(const std::string& path);
   void Unlock(const std::string& path, uint64_t epoch);
+  std::optional<std::string> LockHolder(const std::string& path);
   std::string BootId();
 
   void Crash(const CrashChoice& choice);

@@ -126,6 +126,11 @@ absl::StatusOr<std::unique_ptr<FileLock>> SimulatedFileSystem::Lock(const std::s
   return std::make_unique<SimulatedLock>(disk_, path, *epoch);
 }
 
+absl::StatusOr<std::optional<std::string>> SimulatedFileSystem::LockHolder(
+    const std::string& path) {
+  return disk_->LockHolder(path);
+}
+
 absl::StatusOr<std::string> SimulatedFileSystem::BootId() { return disk_->BootId(); }
 
 void SimulatedFileSystem::Crash(const CrashChoice& choice) { disk_->Crash(choice); }

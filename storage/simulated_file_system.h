@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,7 @@ class SimulatedFileSystem final : public FileSystem {
   absl::StatusOr<bool> Exists(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<std::optional<std::string>> LockHolder(const std::string& path) override;
   absl::StatusOr<std::string> BootId() override;
 
   // Power cuts. Afterwards open files give errors, locks are free, syncs under way never call

@@ -114,7 +114,8 @@ void AddClusterVerbs(CLI::App& app, CliContext& context) {
 
   auto healthy = std::make_shared<bool>(false);
   CLI::App& wait = context.AddVerb(app, "wait", "waits until the cluster is healthy (--timeout)",
-                                   [&context] { return RunWait(context); });
+                                   // The flag is written to as long as there is a verb.
+                                   [&context, healthy] { return RunWait(context); });
   wait.add_flag("--healthy", *healthy, "every member serves and follows one leader")->required();
 
   context.AddVerb(app, "service-config",

@@ -26,6 +26,7 @@ int Main(int argc, char** argv) {
   AddStreamVerbs(app, context);
   AddAppendVerb(app, context);
   AddReadVerbs(app, context);
+  AddLogVerbs(app, context);
   AddBenchVerbs(app, context);
   try {
     app.parse(argc, argv);

@@ -54,6 +54,12 @@ Row& Row::Add(absl::string_view name, const std::vector<std::string>& values) {
   return AddField(name, absl::StrJoin(values, ","), absl::StrCat("[", json, "]"));
 }
 
+Row& Row::Add(absl::string_view name, const std::vector<Row>& rows, absl::string_view text) {
+  std::string json =
+      absl::StrJoin(rows, ",", [](std::string* out, const Row& row) { out->append(row.ToJson()); });
+  return AddField(name, std::string(text), absl::StrCat("[", json, "]"));
+}
+
 std::string Row::ToJson() const {
   return absl::StrCat("{",
                       absl::StrJoin(fields_, ",",

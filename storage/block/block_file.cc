@@ -80,10 +80,9 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
   return absl::StrCat(directory, "/", name);
 }
 
-absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(FileSystem& file_system,
-                                                           const std::string& path, uint64_t block,
-                                                           const LogIdentity& identity,
-                                                           FileSystem::OpenMode mode) {
+absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
+    FileSystem& file_system, const std::string& path, uint64_t block,
+    const std::optional<LogIdentity>& identity, FileSystem::OpenMode mode) {
   absl::StatusOr<std::unique_ptr<File>> file = file_system.Open(path, {.mode = mode});
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
@@ -91,7 +90,7 @@ absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(FileSystem& file_syst
   absl::StatusOr<Headers> headers = ReadHeaders(**file, *size);
   if (!headers.ok()) return Annotate(headers.status(), path);
   const BlockHeader& header = *headers->header;
-  absl::Status status = CheckLogIdentity(header.identity, identity, path);
+  absl::Status status = CheckLogIdentity(header.identity, identity.value_or(header.identity), path);
   if (!status.ok()) return status;
   if (header.block != block) {
     return absl::DataLossError(absl::StrCat(path, ": the file holds block ", header.block,

@@ -39,12 +39,13 @@ class BlockFile {
     bool good[2] = {false, false};
   };
 
-  // Opens block `block` of `identity` and checks that it is whole: FAILED_PRECONDITION for another
-  // identity, a newer format or a key that is not known, DATA_LOSS if no copy of the header is
-  // good, the file is cut short or it is another block. Names the file.
+  // Opens block `block` of `identity`, or of whomever if there is none, and checks that it is
+  // whole: FAILED_PRECONDITION for another identity, a newer format or a key that is not known,
+  // DATA_LOSS if no copy of the header is good, the file is cut short or it is another block. Names
+  // the file.
   static absl::StatusOr<std::unique_ptr<BlockFile>> Open(FileSystem& file_system,
                                                          const std::string& path, uint64_t block,
-                                                         const LogIdentity& identity,
+                                                         const std::optional<LogIdentity>& identity,
                                                          FileSystem::OpenMode mode);
   // As found by Open; for healing.
   const Headers& headers() const { return headers_; }

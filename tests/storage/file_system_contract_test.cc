@@ -336,6 +336,24 @@ TEST_P(FileSystemContractTest, OneHolderOfALock) {
   EXPECT_TRUE(file_system_.Lock(Path("lock")).ok());
 }
 
+TEST_P(FileSystemContractTest, SaysWhoHoldsALock) {
+  EXPECT_EQ(file_system_.LockHolder(Path("lock")).value(), std::nullopt);
+  EXPECT_FALSE(file_system_.Exists(Path("lock")).value());
+  auto held = file_system_.Lock(Path("lock"));
+  ASSERT_TRUE(held.ok()) << held.status();
+  const std::string content = Content("lock");
+  for (int i = 0; i < 2; ++i) {
+    const auto holder = file_system_.LockHolder(Path("lock"));
+    ASSERT_TRUE(holder.ok()) << holder.status();
+    ASSERT_TRUE(holder->has_value());
+    EXPECT_EQ(**holder + "\n", "process " + content);
+  }
+  EXPECT_EQ(Content("lock"), content);
+  held->reset();
+  EXPECT_EQ(file_system_.LockHolder(Path("lock")).value(), std::nullopt);
+  EXPECT_TRUE(file_system_.Lock(Path("lock")).ok());
+}
+
 TEST_P(FileSystemContractTest, BootIdStaysTheSame) {
   const auto id = file_system_.BootId();
   ASSERT_TRUE(id.ok()) << id.status();

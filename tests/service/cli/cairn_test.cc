@@ -247,6 +247,7 @@ TEST_F(CairnTest, NoServerIsExit6) {
   // Port 1 is nobody's.
   ExpectError(RunAt("127.0.0.1:1", {"stream", "list", "--timeout=1s"}), 6);
   EXPECT_EQ(RunAt("127.0.0.1:1", {"status", "--timeout=1s"}).exit_code, 6);
+  ExpectError(RunAt("127.0.0.1:1", {"wait", "--healthy", "--timeout=100ms"}), 7);
 }
 
 TEST_F(CairnTest, TheDemoKillsTheLeaderAndLosesNothing) {

@@ -23,6 +23,13 @@ TEST(RowTest, IsJsonWithNumbersAsNumbers) {
       "\"seconds\":1.250,\"ok\":true,\"headers\":{\"k\":\"v\"},\"subjects\":[\"a.*\",\"b.>\"]}");
 }
 
+TEST(RowTest, HoldsRows) {
+  const std::vector<Row> rows = {Row().Add("group", 1).Add("last", 7), Row().Add("group", 2)};
+  Row row = Row().Add("groups", rows, "1:7,2").Add("none", std::vector<Row>(), "");
+  EXPECT_EQ(row.ToJson(), R"({"groups":[{"group":1,"last":7},{"group":2}],"none":[]})");
+  EXPECT_EQ(row.fields()[0].text, "1:7,2");
+}
+
 TEST(RowTest, WhatIsNoNumberIsNull) {
   EXPECT_EQ(Row().Add("x", 0.0 / 0.0).ToJson(), "{\"x\":null}");
 }

@@ -1,0 +1,296 @@
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "service/cli/context.h"
+#include "service/cli/exit_code.h"
+#include "service/cli/output.h"
+#include "service/cli/verbs.h"
+#include "storage/block/log_inspector.h"
+#include "storage/block/log_verifier.h"
+#include "storage/posix_file_system.h"
+#include "storage/record.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kTableRows = 10'000;
+
+struct LogFlags {
+  std::string directory;
+  uint64_t group = 0;  // 0: all
+  uint64_t from = 0;
+  uint64_t count = 0;  // 0: no limit
+  bool raw = false;
+};
+
+const char* NameOf(BlockSummary::State state) {
+  switch (state) {
+    case BlockSummary::State::kSealed:
+      return "sealed";
+    case BlockSummary::State::kHead:
+      return "head";
+    case BlockSummary::State::kPrepared:
+      return "prepared";
+    case BlockSummary::State::kSpare:
+      return "spare";
+    case BlockSummary::State::kDamaged:
+      return "unreadable";
+  }
+  return "?";
+}
+
+const char* NameOf(EntryType type) {
+  switch (type) {
+    case EntryType::kNoop:
+      return "noop";
+    case EntryType::kCommand:
+      return "command";
+    case EntryType::kConfiguration:
+      return "configuration";
+    case EntryType::kOpenSession:
+      return "open_session";
+    case EntryType::kCloseSession:
+      return "close_session";
+    case EntryType::kClock:
+      return "clock";
+  }
+  return "?";
+}
+
+std::string TimeText(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", absl::FromUnixNanos(time.nanoseconds),
+                          absl::UTCTimeZone());
+}
+
+std::string RangeText(IndexRange range) {
+  if (range.first == range.last) return range.first == 0 ? "" : absl::StrCat(range.first);
+  return absl::StrCat(range.first, "..", range.last);
+}
+
+// A list of ranges of entries: "1:1..20,2:5" for people, group before range.
+void AddRanges(Row& row, absl::string_view name,
+               const std::map<GroupId, std::vector<IndexRange>>& groups) {
+  std::vector<Row> rows;
+  std::vector<std::string> texts;
+  for (const auto& [group, ranges] : groups) {
+    for (IndexRange range : ranges) {
+      rows.push_back(Row()
+                         .Add("group", ToInteger(group))
+                         .Add("first_index", range.first)
+                         .Add("last_index", range.last));
+      texts.push_back(absl::StrCat(ToInteger(group), ":", RangeText(range)));
+    }
+  }
+  row.Add(name, rows, absl::StrJoin(texts, ","));
+}
+
+void AddFindings(Row& row, absl::string_view name, const std::vector<LogFinding>& findings) {
+  std::vector<Row> rows;
+  for (const LogFinding& finding : findings) {
+    rows.push_back(Row()
+                       .Add("file", finding.path)
+                       .Add("offset", finding.offset)
+                       .Add("bytes", finding.bytes)
+                       .Add("group", ToInteger(finding.group))
+                       .Add("first_index", finding.entries.first)
+                       .Add("last_index", finding.entries.last)
+                       .Add("reason", finding.reason));
+  }
+  row.Add(name, rows, absl::StrCat(findings.size()));
+}
+
+// Opens the log and runs `verb` on it.
+int WithLog(CliContext& context, const LogFlags& flags,
+            const std::function<int(const LogInspector&)>& verb) {
+  PosixFileSystem file_system;
+  absl::StatusOr<std::unique_ptr<LogInspector>> log =
+      LogInspector::Open(file_system, flags.directory);
+  if (!log.ok()) return context.Fail(log.status());
+  if (const auto& writer = (*log)->writer()) {
+    std::cerr << "note: " << *writer << " has " << (*log)->directory()
+              << " open; the log may change while it is read" << std::endl;
+  }
+  return verb(**log);
+}
+
+int RunList(CliContext& context, const LogInspector& log) {
+  for (const std::string& note : log.notes()) std::cerr << "note: " << note << std::endl;
+  if (!log.scan().ok()) {
+    std::cerr << "note: the log as a whole: " << log.scan().status().message() << std::endl;
+  }
+  for (const BlockSummary& block : log.Summaries()) {
+    Row row;
+    row.Add("block", block.block)
+        .Add("file", block.path)
+        .Add("state", NameOf(block.state))
+        .Add("bytes", block.bytes)
+        .Add("batches", block.batches)
+        .Add("first_batch", block.first_batch)
+        .Add("last_batch", block.last_batch);
+    AddRanges(row, "groups", block.groups);
+    context.output().Print(row.Add("notes", block.notes));
+  }
+  return kExitOk;
+}
+
+void PrintEntries(CliContext& context, const RecordRun& run, bool raw) {
+  for (size_t i = 0; i < run.size(); ++i) {
+    const RecordView entry = run[i];
+    const Bytes payload = entry.Payload(run.bytes());
+    if (raw) {
+      std::cout << payload.view() << '\n';
+      continue;
+    }
+    context.output().Print(Row()
+                               .Add("group", ToInteger(entry.group()))
+                               .Add("index", entry.position().index)
+                               .Add("term", entry.position().term)
+                               .Add("type", NameOf(entry.type()))
+                               .Add("session", entry.call().session)
+                               .Add("session_number", entry.call().number)
+                               .Add("time", TimeText(entry.timestamp()))
+                               .Add("bytes", uint64_t{entry.payload_size()})
+                               .Add("payload", absl::Base64Escape(payload.view())));
+  }
+}
+
+int RunCat(CliContext& context, const LogInspector& log, const LogFlags& flags) {
+  std::vector<GroupId> groups;
+  for (const auto& [group, written] : log.groups()) groups.push_back(group);
+  if (flags.group != 0) {
+    const auto wanted = static_cast<GroupId>(flags.group);
+    if (std::find(groups.begin(), groups.end(), wanted) == groups.end()) {
+      return context.Fail(absl::NotFoundError(
+          absl::StrCat(log.directory(), ": nothing of group ", flags.group, " is here")));
+    }
+    groups = {wanted};
+  }
+  uint64_t unreadable = 0;
+  uint64_t printed = 0;
+  uint64_t left = flags.count == 0 ? UINT64_MAX : flags.count;
+  for (GroupId group : groups) {
+    log.Read(
+        group, flags.from, left,
+        [&](const RecordRun& run) {
+          PrintEntries(context, run, flags.raw);
+          left -= run.size();
+          // A table is kept until its end; a log may be longer than memory.
+          if ((printed += run.size()) >= kTableRows) {
+            context.output().Flush();
+            printed = 0;
+          }
+        },
+        [&](const LogInspector::Unreadable& missing) {
+          unreadable += missing.entries.last - missing.entries.first + 1;
+          std::cerr << "unreadable: group " << ToInteger(group) << " index "
+                    << RangeText(missing.entries) << ": " << missing.reason << std::endl;
+        });
+  }
+  std::cout.flush();
+  if (unreadable == 0) return kExitOk;
+  return context.Fail(absl::DataLossError(
+      absl::StrCat(unreadable, " entries cannot be read; cairn log verify says more")));
+}
+
+// For people: a line for each thing found. For programs: an object for each file.
+void PrintVerified(CliContext& context, const VerifiedFile& file) {
+  if (context.format() == OutputFormat::kJson) {
+    Row row;
+    row.Add("file", file.path);
+    AddRanges(row, "ok", file.ok);
+    AddFindings(row, "torn", file.torn);
+    AddFindings(row, "faulty", file.faulty);
+    context.output().Print(row.Add("notes", file.notes));
+    return;
+  }
+  auto print = [&](const char* verdict, const LogFinding& finding) {
+    context.output().Print(Row()
+                               .Add("verdict", verdict)
+                               .Add("file", finding.path)
+                               .Add("offset", finding.offset)
+                               .Add("group", ToInteger(finding.group))
+                               .Add("index", RangeText(finding.entries))
+                               .Add("reason", finding.reason));
+  };
+  for (const auto& [group, ranges] : file.ok) {
+    for (IndexRange range : ranges) {
+      print("ok", {.path = file.path, .group = group, .entries = range, .reason = ""});
+    }
+  }
+  for (const LogFinding& finding : file.torn) print("torn", finding);
+  for (const LogFinding& finding : file.faulty) print("faulty", finding);
+  for (const std::string& note : file.notes) print("note", {.path = file.path, .reason = note});
+}
+
+int RunVerify(CliContext& context, const LogInspector& log) {
+  uint64_t faulty = 0;
+  for (const VerifiedFile& file : VerifyLog(log)) {
+    PrintVerified(context, file);
+    faulty += file.faulty.size();
+  }
+  if (faulty == 0) return kExitOk;
+  context.output().Flush();
+  return context.Fail(absl::DataLossError(
+      absl::StrCat(log.directory(), ": ", faulty,
+                   " faults in what may have been acknowledged; they are listed above")));
+}
+
+}  // namespace
+
+void AddLogVerbs(CLI::App& app, CliContext& context) {
+  CLI::App* log = app.add_subcommand(
+      "log", "looks at a node's log on disk, offline: reads only, needs no server and no lock");
+  log->require_subcommand(1);
+  log->fallthrough();
+  auto flags = std::make_shared<LogFlags>();
+  auto add_directory = [flags](CLI::App& verb) {
+    verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
+  };
+
+  add_directory(context.AddVerb(
+      *log, "ls", "a line for each block: state, batches, what it holds of which group",
+      [&context, flags] {
+        return WithLog(context, *flags,
+                       [&](const LogInspector& found) { return RunList(context, found); });
+      }));
+
+  CLI::App& cat = context.AddVerb(
+      *log, "cat", "prints entries, committed or not; those that cannot be read on stderr, exit 10",
+      [&context, flags] {
+        return WithLog(context, *flags,
+                       [&](const LogInspector& found) { return RunCat(context, found, *flags); });
+      });
+  add_directory(cat);
+  auto add_number = [&cat](const char* flag, uint64_t* value, const char* description) {
+    // CLI11 takes -1 for the greatest number.
+    cat.add_option(flag, *value, description)->check(CLI::NonNegativeNumber)->capture_default_str();
+  };
+  add_number("--group", &flags->group, "only this group; 0: all");
+  add_number("--from", &flags->from, "index to start at; 0: the first");
+  add_number("--count", &flags->count, "stop after so many entries; 0: no limit");
+  cat.add_flag("--raw", flags->raw, "print payloads only, a newline behind each");
+
+  CLI::App& verify = context.AddVerb(
+      *log, "verify",
+      "reads everything and lists what is ok, torn (never acknowledged, or for the peers to "
+      "decide) "
+      "and faulty (may have been acknowledged, exit 10)",
+      [&context, flags] {
+        return WithLog(context, *flags,
+                       [&](const LogInspector& found) { return RunVerify(context, found); });
+      });
+  add_directory(verify);
+}
+
+}  // namespace cairn
