@@ -561,6 +561,18 @@ TEST(PaperTest, ACommittedEntryIsNeverOverwritten) {
   EXPECT_TRUE(node.Settle().empty());
 }
 
+// A leader that builds on something else than what is committed here is not answered with a hint.
+TEST(PaperTest, ALeaderMustHaveWhatIsCommitted) {
+  Node node(3);
+  node.Receive(2, MakeAppend(1, {}, {1, 1}, 2));
+  node.Settle();
+  node.Receive(3, MakeAppend(3, {2, 2}, {3}));
+  Effects effects = node.Settle();
+  ASSERT_TRUE(effects.fence.has_value());
+  EXPECT_EQ(effects.fence->reason, Fence::Reason::kSafetyViolation);
+  EXPECT_TRUE(Node::Sent<AppendReply>(effects).empty());
+}
+
 TEST(PaperTest, ALeaderThatStepsDownSaysNothingItHadNotSent) {
   Node node(3);
   node.BecomeLeader();
@@ -617,6 +629,27 @@ TEST(PaperTest, OverwritingWhatWasNotTakenYetIsTheNextBatch) {
   EXPECT_EQ(node.raft().durable(), 1u);
   node.Sync();
   EXPECT_EQ(node.raft().durable(), 2u);
+}
+
+// What a voter held some time ago says nothing of what all voters together hold now.
+TEST(PaperTest, OnlyAnswersToTheLastTailQueryDecide) {
+  Node node(3, {1, 1, 1}, {.term = 1}, Index{3});
+  auto ask = [&] {
+    node.Timeout();
+    return Node::Only<TailQuery>(node.Settle(), 2).query;
+  };
+  auto answer = [&](uint64_t voter, uint64_t query) {
+    node.Receive(voter, TailReply{.term = 1, .query = query, .have_through = 2});
+  };
+  const uint64_t first = ask();
+  answer(2, first);
+  const uint64_t second = ask();
+  answer(2, second);
+  answer(3, first);
+  EXPECT_EQ(node.raft().torn_from(), 3u);
+  answer(3, second);
+  EXPECT_EQ(node.raft().torn_from(), std::nullopt);
+  EXPECT_EQ(node.raft().last(), (LogPosition{2, 1}));
 }
 
 }  // namespace
