@@ -11,6 +11,7 @@
 #include "service/append_pipeline.h"
 #include "service/call_context.h"
 #include "service/grpc_status.h"
+#include "service/one_request.h"
 
 namespace cairn {
 namespace {
@@ -25,9 +26,8 @@ namespace {
 // Order: batches with a session are proposed in order (SessionCall::in_order), wherever they go.
 // Without one only proposals made on the leader itself keep their order while they are pipelined;
 // what has to be forwarded waits until what went before is answered.
-class AppendStreamCall final
-    : public grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>,
-      public std::enable_shared_from_this<AppendStreamCall> {
+class AppendStreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                               public std::enable_shared_from_this<AppendStreamCall> {
  public:
   AppendStreamCall(grpc::CallbackServerContext* call, ServiceContext* context)
       : call_(*call),
@@ -81,8 +81,10 @@ class AppendStreamCall final
   const std::optional<Instant> deadline_;  // of the whole call
   const bool may_forward_;
   const std::shared_ptr<ProposalOrder> order_ = std::make_shared<ProposalOrder>();
-  v1::AppendStreamRequest request_;    // the reader's
+  grpc::ByteBuffer read_;  // the reader's
+  v1::AppendStreamRequest request_;
   v1::AppendStreamResponse response_;  // the writer's
+  grpc::ByteBuffer written_;
   std::unique_ptr<CallRegistry::Entry> entry_;
   std::shared_ptr<AppendStreamCall> self_;  // until OnDone
 
@@ -114,7 +116,10 @@ void AppendStreamCall::OnReadDone(bool ok) {
   {
     MutexLock lock(mutex_);
     reading_ = ok ? Reading::kIdle : Reading::kAllRead;
-    if (ok && !ended_) {
+    std::optional<RpcError> error = ok ? ParseRequest(read_, &request_) : std::nullopt;
+    if (error) {
+      pipeline_.Refuse(*std::move(error));
+    } else if (ok && !ended_) {
       AppendPipeline::Taken taken = pipeline_.Take(request_);
       if (held_.entries.empty()) {
         held_ = std::move(taken);
@@ -172,9 +177,12 @@ void AppendStreamCall::Drive() {
       }
       next = Decide();
     }
-    if (next.write) StartWrite(&response_);
+    if (next.write) {
+      written_ = Serialize(response_);
+      StartWrite(&written_);
+    }
     if (!next.entries.empty()) Propose(std::move(next.entries), next.first, next.forward);
-    if (next.read) StartRead(&request_);
+    if (next.read) StartRead(&read_);
     if (next.finish) Finish(*next.finish);
   }
 }
@@ -233,7 +241,7 @@ void AppendStreamCall::Propose(std::vector<PreparedEntry> entries, uint64_t firs
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>* StartAppendStream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StartAppendStream(
     grpc::CallbackServerContext* call, ServiceContext* context) {
   auto stream = std::make_shared<AppendStreamCall>(call, context);
   AppendStreamCall* reactor = stream.get();
