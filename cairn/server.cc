@@ -120,7 +120,8 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   GrpcTransport* transport = transport_.get();
   PeerServiceOptions peer;
   peer.listener = {identity().cluster, identity().node,
-                   [transport](NodeId node) { return transport->KnowsPeer(node); }};
+                   [transport](NodeId node) { return transport->KnowsPeer(node); },
+                   [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));

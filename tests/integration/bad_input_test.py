@@ -430,5 +430,229 @@ class ClientRowsTest(Cluster):
                     self.assertTrue(answer.text.isascii() and answer.text.isprintable(), answer)
 
 
+class PeerRowsTest(Cluster):
+    """Frames made by hand, each right in everything but what its row says."""
+
+    def setUp(self):
+        self.leader = self.servers.leader()
+        self.followers = [node for node in NODES if node != self.leader]
+        status = self.servers.status(self.leader)
+        self.group = status.groups[0]
+        self.cluster_id = uuid.UUID(status.cluster_id).bytes
+        self.incarnations = {each.node: each.incarnation for each in self.group.members}
+
+    def frame(self, sender, receiver, *parcels, lane=peer_pb2.FRAME_LANE_CONTROL, **fields):
+        values = {"cluster_id": self.cluster_id, "from": sender, "to": receiver,
+                  "from_incarnation": self.incarnations.get(sender, 1), "version": 1,
+                  "oldest_version": 1, "newest_version": 1, "lane": lane, **fields}
+        return peer_pb2.Frame(parcels=parcels, **values)
+
+    def parcel(self, group=1, **body):
+        return peer_pb2.Parcel(group=group, **body)
+
+    def vote(self, term=None, **fields):
+        """A vote request that a node which takes it adopts the term of."""
+        values = {"term": term or self.group.term + 5, "campaign": 1,
+                  "last": {"index": self.group.last_index, "term": self.group.term}, **fields}
+        return self.parcel(vote_request=values)
+
+    def entries(self, *runs, **fields):
+        values = {"term": self.group.term, "commit": 0, "records": runs,
+                  "previous": {"index": self.group.last_index, "term": self.group.term}, **fields}
+        return self.parcel(append_entries=values)
+
+    def expect_refused(self, cases, code, reason=None):
+        """The frames of each case, sent to the leader and to a follower, end the call so."""
+        with self.unchanged():
+            for name, frames_of in cases.items():
+                for sender, receiver in ((self.followers[0], self.leader),
+                                         (self.leader, self.followers[0])):
+                    with self.subTest(name, to=receiver):
+                        frames = frames_of(sender, receiver)
+                        answer = self.call("Peer/Exchange", *frames, node=receiver)
+                        self.expect(answer, code, reason or name)
+
+    def expect_invalid_parcels(self, parcels, reason, lane=peer_pb2.FRAME_LANE_CONTROL):
+        def frames_of(parcel):
+            return lambda sender, receiver: [self.frame(sender, receiver, parcel, lane=lane)]
+
+        self.expect_refused({name: frames_of(parcel) for name, parcel in parcels.items()},
+                            grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+    def test_row_10_senders_who_are_not_who_they_say(self):
+        other = self.followers[1]
+        self.expect_refused({
+            "of nobody": lambda _, to: [self.frame(9, to, self.vote())],
+            "of the receiver itself": lambda _, to: [self.frame(to, to, self.vote())],
+        }, grpc.StatusCode.PERMISSION_DENIED, "UNKNOWN_PEER")
+        self.expect_refused({
+            "on another's call": lambda of, to: [self.frame(other, to),
+                                                 self.frame(of, to, self.vote())],
+            "with another's incarnation": lambda of, to: [self.frame(
+                of, to, self.vote(), from_incarnation=self.incarnations[other])],
+            "with the receiver's incarnation": lambda of, to: [self.frame(
+                of, to, self.vote(), from_incarnation=self.incarnations[to])],
+            "with two incarnations": lambda of, to: [self.frame(of, to), self.frame(
+                of, to, self.vote(), from_incarnation=self.incarnations[of] ^ 1)],
+            "on another lane": lambda of, to: [self.frame(of, to), self.frame(
+                of, to, self.vote(), lane=peer_pb2.FRAME_LANE_APPEND)],
+        }, grpc.StatusCode.PERMISSION_DENIED, "SENDER_MISMATCH")
+
+    def test_row_11_other_clusters_and_wrong_receivers(self):
+        self.expect_refused({
+            "CLUSTER_MISMATCH": lambda of, to: [self.frame(of, to, self.vote(),
+                                                           cluster_id=bytes(16))],
+            "WRONG_NODE": lambda of, to: [self.frame(of, self.followers[1], self.vote())],
+            "VERSION_MISMATCH": lambda of, to: [self.frame(of, to, self.vote(), version=2,
+                                                           newest_version=2)],
+        }, grpc.StatusCode.FAILED_PRECONDITION)
+
+    def test_row_12_another_disk_under_a_members_id(self):
+        self.expect_refused({
+            "MEMBER_AMNESIA": lambda of, to: [self.frame(of, to, self.vote(),
+                                                         from_incarnation=12345)],
+        }, grpc.StatusCode.FAILED_PRECONDITION)
+
+    def test_row_13_terms_and_indexes_nobody_has(self):
+        jump = self.group.term + (1 << 40) + 1
+        for term in (GREATEST, GREATEST - (1 << 31), (1 << 62) + 1, jump):
+            self.expect_invalid_parcels({
+                f"{name} {term:#x}": parcel for name, parcel in {
+                    "vote": self.vote(term),
+                    "pre-vote": self.parcel(pre_vote_request={"term": term, "campaign": 1}),
+                    "pre-vote reply": self.parcel(pre_vote_reply={"term": term}),
+                    "vote reply": self.parcel(vote_reply={"term": term, "granted": True}),
+                    "append reply": self.parcel(append_reply={"term": term, "success": True}),
+                    "heartbeat": self.parcel(heartbeat={"term": term}),
+                    "heartbeat reply": self.parcel(heartbeat_reply={"term": term}),
+                    "read": self.parcel(read_index_request={"term": term, "request": 1}),
+                    "read reply": self.parcel(read_index_reply={"term": term, "request": 1}),
+                }.items()}, "TERM_RANGE")
+            entry = records(1, self.group.last_index, self.group.term, self.group.term, 1)
+            self.expect_invalid_parcels({f"append {term:#x}": self.entries(entry, term=term)},
+                                        "TERM_RANGE", peer_pb2.FRAME_LANE_APPEND)
+        term = self.group.term
+        for index in (GREATEST, (1 << 62) + 1):
+            place = {"index": index, "term": term}
+            self.expect_invalid_parcels({
+                f"{name} {index:#x}": parcel for name, parcel in {
+                    "vote": self.vote(last=place),
+                    "heartbeat": self.parcel(heartbeat={"term": term, "commit": index}),
+                    "append reply": self.parcel(append_reply={"term": term, "match": index}),
+                    "hint": self.parcel(append_reply={"term": term, "hint": place}),
+                    "read reply": self.parcel(read_index_reply={"term": term, "index": index}),
+                    "tail reply": self.parcel(tail_reply={"term": term, "have_through": index}),
+                }.items()}, "TERM_RANGE")
+            self.expect_invalid_parcels({
+                f"previous {index:#x}": self.entries(records(1, 1, 1, term, 1), previous=place),
+                f"commit {index:#x}": self.entries(
+                    records(1, self.group.last_index, term, term, 1), commit=index),
+            }, "TERM_RANGE", peer_pb2.FRAME_LANE_APPEND)
+
+    def test_row_14_leaders_and_candidates_there_cannot_be(self):
+        last = self.group.last_index
+        term = self.group.term
+        self.expect_invalid_parcels({
+            "heartbeat of term 0": self.parcel(heartbeat={"commit": 1}),
+            "candidate of term 0": self.parcel(vote_request={"campaign": 1}),
+        }, "TERM_RANGE")
+        self.expect_invalid_parcels({
+            "append of term 0": self.entries(records(1, last, term, term, 1), term=0),
+        }, "TERM_RANGE", peer_pb2.FRAME_LANE_APPEND)
+        ahead = {"index": last, "term": term + 6}
+        self.expect_invalid_parcels({
+            "vote request": self.vote(term + 5, last=ahead),
+            "vote request of its own term": self.vote(term + 6, last=ahead),
+            "pre-vote request": self.parcel(pre_vote_request={"term": term + 5, "last": ahead}),
+        }, "BAD_FRAME")
+
+    def test_row_5_frames_that_lack_something(self):
+        def frame(**fields):
+            return lambda of, to: [self.frame(of, to, self.vote(), **fields)]
+
+        self.expect_refused({
+            "no lane": frame(lane=0),
+            "unknown lane": frame(lane=7),
+            "no cluster": frame(cluster_id=b""),
+            "a short cluster": frame(cluster_id=self.cluster_id[:15]),
+            "of node 0": frame(**{"from": 0}),
+            "to node 0": frame(to=0),
+            "no version": frame(version=0),
+            "versions without its own": frame(oldest_version=2, newest_version=3),
+            "no incarnation": frame(from_incarnation=0),
+            "an end of nothing": frame(fragment_ends=True),
+            "parcels and a fragment": frame(fragment=b"x"),
+            "fragments of no parcel": lambda of, to: [self.frame(
+                of, to, fragment=b"\xff" * 9, fragment_ends=True)],
+            "a fragment without its end": lambda of, to: [
+                self.frame(of, to, fragment=b"\x08"), self.frame(of, to, self.vote())],
+            "a million empty parcels": lambda of, to: [
+                self.frame(of, to, *[peer_pb2.Parcel()] * 1_000_000)],
+        }, grpc.StatusCode.INVALID_ARGUMENT, "BAD_FRAME")
+
+    def test_row_5_parcels_that_lack_something(self):
+        refused = peer_pb2.ForwardedResult(not_applied={"reason": 0})
+        self.expect_invalid_parcels({
+            "no body": self.parcel(),
+            "no group": self.parcel(0, heartbeat={"term": self.group.term}),
+            "a hello of nobody": self.parcel(0, hello={"question": 1}),
+            "no reason": self.parcel(0, identity_refusal={"message": "x"}),
+            "unknown reason": self.parcel(0, identity_refusal={"reason": 99}),
+            "no torn entries": self.parcel(tail_query={"term": self.group.term, "query": 1}),
+            "half a position": self.vote(last={"index": 4}),
+            "an append on the control lane": self.entries(
+                records(1, self.group.last_index, self.group.term, self.group.term, 1)),
+        }, "BAD_FRAME")
+        self.expect_invalid_parcels({
+            "a vote on the append lane": self.vote(),
+            "no commands": self.parcel(forwarded_proposals={"term": self.group.term,
+                                                            "request": 1}),
+            "commands that are none": self.parcel(forwarded_proposals={
+                "term": self.group.term, "request": 1, "entries": [b"", b"x" * 200]}),
+            "no results": self.parcel(forwarded_results={"request": 1}),
+            "no result": self.parcel(forwarded_results={"request": 1, "results": [{}]}),
+            "a result without reason": self.parcel(forwarded_results={"request": 1,
+                                                                      "results": [refused]}),
+        }, "BAD_FRAME", peer_pb2.FRAME_LANE_APPEND)
+
+    def test_row_5_entries_that_do_not_follow(self):
+        last, term = self.group.last_index, self.group.term
+        one = records(1, last, term, term, 1)
+        spoilt = bytearray(one)
+        spoilt[-1] ^= 1
+        self.expect_invalid_parcels({
+            "no entries": self.entries(),
+            "a million empty runs": self.entries(*[b""] * 1_000_000),
+            "bytes that are no record": self.entries(b"x" * 200),
+            "a spoilt record": self.entries(bytes(spoilt)),
+            "half a record": self.entries(one[:-1]),
+            "a gap behind the previous": self.entries(records(1, last + 1, term, term, 1)),
+            "before the previous": self.entries(records(1, last - 1, term, term, 1)),
+            "a gap between runs": self.entries(one, records(1, last + 2, term, term, 1)),
+            "twice the same run": self.entries(one, one),
+            "a run with another before it": self.entries(one, records(1, last + 1, term, term, 1)),
+            "entries of another group": self.entries(records(2, last, term, term, 1)),
+            "entries of a later term": self.entries(records(1, last, term, term + 1, 1)),
+            "behind the last index there can be": self.entries(
+                one, previous={"index": 1 << 62, "term": term}),
+        }, "BAD_FRAME", peer_pb2.FRAME_LANE_APPEND)
+
+    def test_row_23_what_a_peer_says_is_escaped_in_the_log(self):
+        said = "x\r\nerror forged \u202e line"
+        refusal = self.parcel(identity_refusal={"reason": 1, "message": said})
+        frame = self.frame(self.followers[0], self.leader, refusal)
+
+        def line():
+            self.assertEqual(grpc.StatusCode.OK,
+                             self.call("Peer/Exchange", frame, node=self.leader).code)
+            return [each for each in self.servers.log(self.leader).splitlines()
+                    if "forged" in each]
+
+        with self.unchanged():
+            for each in wait_until("the log has the line", line):
+                self.assertIn("refuses this node's frames: x\\r\\nerror forged", each)
+                self.assertTrue(each.isascii() and each.isprintable(), each)
+
+
 if __name__ == "__main__":
     unittest.main()
