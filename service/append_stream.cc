@@ -81,10 +81,14 @@ class AppendStreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
   const std::optional<Instant> deadline_;  // of the whole call
   const bool may_forward_;
   const std::shared_ptr<ProposalOrder> order_ = std::make_shared<ProposalOrder>();
-  grpc::ByteBuffer read_;  // the reader's
-  v1::AppendStreamRequest request_;
-  v1::AppendStreamResponse response_;  // the writer's
-  grpc::ByteBuffer written_;
+  struct {
+    grpc::ByteBuffer bytes;
+    v1::AppendStreamRequest request;
+  } read_;  // the reader's
+  struct {
+    v1::AppendStreamResponse response;
+    grpc::ByteBuffer bytes;
+  } written_;  // the writer's
   std::unique_ptr<CallRegistry::Entry> entry_;
   std::shared_ptr<AppendStreamCall> self_;  // until OnDone
 
@@ -113,14 +117,15 @@ RpcError AppendStreamCall::Explain(const ProposalResult& result) const {
 }
 
 void AppendStreamCall::OnReadDone(bool ok) {
+  std::optional<RpcError> error;
+  if (ok) error = ParseRequest(read_.bytes, &read_.request);
   {
     MutexLock lock(mutex_);
     reading_ = ok ? Reading::kIdle : Reading::kAllRead;
-    std::optional<RpcError> error = ok ? ParseRequest(read_, &request_) : std::nullopt;
     if (error) {
       pipeline_.Refuse(*std::move(error));
     } else if (ok && !ended_) {
-      AppendPipeline::Taken taken = pipeline_.Take(request_);
+      AppendPipeline::Taken taken = pipeline_.Take(read_.request);
       if (held_.entries.empty()) {
         held_ = std::move(taken);
       } else {
@@ -178,11 +183,11 @@ void AppendStreamCall::Drive() {
       next = Decide();
     }
     if (next.write) {
-      written_ = Serialize(response_);
-      StartWrite(&written_);
+      written_.bytes = Serialize(written_.response);
+      StartWrite(&written_.bytes);
     }
     if (!next.entries.empty()) Propose(std::move(next.entries), next.first, next.forward);
-    if (next.read) StartRead(&read_);
+    if (next.read) StartRead(&read_.bytes);
     if (next.finish) Finish(*next.finish);
   }
 }
@@ -196,7 +201,7 @@ AppendStreamCall::Next AppendStreamCall::Decide() {
     return next;
   }
   DecideProposal(&next);
-  if (!writing_ && pipeline_.Collect(&response_)) {
+  if (!writing_ && pipeline_.Collect(&written_.response)) {
     writing_ = true;
     next.write = true;
   }

@@ -22,7 +22,8 @@ template <typename Request, typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   // Calls `handle(call)` once the request is there, alone and whole, on a thread of gRPC's; it, or
-  // what it starts, calls End once. Otherwise ends the call with gRPC's own error.
+  // what it starts, calls End once. Otherwise ends the call with gRPC's own error; also where the
+  // client has cancelled it by then, or its deadline is over.
   template <typename Handle>
   static grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
@@ -35,6 +36,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     AwaitEndOfRequests(context, [call, handle](std::optional<RpcError> error) {
       if (error) {
         call->End(std::move(error));
+      } else if (call->context_.IsCancelled()) {
+        call->Finish(grpc::Status::CANCELLED);
       } else {
         handle(call);
       }

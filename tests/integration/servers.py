@@ -92,7 +92,13 @@ class Servers:
         return self.processes[node].poll() is None
 
     def pause(self, node):
-        os.kill(self.processes[node].pid, signal.SIGSTOP)
+        """Returns when the last of its threads has stopped."""
+        pid = self.processes[node].pid
+        os.kill(pid, signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{pid}/task")
+        wait_until("all threads are stopped", lambda: all(
+            (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+            for task in tasks.iterdir()))
 
     def resume(self, node):
         os.kill(self.processes[node].pid, signal.SIGCONT)
