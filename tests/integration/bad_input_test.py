@@ -16,7 +16,7 @@ import uuid
 RUNFILES = pathlib.Path.cwd()
 sys.path.insert(0, str(RUNFILES / "tests/integration"))
 
-from cluster_case import BOTH, CALL_SECONDS, METHODS, Cluster  # noqa: E402 (found by the path)
+from cluster_case import BOTH, CALL_SECONDS, METHODS, Cluster, path_of  # noqa: E402
 from raw_http2 import ENHANCE_YOUR_CALM, RawCall  # noqa: E402
 from rpc_errors import answer_of  # noqa: E402
 from servers import NODES, wait_until  # noqa: E402
@@ -128,6 +128,8 @@ class ClientRowsTest(Cluster):
         text = b"\x0a\x02\xff\xfe"  # field 1
         in_parcel = b"\x8a\x01\x04\x12\x02\xff\xfe"  # IdentityRefusal.message
         requests = {
+            "grpc.health.v1.Health/Check": text,
+            "grpc.health.v1.Health/Watch": text,
             "Streams/Create": b"\x0a\x04" + text,
             "Streams/Get": text,
             "Streams/List": b"\x12\x02\xff\xfe",
@@ -237,7 +239,7 @@ class ClientRowsTest(Cluster):
                 request = append_request() if method == "Log/Append" else kind()
                 for count in (0, 2):
                     with self.subTest(method, messages=count), RawCall(
-                            self.servers.addresses[leader], f"/cairn.v1.{method}") as call:
+                            self.servers.addresses[leader], path_of(method)) as call:
                         for _ in range(count):
                             call.send_message(request.SerializeToString())
                         call.send(b"", end=True)

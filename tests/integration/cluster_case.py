@@ -15,8 +15,11 @@ from cairn.v1 import cluster_pb2, peer_pb2, streams_pb2, streams_pb2_grpc
 CALL_SECONDS = 30
 UNARY, FROM_SERVER, BOTH = "unary_unary", "unary_stream", "stream_stream"
 
-# Every method clients and peers can call: what it takes, how it is called.
+# Every method clients and peers can call: what it takes, how it is called. (A health check's
+# request looks like that for a stream: a name.)
 METHODS = {
+    "grpc.health.v1.Health/Check": (streams_pb2.GetStreamRequest, UNARY),
+    "grpc.health.v1.Health/Watch": (streams_pb2.GetStreamRequest, FROM_SERVER),
     "Streams/Create": (streams_pb2.CreateStreamRequest, UNARY),
     "Streams/Get": (streams_pb2.GetStreamRequest, UNARY),
     "Streams/List": (streams_pb2.ListStreamsRequest, UNARY),
@@ -30,6 +33,11 @@ METHODS = {
     "Cluster/GetStatus": (cluster_pb2.GetStatusRequest, UNARY),
     "Peer/Exchange": (peer_pb2.Frame, BOTH),
 }
+
+
+def path_of(method):
+    """The path of a method, Cairn's if no package is named."""
+    return f"/{method}" if method.startswith("grpc.") else f"/cairn.v1.{method}"
 
 
 def contents(directory):
@@ -120,7 +128,7 @@ class Cluster(unittest.TestCase):
         def serialize(request):
             return request if isinstance(request, bytes) else request.SerializeToString()
 
-        caller = getattr(channel, kind)(f"/cairn.v1.{method}", request_serializer=serialize)
+        caller = getattr(channel, kind)(path_of(method), request_serializer=serialize)
         said = requests[0] if kind != BOTH else iter(requests)
         return answer_of(lambda: caller(said, timeout=timeout, metadata=metadata), kind != UNARY)
 
