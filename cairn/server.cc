@@ -18,6 +18,10 @@
 namespace cairn {
 namespace {
 
+// What all connections together may have received and not handed over yet. gRPC looks at the length
+// of a message only when the message is there: without a bound one client fills the memory.
+constexpr size_t kMaxBufferedBytes = size_t{256} << 20;
+
 class GrpcServer final : public Server {
  public:
   explicit GrpcServer(const ServerOptions& options)
@@ -116,7 +120,8 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   GrpcTransport* transport = transport_.get();
   PeerServiceOptions peer;
   peer.listener = {identity().cluster, identity().node,
-                   [transport](NodeId node) { return transport->KnowsPeer(node); }};
+                   [transport](NodeId node) { return transport->KnowsPeer(node); },
+                   [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));
@@ -131,6 +136,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   int port = 0;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.SetMaxReceiveMessageSize(options_.max_receive_bytes);
+  builder.SetResourceQuota(grpc::ResourceQuota("cairn").Resize(kMaxBufferedBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_streams_per_connection);
   // Two processes on one port would split a cluster's calls between them.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

@@ -26,7 +26,7 @@ absl::Status CheckTerm(absl::string_view field, Term term) {
 
 absl::Status CheckIndex(absl::string_view field, Index index) {
   if (index > kMaxIndex) {
-    return Invalid(absl::StrCat(field, " is ", index, ", at most ", kMaxIndex));
+    return Invalid(absl::StrCat("TERM_RANGE: ", field, " is ", index, ", at most ", kMaxIndex));
   }
   return absl::OkStatus();
 }

@@ -80,8 +80,8 @@ struct Envelope {
 enum class Lane { kControl, kAppend };
 Lane LaneOf(const Envelope& envelope);
 
-// INVALID_ARGUMENT (the message begins with TERM_RANGE where it is that) for a message no honest
-// member sends: terms or indexes out of range, runs that do not grow, entries that do not follow
+// INVALID_ARGUMENT for a message no honest member sends: terms or indexes out of range (the message
+// then begins with TERM_RANGE), runs that do not grow, entries that do not follow
 // `previous` without a gap, or are not the announced ones, a last log term above the term. Nothing
 // that passes makes the core CHECK. Fault catalogue 5.2, rows 5, 13, 14.
 absl::Status Validate(const Envelope& envelope);

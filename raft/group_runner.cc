@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "raft/replica.h"
+#include "raft/sender_check.h"
 
 namespace cairn {
 namespace {
@@ -418,6 +419,12 @@ GroupStatus GroupRunner::Status() const {
     status.sessions = applier_->sessions();
   }
   return status;
+}
+
+absl::Status GroupRunner::Vet(const Envelope& envelope) const {
+  MutexLock lock(mutex_);
+  if (status_.configuration.voters.empty()) return absl::OkStatus();  // nothing is published yet
+  return cairn::Vet(envelope, status_.configuration, status_.term);
 }
 
 void GroupRunner::Watch(Watcher watcher) {

@@ -96,6 +96,8 @@ class GroupRunner {
   // From the transport. The envelope is addressed to this node (CheckAddress).
   void Deliver(Envelope envelope) { mailbox_.PutEnvelope(std::move(envelope)); }
   void PeerLost(NodeId peer) { mailbox_.PutLost(peer); }
+  // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
+  absl::Status Vet(const Envelope& envelope) const;
 
   // Refuses new calls.
   void StopCalls();

@@ -30,6 +30,10 @@ class HostImpl final : public Host {
   void Begin();
   absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                              GroupOptions options) override;
+  absl::Status Vet(const Envelope& envelope) override {
+    std::shared_ptr<GroupRunner> group = Find(envelope.group);
+    return group == nullptr ? absl::OkStatus() : group->Vet(envelope);
+  }
   void Shutdown(Instant deadline) override;
 
  private:

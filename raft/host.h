@@ -71,6 +71,10 @@ class Host {
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) = 0;
 
+  // Why an envelope that came off the network should not be given to the transport's receiver, for
+  // who can still tell its sender (raft/sender_check.h, Vet). Advice: what passes is checked again.
+  virtual absl::Status Vet(const Envelope& envelope) = 0;
+
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
   // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it
   // waits for nothing, so that a simulator with one thread can call it. Not from a callback. The

@@ -17,8 +17,6 @@ namespace {
 constexpr size_t kProposeBytes = size_t{1} << 20;
 // The log writer holds so much that a busy node does better to refuse or drop.
 constexpr size_t kMaxUnwrittenBytes = size_t{64} << 20;
-// No honest member is this many elections ahead (fault catalogue 5.2, row 13).
-constexpr Term kMaxTermJump = Term{1} << 40;
 constexpr Duration kComplaintInterval = Seconds(1);
 
 using Reason = ProposalNotApplied::Reason;
@@ -163,6 +161,9 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
     Complain(now, absl::StrCat("a frame was refused: ", refusal->message));
     return Send(envelope.from, *std::move(refusal));
   }
+  if (absl::Status status = CheckTermJump(envelope, raft_.term()); !status.ok()) {
+    return Complain(now, status.message());
+  }
   if (auto* body = std::get_if<MessageBody>(&envelope.body)) {
     MessageBody message = std::move(*body);
     return TakeMessage(now, std::move(envelope), std::move(message));
@@ -181,11 +182,6 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
 }
 
 void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
-  if (TermOf(body) > raft_.term() + kMaxTermJump) {
-    return Complain(
-        now, absl::StrCat("TERM_RANGE: a ", NameOf(body), " of node ", ToInteger(envelope.from),
-                          " has term ", TermOf(body), ", this node is in term ", raft_.term()));
-  }
   Receive receive;
   if (auto* append = std::get_if<AppendEntries>(&body)) {
     // Lost on the way, as far as the leader knows.

@@ -5,6 +5,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace cairn {
+namespace {
+
+// There never were so many elections.
+constexpr Term kMaxTermJump = Term{1} << 40;
+
+}  // namespace
 
 std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const LocalIdentity& self) {
   using Reason = IdentityRefusal::Reason;
@@ -52,6 +58,29 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                    ToInteger(envelope.group), " with the data directory of incarnation ",
                    ToInteger(member->incarnation), ", the frame comes from incarnation ",
                    ToInteger(envelope.from_incarnation))};
+}
+
+absl::Status CheckTermJump(const Envelope& envelope, Term own) {
+  const auto* body = std::get_if<MessageBody>(&envelope.body);
+  if (body == nullptr || TermOf(*body) <= own + kMaxTermJump) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("TERM_RANGE: a ", NameOf(*body), " of node ",
+                                                 ToInteger(envelope.from), " has term ",
+                                                 TermOf(*body), ", this node is in term ", own));
+}
+
+absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own) {
+  if (std::holds_alternative<Hello>(envelope.body)) return absl::OkStatus();
+  std::optional<IdentityRefusal> refusal = CheckSender(envelope, configuration);
+  if (!refusal || refusal->reason != IdentityRefusal::Reason::kMemberAmnesia) {
+    return CheckTermJump(envelope, own);
+  }
+  for (NodeId node : configuration.Nodes()) {
+    if (configuration.Find(node)->incarnation != envelope.from_incarnation) continue;
+    return absl::PermissionDeniedError(absl::StrCat("SENDER_MISMATCH: node ", ToInteger(node),
+                                                    " speaks as node ", ToInteger(envelope.from),
+                                                    ": ", refusal->message));
+  }
+  return absl::FailedPreconditionError(refusal->message);
 }
 
 }  // namespace cairn

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "absl/status/status.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/envelope.h"
@@ -30,6 +31,18 @@ std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const Loca
 // forever.
 std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                                            const Configuration& configuration);
+
+// Refusal of a term that no honest member has, as far as this node, which is in term `own`, can
+// know: it is more elections ahead than there ever were (fault catalogue 5.2, row 13).
+// INVALID_ARGUMENT, the message begins with TERM_RANGE.
+absl::Status CheckTermJump(const Envelope& envelope, Term own);
+
+// What a node that is in term `own` of a group with members `configuration` takes off the network;
+// the rest is refused before it is queued, while its sender can still be told:
+// FAILED_PRECONDITION (MEMBER_AMNESIA) for a member with another data directory, PERMISSION_DENIED
+// (SENDER_MISMATCH) if that directory is another member's, and what CheckTermJump refuses. The
+// message begins with the reason. Hellos pass: by them a wiped node learns what it is.
+absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own);
 
 }  // namespace cairn
 

@@ -100,6 +100,12 @@ std::optional<RpcError> AppendPipeline::TakeBatch(const v1::AppendBatch& batch, 
   return std::nullopt;
 }
 
+void AppendPipeline::Refuse(RpcError error) {
+  if (closed_) return;
+  Close(std::move(error));
+  Settle();
+}
+
 void AppendPipeline::Close(RpcError error) {
   closed_ = true;
   slots_.push_back({0, std::move(error)});

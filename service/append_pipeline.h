@@ -36,6 +36,8 @@ class AppendPipeline {
   // Takes a request's `open`, if it is the first one, and its batches, up to the first that is
   // wrong: that one becomes the call's failure once all before it are answered.
   Taken Take(const v1::AppendStreamRequest& request);
+  // Takes a request that could not be read: `error` becomes the failure, likewise.
+  void Refuse(RpcError error);
 
   // Results of the entries first.. that Take gave. Bytes of them, for who counts.
   size_t Answer(uint64_t first, std::vector<ProposalResult> results);

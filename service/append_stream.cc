@@ -11,6 +11,7 @@
 #include "service/append_pipeline.h"
 #include "service/call_context.h"
 #include "service/grpc_status.h"
+#include "service/one_request.h"
 
 namespace cairn {
 namespace {
@@ -25,9 +26,8 @@ namespace {
 // Order: batches with a session are proposed in order (SessionCall::in_order), wherever they go.
 // Without one only proposals made on the leader itself keep their order while they are pipelined;
 // what has to be forwarded waits until what went before is answered.
-class AppendStreamCall final
-    : public grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>,
-      public std::enable_shared_from_this<AppendStreamCall> {
+class AppendStreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                               public std::enable_shared_from_this<AppendStreamCall> {
  public:
   AppendStreamCall(grpc::CallbackServerContext* call, ServiceContext* context)
       : call_(*call),
@@ -81,8 +81,14 @@ class AppendStreamCall final
   const std::optional<Instant> deadline_;  // of the whole call
   const bool may_forward_;
   const std::shared_ptr<ProposalOrder> order_ = std::make_shared<ProposalOrder>();
-  v1::AppendStreamRequest request_;    // the reader's
-  v1::AppendStreamResponse response_;  // the writer's
+  struct {
+    grpc::ByteBuffer bytes;
+    v1::AppendStreamRequest request;
+  } read_;  // the reader's
+  struct {
+    v1::AppendStreamResponse response;
+    grpc::ByteBuffer bytes;
+  } written_;  // the writer's
   std::unique_ptr<CallRegistry::Entry> entry_;
   std::shared_ptr<AppendStreamCall> self_;  // until OnDone
 
@@ -111,11 +117,15 @@ RpcError AppendStreamCall::Explain(const ProposalResult& result) const {
 }
 
 void AppendStreamCall::OnReadDone(bool ok) {
+  std::optional<RpcError> error;
+  if (ok) error = ParseRequest(read_.bytes, &read_.request);
   {
     MutexLock lock(mutex_);
     reading_ = ok ? Reading::kIdle : Reading::kAllRead;
-    if (ok && !ended_) {
-      AppendPipeline::Taken taken = pipeline_.Take(request_);
+    if (error) {
+      pipeline_.Refuse(*std::move(error));
+    } else if (ok && !ended_) {
+      AppendPipeline::Taken taken = pipeline_.Take(read_.request);
       if (held_.entries.empty()) {
         held_ = std::move(taken);
       } else {
@@ -172,9 +182,12 @@ void AppendStreamCall::Drive() {
       }
       next = Decide();
     }
-    if (next.write) StartWrite(&response_);
+    if (next.write) {
+      written_.bytes = Serialize(written_.response);
+      StartWrite(&written_.bytes);
+    }
     if (!next.entries.empty()) Propose(std::move(next.entries), next.first, next.forward);
-    if (next.read) StartRead(&request_);
+    if (next.read) StartRead(&read_.bytes);
     if (next.finish) Finish(*next.finish);
   }
 }
@@ -188,7 +201,7 @@ AppendStreamCall::Next AppendStreamCall::Decide() {
     return next;
   }
   DecideProposal(&next);
-  if (!writing_ && pipeline_.Collect(&response_)) {
+  if (!writing_ && pipeline_.Collect(&written_.response)) {
     writing_ = true;
     next.write = true;
   }
@@ -233,7 +246,7 @@ void AppendStreamCall::Propose(std::vector<PreparedEntry> entries, uint64_t firs
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>* StartAppendStream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StartAppendStream(
     grpc::CallbackServerContext* call, ServiceContext* context) {
   auto stream = std::make_shared<AppendStreamCall>(call, context);
   AppendStreamCall* reactor = stream.get();

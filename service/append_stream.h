@@ -5,15 +5,15 @@
 #define SERVICE_APPEND_STREAM_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "cairn/v1/streams.pb.h"
 #include "service/service_context.h"
 
 namespace cairn {
 
 // `context` outlives the call.
-grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>* StartAppendStream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StartAppendStream(
     grpc::CallbackServerContext* call, ServiceContext* context);
 
 }  // namespace cairn

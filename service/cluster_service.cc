@@ -3,9 +3,11 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <optional>
 #include <utility>
 
 #include "cairn/v1/cluster.grpc.pb.h"
+#include "service/unary_call.h"
 
 namespace cairn {
 namespace {
@@ -93,14 +95,25 @@ void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupSt
   }
 }
 
-class ClusterServiceImpl final : public v1::Cluster::CallbackService {
+using StatusCall = UnaryCall<v1::GetStatusRequest, v1::GetStatusResponse>;
+
+class ClusterServiceImpl final
+    : public v1::Cluster::WithRawCallbackMethod_GetStatus<v1::Cluster::Service> {
  public:
   ClusterServiceImpl(ServiceContext* context, NodeDescription description)
       : context_(*context), description_(std::move(description)) {}
 
-  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* call,
-                                      const v1::GetStatusRequest*,
-                                      v1::GetStatusResponse* response) override {
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override {
+    return StatusCall::Start(context, request, response, [this](StatusCall* call) {
+      WriteStatus(&call->response());
+      call->End(std::nullopt);
+    });
+  }
+
+ private:
+  void WriteStatus(v1::GetStatusResponse* response) const {
     response->set_node(ToInteger(description_.node));
     response->set_cluster_id(ToString(description_.cluster));
     response->set_address(description_.address);
@@ -115,12 +128,8 @@ class ClusterServiceImpl final : public v1::Cluster::CallbackService {
     if (const ServiceContext::Opened* opened = context_.opened()) {
       WriteGroup(opened->group.Status(), description_.address, response->add_groups());
     }
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
   }
 
- private:
   ServiceContext& context_;
   const NodeDescription description_;
 };

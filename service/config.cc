@@ -116,7 +116,7 @@ absl::Status CheckAddresses(const ServerConfig& config) {
     }
   }
   if (!IsLoopback(config.listen)) {
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         absl::StrCat("--listen=", config.listen,
                      " would talk plain text to the network; only loopback "
                      "addresses are allowed without TLS"));

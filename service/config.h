@@ -52,9 +52,10 @@ struct ParsedConfig {
 // Environment: CAIRN_ and the flag in capitals, for instance CAIRN_DATA_DIR. A flag wins over the
 // environment, that over the file named by --config (flag = value, a line each).
 //
-// INVALID_ARGUMENT naming the flag for what makes no sense: unknown flags, values out of range, a
-// plain-text address that is not loopback, timeouts that do not fit each other, a node that is not
-// among the initial members or not at the address they give.
+// INVALID_ARGUMENT naming the flag for what makes no sense: unknown flags, values out of range,
+// timeouts that do not fit each other, a node that is not among the initial members or not at the
+// address they give. FAILED_PRECONDITION for an address that is not loopback, since there is no
+// TLS.
 absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& arguments,
                                          const std::map<std::string, std::string>& environment);
 

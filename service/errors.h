@@ -24,7 +24,7 @@ inline constexpr char kErrorDomain[] = "cairn.dev";
 // A gRPC status (the code's number is that of gRPC) and what goes into grpc-status-details-bin.
 struct RpcError {
   absl::StatusCode code = absl::StatusCode::kUnknown;
-  std::string reason;  // ErrorInfo.reason
+  std::string reason;  // ErrorInfo.reason; empty for what gRPC itself would say
   std::string message;
   std::map<std::string, std::string> metadata;  // ErrorInfo.metadata
   std::optional<Duration> retry_after;          // RetryInfo

@@ -31,6 +31,14 @@ std::string ExitLine::ToString() const {
                       "): ", absl::Utf8SafeCEscape(what_to_do));
 }
 
+ExitLine ExitOfConfig(const absl::Status& status) {
+  std::string what(status.message());
+  if (absl::IsFailedPrecondition(status)) {
+    return {kServerMismatch, what, "flags", "listen on a loopback address"};
+  }
+  return {kServerBadFlags, what, "flags", "see cairnd --help"};
+}
+
 ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory) {
   std::string what(status.message());
   switch (status.code()) {

@@ -31,6 +31,8 @@ struct ExitLine {
   std::string ToString() const;
 };
 
+// Why ParseConfig failed.
+ExitLine ExitOfConfig(const absl::Status& status);
 // Why Server::Start or Open failed.
 ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory);
 // Why a node stopped serving (HostDependencies::stopped).

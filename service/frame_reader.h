@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "base/types.h"
 #include "cairn/v1/peer.pb.h"
 #include "raft/envelope.h"
@@ -20,9 +21,14 @@ struct Listener {
   ClusterId cluster;
   NodeId node = NodeId::kNone;
   std::function<bool(NodeId)> knows;  // from any thread
+  // Of envelopes that passed everything else; the message begins with the reason and a colon. From
+  // any thread.
+  std::function<absl::Status(const Envelope&)> vet = [](const Envelope&) {
+    return absl::OkStatus();
+  };
 };
 
-// Fault catalogue 5.2, rows 5, 10, 11, 13, 14. Threads: one at a time.
+// Fault catalogue 5.2, rows 5, 10 to 14. Threads: one at a time.
 class FrameReader {
  public:
   // `listener` outlives the reader.

@@ -1,6 +1,7 @@
 #include "service/health.h"
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <map>
@@ -11,16 +12,22 @@
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "service/errors.h"
+#include "service/grpc_status.h"
+#include "service/one_request.h"
+#include "service/unary_call.h"
 
 namespace cairn {
 namespace {
 
 namespace v1 = grpc::health::v1;
 using Status = v1::HealthCheckResponse::ServingStatus;
+using CheckCall = UnaryCall<v1::HealthCheckRequest, v1::HealthCheckResponse>;
 
 }  // namespace
 
-class Health::Impl final : public v1::Health::CallbackService {
+class Health::Impl final : public v1::Health::WithRawCallbackMethod_Check<
+                               v1::Health::WithRawCallbackMethod_Watch<v1::Health::Service>> {
  public:
   void Set(const std::string& service, bool serving) {
     std::vector<std::shared_ptr<Watcher>> watchers;
@@ -45,35 +52,49 @@ class Health::Impl final : public v1::Health::CallbackService {
     for (const auto& watcher : watchers) watcher->Drive();
   }
 
-  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* call,
-                                  const v1::HealthCheckRequest* request,
-                                  v1::HealthCheckResponse* response) override {
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    Status status = StatusOf(request->service());
-    response->set_status(status);
-    reactor->Finish(status == v1::HealthCheckResponse::SERVICE_UNKNOWN
-                        ? grpc::Status(grpc::StatusCode::NOT_FOUND, "unknown service")
-                        : grpc::Status::OK);
-    return reactor;
+  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return CheckCall::Start(context, request, response, [this](CheckCall* call) {
+      Status status = StatusOf(call->request().service());
+      call->response().set_status(status);
+      std::optional<RpcError> error;
+      if (status == v1::HealthCheckResponse::SERVICE_UNKNOWN) {
+        error.emplace();  // as gRPC's health protocol says it, so without a reason of ours
+        error->code = absl::StatusCode::kNotFound;
+        error->message = "unknown service";
+      }
+      call->End(std::move(error));
+    });
   }
 
-  grpc::ServerWriteReactor<v1::HealthCheckResponse>* Watch(
-      grpc::CallbackServerContext*, const v1::HealthCheckRequest* request) override {
-    auto watcher = std::make_shared<Watcher>(this, request->service());
-    watcher->Begin(watcher);
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request) override {
+    auto watcher = std::make_shared<Watcher>(this, context);
+    watcher->Begin(watcher, *request);
     return watcher.get();
   }
 
  private:
   // Tells the status at first and when it has changed since it was told last.
-  class Watcher final : public grpc::ServerWriteReactor<v1::HealthCheckResponse> {
+  class Watcher final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
    public:
-    Watcher(Impl* health, std::string service) : health_(*health), service_(std::move(service)) {}
+    Watcher(Impl* health, grpc::CallbackServerContext* context)
+        : health_(*health), context_(*context) {}
 
-    void Begin(std::shared_ptr<Watcher> self) {
-      self_ = std::move(self);
+    void Begin(std::shared_ptr<Watcher> self, const grpc::ByteBuffer& request) {
+      self_ = self;
       health_.Join(self_);
-      Drive();
+      auto go_on = [self](std::optional<RpcError> error) {
+        {
+          MutexLock lock(self->mutex_);
+          self->begun_ = true;
+          self->refusal_ = std::move(error);
+        }
+        self->Drive();
+      };
+      if (auto error = ParseRequest(request, &request_)) return go_on(std::move(error));
+      AwaitEndOfRequests(&context_, std::move(go_on));
     }
 
     // One thread at a time starts operations, outside the lock.
@@ -85,6 +106,7 @@ class Health::Impl final : public v1::Health::CallbackService {
       }
       while (true) {
         bool write = false, finish = false;
+        std::optional<RpcError> refusal;
         {
           MutexLock lock(mutex_);
           if (!std::exchange(again_, false)) {
@@ -92,9 +114,10 @@ class Health::Impl final : public v1::Health::CallbackService {
             return;
           }
           Decide(&write, &finish);
+          refusal = refusal_;
         }
-        if (write) StartWrite(&response_);
-        if (finish) Finish(grpc::Status::OK);
+        if (write) StartWrite(&bytes_);
+        if (finish) Finish(refusal ? ToGrpc(*refusal, context_) : grpc::Status::OK);
       }
     }
 
@@ -120,24 +143,29 @@ class Health::Impl final : public v1::Health::CallbackService {
 
    private:
     void Decide(bool* write, bool* finish) CAIRN_REQUIRES(mutex_) {
-      if (finished_ || writing_) return;
-      Status status = health_.StatusOf(service_);
-      if (!gone_ && status != told_) {
+      if (!begun_ || finished_ || writing_) return;
+      Status status = health_.StatusOf(request_.service());
+      if (!gone_ && !refusal_ && status != told_) {
         told_ = status;
-        response_.set_status(status);
+        v1::HealthCheckResponse response;
+        response.set_status(status);
+        bytes_ = Serialize(response);
         writing_ = true;
         *write = true;
-      } else if (gone_ || health_.stopped()) {
+      } else if (gone_ || refusal_ || health_.stopped()) {
         finished_ = true;
         *finish = true;
       }
     }
 
     Impl& health_;
-    const std::string service_;
-    v1::HealthCheckResponse response_;
+    grpc::CallbackServerContext& context_;
+    v1::HealthCheckRequest request_;  // not changed once the watcher has begun
+    grpc::ByteBuffer bytes_;          // of the response that is being written
     std::shared_ptr<Watcher> self_;
     Mutex mutex_;
+    bool begun_ CAIRN_GUARDED_BY(mutex_) = false;
+    std::optional<RpcError> refusal_ CAIRN_GUARDED_BY(mutex_);  // of a request that is none
     std::optional<Status> told_ CAIRN_GUARDED_BY(mutex_);
     bool writing_ CAIRN_GUARDED_BY(mutex_) = false;
     bool gone_ CAIRN_GUARDED_BY(mutex_) = false;

@@ -11,11 +11,11 @@
 #include "cairn/v1/streams.grpc.pb.h"
 #include "service/append_stream.h"
 #include "service/call_context.h"
-#include "service/grpc_status.h"
 #include "service/linearize.h"
 #include "service/read_stream.h"
 #include "service/stream_wire.h"
 #include "service/subscription.h"
+#include "service/unary_call.h"
 
 namespace cairn {
 namespace {
@@ -51,30 +51,44 @@ std::optional<RpcError> ReadAppended(const ServiceContext& context, const Propos
       ProposalNotApplied{ProposalNotApplied::Reason::kSessionNumberReused, NodeId::kNone, ""});
 }
 
-class LogServiceImpl final : public v1::Log::CallbackService {
+using AppendCall = UnaryCall<v1::AppendRequest, v1::AppendResponse>;
+using ReadCall = UnaryCall<v1::ReadRequest, v1::ReadResponse>;
+
+using RawLog = v1::Log::WithRawCallbackMethod_Append<v1::Log::WithRawCallbackMethod_Read<
+    v1::Log::WithRawCallbackMethod_AppendStream<v1::Log::WithRawCallbackMethod_ReadRange<
+        v1::Log::WithRawCallbackMethod_Subscribe<v1::Log::Service>>>>>;
+
+class LogServiceImpl final : public RawLog {
  public:
   explicit LogServiceImpl(ServiceContext* context) : context_(*context) {}
 
-  grpc::ServerUnaryReactor* Append(grpc::CallbackServerContext* call,
-                                   const v1::AppendRequest* request,
-                                   v1::AppendResponse* response) override;
-  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* call, const v1::ReadRequest* request,
-                                 v1::ReadResponse* response) override;
-
-  grpc::ServerBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse>* AppendStream(
+  grpc::ServerUnaryReactor* Append(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return AppendCall::Start(context, request, response,
+                             [this](AppendCall* call) { Append(call); });
+  }
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context,
+                                 const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override {
+    return ReadCall::Start(context, request, response, [this](ReadCall* call) { Read(call); });
+  }
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AppendStream(
       grpc::CallbackServerContext* call) override {
     return StartAppendStream(call, &context_);
   }
-  grpc::ServerWriteReactor<v1::ReadResponse>* ReadRange(grpc::CallbackServerContext* call,
-                                                        const v1::ReadRequest* request) override {
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadRange(grpc::CallbackServerContext* call,
+                                                        const grpc::ByteBuffer* request) override {
     return StartReadRange(call, request, &context_);
   }
-  grpc::ServerWriteReactor<v1::SubscribeResponse>* Subscribe(
-      grpc::CallbackServerContext* call, const v1::SubscribeRequest* request) override {
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Subscribe(grpc::CallbackServerContext* call,
+                                                        const grpc::ByteBuffer* request) override {
     return StartSubscription(call, request, &context_);
   }
 
  private:
+  void Append(AppendCall* call);
+  void Read(ReadCall* call);
   // Why the call cannot be proposed.
   std::optional<RpcError> CheckAppend(const v1::AppendRequest& request, Instant deadline) const;
 
@@ -97,77 +111,52 @@ std::optional<RpcError> LogServiceImpl::CheckAppend(const v1::AppendRequest& req
   return std::nullopt;
 }
 
-grpc::ServerUnaryReactor* LogServiceImpl::Append(grpc::CallbackServerContext* call,
-                                                 const v1::AppendRequest* request,
-                                                 v1::AppendResponse* response) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  Instant deadline = DeadlineOf(*call, context_);
-  if (auto error = CheckAppend(*request, deadline)) {
-    reactor->Finish(ToGrpc(*error, *call));
-    return reactor;
-  }
+void LogServiceImpl::Append(AppendCall* call) {
+  const v1::AppendRequest& request = call->request();
+  Instant deadline = DeadlineOf(call->context(), context_);
+  if (auto error = CheckAppend(request, deadline)) return call->End(std::move(error));
   std::optional<uint64_t> expected;
-  if (request->has_expected_last_sequence()) expected = request->expected_last_sequence();
+  if (request.has_expected_last_sequence()) expected = request.expected_last_sequence();
   OrError<std::string> command =
-      BuildAppend(request->stream(), request->messages(), expected, context_.limits());
-  if (const auto* error = std::get_if<RpcError>(&command)) {
-    reactor->Finish(ToGrpc(*error, *call));
-    return reactor;
-  }
+      BuildAppend(request.stream(), request.messages(), expected, context_.limits());
+  if (auto* error = std::get_if<RpcError>(&command)) return call->End(std::move(*error));
   auto& payload = std::get<std::string>(command);
   size_t bytes = payload.size();
   ProposeOptions options;
   options.deadline = deadline;
-  options.forward = !MustNotForward(*call);
+  options.forward = !MustNotForward(call->context());
   PreparedEntry entry =
       PreparedEntry::Make(EntryType::kCommand, std::move(payload),
-                          {request->session_id(), request->session_number(), false});
+                          {request.session_id(), request.session_number(), false});
   context_.AddPending(bytes);
   Group group = context_.opened()->group;
-  group.Propose(std::move(entry), std::move(options),
-                [this, call, request, response, reactor, deadline, bytes](ProposalResult result) {
-                  context_.RemovePending(bytes);
-                  auto error = ReadAppended(context_, result, *request, deadline, response);
-                  reactor->Finish(error ? ToGrpc(*error, *call) : grpc::Status::OK);
-                });
-  return reactor;
+  group.Propose(
+      std::move(entry), std::move(options), [this, call, deadline, bytes](ProposalResult result) {
+        context_.RemovePending(bytes);
+        call->End(ReadAppended(context_, result, call->request(), deadline, &call->response()));
+      });
 }
 
-grpc::ServerUnaryReactor* LogServiceImpl::Read(grpc::CallbackServerContext* call,
-                                               const v1::ReadRequest* request,
-                                               v1::ReadResponse* response) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  OrError<ReadPlan> plan = PlanRead(*request);
-  std::optional<RpcError> error;
-  if (context_.opened() == nullptr) error = Starting();
-  if (auto* invalid = std::get_if<RpcError>(&plan); invalid && !error) error = std::move(*invalid);
-  if (error) {
-    reactor->Finish(ToGrpc(*error, *call));
-    return reactor;
-  }
+void LogServiceImpl::Read(ReadCall* call) {
+  if (context_.opened() == nullptr) return call->End(Starting());
+  OrError<ReadPlan> plan = PlanRead(call->request());
+  if (auto* invalid = std::get_if<RpcError>(&plan)) return call->End(std::move(*invalid));
   const bool linearizable = std::get<ReadPlan>(plan).linearizable;
-  auto read = [this, call, response, reactor, plan = std::get<ReadPlan>(std::move(plan))](
+  auto read = [this, call, plan = std::get<ReadPlan>(std::move(plan))](
                   std::optional<RpcError> refused) mutable {
-    if (refused) {
-      reactor->Finish(ToGrpc(*refused, *call));
-      return;
-    }
+    if (refused) return call->End(std::move(refused));
     // Reading the log may block, so it has threads of its own.
-    context_.NextReader().Post([this, call, response, reactor, plan = std::move(plan)] {
+    context_.NextReader().Post([this, call, plan = std::move(plan)] {
       OrError<ReadProgress> progress =
           ReadMessages(*context_.opened()->machine, plan, plan.from, plan.max_messages,
-                       response->mutable_messages());
-      if (const auto* failed = std::get_if<RpcError>(&progress)) {
-        reactor->Finish(ToGrpc(*failed, *call));
-        return;
-      }
-      response->set_next_sequence(std::get<ReadProgress>(progress).next_sequence);
-      response->set_last_sequence(std::get<ReadProgress>(progress).last_sequence);
-      reactor->Finish(grpc::Status::OK);
+                       call->response().mutable_messages());
+      if (auto* failed = std::get_if<RpcError>(&progress)) return call->End(std::move(*failed));
+      call->response().set_next_sequence(std::get<ReadProgress>(progress).next_sequence);
+      call->response().set_last_sequence(std::get<ReadProgress>(progress).last_sequence);
+      call->End(std::nullopt);
     });
   };
-  Linearize(context_, linearizable, DeadlineOf(*call, context_), std::move(read));
-  return reactor;
+  Linearize(context_, linearizable, DeadlineOf(call->context(), context_), std::move(read));
 }
 
 }  // namespace

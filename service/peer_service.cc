@@ -10,15 +10,16 @@
 #include "absl/strings/str_cat.h"
 #include "cairn/v1/peer.grpc.pb.h"
 #include "service/grpc_status.h"
+#include "service/one_request.h"
 
 namespace cairn {
 namespace {
 
-class ExchangeReactor final : public grpc::ServerBidiReactor<v1::Frame, v1::ExchangeNote> {
+class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   ExchangeReactor(grpc::CallbackServerContext* context, const PeerServiceOptions& options)
       : context_(*context), options_(options), reader_(options.listener) {
-    StartRead(&frame_);
+    StartRead(&bytes_);
   }
 
   void OnReadDone(bool ok) override {
@@ -26,7 +27,9 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<v1::Frame, v1::Exch
       Finish(grpc::Status::OK);
       return;
     }
-    auto error = reader_.Read(std::move(frame_), options_.deliver);
+    v1::Frame frame;
+    std::optional<RpcError> error = ParseRequest(bytes_, &frame);
+    if (!error) error = reader_.Read(std::move(frame), options_.deliver);
     if (error) {
       options_.log->Log(LogLevel::kWarning,
                         absl::StrCat("refused a frame from ", context_.peer(), ": ", error->reason,
@@ -36,7 +39,7 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<v1::Frame, v1::Exch
     }
     // Tells the peer that it may go on.
     if (!std::exchange(greeted_, true)) StartSendInitialMetadata();
-    StartRead(&frame_);
+    StartRead(&bytes_);
   }
   void OnDone() override { delete this; }
 
@@ -44,15 +47,15 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<v1::Frame, v1::Exch
   grpc::CallbackServerContext& context_;
   const PeerServiceOptions& options_;
   FrameReader reader_;
-  v1::Frame frame_;
+  grpc::ByteBuffer bytes_;
   bool greeted_ = false;
 };
 
-class PeerServiceImpl final : public v1::Peer::CallbackService {
+class PeerServiceImpl final : public v1::Peer::WithRawCallbackMethod_Exchange<v1::Peer::Service> {
  public:
   explicit PeerServiceImpl(PeerServiceOptions options) : options_(std::move(options)) {}
 
-  grpc::ServerBidiReactor<v1::Frame, v1::ExchangeNote>* Exchange(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Exchange(
       grpc::CallbackServerContext* context) override {
     return new ExchangeReactor(context, options_);
   }

@@ -73,12 +73,11 @@ class ReadRangeCall final : public WriteChain<v1::ReadResponse> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::ReadResponse>* StartReadRange(grpc::CallbackServerContext* call,
-                                                           const v1::ReadRequest* request,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartReadRange(grpc::CallbackServerContext* call,
+                                                           const grpc::ByteBuffer* request,
                                                            ServiceContext* context) {
   auto range = std::make_shared<ReadRangeCall>(call, context);
-  range->Begin(range);
-  range->Start(*request);
+  ReadRangeCall::Begin(range, *request, &ReadRangeCall::Start);
   return range.get();
 }
 

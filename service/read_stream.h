@@ -4,16 +4,16 @@
 #define SERVICE_READ_STREAM_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "cairn/v1/streams.pb.h"
 #include "service/service_context.h"
 
 namespace cairn {
 
 // `context` outlives the call.
-grpc::ServerWriteReactor<v1::ReadResponse>* StartReadRange(grpc::CallbackServerContext* call,
-                                                           const v1::ReadRequest* request,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartReadRange(grpc::CallbackServerContext* call,
+                                                           const grpc::ByteBuffer* request,
                                                            ServiceContext* context);
 
 }  // namespace cairn

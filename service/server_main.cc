@@ -157,9 +157,11 @@ ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& co
       case Events::Kind::kStopped: {
         auto [state, status] = events.stop();
         stopped = ExitOfStop(state, status, config.data_directory);
-        log.Log(LogLevel::kError, stopped->ToString());
-        // A fenced node still says how it is, so that people and balancers notice.
         if (state != NodeState::kFenced) return *stopped;
+        // A fenced node still says how it is, so that people and balancers notice.
+        log.Log(LogLevel::kError,
+                absl::StrCat("fenced, and ends in ", ToMilliseconds(config.fence_grace),
+                             " ms: ", status.message()));
         deadline = absl::Now() + absl::Nanoseconds(config.fence_grace.nanoseconds);
         break;
       }
@@ -199,8 +201,9 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
 int Main(const std::vector<std::string>& arguments) {
   absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
   if (!parsed.ok()) {
-    std::cerr << ExitOfStart(parsed.status(), "").ToString() << std::endl;
-    return kServerBadFlags;
+    ExitLine exit = ExitOfConfig(parsed.status());
+    std::cerr << exit.ToString() << std::endl;
+    return exit.code;
   }
   if (parsed->print.has_value()) {
     std::cout << *parsed->print << std::flush;

@@ -10,77 +10,85 @@
 #include "absl/strings/str_cat.h"
 #include "cairn/v1/streams.grpc.pb.h"
 #include "service/call_context.h"
-#include "service/grpc_status.h"
+#include "service/unary_call.h"
 
 namespace cairn {
 namespace {
 
 constexpr size_t kMaxClientNameBytes = 255;
 
-class SessionServiceImpl final : public v1::Sessions::CallbackService {
+using OpenCall = UnaryCall<v1::OpenSessionRequest, v1::OpenSessionResponse>;
+using CloseCall = UnaryCall<v1::CloseSessionRequest, v1::CloseSessionResponse>;
+
+using RawSessions = v1::Sessions::WithRawCallbackMethod_Open<
+    v1::Sessions::WithRawCallbackMethod_Close<v1::Sessions::Service>>;
+
+class SessionServiceImpl final : public RawSessions {
  public:
   explicit SessionServiceImpl(ServiceContext* context) : context_(*context) {}
 
-  grpc::ServerUnaryReactor* Open(grpc::CallbackServerContext* call,
-                                 const v1::OpenSessionRequest* request,
-                                 v1::OpenSessionResponse* response) override {
+  grpc::ServerUnaryReactor* Open(grpc::CallbackServerContext* context,
+                                 const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override {
+    return OpenCall::Start(context, request, response, [this](OpenCall* call) { Open(call); });
+  }
+  grpc::ServerUnaryReactor* Close(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return CloseCall::Start(context, request, response, [this](CloseCall* call) { Close(call); });
+  }
+
+ private:
+  void Open(OpenCall* call) {
     std::optional<RpcError> invalid;
-    if (request->client_name().size() > kMaxClientNameBytes) {
+    if (call->request().client_name().size() > kMaxClientNameBytes) {
       invalid = InvalidField("client_name",
                              absl::StrCat("it is longer than ", kMaxClientNameBytes, " bytes"));
     }
-    return Propose(
+    Propose(
         call, std::move(invalid),
-        [name = request->client_name()](Group& group, ProposeOptions options,
-                                        ProposalCallback done) {
-          group.OpenSession(name, std::move(options), std::move(done));
+        [call](Group& group, ProposeOptions options, ProposalCallback done) {
+          group.OpenSession(call->request().client_name(), std::move(options), std::move(done));
         },
-        [response](const ProposalApplied& applied) { response->set_session_id(applied.at.index); });
+        [call](const ProposalApplied& applied) {
+          call->response().set_session_id(applied.at.index);
+        });
   }
 
-  grpc::ServerUnaryReactor* Close(grpc::CallbackServerContext* call,
-                                  const v1::CloseSessionRequest* request,
-                                  v1::CloseSessionResponse*) override {
+  void Close(CloseCall* call) {
     std::optional<RpcError> invalid;
-    if (request->session_id() == 0) invalid = InvalidField("session_id", "sessions count from 1");
-    return Propose(
+    uint64_t id = call->request().session_id();
+    if (id == 0) invalid = InvalidField("session_id", "sessions count from 1");
+    Propose(
         call, std::move(invalid),
-        [id = request->session_id()](Group& group, ProposeOptions options, ProposalCallback done) {
+        [id](Group& group, ProposeOptions options, ProposalCallback done) {
           group.CloseSession(id, std::move(options), std::move(done));
         },
         [](const ProposalApplied&) {});
   }
 
- private:
-  template <typename Call, typename Fill>
-  grpc::ServerUnaryReactor* Propose(grpc::CallbackServerContext* call,
-                                    std::optional<RpcError> error, Call propose, Fill fill) {
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    Instant deadline = DeadlineOf(*call, context_);
+  template <typename Call, typename Make, typename Fill>
+  void Propose(Call* call, std::optional<RpcError> error, Make propose, Fill fill) {
+    Instant deadline = DeadlineOf(call->context(), context_);
     if (context_.opened() == nullptr) error = Starting();
     if (!error && context_.Now() >= deadline) error = DeadlineBeforeProposal();
-    if (error) {
-      reactor->Finish(ToGrpc(*error, *call));
-      return reactor;
-    }
+    if (error) return call->End(std::move(error));
     ProposeOptions options;
     options.deadline = deadline;
-    options.forward = !MustNotForward(*call);
+    options.forward = !MustNotForward(call->context());
     Group group = context_.opened()->group;
-    propose(group, std::move(options),
-            [this, call, reactor, deadline, fill](ProposalResult result) {
-              std::optional<RpcError> failed;
-              if (const auto* refused = std::get_if<ProposalNotApplied>(&result)) {
-                failed = context_.Explain(*refused);
-              } else if (const auto* unknown = std::get_if<ProposalUnknown>(&result)) {
-                // Repeating it is harmless: at worst a session nobody uses is left over.
-                failed = context_.Explain(*unknown, true, deadline);
-              } else {
-                fill(std::get<ProposalApplied>(result));
-              }
-              reactor->Finish(failed ? ToGrpc(*failed, *call) : grpc::Status::OK);
-            });
-    return reactor;
+    propose(group, std::move(options), [this, call, deadline, fill](ProposalResult result) {
+      std::optional<RpcError> failed;
+      if (const auto* refused = std::get_if<ProposalNotApplied>(&result)) {
+        failed = context_.Explain(*refused);
+      } else if (const auto* unknown = std::get_if<ProposalUnknown>(&result)) {
+        // Repeating it is harmless: at worst a session nobody uses is left over.
+        failed = context_.Explain(*unknown, true, deadline);
+      } else {
+        fill(std::get<ProposalApplied>(result));
+      }
+      call->End(std::move(failed));
+    });
   }
 
   ServiceContext& context_;

@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "base/json_string.h"
 #include "spdlog/async.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -24,6 +26,19 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
       return spdlog::level::err;
   }
   return spdlog::level::err;
+}
+
+// Logs are ASCII: what others say may turn the direction of a terminal's text, or look like it.
+std::string HexEscapeNonAscii(absl::string_view text) {
+  std::string ascii;
+  for (char c : text) {
+    if (absl::ascii_isascii(static_cast<unsigned char>(c))) {
+      ascii += c;
+    } else {
+      absl::StrAppend(&ascii, absl::CHexEscape(absl::string_view(&c, 1)));
+    }
+  }
+  return ascii;
 }
 
 }  // namespace
@@ -48,8 +63,8 @@ SpdlogSink::~SpdlogSink() = default;
 void SpdlogSink::Log(LogLevel level, absl::string_view message) {
   spdlog::level::level_enum spdlog_level = ToSpdlog(level);
   if (!logger_->should_log(spdlog_level)) return;
-  std::string text =
-      format_ == LogFormat::kJson ? JsonString(message) : absl::Utf8SafeCEscape(message);
+  std::string text = format_ == LogFormat::kJson ? JsonString(HexEscapeNonAscii(message))
+                                                 : absl::CHexEscape(message);
   logger_->log(spdlog_level, spdlog::string_view_t(text.data(), text.size()));
 }
 

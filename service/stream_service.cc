@@ -11,9 +11,9 @@
 
 #include "cairn/v1/streams.grpc.pb.h"
 #include "service/call_context.h"
-#include "service/grpc_status.h"
 #include "service/linearize.h"
 #include "service/stream_wire.h"
+#include "service/unary_call.h"
 
 namespace cairn {
 namespace {
@@ -53,112 +53,107 @@ std::optional<RpcError> ReadCreated(const ServiceContext& context, const Proposa
   return error;
 }
 
-class StreamServiceImpl final : public v1::Streams::CallbackService {
+using CreateCall = UnaryCall<v1::CreateStreamRequest, v1::CreateStreamResponse>;
+using GetCall = UnaryCall<v1::GetStreamRequest, v1::GetStreamResponse>;
+using ListCall = UnaryCall<v1::ListStreamsRequest, v1::ListStreamsResponse>;
+
+using RawStreams = v1::Streams::WithRawCallbackMethod_Create<v1::Streams::WithRawCallbackMethod_Get<
+    v1::Streams::WithRawCallbackMethod_List<v1::Streams::Service>>>;
+
+class StreamServiceImpl final : public RawStreams {
  public:
   explicit StreamServiceImpl(ServiceContext* context) : context_(*context) {}
 
-  grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* call,
-                                   const v1::CreateStreamRequest* request,
-                                   v1::CreateStreamResponse* response) override;
-  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* call,
-                                const v1::GetStreamRequest* request,
-                                v1::GetStreamResponse* response) override;
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* call,
-                                 const v1::ListStreamsRequest* request,
-                                 v1::ListStreamsResponse* response) override;
+  grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return CreateCall::Start(context, request, response,
+                             [this](CreateCall* call) { Create(call); });
+  }
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
+                                const grpc::ByteBuffer* request,
+                                grpc::ByteBuffer* response) override {
+    return GetCall::Start(context, request, response, [this](GetCall* call) { Get(call); });
+  }
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override {
+    return ListCall::Start(context, request, response, [this](ListCall* call) { List(call); });
+  }
 
  private:
+  void Create(CreateCall* call);
+  void Get(GetCall* call);
+  void List(ListCall* call);
+
   // Answers a read: `fill` gives the response its fields, or the error, once it may.
-  template <typename Fill>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* call, v1::Consistency consistency,
-                                   Fill fill);
+  template <typename Call, typename Fill>
+  void Answer(Call* call, Fill fill);
 
   ServiceContext& context_;
 };
 
-grpc::ServerUnaryReactor* StreamServiceImpl::Create(grpc::CallbackServerContext* call,
-                                                    const v1::CreateStreamRequest* request,
-                                                    v1::CreateStreamResponse* response) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  Instant deadline = DeadlineOf(*call, context_);
-  OrError<StreamDefinition> definition = ReadDefinition(request->definition());
+void StreamServiceImpl::Create(CreateCall* call) {
+  Instant deadline = DeadlineOf(call->context(), context_);
+  OrError<StreamDefinition> definition = ReadDefinition(call->request().definition());
   std::optional<RpcError> error;
   if (auto* invalid = std::get_if<RpcError>(&definition)) error = std::move(*invalid);
   if (context_.opened() == nullptr) error = Starting();
   if (!error && context_.Now() >= deadline) error = DeadlineBeforeProposal();
-  if (error) {
-    reactor->Finish(ToGrpc(*error, *call));
-    return reactor;
-  }
+  if (error) return call->End(std::move(error));
   std::string command = EncodeCreateStream(std::get<StreamDefinition>(definition));
   ProposeOptions options;
   options.deadline = deadline;
-  options.forward = !MustNotForward(*call);
+  options.forward = !MustNotForward(call->context());
   Group group = context_.opened()->group;
-  group.Propose(
-      std::move(command), std::move(options),
-      [this, call, response, reactor, deadline,
-       wanted = std::get<StreamDefinition>(std::move(definition))](ProposalResult result) {
-        auto failed = ReadCreated(context_, result, wanted, deadline, response);
-        reactor->Finish(failed ? ToGrpc(*failed, *call) : grpc::Status::OK);
-      });
-  return reactor;
+  group.Propose(std::move(command), std::move(options),
+                [this, call, deadline, wanted = std::get<StreamDefinition>(std::move(definition))](
+                    ProposalResult result) {
+                  call->End(ReadCreated(context_, result, wanted, deadline, &call->response()));
+                });
 }
 
-template <typename Fill>
-grpc::ServerUnaryReactor* StreamServiceImpl::Answer(grpc::CallbackServerContext* call,
-                                                    v1::Consistency consistency, Fill fill) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  OrError<bool> linearizable = IsLinearizable(consistency);
+template <typename Call, typename Fill>
+void StreamServiceImpl::Answer(Call* call, Fill fill) {
+  OrError<bool> linearizable = IsLinearizable(call->request().consistency());
   std::optional<RpcError> error;
   if (auto* invalid = std::get_if<RpcError>(&linearizable)) error = std::move(*invalid);
   if (context_.opened() == nullptr) error = Starting();
-  if (error) {
-    reactor->Finish(ToGrpc(*error, *call));
-    return reactor;
-  }
-  Linearize(context_, std::get<bool>(linearizable), DeadlineOf(*call, context_),
-            [call, reactor, fill = std::move(fill)](std::optional<RpcError> refused) mutable {
+  if (error) return call->End(std::move(error));
+  Linearize(context_, std::get<bool>(linearizable), DeadlineOf(call->context(), context_),
+            [call, fill = std::move(fill)](std::optional<RpcError> refused) mutable {
               if (!refused) refused = fill();
-              reactor->Finish(refused ? ToGrpc(*refused, *call) : grpc::Status::OK);
+              call->End(std::move(refused));
             });
-  return reactor;
 }
 
-grpc::ServerUnaryReactor* StreamServiceImpl::Get(grpc::CallbackServerContext* call,
-                                                 const v1::GetStreamRequest* request,
-                                                 v1::GetStreamResponse* response) {
-  if (absl::Status status = CheckStreamName(request->name()); !status.ok()) {
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    reactor->Finish(ToGrpc(InvalidField("name", status.message()), *call));
-    return reactor;
+void StreamServiceImpl::Get(GetCall* call) {
+  const std::string& name = call->request().name();
+  if (absl::Status status = CheckStreamName(name); !status.ok()) {
+    return call->End(InvalidField("name", status.message()));
   }
-  return Answer(
-      call, request->consistency(), [this, request, response]() -> std::optional<RpcError> {
-        std::optional<StreamMachine::Info> info = context_.opened()->machine->Find(request->name());
-        if (!info) return StreamNotFound(request->name());
-        Write(*info, response->mutable_stream());
-        return std::nullopt;
-      });
+  Answer(call, [this, call, &name]() -> std::optional<RpcError> {
+    std::optional<StreamMachine::Info> info = context_.opened()->machine->Find(name);
+    if (!info) return StreamNotFound(name);
+    Write(*info, call->response().mutable_stream());
+    return std::nullopt;
+  });
 }
 
-grpc::ServerUnaryReactor* StreamServiceImpl::List(grpc::CallbackServerContext* call,
-                                                  const v1::ListStreamsRequest* request,
-                                                  v1::ListStreamsResponse* response) {
-  return Answer(
-      call, request->consistency(), [this, request, response]() -> std::optional<RpcError> {
-        size_t size =
-            request->page_size() == 0 ? kLargestPage : std::min(request->page_size(), kLargestPage);
-        // The token is the last name of the page before.
-        auto streams = context_.opened()->machine->List(request->page_token(), size + 1);
-        for (size_t i = 0; i < std::min(size, streams.size()); ++i) {
-          Write(streams[i], response->add_streams());
-        }
-        if (streams.size() > size) {
-          response->set_next_page_token(streams[size - 1].definition.name);
-        }
-        return std::nullopt;
-      });
+void StreamServiceImpl::List(ListCall* call) {
+  Answer(call, [this, call]() -> std::optional<RpcError> {
+    uint32_t wanted = call->request().page_size();
+    size_t size = wanted == 0 ? kLargestPage : std::min(wanted, kLargestPage);
+    // The token is the last name of the page before.
+    auto streams = context_.opened()->machine->List(call->request().page_token(), size + 1);
+    for (size_t i = 0; i < std::min(size, streams.size()); ++i) {
+      Write(streams[i], call->response().add_streams());
+    }
+    if (streams.size() > size) {
+      call->response().set_next_page_token(streams[size - 1].definition.name);
+    }
+    return std::nullopt;
+  });
 }
 
 }  // namespace

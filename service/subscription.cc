@@ -62,22 +62,19 @@ OrError<SubscriptionPlan> PlanSubscription(const v1::SubscribeRequest& request) 
 
 class Subscription final : public WriteChain<v1::SubscribeResponse> {
  public:
-  Subscription(grpc::CallbackServerContext* call, ServiceContext* context,
-               OrError<SubscriptionPlan> plan)
-      : WriteChain(call, context) {
-    if (auto* error = std::get_if<RpcError>(&plan)) {
-      invalid_ = std::move(*error);
-    } else {
-      plan_ = std::get<SubscriptionPlan>(std::move(plan));
-    }
-  }
+  using WriteChain::WriteChain;
 
-  void Start() {
-    if (context().opened() == nullptr) invalid_ = Starting();
-    if (invalid_) {
-      EndWith(*invalid_);
+  void Start(const v1::SubscribeRequest& request) {
+    if (context().opened() == nullptr) {
+      EndWith(Starting());
       return;
     }
+    OrError<SubscriptionPlan> plan = PlanSubscription(request);
+    if (const auto* error = std::get_if<RpcError>(&plan)) {
+      EndWith(*error);
+      return;
+    }
+    plan_ = std::get<SubscriptionPlan>(std::move(plan));
     // What is there can be sent at once; what is not there, or not known to be the newest, only
     // after a quorum was asked.
     bool ask = plan_.start == v1::SUBSCRIBE_START_NEW || !machine().Find(plan_.read.stream);
@@ -161,7 +158,6 @@ class Subscription final : public WriteChain<v1::SubscribeResponse> {
     watch = std::move(watch_);
   }
 
-  std::optional<RpcError> invalid_;
   SubscriptionPlan plan_;
   // Of the steps.
   uint64_t next_ = 1;
@@ -175,12 +171,11 @@ class Subscription final : public WriteChain<v1::SubscribeResponse> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::SubscribeResponse>* StartSubscription(
-    grpc::CallbackServerContext* call, const v1::SubscribeRequest* request,
-    ServiceContext* context) {
-  auto subscription = std::make_shared<Subscription>(call, context, PlanSubscription(*request));
-  subscription->Begin(subscription);
-  subscription->Start();
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartSubscription(grpc::CallbackServerContext* call,
+                                                              const grpc::ByteBuffer* request,
+                                                              ServiceContext* context) {
+  auto subscription = std::make_shared<Subscription>(call, context);
+  Subscription::Begin(subscription, *request, &Subscription::Start);
   return subscription.get();
 }
 

@@ -4,17 +4,17 @@
 #define SERVICE_SUBSCRIPTION_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "cairn/v1/streams.pb.h"
 #include "service/service_context.h"
 
 namespace cairn {
 
 // `context` outlives the call.
-grpc::ServerWriteReactor<v1::SubscribeResponse>* StartSubscription(
-    grpc::CallbackServerContext* call, const v1::SubscribeRequest* request,
-    ServiceContext* context);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartSubscription(grpc::CallbackServerContext* call,
+                                                              const grpc::ByteBuffer* request,
+                                                              ServiceContext* context);
 
 }  // namespace cairn
 

@@ -5,6 +5,7 @@
 #define SERVICE_WRITE_CHAIN_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
@@ -17,6 +18,7 @@
 #include "base/time.h"
 #include "service/errors.h"
 #include "service/grpc_status.h"
+#include "service/one_request.h"
 #include "service/service_context.h"
 
 namespace cairn {
@@ -28,20 +30,32 @@ namespace cairn {
 //
 // Threads: Wake and EndWith on any thread.
 template <typename Response>
-class WriteChain : public grpc::ServerWriteReactor<Response>,
+class WriteChain : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                    public std::enable_shared_from_this<WriteChain<Response>> {
  public:
   WriteChain(grpc::CallbackServerContext* call, ServiceContext* context)
       : call_(*call), context_(*context), executor_(context->NextReader()) {}
 
-  // Begins to watch the clock; Wake makes the first step. `self` is kept until the call is done.
-  void Begin(std::shared_ptr<WriteChain> self) {
-    self_ = std::move(self);
-    auto weak = this->weak_from_this();
-    entry_ = context_.endless_calls().Add([weak] {
-      if (auto chain = weak.lock()) chain->EndWith(Stopping());
-    });
-    Tick(weak);
+  // Begins to watch the clock, and calls `start(request)` on `self` once the request is there,
+  // alone and whole; otherwise the call ends with gRPC's own error. After the start, Wake makes
+  // the first step. `self` is kept until the call is done.
+  template <typename Request, typename Derived>
+  static void Begin(std::shared_ptr<Derived> self, const grpc::ByteBuffer& bytes,
+                    void (Derived::*start)(const Request&)) {
+    self->Keep(self);
+    // As if a step were under way: so the call cannot end while its request is read and started.
+    self->MarkBusy();
+    auto request = std::make_shared<Request>();
+    auto go_on = [self, request, start](std::optional<RpcError> error) {
+      if (error) {
+        self->EndWith(*std::move(error));
+      } else {
+        (self.get()->*start)(*request);
+      }
+      self->executor_.Post([self] { self->Run(); });
+    };
+    if (auto error = ParseRequest(bytes, request.get())) return go_on(std::move(error));
+    AwaitEndOfRequests(&self->call_, std::move(go_on));
   }
 
   // Makes a step, or another one if one is under way.
@@ -88,6 +102,15 @@ class WriteChain : public grpc::ServerWriteReactor<Response>,
   }
 
  private:
+  void Keep(std::shared_ptr<WriteChain> self) {
+    self_ = std::move(self);
+    auto weak = this->weak_from_this();
+    entry_ = context_.endless_calls().Add([weak] {
+      if (auto chain = weak.lock()) chain->EndWith(Stopping());
+    });
+    Tick(weak);
+  }
+
   // Without an error the client is gone.
   void End(std::optional<RpcError> error) {
     {
@@ -113,7 +136,8 @@ class WriteChain : public grpc::ServerWriteReactor<Response>,
       switch (Next(&response_, &error)) {
         case Step::kWrite:
           MarkWriting();
-          this->StartWrite(&response_);
+          bytes_ = Serialize(response_);
+          this->StartWrite(&bytes_);
           return;
         case Step::kWait:
           break;
@@ -138,6 +162,11 @@ class WriteChain : public grpc::ServerWriteReactor<Response>,
       ending_ = true;
     }
     this->Finish(status);
+  }
+
+  void MarkBusy() {
+    MutexLock lock(mutex_);
+    busy_ = true;
   }
 
   void MarkWriting() {
@@ -168,6 +197,7 @@ class WriteChain : public grpc::ServerWriteReactor<Response>,
   ServiceContext& context_;
   Executor& executor_;
   Response response_;
+  grpc::ByteBuffer bytes_;  // of the response that is being written
   std::unique_ptr<CallRegistry::Entry> entry_;
   std::shared_ptr<WriteChain> self_;
 

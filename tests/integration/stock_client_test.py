@@ -5,10 +5,6 @@ three real servers through SIGKILLs: reads never fail, appends in a session are 
 
 import os
 import pathlib
-import re
-import select
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,91 +13,16 @@ import time
 import unittest
 
 RUNFILES = pathlib.Path.cwd()
-sys.path.insert(0, str(RUNFILES / "tests/integration/stubs"))
+sys.path.insert(0, str(RUNFILES / "tests/integration"))
 
+from servers import PATIENCE, Servers  # noqa: E402 (found through the path above)
 import grpc  # noqa: E402 (Debian's)
-from cairn.v1 import cluster_pb2, cluster_pb2_grpc  # noqa: E402 (found through the path above)
-from cairn.v1 import streams_pb2, streams_pb2_grpc  # noqa: E402
+from cairn.v1 import streams_pb2, streams_pb2_grpc  # noqa: E402 (servers.py knows the path)
 
-CAIRND = RUNFILES / "service/cairnd"
 CAIRN = RUNFILES / "service/cli/cairn"
-NODES = (1, 2, 3)
 KILLS = 4
 APPENDS_PER_STEP = 60
-PATIENCE = 60  # seconds any condition may take on a busy machine
 CALL_SECONDS = 30
-
-
-def free_ports(count):
-    """Ports nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-class Servers:
-    """cairnd processes on loopback; ended by pid."""
-
-    def __init__(self, directory):
-        self.directory = pathlib.Path(directory)
-        ports = free_ports(len(NODES))
-        self.addresses = {node: f"127.0.0.1:{port}" for node, port in zip(NODES, ports)}
-        self.processes = {}
-
-    def start(self, node):
-        members = ",".join(f"{each}={address}" for each, address in self.addresses.items())
-        with open(self.directory / f"log{node}", "ab") as log:
-            self.processes[node] = subprocess.Popen(
-                [CAIRND, f"--node_id={node}", f"--data_dir={self.directory}/node{node}",
-                 f"--listen={self.addresses[node]}", f"--initial_cluster={members}", "--insecure",
-                 "--election_timeout_ms=500", "--heartbeat_interval_ms=50"],
-                stdout=subprocess.PIPE, stderr=log, text=True)
-
-    def wait_ready(self, node):
-        stdout = self.processes[node].stdout
-        readable, _, _ = select.select([stdout], [], [], PATIENCE)
-        line = stdout.readline() if readable else "nothing"
-        if not re.match(rf"ready node={node} listen=\S+ cluster=\S+$", line):
-            log = (self.directory / f"log{node}").read_text(errors="replace")
-            raise AssertionError(f"node {node} says {line!r}; its log:\n{log}")
-
-    def start_all(self):
-        for node in NODES:
-            self.start(node)
-        for node in NODES:
-            self.wait_ready(node)
-
-    def kill(self, node):
-        process = self.processes.pop(node)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-
-    def kill_all(self):
-        for node in list(self.processes):
-            self.kill(node)
-
-    def leader(self):
-        """The node that serves as leader; waits until there is one."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            for node in self.processes:
-                if self._leads(node):
-                    return node
-        raise AssertionError("no leader")
-
-    def _leads(self, node):
-        with grpc.insecure_channel(self.addresses[node]) as channel:
-            try:
-                status = cluster_pb2_grpc.ClusterStub(channel).GetStatus(
-                    cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
-            except grpc.RpcError:
-                return False
-            return any(group.serving_leader for group in status.groups)
 
 
 class Reader(threading.Thread):

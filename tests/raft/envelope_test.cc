@@ -85,14 +85,14 @@ TEST(EnvelopeTest, TermsAndIndexesOutOfRange) {
     ExpectInvalid(Frame(std::move(forwarded)), "TERM_RANGE");
   }
   for (Index index : {kMaxIndex + 1, ~Index{0}}) {
-    ExpectInvalid(Frame(MessageBody(Heartbeat{2, index, 0})), "commit");
-    ExpectInvalid(Frame(MessageBody(AppendReply{2, true, index, {}, 0})), "match");
-    ExpectInvalid(Frame(MessageBody(AppendReply{2, false, 0, {}, index})), "refused");
-    ExpectInvalid(Frame(MessageBody(VoteRequest{2, {index, 1}, 0})), "last");
-    ExpectInvalid(Frame(MessageBody(ReadIndexReply{2, 1, true, index})), "index");
-    ExpectInvalid(Frame(MessageBody(TailReply{2, 1, index, 0})), "have_through");
+    ExpectInvalid(Frame(MessageBody(Heartbeat{2, index, 0})), "TERM_RANGE: commit");
+    ExpectInvalid(Frame(MessageBody(AppendReply{2, true, index, {}, 0})), "TERM_RANGE: match");
+    ExpectInvalid(Frame(MessageBody(AppendReply{2, false, 0, {}, index})), "TERM_RANGE: refused");
+    ExpectInvalid(Frame(MessageBody(VoteRequest{2, {index, 1}, 0})), "TERM_RANGE: last");
+    ExpectInvalid(Frame(MessageBody(ReadIndexReply{2, 1, true, index})), "TERM_RANGE: index");
+    ExpectInvalid(Frame(MessageBody(TailReply{2, 1, index, 0})), "TERM_RANGE: have_through");
     ExpectInvalid(Frame(MessageBody(TailQuery{2, 1, {}, {{1, index}}})), "a run ends");
-    ExpectInvalid(Append(2, {index, 1}, {Records({1, 1}, {}, {1})}), "previous");
+    ExpectInvalid(Append(2, {index, 1}, {Records({1, 1}, {}, {1})}), "TERM_RANGE: previous");
   }
 }
 

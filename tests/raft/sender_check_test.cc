@@ -89,5 +89,37 @@ TEST(SenderCheckTest, StrangersAreAnsweredButDoNotPropose) {
   EXPECT_EQ(refusal->reason, Reason::kUnknownMember);
 }
 
+// Fault catalogue 5.2, row 13.
+TEST(SenderCheckTest, TermsNobodyCanHaveReached) {
+  constexpr Term kJump = Term{1} << 40;
+  Envelope envelope = Frame(MessageBody(Heartbeat{.term = 7 + kJump}));
+  EXPECT_TRUE(CheckTermJump(envelope, 7).ok());
+  absl::Status status = CheckTermJump(envelope, 6);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message().substr(0, 11), "TERM_RANGE:");
+  EXPECT_EQ(Vet(envelope, Members(), 6), status);
+  EXPECT_TRUE(CheckTermJump(Frame(ForwardedProposals{kMaxTerm, 1, 1, {}}), 1).ok())
+      << "no term that anybody adopts";
+}
+
+// Fault catalogue 5.2, rows 10 and 12.
+TEST(SenderCheckTest, VetTellsWhoSpeaksUnderAMembersId) {
+  Envelope envelope = Frame(MessageBody(Heartbeat{.term = 3}));
+  EXPECT_TRUE(Vet(envelope, Members(), 3).ok());
+  envelope.from_incarnation = Incarnation{12};
+  absl::Status status = Vet(envelope, Members(), 3);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message().substr(0, 15), "MEMBER_AMNESIA:");
+  envelope.from_incarnation = Incarnation{22};  // of node 2
+  status = Vet(envelope, Members(), 3);
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(status.message().substr(0, 42), "SENDER_MISMATCH: node 2 speaks as node 1: ");
+  envelope.body = Hello{};
+  EXPECT_TRUE(Vet(envelope, Members(), 3).ok()) << "a wiped node has to learn what it is";
+  envelope = Frame(MessageBody(VoteRequest{.term = 3}));
+  envelope.from = NodeId{9};
+  EXPECT_TRUE(Vet(envelope, Members(), 3).ok()) << "membership is the leader's to know";
+}
+
 }  // namespace
 }  // namespace cairn

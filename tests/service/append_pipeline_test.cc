@@ -208,5 +208,20 @@ TEST_F(AppendPipelineTest, RefusesWhatIsNoRequest) {
   EXPECT_EQ(failure({Opening(0, 0), large}), "messages");
 }
 
+TEST_F(AppendPipelineTest, ARequestThatCannotBeReadFailsBehindWhatWasTaken) {
+  pipeline_.Take(Opening(0, 0));
+  AppendPipeline::Taken taken = pipeline_.Take(Batches(1));
+  RpcError unreadable;
+  unreadable.code = absl::StatusCode::kInternal;
+  pipeline_.Refuse(unreadable);
+  EXPECT_TRUE(pipeline_.closed());
+  EXPECT_FALSE(pipeline_.failure().has_value()) << "the batch before it comes first";
+  EXPECT_TRUE(pipeline_.Take(Batches(1)).entries.empty());
+  pipeline_.Answer(taken.first, {Appended(5, 1, 1)});
+  EXPECT_EQ(Collect().acks_size(), 1);
+  ASSERT_TRUE(pipeline_.failure().has_value());
+  EXPECT_EQ(pipeline_.failure()->code, absl::StatusCode::kInternal);
+}
+
 }  // namespace
 }  // namespace cairn

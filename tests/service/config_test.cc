@@ -87,8 +87,11 @@ TEST(ConfigTest, NonsenseIsRefused) {
 }
 
 TEST(ConfigTest, PlainTextStaysOnThisMachine) {
-  ExpectRefused({"--node_id=1", "--data_dir=/d", "--listen=0.0.0.0:7101", "--insecure"},
-                "plain text");
+  absl::Status refused =
+      ParseConfig({"--node_id=1", "--data_dir=/d", "--listen=0.0.0.0:7101", "--insecure"}, {})
+          .status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find("plain text"), absl::string_view::npos) << refused;
   for (const char* address : {"127.0.0.1:1", "127.3.2.1:1", "localhost:1", "[::1]:1"}) {
     EXPECT_TRUE(IsLoopback(address)) << address;
   }

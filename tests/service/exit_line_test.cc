@@ -47,6 +47,12 @@ TEST(ExitLineTest, EachReasonNotToStartHasItsCode) {
   }
 }
 
+TEST(ExitLineTest, FlagsAreBadOrAskForWhatIsNotAllowed) {
+  EXPECT_EQ(ExitOfConfig(absl::InvalidArgumentError("--no_such_flag")).code, kServerBadFlags);
+  EXPECT_EQ(ExitOfConfig(absl::FailedPreconditionError("--listen=0.0.0.0:1 would talk")).code,
+            kServerMismatch);
+}
+
 TEST(ExitLineTest, AFencedNodeHadAFailureOfStorage) {
   ExitLine line = ExitOfStop(NodeState::kFenced, absl::InternalError("sync failed"), kDirectory);
   EXPECT_EQ(line.code, kServerStorageFailed);

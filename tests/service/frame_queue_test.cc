@@ -175,5 +175,24 @@ TEST_F(FrameReaderTest, RefusesImpossibleTermsAndFrames) {
   EXPECT_EQ(Reason(frame), "BAD_FRAME");
 }
 
+TEST_F(FrameReaderTest, AsksTheHostLast) {
+  listener_.vet = [](const Envelope& envelope) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("MEMBER_AMNESIA: node ", ToInteger(envelope.from), ": a new disk"));
+  };
+  v1::Frame bad = Heartbeat();
+  bad.mutable_parcels(0)->mutable_heartbeat()->set_term(UINT64_MAX);
+  EXPECT_EQ(Reason(bad), "TERM_RANGE");
+  v1::Frame greeting = Heartbeat();
+  greeting.clear_parcels();
+  EXPECT_EQ(Reason(greeting), "");
+  auto error = reader_.Read(Heartbeat(), [this](Envelope) { ++taken_; });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code, absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(error->reason, "MEMBER_AMNESIA");
+  EXPECT_EQ(error->message, "MEMBER_AMNESIA: node 1: a new disk");
+  EXPECT_EQ(taken_, 0);
+}
+
 }  // namespace
 }  // namespace cairn
