@@ -95,6 +95,7 @@ absl::Status GrpcServer::Start() {
   dependencies.log_disk = &directory_->log_disk();
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
+    if (name == "applier" && options_.apply_on_runner) return nullptr;
     return std::make_unique<ThreadExecutor>(clock_, name);
   };
   // Differs between nodes, and between starts of one node.
