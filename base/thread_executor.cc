@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace cairn {
@@ -25,6 +27,8 @@ ThreadExecutor::~ThreadExecutor() {
     changed_.NotifyAll();
   }
   thread_.join();
+  // Those who posted before have at most a notification left to do.
+  while (waking_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   // Unlocked, because what a task owned may post once more when it is destroyed.
   std::deque<Task> queue;
   std::map<std::pair<Instant, uint64_t>, Task> timers;
@@ -33,18 +37,37 @@ ThreadExecutor::~ThreadExecutor() {
   timers.swap(timers_);
 }
 
-void ThreadExecutor::Post(Task task) {
-  MutexLock lock(mutex_);
-  if (stopping_) return;
-  queue_.push_back(std::move(task));
+bool ThreadExecutor::MustWake() {
+  if (!std::exchange(waiting_, false)) return false;
+  waking_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void ThreadExecutor::Wake() {
   changed_.NotifyAll();
+  waking_.fetch_sub(1, std::memory_order_release);
+}
+
+void ThreadExecutor::Post(Task task) {
+  bool must_wake = false;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    queue_.push_back(std::move(task));
+    must_wake = MustWake();
+  }
+  if (must_wake) Wake();
 }
 
 void ThreadExecutor::PostAt(Instant when, Task task) {
-  MutexLock lock(mutex_);
-  if (stopping_) return;
-  timers_.emplace(std::make_pair(when, ++timers_made_), std::move(task));
-  changed_.NotifyAll();
+  bool must_wake = false;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    timers_.emplace(std::make_pair(when, ++timers_made_), std::move(task));
+    must_wake = MustWake();
+  }
+  if (must_wake) Wake();
 }
 
 void ThreadExecutor::Run() {
@@ -64,12 +87,14 @@ bool ThreadExecutor::Take(Task& task) {
       queue_.pop_front();
       return true;
     }
+    waiting_ = true;
     if (timers_.empty()) {
       changed_.Wait(mutex_);
     } else {
       const Duration left = timers_.begin()->first.first - clock_.Now();
       changed_.WaitFor(mutex_, absl::Nanoseconds(left.nanoseconds));
     }
+    waiting_ = false;
   }
   return false;
 }

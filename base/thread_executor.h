@@ -3,6 +3,7 @@
 #ifndef BASE_THREAD_EXECUTOR_H_
 #define BASE_THREAD_EXECUTOR_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -37,6 +38,10 @@ class ThreadExecutor final : public Executor {
   void PostAt(Instant when, Task task) override;
 
  private:
+  // The thread is woken without the lock, or it would only run into it: under the lock it is
+  // decided whether to (true: Wake is to follow).
+  bool MustWake() CAIRN_REQUIRES(mutex_);
+  void Wake();
   void Run();
   // Waits for the next task. False if there will be none.
   bool Take(Task& task);
@@ -46,6 +51,8 @@ class ThreadExecutor final : public Executor {
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool waiting_ CAIRN_GUARDED_BY(mutex_) = false;  // the thread sleeps, or nobody has woken it yet
+  std::atomic<int> waking_ = 0;  // threads that are about to wake it; the destructor waits for them
   std::deque<Task> queue_ CAIRN_GUARDED_BY(mutex_);
   uint64_t timers_made_ CAIRN_GUARDED_BY(mutex_) = 0;
   // By due time, then by order of PostAt.
