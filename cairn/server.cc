@@ -96,7 +96,11 @@ absl::Status GrpcServer::Start() {
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
     if (name == "applier" && options_.apply_on_runner) return nullptr;
-    return std::make_unique<ThreadExecutor>(clock_, name);
+    // What a peer says and what a sync proves is handled on the thread that brings it, if nothing
+    // else is going on: half of the wake-ups of a command that comes alone.
+    auto callers =
+        name == "runner" ? ThreadExecutor::Callers::kMayRun : ThreadExecutor::Callers::kOnlyPost;
+    return std::make_unique<ThreadExecutor>(clock_, name, callers);
   };
   // Differs between nodes, and between starts of one node.
   dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^

@@ -41,20 +41,21 @@ void MailboxContents::Clear() {
 // Wakes the runner at the end of its scope, if it must: it stands before the lock, so that this is
 // after it.
 struct Mailbox::Waker {
-  explicit Waker(Mailbox* woken) : mailbox(woken) {}
+  explicit Waker(Mailbox* woken, Where runs = Where::kElsewhere) : mailbox(woken), where(runs) {}
   ~Waker() {
     if (!must_wake) return;
-    mailbox->wake_();
+    mailbox->wake_(where);
     mailbox->waking_.fetch_sub(1, std::memory_order_release);
   }
   Waker(const Waker&) = delete;
   Waker& operator=(const Waker&) = delete;
 
   Mailbox* const mailbox;
+  const Where where;
   bool must_wake = false;
 };
 
-Mailbox::Mailbox(const Limits& limits, std::function<void()> wake)
+Mailbox::Mailbox(const Limits& limits, std::function<void(Where)> wake)
     : limits_(limits), wake_(std::move(wake)) {}
 
 bool Mailbox::MustWake() {
@@ -66,7 +67,7 @@ bool Mailbox::MustWake() {
 bool Mailbox::PutEnvelope(Envelope envelope) {
   bool control = LaneOf(envelope) == Lane::kControl;
   size_t bytes = control ? 0 : BulkBytes(envelope);
-  Waker waker(this);
+  Waker waker(this, Where::kHere);
   MutexLock lock(mutex_);
   if (closed_) return false;
   if (control) {
@@ -110,7 +111,7 @@ void Mailbox::PutLost(NodeId peer) {
 }
 
 void Mailbox::PutSynced(Ticket ticket) {
-  Waker waker(this);
+  Waker waker(this, Where::kHere);
   MutexLock lock(mutex_);
   if (closed_) return;
   contents_.synced = std::max(contents_.synced, ticket);

@@ -58,10 +58,14 @@ class Mailbox {
     size_t reads = 65'536;
   };
 
+  // Where the runner may drain: on a thread of its own, or also on the thread that put something
+  // in, which is one of the transport's or the log writer's.
+  enum class Where { kElsewhere, kHere };
+
   // `wake` makes the runner drain some time soon. It is called without the mailbox's lock, which
-  // the runner would run into, from several threads at once, never after Close has returned, and
-  // must not block.
-  Mailbox(const Limits& limits, std::function<void()> wake);
+  // the runner would run into, from several threads at once, and never after Close has returned;
+  // Close waits for it.
+  Mailbox(const Limits& limits, std::function<void(Where)> wake);
 
   // False if it was dropped.
   bool PutEnvelope(Envelope envelope);
@@ -88,7 +92,7 @@ class Mailbox {
   bool MustWake() CAIRN_REQUIRES(mutex_);
 
   const Limits limits_;
-  const std::function<void()> wake_;
+  const std::function<void(Where)> wake_;
   std::atomic<int> waking_ = 0;  // threads that are about to call wake_; Close waits for them
   Mutex mutex_;
   MailboxContents contents_ CAIRN_GUARDED_BY(mutex_);
