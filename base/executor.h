@@ -3,6 +3,8 @@
 #ifndef BASE_EXECUTOR_H_
 #define BASE_EXECUTOR_H_
 
+#include <utility>
+
 #include "absl/functional/any_invocable.h"
 #include "base/time.h"
 
@@ -22,6 +24,11 @@ class Executor {
 
   // Runs `task` after all tasks posted before it.
   virtual void Post(Task task) = 0;
+
+  // As Post, but may run `task` on the caller's thread before it returns, where nothing runs or
+  // waits: that saves waking a thread. The caller holds no lock that a task of this executor could
+  // want.
+  virtual void PostOrRun(Task task) { Post(std::move(task)); }
 
   // Posts `task` once the executor's clock has reached `when`. There is no cancellation: a task
   // that may come too late checks on its own whether it is still wanted.

@@ -99,7 +99,12 @@ absl::Status GrpcServer::Start() {
   dependencies.log_disk = &directory_->log_disk();
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
-    return std::make_unique<ThreadExecutor>(clock_, name);
+    if (name == "applier" && options_.apply_on_runner) return nullptr;
+    // What a peer says and what a sync proves is handled on the thread that brings it, if nothing
+    // else is going on: half of the wake-ups of a command that comes alone.
+    auto callers =
+        name == "runner" ? ThreadExecutor::Callers::kMayRun : ThreadExecutor::Callers::kOnlyPost;
+    return std::make_unique<ThreadExecutor>(clock_, name, callers);
   };
   // Differs between nodes, and between starts of one node.
   dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^

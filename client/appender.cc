@@ -163,7 +163,7 @@ class StreamAppender final : public Appender, public CallObserver {
     std::shared_ptr<AppendCall> call;
     {
       MutexLock lock(mutex_);
-      while (!window_.HasRoom()) changed_.Wait(mutex_);
+      while (!window_.HasRoom()) has_room_.Wait(mutex_);
       if (window_.empty()) last_progress_ = absl::Now();
       window_.Add(std::move(message), std::move(done));
       ++unreported_;
@@ -175,7 +175,7 @@ class StreamAppender final : public Appender, public CallObserver {
 
   absl::Status Flush() override {
     MutexLock lock(mutex_);
-    while (unreported_ > 0) changed_.Wait(mutex_);
+    while (unreported_ > 0) all_reported_.Wait(mutex_);
     return std::exchange(first_error_, absl::OkStatus());
   }
 
@@ -197,7 +197,7 @@ class StreamAppender final : public Appender, public CallObserver {
       if (response.has_opened() && !std::exchange(opened_, true)) just_opened = call_;
       status = window_.TakeAnswers(response, &completions);
       last_progress_ = absl::Now();
-      changed_.NotifyAll();
+      has_room_.NotifyAll();
     }
     if (just_opened != nullptr) just_opened->Send();
     Report(std::move(completions));
@@ -313,6 +313,7 @@ class StreamAppender final : public Appender, public CallObserver {
         MakeClientError(status.code(), ReasonOf(status), std::string(status.message()), false);
     window_.FailAll(unknown, not_applied, completions);
     session_ = 0;  // the numbers start again
+    has_room_.NotifyAll();
   }
 
   void Report(std::vector<AppendWindow::Completion> completions) {
@@ -325,7 +326,7 @@ class StreamAppender final : public Appender, public CallObserver {
     MutexLock lock(mutex_);
     if (first_error_.ok()) first_error_ = error;
     unreported_ -= completions.size();
-    changed_.NotifyAll();
+    if (unreported_ == 0) all_reported_.NotifyAll();
   }
 
   static constexpr absl::Duration kPause = absl::Milliseconds(20);
@@ -337,7 +338,9 @@ class StreamAppender final : public Appender, public CallObserver {
   const absl::Duration timeout_;  // without any answer, before everything fails
 
   Mutex mutex_;
-  CondVar changed_;
+  CondVar changed_;       // for the connector: work, the end of a call, the end of it all
+  CondVar has_room_;      // the window
+  CondVar all_reported_;  // unreported_ is 0
   AppendWindow window_ CAIRN_GUARDED_BY(mutex_);
   uint64_t session_ CAIRN_GUARDED_BY(mutex_) = 0;  // 0: none
   std::shared_ptr<AppendCall> call_ CAIRN_GUARDED_BY(mutex_);

@@ -13,6 +13,8 @@ namespace cairn {
 struct GroupOptions {
   Duration election_timeout = Milliseconds(1000);
   Duration heartbeat_interval = Milliseconds(100);
+  // What followers apply late at most, when no entry comes behind (raft/core/options.h).
+  Duration commit_notice_delay = Milliseconds(5);
   uint32_t priority = 0;
   bool lease = false;
   size_t max_command_bytes = size_t{1} << 20;

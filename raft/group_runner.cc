@@ -62,7 +62,7 @@ GroupRunner::GroupRunner(const GroupRunnerSettings& settings,
     : settings_(settings),
       dependencies_(dependencies),
       budget_(settings.options.max_inflight_bytes),
-      mailbox_(Mailbox::Limits(), [this] { dependencies_.runner->Post([this] { Run(); }); }),
+      mailbox_(Mailbox::Limits(), [this](Mailbox::Where where) { Wake(where); }),
       stopped_(std::move(stopped)) {
   status_.group = settings.group;
   status_.node = settings.self.node;
@@ -208,6 +208,14 @@ void GroupRunner::Finish() {
 }
 
 // The runner's sequence ---------------------------------------------------------------------------
+
+void GroupRunner::Wake(Mailbox::Where where) {
+  if (where == Mailbox::Where::kHere) {
+    dependencies_.runner->PostOrRun([this] { Run(); });
+  } else {
+    dependencies_.runner->Post([this] { Run(); });
+  }
+}
 
 void GroupRunner::Run() {
   mailbox_.Drain(&contents_);

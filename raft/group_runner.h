@@ -112,6 +112,7 @@ class GroupRunner {
   enum class Gate { kNotFormed, kOpen, kFenced, kStopping };
 
   void Run();
+  void Wake(Mailbox::Where where);
   void LimitTurn();
   void RefuseWaiting(MailboxContents& contents);
   void ScheduleWakeup();

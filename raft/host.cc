@@ -128,6 +128,7 @@ absl::Status CheckOptions(const GroupOptions& options) {
   raft.node = NodeId{1};
   raft.election_timeout = options.election_timeout;
   raft.heartbeat_interval = options.heartbeat_interval;
+  raft.commit_notice_delay = options.commit_notice_delay;
   raft.priority = options.priority;
   return Validate(raft);
 }

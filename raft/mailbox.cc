@@ -1,6 +1,7 @@
 #include "raft/mailbox.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -37,18 +38,36 @@ void MailboxContents::Clear() {
   log_status = absl::OkStatus();
 }
 
-Mailbox::Mailbox(const Limits& limits, absl::AnyInvocable<void()> wake)
+// Wakes the runner at the end of its scope, if it must: it stands before the lock, so that this is
+// after it.
+struct Mailbox::Waker {
+  explicit Waker(Mailbox* woken, Where runs = Where::kElsewhere) : mailbox(woken), where(runs) {}
+  ~Waker() {
+    if (!must_wake) return;
+    mailbox->wake_(where);
+    mailbox->waking_.fetch_sub(1, std::memory_order_release);
+  }
+  Waker(const Waker&) = delete;
+  Waker& operator=(const Waker&) = delete;
+
+  Mailbox* const mailbox;
+  const Where where;
+  bool must_wake = false;
+};
+
+Mailbox::Mailbox(const Limits& limits, std::function<void(Where)> wake)
     : limits_(limits), wake_(std::move(wake)) {}
 
-void Mailbox::Wake() {
-  if (awake_) return;
-  awake_ = true;
-  wake_();
+bool Mailbox::MustWake() {
+  if (std::exchange(awake_, true)) return false;
+  waking_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 bool Mailbox::PutEnvelope(Envelope envelope) {
   bool control = LaneOf(envelope) == Lane::kControl;
   size_t bytes = control ? 0 : BulkBytes(envelope);
+  Waker waker(this, Where::kHere);
   MutexLock lock(mutex_);
   if (closed_) return false;
   if (control) {
@@ -59,61 +78,68 @@ bool Mailbox::PutEnvelope(Envelope envelope) {
     bulk_bytes_ += bytes;
   }
   contents_.envelopes.push_back(std::move(envelope));
-  Wake();
+  waker.must_wake = MustWake();
   return true;
 }
 
 bool Mailbox::PutProposal(ProposalRequest& request) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return false;
   contents_.proposals.push_back(std::move(request));
-  Wake();
+  waker.must_wake = MustWake();
   return true;
 }
 
 Mailbox::ReadFate Mailbox::PutRead(ReadRequest& request) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return ReadFate::kClosed;
   if (contents_.reads.size() >= limits_.reads) return ReadFate::kFull;
   contents_.reads.push_back(std::move(request));
-  Wake();
+  waker.must_wake = MustWake();
   return ReadFate::kTaken;
 }
 
 void Mailbox::PutLost(NodeId peer) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return;
   if (std::find(contents_.lost.begin(), contents_.lost.end(), peer) != contents_.lost.end()) return;
   contents_.lost.push_back(peer);
-  Wake();
+  waker.must_wake = MustWake();
 }
 
 void Mailbox::PutSynced(Ticket ticket) {
+  Waker waker(this, Where::kHere);
   MutexLock lock(mutex_);
   if (closed_) return;
   contents_.synced = std::max(contents_.synced, ticket);
-  Wake();
+  waker.must_wake = MustWake();
 }
 
 void Mailbox::PutLogFailure(absl::Status status) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return;
   contents_.log_status.Update(status);
-  Wake();
+  waker.must_wake = MustWake();
 }
 
 void Mailbox::PutApplied(Index index) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return;
   contents_.applied = std::max(contents_.applied, index);
-  Wake();
+  waker.must_wake = MustWake();
 }
 
 bool Mailbox::PutTask(Task task) {
+  Waker waker(this);
   MutexLock lock(mutex_);
   if (closed_) return false;
   contents_.tasks.push_back(std::move(task));
-  Wake();
+  waker.must_wake = MustWake();
   return true;
 }
 
@@ -127,9 +153,15 @@ void Mailbox::Drain(MailboxContents* contents) {
 }
 
 MailboxContents Mailbox::Close() {
-  MutexLock lock(mutex_);
-  closed_ = true;
-  return std::exchange(contents_, MailboxContents());
+  MailboxContents rest;
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    std::swap(rest, contents_);
+  }
+  // Those who put something in before have at most the runner left to wake.
+  while (waking_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  return rest;
 }
 
 }  // namespace cairn

@@ -3,11 +3,12 @@
 #ifndef RAFT_MAILBOX_H_
 #define RAFT_MAILBOX_H_
 
+#include <atomic>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/mutex.h"
@@ -57,9 +58,14 @@ class Mailbox {
     size_t reads = 65'536;
   };
 
-  // `wake` makes the runner drain some time soon. It is called under the mailbox's lock, so that it
-  // is never called after Close, and must not block.
-  Mailbox(const Limits& limits, absl::AnyInvocable<void()> wake);
+  // Where the runner may drain: on a thread of its own, or also on the thread that put something
+  // in, which is one of the transport's or the log writer's.
+  enum class Where { kElsewhere, kHere };
+
+  // `wake` makes the runner drain some time soon. It is called without the mailbox's lock, which
+  // the runner would run into, from several threads at once, and never after Close has returned;
+  // Close waits for it.
+  Mailbox(const Limits& limits, std::function<void(Where)> wake);
 
   // False if it was dropped.
   bool PutEnvelope(Envelope envelope);
@@ -81,11 +87,14 @@ class Mailbox {
   MailboxContents Close();
 
  private:
-  void Wake() CAIRN_REQUIRES(mutex_);
+  struct Waker;
+  // Something is there now. True: a Waker is to wake the runner.
+  bool MustWake() CAIRN_REQUIRES(mutex_);
 
   const Limits limits_;
+  const std::function<void(Where)> wake_;
+  std::atomic<int> waking_ = 0;  // threads that are about to call wake_; Close waits for them
   Mutex mutex_;
-  absl::AnyInvocable<void()> wake_ CAIRN_GUARDED_BY(mutex_);
   MailboxContents contents_ CAIRN_GUARDED_BY(mutex_);
   size_t control_envelopes_ CAIRN_GUARDED_BY(mutex_) = 0;
   size_t bulk_bytes_ CAIRN_GUARDED_BY(mutex_) = 0;

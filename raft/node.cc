@@ -26,6 +26,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   options.node = settings.self.node;
   options.election_timeout = settings.options.election_timeout;
   options.heartbeat_interval = settings.options.heartbeat_interval;
+  options.commit_notice_delay = settings.options.commit_notice_delay;
   options.priority = settings.options.priority;
   options.lease = settings.options.lease;
   options.seed = settings.seed;

@@ -115,6 +115,7 @@ ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* 
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
   options.sync = config.sync;
+  options.apply_on_runner = true;  // streams live in memory
   options.log = log;
   options.stopped = [events](NodeState state, const absl::Status& status) {
     events->Stopped(state, status);

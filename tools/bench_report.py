@@ -111,10 +111,11 @@ def suite_table(suite, results, earlier):
         cases.setdefault(result["case"], {})[result["system"]] = result["metrics"]
     others = list(dict.fromkeys(r["system"] for r in results if r["system"] != OURS))
     # Alone, Cairn is compared with itself, earlier.
-    compared = others or ["before"]
+    alone = [case for case, systems in cases.items() if list(systems) == [OURS]]
+    compared = others + (["before"] if alone else [])
     rows = []
     for case, systems in cases.items():
-        if not others:
+        if case in alone:
             systems["before"] = earlier.get((suite, case), {})
         for metric in dict.fromkeys(metric for found in systems.values() for metric in found):
             ours = systems.get(OURS, {}).get(metric)

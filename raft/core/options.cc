@@ -29,6 +29,9 @@ absl::Status Validate(const RaftOptions& options) {
                      " ms is below ", kHeartbeatsPerElection, " times heartbeat_interval, ",
                      ToMilliseconds(options.heartbeat_interval), " ms"));
   }
+  if (options.commit_notice_delay < Duration{} || options.commit_notice_delay > kLongestTimeout) {
+    return absl::InvalidArgumentError("commit_notice_delay: is negative or above one hour");
+  }
   if (options.priority > kLowestPriority) {
     return absl::InvalidArgumentError(
         absl::StrCat("priority: ", options.priority, " is above ", kLowestPriority));

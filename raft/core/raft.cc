@@ -311,7 +311,8 @@ Instant Raft::State::NextWakeup() const {
   if (fenced_) return kDistantFuture;
   const auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return clock_.deadline();
-  return leader->peers.empty() ? kDistantFuture : leader->heartbeat_due;
+  if (leader->peers.empty()) return kDistantFuture;
+  return std::min(leader->heartbeat_due, leader->commit_notice_due);
 }
 
 // State -------------------------------------------------------------------------------------------

@@ -167,12 +167,22 @@ void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
 void Raft::State::TakeReplication(Leader& leader) {
   const bool new_round = leader.reads.StartRound();
   if (new_round) AnswerConfirmedReads(leader);
+  bool some_lag = false;
   for (auto& [peer, state] : leader.peers) {
     RequestEntries(peer, leader);
-    // The commit index rides on appends; where there are none, it must not wait for the timer.
+    // The commit index rides on appends; where none comes soon, it must not wait for the timer.
     const bool lags = state.told_commit < std::min(commit_, state.progress.match());
-    if (state.heartbeat || new_round || lags) SendHeartbeat(peer, leader);
+    if (lags && leader.commit_notice_due == kDistantFuture) {
+      leader.commit_notice_due = now_ + options_.commit_notice_delay;
+    }
+    const bool overdue = lags && now_ >= leader.commit_notice_due;
+    if (state.heartbeat || new_round || overdue) {
+      SendHeartbeat(peer, leader);
+    } else {
+      some_lag |= lags;
+    }
   }
+  if (!some_lag) leader.commit_notice_due = kDistantFuture;
 }
 
 }  // namespace cairn

@@ -55,6 +55,7 @@ struct Leader {
   // The first entry of this leader's term; only counting from there on commits (paper 5.4.2).
   Index first_index;
   Instant heartbeat_due;
+  Instant commit_notice_due = kDistantFuture;  // told_commit lags for some peer
   // SendEntries::request. Starts with the term, so that no leadership answers to another's.
   uint64_t last_request;
 };

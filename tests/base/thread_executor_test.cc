@@ -1,5 +1,6 @@
 #include "base/thread_executor.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -84,6 +85,144 @@ TEST(ThreadExecutorTest, TakesTasksFromManyThreads) {
   for (std::thread& thread : threads) thread.join();
   Drain(executor);
   EXPECT_EQ(ran, kThreads * kTasks);
+}
+
+constexpr auto kMayRun = ThreadExecutor::Callers::kMayRun;
+
+// Returns when the thread has nothing to do any more. Only then a caller may run its task.
+void WaitUntilCallersRun(ThreadExecutor& executor) {
+  std::thread::id ran;
+  while (ran != std::this_thread::get_id()) {
+    Gate done;
+    executor.PostOrRun([&] {
+      ran = std::this_thread::get_id();
+      done.Open();
+    });
+    done.Wait();
+  }
+}
+
+TEST(ThreadExecutorTest, ACallerRunsItsTaskWhereNothingElseRuns) {
+  const ManualClock clock;
+  ThreadExecutor executor(clock, "test", kMayRun);
+  WaitUntilCallersRun(executor);
+  bool ran = false;
+  executor.PostOrRun([&ran] { ran = true; });
+  EXPECT_TRUE(ran);
+}
+
+TEST(ThreadExecutorTest, CallersOnlyPostUnlessToldOtherwise) {
+  const ManualClock clock;
+  ThreadExecutor executor(clock, "test");
+  std::thread::id ran;
+  for (int i = 0; i < 100; ++i) {
+    executor.PostOrRun([&ran] { ran = std::this_thread::get_id(); });
+    Drain(executor);
+    ASSERT_NE(ran, std::this_thread::get_id());
+  }
+}
+
+TEST(ThreadExecutorTest, ACallerDoesNotOvertake) {
+  const ManualClock clock;
+  ThreadExecutor executor(clock, "test", kMayRun);
+  std::vector<int> ran;
+  Gate started, filled;
+  executor.Post([&] {
+    started.Open();
+    filled.Wait();
+    ran.push_back(1);
+  });
+  started.Wait();
+  executor.PostOrRun([&ran] { ran.push_back(2); });
+  EXPECT_TRUE(ran.empty());
+  filled.Open();
+  Drain(executor);
+  EXPECT_EQ(ran, std::vector<int>({1, 2}));
+}
+
+TEST(ThreadExecutorTest, WhatIsPostedWhileACallerRunsComesAfter) {
+  ManualClock clock;
+  ThreadExecutor executor(clock, "test", kMayRun);
+  WaitUntilCallersRun(executor);
+  std::vector<int> ran;
+  Gate done;
+  executor.PostOrRun([&] {
+    executor.Post([&ran] { ran.push_back(2); });
+    executor.PostOrRun([&ran] { ran.push_back(3); });
+    executor.PostAt({0}, [&] {
+      ran.push_back(4);
+      done.Open();
+    });
+    ran.push_back(1);
+  });
+  done.Wait();
+  Drain(executor);
+  EXPECT_EQ(ran.front(), 1);
+  std::sort(ran.begin(), ran.end());  // a due timer may come before what waits
+  EXPECT_EQ(ran, std::vector<int>({1, 2, 3, 4}));
+}
+
+// The thread wakes for a timer while a caller runs its task, which then ends with nothing to do.
+TEST(ThreadExecutorTest, ATimerIsNotForgottenBehindACaller) {
+  const SystemClock clock;
+  ThreadExecutor executor(clock, "test", kMayRun);
+  for (int round = 0; round < 50; ++round) {
+    Gate rang;
+    executor.PostAt(clock.Now() + Milliseconds(1), [&rang] { rang.Open(); });
+    const Instant until = clock.Now() + Milliseconds(2);
+    executor.PostOrRun([&] {
+      while (clock.Now() < until) std::this_thread::yield();
+    });
+    rang.Wait();
+  }
+}
+
+TEST(ThreadExecutorTest, CallersAndTheThreadRunOneAtATime) {
+  constexpr int kThreads = 4;
+  constexpr int kTasks = 2'000;
+  const ManualClock clock;
+  ThreadExecutor executor(clock, "test", kMayRun);
+  int ran = 0;  // no lock: the executor is the lock
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < kTasks; ++n) {
+        executor.PostOrRun([&ran] { ++ran; });
+        if (n % 3 == 0) executor.Post([&ran] { ++ran; });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Drain(executor);
+  EXPECT_EQ(ran, kThreads * (kTasks + (kTasks + 2) / 3));
+}
+
+TEST(ThreadExecutorTest, TheEndWaitsForACaller) {
+  const SystemClock clock;
+  Gate started;
+  std::atomic<bool> ended = false;
+  auto executor = std::make_unique<ThreadExecutor>(clock, "test", kMayRun);
+  WaitUntilCallersRun(*executor);
+  std::thread caller([&, runs = executor.get()] {
+    runs->PostOrRun([&, runs] {
+      started.Open();
+      // What is posted once the end has begun is destroyed at once.
+      while (true) {
+        auto owned = std::make_shared<int>();
+        runs->Post([owned] {});
+        if (owned.use_count() == 1) break;
+        std::this_thread::yield();
+      }
+      // Time in which an end that does not wait would be over.
+      const Instant until = clock.Now() + Milliseconds(5);
+      while (clock.Now() < until) std::this_thread::yield();
+      ended = true;
+    });
+  });
+  started.Wait();
+  executor.reset();
+  EXPECT_TRUE(ended);
+  caller.join();
 }
 
 TEST(ThreadExecutorTest, TaskMayPost) {

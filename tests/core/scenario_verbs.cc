@@ -402,6 +402,8 @@ absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& 
   RaftOptions options;
   options.seed = arguments.Number("seed", 1);
   options.lease = arguments.Flag("lease");
+  options.commit_notice_delay =
+      Milliseconds(static_cast<int64_t>(arguments.Number("commit_notice_ms", 0)));
   options.max_inflight_messages =
       arguments.Number("max_inflight_messages", options.max_inflight_messages);
   options.max_inflight_bytes = arguments.Number("max_inflight_bytes", options.max_inflight_bytes);

@@ -28,7 +28,10 @@ Envelope Bulk(size_t bytes) {
 class MailboxTest : public ::testing::Test {
  protected:
   Mailbox Make(Mailbox::Limits limits) {
-    return Mailbox(limits, [this] { ++wakes_; });
+    return Mailbox(limits, [this](Mailbox::Where where) {
+      ++wakes_;
+      where_ = where;
+    });
   }
 
   ProposalRequest Request() {
@@ -41,6 +44,7 @@ class MailboxTest : public ::testing::Test {
   }
 
   int wakes_ = 0;
+  Mailbox::Where where_ = Mailbox::Where::kElsewhere;  // of the last wake
   int answers_ = 0;
 };
 
@@ -115,13 +119,37 @@ TEST_F(MailboxTest, AClosedMailboxTakesNothingAndWakesNobody) {
   EXPECT_EQ(answers_, 2);
 }
 
+// The program's threads are not borrowed: it may hold a lock that a callback wants.
+TEST_F(MailboxTest, OnlyMessagesAndSyncsMayBeHandledWhereTheyCome) {
+  Mailbox mailbox = Make({});
+  MailboxContents contents;
+  auto where_after = [&](auto put) {
+    put();
+    mailbox.Drain(&contents);
+    for (ProposalRequest& taken : contents.proposals) {
+      taken.span.Answer(NotApplied(ProposalNotApplied::Reason::kStopping));
+    }
+    return where_;
+  };
+  using Where = Mailbox::Where;
+  EXPECT_EQ(where_after([&] { mailbox.PutEnvelope(Control()); }), Where::kHere);
+  ProposalRequest request = Request();
+  EXPECT_EQ(where_after([&] { mailbox.PutProposal(request); }), Where::kElsewhere);
+  EXPECT_EQ(where_after([&] { mailbox.PutSynced(1); }), Where::kHere);
+  ReadRequest read;
+  EXPECT_EQ(where_after([&] { mailbox.PutRead(read); }), Where::kElsewhere);
+  EXPECT_EQ(where_after([&] { mailbox.PutSynced(2); }), Where::kHere);
+  EXPECT_EQ(where_after([&] { mailbox.PutTask([] {}); }), Where::kElsewhere);
+  EXPECT_EQ(wakes_, 6);
+}
+
 TEST_F(MailboxTest, NothingIsLostBetweenThreads) {
   constexpr int kThreads = 4;
   constexpr int kEach = 2000;
   Mutex mutex;
   CondVar woken;
   bool wake = false;
-  Mailbox mailbox(Mailbox::Limits(), [&] {
+  Mailbox mailbox(Mailbox::Limits(), [&](Mailbox::Where) {
     MutexLock lock(mutex);
     wake = true;
     woken.NotifyOne();
@@ -141,7 +169,7 @@ TEST_F(MailboxTest, NothingIsLostBetweenThreads) {
       wake = false;
     }
     mailbox.Drain(&contents);
-    EXPECT_FALSE(contents.tasks.empty());
+    // Perhaps nothing: drained between a put and its wake.
     seen += contents.tasks.size();
   }
   for (std::thread& producer : producers) producer.join();

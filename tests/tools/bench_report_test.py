@@ -64,10 +64,19 @@ class BenchReportTest(unittest.TestCase):
             measured("read", "cairn", operations_per_second=10.0),
         ]})
         self.assertIn("cpus: 2", lines)
-        self.assertIn("| case | metric | cairn | etcd | cairn : etcd |", lines)
-        self.assertIn("| append | operations_per_second | 3,000 | 1,000 | 3.00× |", lines)
-        self.assertIn("| append | p99_us | 500 | 250 | 0.50× |", lines)
-        self.assertIn("| read | operations_per_second | 10 |  |  |", lines)
+        header = "| case | metric | cairn | etcd | before | cairn : etcd | cairn : before |"
+        self.assertIn(header, lines)
+        self.assertIn("| append | operations_per_second | 3,000 | 1,000 |  | 3.00× |  |", lines)
+        self.assertIn("| append | p99_us | 500 | 250 |  | 0.50× |  |", lines)
+        self.assertIn("| read | operations_per_second | 10 |  |  |  |  |", lines)
+
+    def test_compares_a_case_of_cairn_alone_with_the_run_before(self):
+        alone = measured("read", "cairn", operations_per_second=10.0)
+        beside = [measured("append", "cairn", p99_us=1.0), measured("append", "etcd", p99_us=2.0)]
+        self.report("1", compare={"results": [alone]})
+        lines = self.report("2", compare={"results": [alone, *beside]})
+        self.assertIn("| read | operations_per_second | 10 |  | 10 |  | 1.00× |", lines)
+        self.assertIn("| append | p99_us | 1 | 2 |  | 2.00× |  |", lines)
 
     def test_compares_with_the_run_before(self):
         first = self.report("1", micro={"benchmarks": [google_benchmark("a", 100.0)]})

@@ -1,0 +1,295 @@
+// The block log store against a plain file and against RocksDB's write-ahead log: the same batches
+// of entries, each batch made durable by one sync.
+//
+// The plain file is what no log store can beat: zero-written before, then overwritten in place, one
+// pwrite and one fdatasync a batch. RocksDB takes a synced WriteBatch with its default options.
+// Turns are interleaved, so that the disk's moods fall on all alike, and a ratio is the median of
+// the ratios of turns that were neighbours. Preparing the next block file is not in it: that goes
+// on in the background, and the batches of all turns fit into two blocks.
+//
+//   block_log_bench OUTPUT.json
+//
+// By environment: CAIRN_BENCH_DIRECTORY, where to write (beside OUTPUT.json; not a tmpfs, whose
+// syncs do nothing); CAIRN_BENCH_PAIRS, how many turns (24, at least 20).
+
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
+#include "base/types.h"
+#include "rocksdb/db.h"
+#include "rocksdb/options.h"
+#include "rocksdb/write_batch.h"
+#include "storage/block/block_log.h"
+#include "storage/posix_file_system.h"
+#include "storage/record.h"
+
+namespace cairn {
+namespace {
+
+constexpr GroupId kGroup{1};
+constexpr size_t kPayloadBytes = 256;
+constexpr int kWarmUpTurns = 2;
+
+// Something that makes a run of entries durable.
+class System {
+ public:
+  virtual ~System() = default;
+  virtual const char* name() const = 0;
+  virtual void WriteDurably(const RecordRun& run) = 0;
+};
+
+class BlockStore final : public System {
+ public:
+  BlockStore(FileSystem& file_system, const std::string& directory)
+      : background_(clock_, "background") {
+    BlockLogOptions options;
+    options.directory = directory;
+    options.identity.node = NodeId{1};
+    options.identity.incarnation = Incarnation{1};
+    options.background = &background_;
+    auto log = BlockLog::Open(file_system, std::move(options));
+    CAIRN_CHECK(log.ok()) << log.status();
+    log_ = *std::move(log);
+    store_ = log_->OpenGroup(kGroup).value().store;
+  }
+
+  const char* name() const override { return "cairn"; }
+  void WriteDurably(const RecordRun& run) override {
+    LogAppend append;
+    append.runs.push_back(run);
+    append.commit = run.last().index;
+    absl::Status status = store_->Append(append);
+    CAIRN_CHECK(status.ok()) << status;
+    log_->Sync([&](absl::Status synced) { status = std::move(synced); });
+    CAIRN_CHECK(status.ok()) << status;
+  }
+
+ private:
+  SystemClock clock_;
+  ThreadExecutor background_;
+  std::unique_ptr<BlockLog> log_;
+  LogStore* store_ = nullptr;
+};
+
+class PlainFile final : public System {
+ public:
+  PlainFile(FileSystem& file_system, const std::string& path) : file_system_(file_system) {
+    auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
+    CAIRN_CHECK(file.ok()) << file.status();
+    file_ = *std::move(file);
+    absl::Status status = file_system_.Preallocate(*file_, kBytes);
+    if (status.ok()) status = file_system_.SyncNow(*file_);
+    CAIRN_CHECK(status.ok()) << status;
+  }
+
+  const char* name() const override { return "plain file"; }
+  void WriteDurably(const RecordRun& run) override {
+    if (end_ + run.byte_size() > kBytes) end_ = 0;
+    absl::Status status = file_->Write(end_, run.bytes().view());
+    end_ += run.byte_size();
+    if (status.ok()) status = file_system_.SyncNow(*file_);
+    CAIRN_CHECK(status.ok()) << status;
+  }
+
+ private:
+  static constexpr uint64_t kBytes = BlockLogOptions().geometry.block_bytes;
+
+  FileSystem& file_system_;
+  std::unique_ptr<File> file_;
+  uint64_t end_ = 0;
+};
+
+class RocksDbLog final : public System {
+ public:
+  explicit RocksDbLog(const std::string& directory) {
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    rocksdb::DB* database = nullptr;
+    rocksdb::Status status = rocksdb::DB::Open(options, directory, &database);
+    CAIRN_CHECK(status.ok()) << status.ToString();
+    database_.reset(database);
+  }
+
+  const char* name() const override { return "RocksDB"; }
+  void WriteDurably(const RecordRun& run) override {
+    rocksdb::WriteBatch batch;
+    for (size_t i = 0; i < run.size(); ++i) {
+      const RecordView record = run[i];
+      // Big-endian, so that keys are in the order of the log.
+      std::array<char, sizeof(Index)> key;
+      for (size_t byte = 0; byte < key.size(); ++byte) {
+        key[byte] = static_cast<char>(record.position().index >> (8 * (key.size() - 1 - byte)));
+      }
+      const absl::string_view bytes = record.bytes();
+      batch.Put(rocksdb::Slice(key.data(), key.size()), rocksdb::Slice(bytes.data(), bytes.size()));
+    }
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    rocksdb::Status status = database_->Write(options, &batch);
+    CAIRN_CHECK(status.ok()) << status.ToString();
+  }
+
+ private:
+  std::unique_ptr<rocksdb::DB> database_;
+};
+
+// Makes one log's runs, made before the clock starts.
+class Entries {
+ public:
+  std::vector<RecordRun> Runs(size_t count, size_t entries) {
+    std::vector<RecordRun> runs;
+    for (size_t i = 0; i < count; ++i) {
+      RecordRunBuilder builder(kGroup, last_, hash_);
+      for (size_t entry = 0; entry < entries; ++entry) {
+        std::string payload = std::to_string(last_.index + entry);
+        payload.resize(kPayloadBytes, 'x');
+        builder.Add(PreparedEntry::Make(EntryType::kCommand, std::move(payload)), Term{1},
+                    WallTime{1});
+      }
+      runs.push_back(std::move(builder).Build());
+      last_ = runs.back().last();
+      hash_ = runs.back().last_hash();
+    }
+    return runs;
+  }
+
+ private:
+  LogPosition last_;
+  EntryHash hash_;
+};
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Median microseconds of a batch within one turn: what else the disk did in between does not count.
+double Turn(System& system, const std::vector<RecordRun>& runs) {
+  std::vector<double> microseconds;
+  for (const RecordRun& run : runs) {
+    auto start = std::chrono::steady_clock::now();
+    system.WriteDurably(run);
+    std::chrono::duration<double, std::micro> passed = std::chrono::steady_clock::now() - start;
+    microseconds.push_back(passed.count());
+  }
+  return Median(std::move(microseconds));
+}
+
+struct BatchSize {
+  size_t entries;
+  size_t batches_a_turn;
+};
+
+// The results of one batch size, as JSON objects.
+std::vector<std::string> Measure(const std::string& directory, BatchSize size, int pairs) {
+  PosixFileSystem file_system;
+  std::vector<std::unique_ptr<System>> systems;
+  systems.push_back(std::make_unique<BlockStore>(file_system, directory + "/block"));
+  systems.push_back(std::make_unique<PlainFile>(file_system, directory + "/plain"));
+  systems.push_back(std::make_unique<RocksDbLog>(directory + "/rocksdb"));
+  Entries entries;
+  std::vector<std::vector<double>> microseconds(systems.size());
+  for (int turn = -kWarmUpTurns; turn < pairs; ++turn) {
+    const std::vector<RecordRun> runs = entries.Runs(size.batches_a_turn, size.entries);
+    for (size_t i = 0; i < systems.size(); ++i) {
+      // Each is first as often as the others.
+      const size_t which = (i + static_cast<size_t>(turn + kWarmUpTurns)) % systems.size();
+      const double passed = Turn(*systems[which], runs);
+      if (turn >= 0) microseconds[which].push_back(passed);
+    }
+  }
+  std::vector<std::string> results;
+  const std::string name = absl::StrCat("synced batch of ", size.entries, " x 256 B");
+  for (size_t i = 0; i < systems.size(); ++i) {
+    const double median = Median(microseconds[i]);
+    std::vector<double> ratios;  // how many times the speed of this system Cairn has
+    for (size_t pair = 0; pair < microseconds[i].size(); ++pair) {
+      ratios.push_back(microseconds[i][pair] / microseconds[0][pair]);
+    }
+    std::cerr << name << ", " << systems[i]->name() << ": " << median << " us; cairn has "
+              << Median(ratios) << " of its speed (median of " << ratios.size() << " pairs)\n";
+    results.push_back(absl::StrCat(R"({"case": ")", name, R"(", "system": ")", systems[i]->name(),
+                                   R"(", "metrics": {"batch_us": )", median,
+                                   R"(, "entries_per_second": )",
+                                   1e6 * static_cast<double>(size.entries) / median, "}}"));
+    if (i == 0) continue;
+    results.push_back(absl::StrCat(R"({"case": ")", name, ", cairn's speed in that of ",
+                                   systems[i]->name(), R"(", "system": "cairn", "metrics": )",
+                                   R"({"ratio_per_second": )", Median(ratios), "}}"));
+  }
+  return results;
+}
+
+// A directory for this run, removed with all in it at the end.
+class WorkDirectory {
+ public:
+  explicit WorkDirectory(const std::string& parent) {
+    std::string name = parent + "/block_log_bench-XXXXXX";
+    CAIRN_CHECK(mkdtemp(name.data()) != nullptr) << parent;
+    path_ = name;
+    struct statfs information;
+    CAIRN_CHECK(statfs(path_.c_str(), &information) == 0) << path_;
+    CAIRN_CHECK(information.f_type != TMPFS_MAGIC)
+        << path_ << " is in memory, where a sync costs nothing: set CAIRN_BENCH_DIRECTORY";
+  }
+  ~WorkDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+int Run(const std::string& output) {
+  const char* directory = getenv("CAIRN_BENCH_DIRECTORY");
+  const char* pairs_text = getenv("CAIRN_BENCH_PAIRS");
+  int pairs = 24;
+  if (pairs_text != nullptr && (!absl::SimpleAtoi(pairs_text, &pairs) || pairs < 20)) {
+    std::cerr << "CAIRN_BENCH_PAIRS: " << pairs_text << ": wants a number from 20 on\n";
+    return 64;
+  }
+  const std::string beside = std::filesystem::absolute(output).parent_path().string();
+  WorkDirectory work(directory != nullptr ? directory : beside);
+  std::vector<std::string> results;
+  for (BatchSize size : {BatchSize{1, 100}, BatchSize{16, 100}, BatchSize{256, 25}}) {
+    const std::string place = absl::StrCat(work.path(), "/", size.entries);
+    std::filesystem::create_directory(place);
+    for (std::string& result : Measure(place, size, pairs)) results.push_back(std::move(result));
+    std::filesystem::remove_all(place);
+  }
+  std::ofstream(output) << R"({"context": {"pairs": )" << pairs << "}, \"results\": [\n"
+                        << absl::StrJoin(results, ",\n") << "\n]}\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace cairn
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: block_log_bench OUTPUT.json\n";
+    return 64;
+  }
+  return cairn::Run(argv[1]);
+}
