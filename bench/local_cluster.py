@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -87,6 +88,8 @@ class Cluster:
         self.commands = {}
 
     def __enter__(self):
+        # So that who stops a benchmark leaves no servers behind.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cluster-", dir=self.parent))
         try:
             self.start()
