@@ -73,7 +73,7 @@ class Scanner {
   const FileSystem::OpenMode mode_;
   uint64_t boot_ = 0;
   std::optional<uint64_t> failed_sync_;  // the batch of this boot that was not made durable
-  bool judged_ = false;  // the last batch of the log was
+  bool judged_ = false;                  // the last batch of the log was
   bool synced_ = false;  // the last batch was, because something was written behind it
   // The last batch of the log, if some of it may be torn.
   const FoundBatch* undecided_ = nullptr;

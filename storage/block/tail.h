@@ -25,8 +25,8 @@ enum class TailVerdict {
 
 // What is known of the last batch besides its bytes.
 struct TailEvidence {
-  bool synced = false;    // something was written behind it, or its block was sealed after a sync
-  bool sealed = false;    // a seal names it, as its id record does
+  bool synced = false;  // something was written behind it, or its block was sealed after a sync
+  bool sealed = false;  // a seal names it, as its id record does
   // The machine was started again since it was written, or its sync failed.
   bool may_have_holes = false;
 };
