@@ -69,4 +69,12 @@ ExitLine ExitOfStop(NodeState state, const absl::Status& status,
   return Damaged(what, data_directory);
 }
 
+ExitLine ExitOfCheck(const std::string& text) {
+  const size_t place = text.find(": ");
+  const bool has_place = place != std::string::npos;
+  return {kServerInternal, has_place ? text.substr(place + 2) : text,
+          has_place ? text.substr(0, place) : "",
+          "keep the log and the data directory, start again, and report it"};
+}
+
 }  // namespace cairn

@@ -37,6 +37,8 @@ ExitLine ExitOfConfig(const absl::Status& status);
 ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory);
 // Why a node stopped serving (HostDependencies::stopped).
 ExitLine ExitOfStop(NodeState state, const absl::Status& status, const std::string& data_directory);
+// A check of our own failed (base/check_handler.h); `text` says which, and begins with its place.
+ExitLine ExitOfCheck(const std::string& text);
 
 }  // namespace cairn
 

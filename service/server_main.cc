@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -22,6 +24,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/check.h"
+#include "base/check_handler.h"
 #include "base/mutex.h"
 #include "base/system_clock.h"
 #include "cairn/server.h"
@@ -199,7 +202,16 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   return exit;
 }
 
+// The process may be in any state here: nothing is drained, and no destructor runs.
+[[noreturn]] void EndOnFailedCheck(const std::string& text) {
+  const std::string line = ExitOfCheck(text).ToString() + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fflush(stderr);
+  std::_Exit(kServerInternal);
+}
+
 int Main(const std::vector<std::string>& arguments) {
+  SetCheckHandler(EndOnFailedCheck);
   absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
   if (!parsed.ok()) {
     ExitLine exit = ExitOfConfig(parsed.status());

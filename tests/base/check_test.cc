@@ -1,10 +1,13 @@
 #include "base/check.h"
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <ostream>
 #include <string>
 
+#include "base/check_handler.h"
 #include "gtest/gtest.h"
 
 namespace cairn {
@@ -90,6 +93,28 @@ TEST(CheckDeathTest, WritesOperandsOfAnyType) {
   EXPECT_DEATH(CAIRN_CHECK_EQ(Named{"a"}, Named{"b"}), "\\(<a> vs\\. <b>\\)");
   const int* const pointer = nullptr;
   EXPECT_DEATH(CAIRN_CHECK_NE(pointer, nullptr), "vs\\. nullptr\\)");
+}
+
+TEST(CheckDeathTest, AProgramMayEndInItsOwnWay) {
+  EXPECT_EXIT(
+      {
+        SetCheckHandler([](const std::string& text) {
+          std::fprintf(stderr, "ends: %s", text.c_str());
+          std::_Exit(70);
+        });
+        CAIRN_CHECK_EQ(1 + 1, 3) << "in arithmetic";
+      },
+      ::testing::ExitedWithCode(70),
+      "^ends: .*check_test.cc:.*check failed: .*2 vs. 3.* in arithmetic$");
+}
+
+TEST(CheckDeathTest, AHandlerThatReturnsSavesNobody) {
+  EXPECT_DEATH(
+      {
+        SetCheckHandler([](const std::string&) {});
+        CAIRN_CHECK(false) << "all the same";
+      },
+      "check failed: false all the same");
 }
 
 }  // namespace

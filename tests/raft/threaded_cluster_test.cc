@@ -86,8 +86,13 @@ class Leaders {
   std::set<uint64_t> serving_ CAIRN_GUARDED_BY(mutex_);
 };
 
-// The parameter: whether state machines have a thread of their own.
-class ThreadedClusterTest : public ::testing::TestWithParam<bool> {
+struct Threads {
+  const char* name;
+  bool own_applier;                 // state machines have a thread of their own
+  ThreadExecutor::Callers callers;  // of the runner
+};
+
+class ThreadedClusterTest : public ::testing::TestWithParam<Threads> {
  protected:
   ThreadedClusterTest() {
     for (uint64_t node = 1; node <= kNodes; ++node) {
@@ -114,10 +119,11 @@ class ThreadedClusterTest : public ::testing::TestWithParam<bool> {
     dependencies.data_directory = parts.directory.path();
     dependencies.log_disk = &parts.disk;
     dependencies.transport = parts.transport.get();
-    bool own_thread = GetParam();
-    dependencies.make_executor = [=, this](const std::string& name) -> std::unique_ptr<Executor> {
-      if (name == "applier" && !own_thread) return nullptr;
-      return std::make_unique<ThreadExecutor>(clock_, name);
+    dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
+      const Threads& threads = GetParam();
+      if (name == "applier" && !threads.own_applier) return nullptr;
+      return std::make_unique<ThreadExecutor>(
+          clock_, name, name == "runner" ? threads.callers : ThreadExecutor::Callers::kOnlyPost);
     };
     dependencies.seed = node;
     dependencies.hello_interval = Milliseconds(20);
@@ -326,10 +332,16 @@ TEST_P(ThreadedClusterTest, BatchesFromManyThreadsAreAnsweredWhole) {
   EXPECT_GT(applied, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Applier, ThreadedClusterTest, ::testing::Bool(),
-                         [](const auto& own_thread) {
-                           return own_thread.param ? "OnItsOwnThread" : "OnTheRunner";
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Threads, ThreadedClusterTest,
+    ::testing::Values(Threads{"ApplierOfItsOwn", true, ThreadExecutor::Callers::kOnlyPost},
+                      Threads{"AppliedOnTheRunner", false, ThreadExecutor::Callers::kOnlyPost},
+                      // As cairnd and programs that embed it run: the network's and the log
+                      // writer's threads carry out the runner's tasks where it is idle.
+                      Threads{"CallersRunApplierOfItsOwn", true, ThreadExecutor::Callers::kMayRun},
+                      Threads{"CallersRunAppliedOnTheRunner", false,
+                              ThreadExecutor::Callers::kMayRun}),
+    [](const auto& threads) { return threads.param.name; });
 
 }  // namespace
 }  // namespace cairn

@@ -70,5 +70,13 @@ TEST(ExitLineTest, AHaltedNodeHasDamageOrNoMemory) {
             line.what_to_do);
 }
 
+TEST(ExitLineTest, ACheckThatFailedIsInternal) {
+  ExitLine line = ExitOfCheck("raft/node.cc:71: check failed: a < b (2 vs. 1) in group 3");
+  EXPECT_EQ(line.code, kServerInternal);
+  EXPECT_EQ(line.what, "check failed: a < b (2 vs. 1) in group 3");
+  EXPECT_EQ(line.where, "raft/node.cc:71");
+  EXPECT_EQ(ExitOfCheck("no place").what, "no place");
+}
+
 }  // namespace
 }  // namespace cairn
