@@ -169,6 +169,7 @@ void AddAppendVerb(CLI::App& app, CliContext& context) {
   append
       .add_option("--expect_last", flags->expect_last,
                   "append only if the stream's last sequence is this one")
+      ->check(CLI::NonNegativeNumber)
       ->excludes(lines);
   append.add_option("--window", flags->window, "messages under way at once, with --lines")
       ->check(CLI::Range(size_t{1}, size_t{1} << 20))

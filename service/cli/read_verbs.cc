@@ -85,6 +85,7 @@ int RunTail(CliContext& context, const ReadFlags& flags) {
 void AddCommonFlags(CLI::App& verb, ReadFlags& flags) {
   verb.add_option("NAME", flags.stream, "the stream")->required();
   verb.add_option("--count", flags.count, "stop after so many messages; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb.add_option("--subject", flags.subjects,
                   "only messages whose subject matches (*, >); may be given several times")
@@ -102,6 +103,7 @@ void AddReadVerbs(CLI::App& app, CliContext& context) {
                       [&context, read_flags] { return RunRead(context, *read_flags); });
   AddCommonFlags(read, *read_flags);
   read.add_option("--from", read_flags->from, "sequence to start at; 0: the first")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   read.add_option("--consistency", read_flags->consistency,
                   "linearizable (sees all that was acknowledged before) or stale (what the member "
@@ -117,6 +119,7 @@ void AddReadVerbs(CLI::App& app, CliContext& context) {
   AddCommonFlags(tail, *tail_flags);
   CLI::Option* from =
       tail.add_option("--from", tail_flags->from, "sequence to start at; 0: the first")
+          ->check(CLI::NonNegativeNumber)
           ->capture_default_str();
   tail.add_flag("--new", tail_flags->only_new, "only messages that are appended from now on")
       ->excludes(from);

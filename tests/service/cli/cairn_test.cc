@@ -241,6 +241,10 @@ TEST_F(CairnTest, AStreamThatIsNotThereIsExit3) {
 TEST_F(CairnTest, WrongUsageIsExit1) {
   ExpectError(Run({"stream", "info"}), 1);
   ExpectError(Run({"no_such_verb"}), 1);
+  // Not the greatest number there is.
+  ExpectError(Run({"read", "some", "--from=-1"}), 1);
+  ExpectError(Run({"tail", "some", "--count=-1"}), 1);
+  ExpectError(Run({"append", "some", "text", "--expect_last=-1"}), 1);
 }
 
 TEST_F(CairnTest, NoServerIsExit6) {
