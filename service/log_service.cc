@@ -66,12 +66,12 @@ class LogServiceImpl final : public RawLog {
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override {
     return AppendCall::Start(context, request, response,
-                             [this](AppendCall* call) { Append(call); });
+                             [this](AppendCall* call) { Handle(call); });
   }
   grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context,
                                  const grpc::ByteBuffer* request,
                                  grpc::ByteBuffer* response) override {
-    return ReadCall::Start(context, request, response, [this](ReadCall* call) { Read(call); });
+    return ReadCall::Start(context, request, response, [this](ReadCall* call) { Handle(call); });
   }
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AppendStream(
       grpc::CallbackServerContext* call) override {
@@ -87,8 +87,8 @@ class LogServiceImpl final : public RawLog {
   }
 
  private:
-  void Append(AppendCall* call);
-  void Read(ReadCall* call);
+  void Handle(AppendCall* call);
+  void Handle(ReadCall* call);
   // Why the call cannot be proposed.
   std::optional<RpcError> CheckAppend(const v1::AppendRequest& request, Instant deadline) const;
 
@@ -111,7 +111,7 @@ std::optional<RpcError> LogServiceImpl::CheckAppend(const v1::AppendRequest& req
   return std::nullopt;
 }
 
-void LogServiceImpl::Append(AppendCall* call) {
+void LogServiceImpl::Handle(AppendCall* call) {
   const v1::AppendRequest& request = call->request();
   Instant deadline = DeadlineOf(call->context(), context_);
   if (auto error = CheckAppend(request, deadline)) return call->End(std::move(error));
@@ -137,7 +137,7 @@ void LogServiceImpl::Append(AppendCall* call) {
       });
 }
 
-void LogServiceImpl::Read(ReadCall* call) {
+void LogServiceImpl::Handle(ReadCall* call) {
   if (context_.opened() == nullptr) return call->End(Starting());
   OrError<ReadPlan> plan = PlanRead(call->request());
   if (auto* invalid = std::get_if<RpcError>(&plan)) return call->End(std::move(*invalid));

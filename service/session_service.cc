@@ -30,16 +30,16 @@ class SessionServiceImpl final : public RawSessions {
   grpc::ServerUnaryReactor* Open(grpc::CallbackServerContext* context,
                                  const grpc::ByteBuffer* request,
                                  grpc::ByteBuffer* response) override {
-    return OpenCall::Start(context, request, response, [this](OpenCall* call) { Open(call); });
+    return OpenCall::Start(context, request, response, [this](OpenCall* call) { Handle(call); });
   }
   grpc::ServerUnaryReactor* Close(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override {
-    return CloseCall::Start(context, request, response, [this](CloseCall* call) { Close(call); });
+    return CloseCall::Start(context, request, response, [this](CloseCall* call) { Handle(call); });
   }
 
  private:
-  void Open(OpenCall* call) {
+  void Handle(OpenCall* call) {
     std::optional<RpcError> invalid;
     if (call->request().client_name().size() > kMaxClientNameBytes) {
       invalid = InvalidField("client_name",
@@ -55,7 +55,7 @@ class SessionServiceImpl final : public RawSessions {
         });
   }
 
-  void Close(CloseCall* call) {
+  void Handle(CloseCall* call) {
     std::optional<RpcError> invalid;
     uint64_t id = call->request().session_id();
     if (id == 0) invalid = InvalidField("session_id", "sessions count from 1");

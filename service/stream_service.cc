@@ -68,23 +68,23 @@ class StreamServiceImpl final : public RawStreams {
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override {
     return CreateCall::Start(context, request, response,
-                             [this](CreateCall* call) { Create(call); });
+                             [this](CreateCall* call) { Handle(call); });
   }
   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
                                 const grpc::ByteBuffer* request,
                                 grpc::ByteBuffer* response) override {
-    return GetCall::Start(context, request, response, [this](GetCall* call) { Get(call); });
+    return GetCall::Start(context, request, response, [this](GetCall* call) { Handle(call); });
   }
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
                                  const grpc::ByteBuffer* request,
                                  grpc::ByteBuffer* response) override {
-    return ListCall::Start(context, request, response, [this](ListCall* call) { List(call); });
+    return ListCall::Start(context, request, response, [this](ListCall* call) { Handle(call); });
   }
 
  private:
-  void Create(CreateCall* call);
-  void Get(GetCall* call);
-  void List(ListCall* call);
+  void Handle(CreateCall* call);
+  void Handle(GetCall* call);
+  void Handle(ListCall* call);
 
   // Answers a read: `fill` gives the response its fields, or the error, once it may.
   template <typename Call, typename Fill>
@@ -93,7 +93,7 @@ class StreamServiceImpl final : public RawStreams {
   ServiceContext& context_;
 };
 
-void StreamServiceImpl::Create(CreateCall* call) {
+void StreamServiceImpl::Handle(CreateCall* call) {
   Instant deadline = DeadlineOf(call->context(), context_);
   OrError<StreamDefinition> definition = ReadDefinition(call->request().definition());
   std::optional<RpcError> error;
@@ -127,7 +127,7 @@ void StreamServiceImpl::Answer(Call* call, Fill fill) {
             });
 }
 
-void StreamServiceImpl::Get(GetCall* call) {
+void StreamServiceImpl::Handle(GetCall* call) {
   const std::string& name = call->request().name();
   if (absl::Status status = CheckStreamName(name); !status.ok()) {
     return call->End(InvalidField("name", status.message()));
@@ -140,7 +140,7 @@ void StreamServiceImpl::Get(GetCall* call) {
   });
 }
 
-void StreamServiceImpl::List(ListCall* call) {
+void StreamServiceImpl::Handle(ListCall* call) {
   Answer(call, [this, call]() -> std::optional<RpcError> {
     uint32_t wanted = call->request().page_size();
     size_t size = wanted == 0 ? kLargestPage : std::min(wanted, kLargestPage);

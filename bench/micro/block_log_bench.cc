@@ -98,14 +98,14 @@ class PlainFile final : public System {
     auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
     CAIRN_CHECK(file.ok()) << file.status();
     file_ = *std::move(file);
-    absl::Status status = file_system_.Preallocate(*file_, kBytes);
+    absl::Status status = file_system_.Preallocate(*file_, bytes_);
     if (status.ok()) status = file_system_.SyncNow(*file_);
     CAIRN_CHECK(status.ok()) << status;
   }
 
   const char* name() const override { return "plain file"; }
   void WriteDurably(const RecordRun& run) override {
-    if (end_ + run.byte_size() > kBytes) end_ = 0;
+    if (end_ + run.byte_size() > bytes_) end_ = 0;
     absl::Status status = file_->Write(end_, run.bytes().view());
     end_ += run.byte_size();
     if (status.ok()) status = file_system_.SyncNow(*file_);
@@ -113,7 +113,7 @@ class PlainFile final : public System {
   }
 
  private:
-  static constexpr uint64_t kBytes = BlockLogOptions().geometry.block_bytes;
+  const uint64_t bytes_ = BlockLogOptions().geometry.block_bytes;
 
   FileSystem& file_system_;
   std::unique_ptr<File> file_;

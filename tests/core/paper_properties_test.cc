@@ -25,7 +25,7 @@ constexpr int kSteps = 1000;
 struct Entry {
   Term term = 0;
   uint64_t value = 0;
-  friend auto operator<=>(const Entry&, const Entry&) = default;
+  friend bool operator==(const Entry&, const Entry&) = default;
 };
 using Log = std::vector<Entry>;
 
