@@ -140,6 +140,10 @@ void Ledger::Claimed(NodeId node, Index index, const char* how) {
 size_t Ledger::Holders(Index index) const {
   size_t holders = 0;
   for (NodeId voter : voters_) {
+    if (damaged_.contains(voter)) {
+      ++holders;
+      continue;
+    }
     const LogModel& log = logs_.at(voter);
     if (log.durable_floor() < index) continue;
     const EntryId* entry = log.durable().Find(index);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,6 +57,9 @@ class Ledger {
   size_t quorum() const { return voters_.size() / 2 + 1; }
   // How many voters hold the committed entry `index` so that any power cut leaves it.
   size_t Holders(Index index) const;
+  // The disk of `node` rotted: it may have lost what it held, which speaks against nobody who
+  // counted on it before. It counts as a holder from now on.
+  void Damaged(NodeId node) { damaged_.insert(node); }
 
  private:
   // The time of one leader.
@@ -74,6 +78,7 @@ class Ledger {
   void CheckTruncation(NodeId node, Index from);
 
   std::vector<NodeId> voters_;
+  std::set<NodeId> damaged_;
   Violations& violations_;
   Counters& counters_;
   std::function<void(NodeId)> observer_;

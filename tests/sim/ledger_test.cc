@@ -132,5 +132,17 @@ TEST_F(LedgerTest, RestartEndsAReign) {
   EXPECT_EQ(Violation(), "");
 }
 
+TEST_F(LedgerTest, ADiskThatRottedStaysAHolder) {
+  Enter(kA, 1);
+  Append(kA, 1, 1, 11);
+  Enter(kB, 1);
+  Append(kB, 1, 1, 11);
+  ASSERT_EQ(ledger_.commit(), 1u);
+  ASSERT_EQ(ledger_.Holders(1), 2u);
+  ledger_.Damaged(kB);
+  ledger_.Recovered(kB, LogImage({1, NodeId::kNone}, 0, {}));
+  EXPECT_EQ(ledger_.Holders(1), 2u);
+}
+
 }  // namespace
 }  // namespace cairn::sim

@@ -50,6 +50,7 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   });
   CountRecovery(node, recovered);
   if (opened_.contains(node)) CheckRecovery(node, opened, *image, rotten);
+  if (rotten) ledger_.Damaged(node);
   if (!rotten) CheckRecoveredIsDurable(node, *image);
   opened_.insert(node);
   HardState hard_state = image->hard_state();
