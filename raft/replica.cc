@@ -49,7 +49,7 @@ absl::Status Replica::Open(GroupId group, const LogReader* log) {
   OpenContext context;
   context.group = group;
   context.log = log;
-  context.sessions = this;
+  context.archive = this;
   absl::StatusOr<LogPosition> position = machine_->Open(context);
   if (!position.ok()) return position.status();
   machine_position_ = *position;

@@ -25,7 +25,7 @@ namespace cairn {
 // only if its session says so; the time given to the machine never falls.
 //
 // Threads: one at a time.
-class Replica final : public SessionArchive {
+class Replica final : public ReplicaArchive {
  public:
   Replica(std::unique_ptr<StateMachine> machine, size_t max_sessions);
 

@@ -4,6 +4,9 @@
 #define RAFT_STATE_MACHINE_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "storage/file_system.h"
 #include "storage/record.h"
 
 namespace cairn {
@@ -65,45 +69,96 @@ class LogReader {
                                                       size_t max_bytes) const = 0;
 };
 
-// The sessions that go with the state of a machine: their calls' answers are state of the group
-// too. A machine that keeps its state on disk keeps them beside it, as of the same position.
-// Threads: as StateMachine::Apply.
-class SessionArchive {
+// What Cairn itself keeps of a group beside the machine's state, as of the same position: the
+// sessions with their answers, the configuration, the time. A durable machine keeps it beside its
+// own state; in snapshots it is a file of its own. Threads: as StateMachine::Apply.
+class ReplicaArchive {
  public:
-  virtual ~SessionArchive() = default;
-  // The sessions as of the last AppliedUpTo. Not from within Apply.
+  virtual ~ReplicaArchive() = default;
+  // As of the last AppliedUpTo. Not from within Apply.
   virtual std::string Save() const = 0;
-  // Within StateMachine::Open: the sessions as of the position it returns. DATA_LOSS if `saved` is
-  // not what Save gave.
+  // Within StateMachine::Open: what Save gave as of the position that Open returns. DATA_LOSS if
+  // `saved` is not that.
   virtual absl::Status Restore(absl::string_view saved) = 0;
+};
+
+struct SnapshotFile {
+  std::string name;  // [a-z0-9._-]{1,64}, each once
+  uint64_t bytes = 0;
+};
+
+// A machine's state as of one position, frozen: what is applied later does not show. Equal state
+// means equal files, byte for byte, on every member, so that members share the pieces.
+// Threads: one at a time, any, beside Apply; calls may block.
+class SnapshotSource {
+ public:
+  virtual ~SnapshotSource() = default;
+  virtual const std::vector<SnapshotFile>& files() const = 0;
+  // Bytes offset.. of files()[file], `bytes` of them, all of which are there.
+  virtual absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const = 0;
+};
+
+// A whole, verified snapshot on this node's disk, to restore a machine from.
+class SnapshotReader : public SnapshotSource {
+ public:
+  // Where files()[file] stands, on the file system of OpenContext. A durable machine may rename it
+  // away; a snapshot of a machine that is not durable is kept, and read again at the next start.
+  virtual std::string PathOf(size_t file) const = 0;
 };
 
 struct OpenContext {
   GroupId group = GroupId::kNone;
-  const LogReader* log = nullptr;      // lives as long as the state machine
-  SessionArchive* sessions = nullptr;  // the same
+  const LogReader* log = nullptr;     // lives as long as the state machine
+  ReplicaArchive* archive = nullptr;  // the same
+  // For durable machines: a directory of the machine's own, which exists, and what to use it with.
+  FileSystem* file_system = nullptr;
+  std::string directory;
+  // A durable machine says, from any thread, that its state as of `position` survives a power cut,
+  // the archive's bytes included. Cairn may drop the log up to there.
+  std::function<void(LogPosition position)> durable;
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on
 // every member and in every run. No clock, randomness or I/O result may show in either.
 //
-// Threads: Open and Apply on one sequence; a program that reads its state from elsewhere guards it.
+// Three kinds:
+//  - with neither durable() nor Freeze: the whole log is kept, and replayed at each start;
+//  - with Freeze and Restore: lives in memory; Cairn saves snapshots, restores the last one at a
+//    start, and drops the log they cover;
+//  - durable() as well: keeps its state on disk by itself, and says how far it is safe there.
+//
+// Threads: Open, Apply, AppliedUpTo, Freeze and Restore on one sequence; a program that reads its
+// state from elsewhere guards it.
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
+  // Whether the machine keeps its state on disk by itself. Never changes.
+  virtual bool durable() const { return false; }
+
   // The position up to which the machine holds its state already; the log is applied from behind
-  // it. {} (nothing, the log is replayed) for a machine that lives in memory. Where the machine did
-  // not restore the sessions, they are taken from the log, and the answers to calls before the
-  // position are forgotten.
+  // it. {} (nothing) for a machine that lives in memory. Where a machine gives a position without
+  // having restored the archive, sessions are taken from the log, and the answers to calls before
+  // the position are forgotten.
   virtual absl::StatusOr<LogPosition> Open(const OpenContext&) { return LogPosition{}; }
 
   virtual void Apply(ApplyBatch& batch) = 0;
 
   // Called on the same sequence when everything up to `position` was applied, entries that are not
-  // commands included, and can be read through OpenContext::log. For machines that wake waiters or
-  // move a clock.
+  // commands included, and can be read through OpenContext::log. For machines that wake waiters,
+  // move a clock or save their state.
   virtual void AppliedUpTo(LogPosition /*position*/, WallTime /*time*/) {}
+
+  // The state as of the last AppliedUpTo (or Open, or Restore), in constant time, for reading
+  // elsewhere. Null: this machine has no snapshots. At most two live at a time.
+  virtual std::unique_ptr<SnapshotSource> Freeze() { return nullptr; }
+
+  // Replaces the whole state by the snapshot's, which is as of `position`, later than all that was
+  // applied. The archive is restored already. A durable machine has made it durable, at once and
+  // wholly or not at all, when this returns. After an error this node's part of the group halts.
+  virtual absl::Status Restore(const SnapshotReader& /*snapshot*/, LogPosition /*position*/) {
+    return absl::UnimplementedError("the state machine has no snapshots");
+  }
 };
 
 }  // namespace cairn

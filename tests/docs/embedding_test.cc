@@ -30,7 +30,7 @@ class DurableCounter : public cairn::StateMachine {
   explicit DurableCounter(std::string path) : path_(std::move(path)) {}
 
   absl::StatusOr<cairn::LogPosition> Open(const cairn::OpenContext& context) override {
-    sessions_ = context.sessions;
+    sessions_ = context.archive;
     std::ifstream file(path_, std::ios::binary);
     if (!file) return cairn::LogPosition{};  // nothing yet: the log is applied from its start
     std::string bytes(std::istreambuf_iterator<char>(file), {});
@@ -67,7 +67,7 @@ class DurableCounter : public cairn::StateMachine {
 
  private:
   const std::string path_;
-  cairn::SessionArchive* sessions_ = nullptr;
+  cairn::ReplicaArchive* sessions_ = nullptr;
   std::atomic<int64_t> value_ = 0;
 };
 

@@ -27,7 +27,7 @@ class RecordingMachine final : public StateMachine {
   explicit RecordingMachine(Journal* journal) : journal_(journal) {}
 
   absl::StatusOr<LogPosition> Open(const OpenContext& context) override {
-    sessions_ = context.sessions;
+    sessions_ = context.archive;
     if (!journal_->saved_sessions.empty()) {
       absl::Status status = sessions_->Restore(journal_->saved_sessions);
       if (!status.ok()) return status;
@@ -54,7 +54,7 @@ class RecordingMachine final : public StateMachine {
 
  private:
   Journal* const journal_;
-  SessionArchive* sessions_ = nullptr;
+  ReplicaArchive* sessions_ = nullptr;
 };
 
 // Makes runs entry by entry.
