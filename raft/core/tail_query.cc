@@ -70,7 +70,9 @@ void Raft::State::DecideTail() {
   } else if (const auto* drop = std::get_if<TornTail::Drop>(&verdict)) {
     Trace("drops undecided entries ", drop->first, "..", torn_.last().index,
           ": no voter holds them");
-    if (torn_.on_disk()) {
+    // The log can be cut behind a good entry only. Until what is left in front is decided, the end
+    // is forgotten in memory; a restart finds it again, and asks again.
+    if (torn_.on_disk() && drop->first == torn_.from()) {
       TruncateLog(drop->first);
     } else {
       torn_.Forget(drop->first);
