@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "raft/core/configuration.h"
+#include "raft/core/options.h"
 
 namespace cairn {
 namespace {
@@ -103,8 +104,27 @@ absl::Status Check(const AppendReply& body) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const Heartbeat& body) { return CheckIndex("commit", body.commit); }
-absl::Status Check(const HeartbeatReply&) { return absl::OkStatus(); }
+// Sums of instants and durations that pass do not overflow.
+absl::Status CheckInstant(absl::string_view field, Instant instant) {
+  if (instant.nanoseconds < 0 || instant.nanoseconds > kDistantFuture.nanoseconds / 4) {
+    return Invalid(absl::StrCat(field, " is ", instant.nanoseconds, ", which no clock says"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const Heartbeat& body) {
+  if (absl::Status status = CheckIndex("commit", body.commit); !status.ok()) return status;
+  return CheckInstant("sent", body.sent);
+}
+
+absl::Status Check(const HeartbeatReply& body) {
+  if (absl::Status status = CheckInstant("sent", body.sent); !status.ok()) return status;
+  if (absl::Status status = CheckInstant("clock", body.clock); !status.ok()) return status;
+  if (body.promise < Duration{} || body.promise > kLongestTimeout) {
+    return Invalid(absl::StrCat("a promise of ", body.promise.nanoseconds, " ns"));
+  }
+  return absl::OkStatus();
+}
 absl::Status Check(const ReadIndexRequest&) { return absl::OkStatus(); }
 absl::Status Check(const ReadIndexReply& body) { return CheckIndex("index", body.index); }
 

@@ -80,8 +80,12 @@ void Group::ProposeBatch(std::vector<PreparedEntry> entries, ProposeOptions opti
   runner_->ProposeBatch(std::move(entries), options, std::move(done));
 }
 
+void Group::BeginRead(const ReadOptions& options, ReadCallback done) {
+  runner_->BeginRead(options, std::move(done));
+}
+
 void Group::Linearize(std::optional<Instant> deadline, ReadCallback done) {
-  runner_->Linearize(deadline, std::move(done));
+  BeginRead({.deadline = deadline}, std::move(done));
 }
 
 std::unique_ptr<Pending<ReadResult>> Group::Linearize(std::optional<Instant> deadline) {

@@ -61,8 +61,11 @@ class Group {
   using BatchCallback = absl::AnyInvocable<void(size_t first, std::vector<ProposalResult> results)>;
   void ProposeBatch(std::vector<PreparedEntry> entries, ProposeOptions options, BatchCallback done);
 
-  // Once ready, this node's state machine has applied everything that was acknowledged before the
-  // call (read index, thesis 6.4). Works on every member.
+  // Once ready, this node's state machine has applied what the options ask for: by default
+  // everything that was acknowledged before the call (read index, thesis 6.4). Works on every
+  // member, learners included.
+  void BeginRead(const ReadOptions& options, ReadCallback done);
+  // The default, for short.
   void Linearize(std::optional<Instant> deadline, ReadCallback done);
   std::unique_ptr<Pending<ReadResult>> Linearize(std::optional<Instant> deadline = std::nullopt);
 

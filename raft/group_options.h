@@ -16,7 +16,10 @@ struct GroupOptions {
   // What followers apply late at most, when no entry comes behind (raft/core/options.h).
   Duration commit_notice_delay = Milliseconds(5);
   uint32_t priority = 0;
+  // A leader answers reads that allow it (ReadOptions::lease) without asking a quorum, if the rates
+  // of members' clocks differ by no more than so many parts in a thousand.
   bool lease = false;
+  int64_t max_clock_drift_per_mille = 50;
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
   size_t max_sessions = 10'000;                  // the same on every member

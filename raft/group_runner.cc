@@ -282,6 +282,7 @@ void GroupRunner::ScheduleWakeup() {
 void GroupRunner::Publish(Instant now) {
   if (node_->fenced()) return;
   const Raft& raft = node_->raft();
+  fresh_as_of_.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
   bool tell = false;
   {
     MutexLock lock(mutex_);
@@ -405,10 +406,18 @@ void GroupRunner::Put(ProposalRequest request) {
   request.span.Answer(NotApplied(Reason::kStopping));
 }
 
-void GroupRunner::Linearize(std::optional<Instant> deadline, ReadCallback done) {
-  ReadRequest request = {std::move(done), deadline, nullptr};
+void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
+  ReadRequest request = {std::move(done), options.deadline, options.lease, nullptr};
   if (std::optional<Reason> refusal = Refuses()) {
     return request.Answer(ReadRefused{ReadReasonOf(*refusal), NodeId::kNone});
+  }
+  if (options.max_staleness > Duration{}) {
+    const Instant fresh{fresh_as_of_.load(std::memory_order_acquire)};
+    const Index applied = applier_->applied();
+    const bool known = fresh > Instant{};
+    if (known && dependencies_.clock->Now() - fresh <= options.max_staleness) {
+      return request.Answer(ReadReady{applied});
+    }
   }
   bool counted = budget_.Take(0);
   if (counted) request.budget = &budget_;

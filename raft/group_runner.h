@@ -89,7 +89,7 @@ class GroupRunner {
   void Propose(PreparedEntry entry, const ProposeOptions& options, ProposalCallback done);
   void ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
                     BatchCallback done);
-  void Linearize(std::optional<Instant> deadline, ReadCallback done);
+  void BeginRead(const ReadOptions& options, ReadCallback done);
   GroupStatus Status() const;
   void Watch(Watcher watcher);
 
@@ -143,6 +143,9 @@ class GroupRunner {
   Instant next_wakeup_ = kDistantFuture;  // of the timer that counts
   Instant peers_due_;                     // when to publish the peers again
   LogPosition published_configuration_;
+
+  // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
+  std::atomic<int64_t> fresh_as_of_ = 0;
 
   mutable Mutex mutex_;
   GroupStatus status_ CAIRN_GUARDED_BY(mutex_);

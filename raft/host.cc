@@ -130,6 +130,7 @@ absl::Status CheckOptions(const GroupOptions& options) {
   raft.heartbeat_interval = options.heartbeat_interval;
   raft.commit_notice_delay = options.commit_notice_delay;
   raft.priority = options.priority;
+  raft.max_clock_drift_per_mille = options.max_clock_drift_per_mille;
   return Validate(raft);
 }
 

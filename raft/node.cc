@@ -29,6 +29,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   options.commit_notice_delay = settings.options.commit_notice_delay;
   options.priority = settings.options.priority;
   options.lease = settings.options.lease;
+  options.max_clock_drift_per_mille = settings.options.max_clock_drift_per_mille;
   options.seed = settings.seed;
   return options;
 }
@@ -304,18 +305,26 @@ void Node::ProposeOwn(Instant now, std::vector<ProposalRequest> requests) {
 
 void Node::Ask(Instant now, std::vector<ReadRequest> requests) {
   std::vector<ReadRequest> asked;
+  std::vector<ReadRequest> asked_by_lease;
   for (ReadRequest& request : requests) {
     if (fenced_) {
       request.Answer(ReadRefused{ReadRefused::Reason::kFenced, NodeId::kNone});
     } else if (request.deadline.has_value() && *request.deadline <= now) {
       request.Answer(ReadRefused{ReadRefused::Reason::kDeadline, NodeId::kNone});
     } else {
-      asked.push_back(std::move(request));
+      (request.lease ? asked_by_lease : asked).push_back(std::move(request));
     }
   }
-  if (asked.empty()) return;
-  reads_.Ask(++last_read_, std::move(asked));
-  raft_.Step(now, ReadBarrier{last_read_});
+  for (bool lease : {false, true}) {
+    std::vector<ReadRequest>& batch = lease ? asked_by_lease : asked;
+    if (batch.empty()) continue;
+    reads_.Ask(now, ++last_read_, std::move(batch));
+    raft_.Step(now, ReadBarrier{.read = last_read_, .lease = lease});
+  }
+}
+
+void Node::AnswerReads(Index applied) {
+  fresh_as_of_ = std::max(fresh_as_of_, reads_.Applied(applied));
 }
 
 // Tells the others who leads. Before anything is proposed or forwarded, since that depends on it.
@@ -335,7 +344,7 @@ bool Node::NoteApplied(Instant now) {
   Index applied = dependencies_.applier->applied();
   if (applied <= raft_.applied()) return false;
   raft_.Step(now, Applied{applied});
-  reads_.Applied(applied);
+  AnswerReads(applied);
   return true;
 }
 

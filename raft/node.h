@@ -99,6 +99,8 @@ class Node {
 
   const Raft& raft() const { return raft_; }
   bool fenced() const { return fenced_; }
+  // Everything acknowledged before this moment is applied here, as far as reads have shown.
+  Instant fresh_as_of() const { return fresh_as_of_; }
   // The leader of its term, which it can prove by an entry of that term, applied here.
   bool serving_leader() const;
 
@@ -114,6 +116,7 @@ class Node {
   void Route(Instant now, std::vector<ProposalRequest> requests);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
+  void AnswerReads(Index applied);
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
@@ -141,6 +144,7 @@ class Node {
   ApplyFeed feed_;
   PendingReads reads_;
   ReadId last_read_ = 0;
+  Instant fresh_as_of_;
   ForwardIntake intake_;
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.

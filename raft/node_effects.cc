@@ -133,7 +133,7 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
     return;
   }
   reads_.Ready(outcome.read, outcome.index);
-  reads_.Applied(dependencies_.applier->applied());
+  AnswerReads(dependencies_.applier->applied());
 }
 
 void Node::SetPeers() {

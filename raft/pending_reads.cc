@@ -38,11 +38,11 @@ void ReadRequest::Answer(ReadResult result) {
   if (budget != nullptr) std::exchange(budget, nullptr)->Release(0);
 }
 
-void PendingReads::Ask(ReadId read, std::vector<ReadRequest> requests) {
+void PendingReads::Ask(Instant now, ReadId read, std::vector<ReadRequest> requests) {
   for (const ReadRequest& request : requests) {
     if (request.deadline.has_value()) next_deadline_ = std::min(next_deadline_, *request.deadline);
   }
-  bool is_new = asked_.emplace(read, std::move(requests)).second;
+  bool is_new = asked_.emplace(read, Batch{now, std::move(requests)}).second;
   CAIRN_CHECK(is_new) << "read " << read << " asked twice";
 }
 
@@ -56,18 +56,21 @@ void PendingReads::Ready(ReadId read, Index index) {
 void PendingReads::Refuse(ReadId read, ReadRefused refusal) {
   auto asked = asked_.find(read);
   if (asked == asked_.end()) return;
-  std::vector<ReadRequest> requests = std::move(asked->second);
+  std::vector<ReadRequest> requests = std::move(asked->second.requests);
   asked_.erase(asked);
   AnswerAll(requests, refusal);
 }
 
-void PendingReads::Applied(Index index) {
+Instant PendingReads::Applied(Index index) {
+  Instant latest = {};
   while (!ready_.empty() && ready_.begin()->first <= index) {
     Index at = ready_.begin()->first;
-    std::vector<ReadRequest> requests = std::move(ready_.begin()->second);
+    Batch batch = std::move(ready_.begin()->second);
     ready_.erase(ready_.begin());
-    AnswerAll(requests, ReadReady{at});
+    latest = std::max(latest, batch.asked);
+    AnswerAll(batch.requests, ReadReady{at});
   }
+  return latest;
 }
 
 void PendingReads::Expire(Instant now) {
@@ -75,8 +78,8 @@ void PendingReads::Expire(Instant now) {
   Instant next = kDistantFuture;
   auto look_at = [&](auto& waiting) {
     for (auto at = waiting.begin(); at != waiting.end();) {
-      next = std::min(next, ExpireSome(now, at->second));
-      at = at->second.empty() ? waiting.erase(at) : std::next(at);
+      next = std::min(next, ExpireSome(now, at->second.requests));
+      at = at->second.requests.empty() ? waiting.erase(at) : std::next(at);
     }
   };
   look_at(asked_);
@@ -87,8 +90,8 @@ void PendingReads::Expire(Instant now) {
 void PendingReads::RefuseAll(ReadRefused refusal) {
   auto asked = std::exchange(asked_, {});
   auto ready = std::exchange(ready_, {});
-  for (auto& [read, requests] : asked) AnswerAll(requests, refusal);
-  for (auto& [index, requests] : ready) AnswerAll(requests, refusal);
+  for (auto& [read, batch] : asked) AnswerAll(batch.requests, refusal);
+  for (auto& [index, batch] : ready) AnswerAll(batch.requests, refusal);
   next_deadline_ = kDistantFuture;
 }
 

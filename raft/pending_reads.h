@@ -20,6 +20,7 @@ namespace cairn {
 struct ReadRequest {
   ReadCallback done;
   std::optional<Instant> deadline;
+  bool lease = false;            // ReadOptions::lease
   CallBudget* budget = nullptr;  // counts the call; may be null
 
   void Answer(ReadResult result);
@@ -29,13 +30,14 @@ struct ReadRequest {
 // together share one ReadId. Threads: one at a time.
 class PendingReads {
  public:
-  // The core was asked under `read`.
-  void Ask(ReadId read, std::vector<ReadRequest> requests);
+  // The core is asked under `read`, at `now`.
+  void Ask(Instant now, ReadId read, std::vector<ReadRequest> requests);
   // The core's answers. An unknown id (its reads have expired) is ignored.
   void Ready(ReadId read, Index index);
   void Refuse(ReadId read, ReadRefused refusal);
-  // Answers those that waited for entries up to `index`.
-  void Applied(Index index);
+  // Answers those that waited for entries up to `index`. Gives the moment the latest of them asked:
+  // everything acknowledged before is applied. The distant past if there were none.
+  Instant Applied(Index index);
   // Refuses those whose deadline has passed.
   void Expire(Instant now);
   void RefuseAll(ReadRefused refusal);
@@ -45,8 +47,12 @@ class PendingReads {
   bool empty() const { return asked_.empty() && ready_.empty(); }
 
  private:
-  std::map<ReadId, std::vector<ReadRequest>> asked_;
-  std::multimap<Index, std::vector<ReadRequest>> ready_;
+  struct Batch {
+    Instant asked;
+    std::vector<ReadRequest> requests;
+  };
+  std::map<ReadId, Batch> asked_;
+  std::multimap<Index, Batch> ready_;
   Instant next_deadline_ = kDistantFuture;
 };
 

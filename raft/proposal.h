@@ -73,6 +73,17 @@ struct ProposeOptions {
   std::shared_ptr<ProposalOrder> order;  // null: none
 };
 
+struct ReadOptions {
+  std::optional<Instant> deadline = std::nullopt;  // of the host's clock
+  // The leader may answer by its lease (GroupOptions::lease), without asking a quorum: linearizable
+  // as long as members' clocks run alike (GroupOptions::max_clock_drift_per_mille). Where there is
+  // no lease a quorum is asked.
+  bool lease = false;
+  // The state read may be this old: everything acknowledged so long before the read is seen. 0: the
+  // read is linearizable. A member that asked lately answers without asking again.
+  Duration max_staleness = {};
+};
+
 // Result of a read barrier: state that has applied `index` is linearizable, and this node's has.
 struct ReadReady {
   Index index = 0;

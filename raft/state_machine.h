@@ -112,10 +112,10 @@ struct OpenContext {
   ReplicaArchive* archive = nullptr;  // the same
   // For durable machines: a directory of the machine's own, which exists, and what to use it with.
   FileSystem* file_system = nullptr;
-  std::string directory;
+  std::string directory = {};
   // A durable machine says, from any thread, that its state as of `position` survives a power cut,
   // the archive's bytes included. Cairn may drop the log up to there.
-  std::function<void(LogPosition position)> durable;
+  std::function<void(LogPosition position)> durable = {};
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on

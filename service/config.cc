@@ -69,6 +69,14 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--max_clock_jump", flags.max_clock_jump,
                  "a wall clock that jumps ahead by more is not believed")
       ->capture_default_str();
+  app.add_flag("--lease_reads", config.lease_reads,
+               "as a leader, answer reads that allow it (consistency lease) by the promises of a "
+               "quorum, without asking it each time");
+  app.add_option("--max_clock_drift_per_mille", config.max_clock_drift_per_mille,
+                 "the members' clocks run alike to so many parts in a thousand; leases are shorter "
+                 "by as much, and end where a clock is seen to differ by more")
+      ->check(CLI::Range(int64_t{0}, int64_t{500}))
+      ->capture_default_str();
   app.add_option("--fence_grace", flags.fence_grace,
                  "how long a node whose storage failed still answers status and health")
       ->capture_default_str();

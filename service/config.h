@@ -33,6 +33,8 @@ struct ServerConfig {
   Duration election_timeout = Milliseconds(1000);
   Duration heartbeat_interval = Milliseconds(100);
   Duration max_clock_jump = Seconds(10);
+  bool lease_reads = false;
+  int64_t max_clock_drift_per_mille = 50;
   Duration fence_grace = Seconds(30);
   uint64_t block_bytes = uint64_t{16} << 20;
   size_t max_message_bytes = size_t{1} << 20;

@@ -5,20 +5,22 @@
 
 namespace cairn {
 
-void Linearize(const ServiceContext& context, bool linearizable, Instant deadline,
+void Linearize(const ServiceContext& context, const Freshness& freshness, Instant deadline,
                absl::AnyInvocable<void(std::optional<RpcError>)> done) {
-  if (!linearizable) {
+  if (freshness.any) {
     done(std::nullopt);
     return;
   }
   Group group = context.opened()->group;
-  group.Linearize(deadline, [&context, done = std::move(done)](ReadResult result) mutable {
-    if (const auto* refused = std::get_if<ReadRefused>(&result)) {
-      done(context.Explain(*refused));
-    } else {
-      done(std::nullopt);
-    }
-  });
+  group.BeginRead(
+      {.deadline = deadline, .lease = freshness.lease, .max_staleness = freshness.max_staleness},
+      [&context, done = std::move(done)](ReadResult result) mutable {
+        if (const auto* refused = std::get_if<ReadRefused>(&result)) {
+          done(context.Explain(*refused));
+        } else {
+          done(std::nullopt);
+        }
+      });
 }
 
 }  // namespace cairn

@@ -9,14 +9,15 @@
 #include "absl/functional/any_invocable.h"
 #include "base/time.h"
 #include "service/errors.h"
+#include "service/freshness.h"
 #include "service/service_context.h"
 
 namespace cairn {
 
-// Calls `done` without an error once this member may answer: at once for a stale read, else after
-// everything acknowledged before now is applied here. The group must be open. `done` runs on this
-// thread or one of Cairn's and must not block.
-void Linearize(const ServiceContext& context, bool linearizable, Instant deadline,
+// Calls `done` without an error once this member's answer is fresh enough (raft/proposal.h,
+// ReadOptions). The group must be open. `done` runs on this thread or one of Cairn's and must not
+// block.
+void Linearize(const ServiceContext& context, const Freshness& freshness, Instant deadline,
                absl::AnyInvocable<void(std::optional<RpcError>)> done);
 
 }  // namespace cairn

@@ -141,7 +141,7 @@ void LogServiceImpl::Handle(ReadCall* call) {
   if (context_.opened() == nullptr) return call->End(Starting());
   OrError<ReadPlan> plan = PlanRead(call->request());
   if (auto* invalid = std::get_if<RpcError>(&plan)) return call->End(std::move(*invalid));
-  const bool linearizable = std::get<ReadPlan>(plan).linearizable;
+  const Freshness freshness = std::get<ReadPlan>(plan).freshness;
   auto read = [this, call, plan = std::get<ReadPlan>(std::move(plan))](
                   std::optional<RpcError> refused) mutable {
     if (refused) return call->End(std::move(refused));
@@ -156,7 +156,7 @@ void LogServiceImpl::Handle(ReadCall* call) {
       call->End(std::nullopt);
     });
   };
-  Linearize(context_, linearizable, DeadlineOf(call->context(), context_), std::move(read));
+  Linearize(context_, freshness, DeadlineOf(call->context(), context_), std::move(read));
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class ReadRangeCall final : public WriteChain<v1::ReadResponse> {
     next_ = plan_.from;
     left_ = plan_.max_messages;
     auto self = std::static_pointer_cast<ReadRangeCall>(shared_from_this());
-    Linearize(context(), plan_.linearizable, DeadlineOf(call(), context()),
+    Linearize(context(), plan_.freshness, DeadlineOf(call(), context()),
               [self](std::optional<RpcError> error) {
                 if (error) {
                   self->EndWith(*error);

@@ -115,12 +115,12 @@ void StreamServiceImpl::Handle(CreateCall* call) {
 
 template <typename Call, typename Fill>
 void StreamServiceImpl::Answer(Call* call, Fill fill) {
-  OrError<bool> linearizable = IsLinearizable(call->request().consistency());
+  OrError<Freshness> freshness = ReadFreshness(call->request());
   std::optional<RpcError> error;
-  if (auto* invalid = std::get_if<RpcError>(&linearizable)) error = std::move(*invalid);
+  if (auto* invalid = std::get_if<RpcError>(&freshness)) error = std::move(*invalid);
   if (context_.opened() == nullptr) error = Starting();
   if (error) return call->End(std::move(error));
-  Linearize(context_, std::get<bool>(linearizable), DeadlineOf(call->context(), context_),
+  Linearize(context_, std::get<Freshness>(freshness), DeadlineOf(call->context(), context_),
             [call, fill = std::move(fill)](std::optional<RpcError> refused) mutable {
               if (!refused) refused = fill();
               call->End(std::move(refused));

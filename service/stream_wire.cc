@@ -9,6 +9,8 @@
 namespace cairn {
 namespace {
 
+constexpr int64_t kLongestStalenessSeconds = 24 * 3600;
+
 constexpr size_t kDefaultReadBytes = size_t{1} << 20;
 constexpr size_t kLargestReadBytes = size_t{3} << 20;
 // A read that finds little among much stops for air after so much of the log.
@@ -118,13 +120,27 @@ void Write(const StreamMachine::Info& info, v1::Stream* stream) {
   Write(info.definition, info.state, stream);
 }
 
-OrError<bool> IsLinearizable(v1::Consistency consistency) {
+OrError<Freshness> ReadFreshness(v1::Consistency consistency,
+                                 const std::optional<google::protobuf::Duration>& max_staleness) {
+  if (max_staleness && consistency != v1::CONSISTENCY_STALE) {
+    return InvalidField("max_staleness", "it goes with CONSISTENCY_STALE only");
+  }
   switch (consistency) {
     case v1::CONSISTENCY_UNSPECIFIED:
     case v1::CONSISTENCY_LINEARIZABLE:
-      return true;
-    case v1::CONSISTENCY_STALE:
-      return false;
+      return Freshness{};
+    case v1::CONSISTENCY_LEASE:
+      return Freshness{.lease = true};
+    case v1::CONSISTENCY_STALE: {
+      if (!max_staleness) return Freshness{.any = true};
+      const Duration age =
+          Seconds(std::clamp<int64_t>(max_staleness->seconds(), -1, kLongestStalenessSeconds)) +
+          Nanoseconds(max_staleness->nanos());
+      if (age < Milliseconds(1) || age > Seconds(kLongestStalenessSeconds)) {
+        return InvalidField("max_staleness", "it is not in 1 ms to 1 day");
+      }
+      return Freshness{.max_staleness = age};
+    }
     default:
       return InvalidField("consistency",
                           absl::StrCat("unknown consistency ", static_cast<int>(consistency)));
@@ -150,9 +166,9 @@ OrError<ReadPlan> PlanRead(const v1::ReadRequest& request) {
   OrError<SubjectFilters> filters = ReadFilters(request.subject_filters());
   if (auto* error = std::get_if<RpcError>(&filters)) return std::move(*error);
   plan.filters = std::get<SubjectFilters>(std::move(filters));
-  OrError<bool> linearizable = IsLinearizable(request.consistency());
-  if (auto* error = std::get_if<RpcError>(&linearizable)) return std::move(*error);
-  plan.linearizable = std::get<bool>(linearizable);
+  OrError<Freshness> freshness = ReadFreshness(request);
+  if (auto* error = std::get_if<RpcError>(&freshness)) return std::move(*error);
+  plan.freshness = std::get<Freshness>(freshness);
   plan.from = request.from_sequence();
   if (request.max_messages() != 0) plan.max_messages = request.max_messages();
   plan.max_bytes = request.max_bytes() == 0

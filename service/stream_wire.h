@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "cairn/v1/streams.pb.h"
 #include "service/errors.h"
+#include "service/freshness.h"
 #include "service/service_context.h"
 #include "service/stream_command.h"
 #include "service/stream_machine.h"
@@ -35,8 +36,16 @@ void Write(const StreamMachine::Info& info, v1::Stream* stream);
 void Write(const StreamDefinition& definition, const StreamState& state, v1::Stream* stream);
 google::protobuf::Timestamp ToProto(WallTime time);
 
-// True for linearizable reads. INVALID_ARGUMENT for an unknown consistency.
-OrError<bool> IsLinearizable(v1::Consistency consistency);
+// How fresh an answer must be. INVALID_ARGUMENT for an unknown consistency, and for a staleness
+// that is none or does not go with it.
+OrError<Freshness> ReadFreshness(v1::Consistency consistency,
+                                 const std::optional<google::protobuf::Duration>& max_staleness);
+template <typename Request>
+OrError<Freshness> ReadFreshness(const Request& request) {
+  std::optional<google::protobuf::Duration> max_staleness;
+  if (request.has_max_staleness()) max_staleness = request.max_staleness();
+  return ReadFreshness(request.consistency(), max_staleness);
+}
 
 // What a read of messages asks for, checked.
 struct ReadPlan {
@@ -45,7 +54,7 @@ struct ReadPlan {
   uint64_t max_messages = UINT64_MAX;
   size_t max_bytes = 0;
   SubjectFilters filters;
-  bool linearizable = true;
+  Freshness freshness;
 };
 OrError<ReadPlan> PlanRead(const v1::ReadRequest& request);
 OrError<SubjectFilters> ReadFilters(const google::protobuf::RepeatedPtrField<std::string>& texts);

@@ -79,7 +79,8 @@ class Subscription final : public WriteChain<v1::SubscribeResponse> {
     // after a quorum was asked.
     bool ask = plan_.start == v1::SUBSCRIBE_START_NEW || !machine().Find(plan_.read.stream);
     auto self = std::static_pointer_cast<Subscription>(shared_from_this());
-    Linearize(context(), ask, context().Now() + context().limits().default_deadline,
+    Linearize(context(), Freshness{.any = !ask},
+              context().Now() + context().limits().default_deadline,
               [self](std::optional<RpcError> error) { self->Subscribe(std::move(error)); });
   }
 

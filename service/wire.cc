@@ -113,22 +113,34 @@ void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
   to->set_term(from.term);
   to->set_commit(from.commit);
   to->set_context(from.context);
+  to->set_sent(from.sent.nanoseconds);
 }
-Heartbeat Read(const v1::Heartbeat& from) { return {from.term(), from.commit(), from.context()}; }
+Heartbeat Read(const v1::Heartbeat& from) {
+  return {from.term(), from.commit(), from.context(), Instant{from.sent()}};
+}
 
 void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
   v1::HeartbeatReply* to = parcel->mutable_heartbeat_reply();
   to->set_term(from.term);
   to->set_context(from.context);
+  to->set_sent(from.sent.nanoseconds);
+  to->set_promise(from.promise.nanoseconds);
+  to->set_clock(from.clock.nanoseconds);
 }
-HeartbeatReply Read(const v1::HeartbeatReply& from) { return {from.term(), from.context()}; }
+HeartbeatReply Read(const v1::HeartbeatReply& from) {
+  return {from.term(), from.context(), Instant{from.sent()}, Nanoseconds(from.promise()),
+          Instant{from.clock()}};
+}
 
 void WriteBody(const ReadIndexRequest& from, v1::Parcel* parcel) {
   v1::ReadIndexRequest* to = parcel->mutable_read_index_request();
   to->set_term(from.term);
   to->set_request(from.request);
+  to->set_lease(from.lease);
 }
-ReadIndexRequest Read(const v1::ReadIndexRequest& from) { return {from.term(), from.request()}; }
+ReadIndexRequest Read(const v1::ReadIndexRequest& from) {
+  return {from.term(), from.request(), from.lease()};
+}
 
 void WriteBody(const ReadIndexReply& from, v1::Parcel* parcel) {
   v1::ReadIndexReply* to = parcel->mutable_read_index_reply();
@@ -136,9 +148,10 @@ void WriteBody(const ReadIndexReply& from, v1::Parcel* parcel) {
   to->set_request(from.request);
   to->set_ready(from.ready);
   to->set_index(from.index);
+  to->set_lease(from.lease);
 }
 ReadIndexReply Read(const v1::ReadIndexReply& from) {
-  return {from.term(), from.request(), from.ready(), from.index()};
+  return {from.term(), from.request(), from.ready(), from.index(), from.lease()};
 }
 
 void WriteBody(const TailQuery& from, v1::Parcel* parcel) {

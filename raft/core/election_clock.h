@@ -8,18 +8,24 @@
 
 #include "base/random.h"
 #include "base/time.h"
+#include "base/types.h"
 #include "raft/core/options.h"
 
 namespace cairn {
 
 class ElectionClock {
  public:
-  // The node starts at `now`.
-  ElectionClock(const RaftOptions& options, Random random, Instant now);
+  // The node starts at `now`, in `term`.
+  ElectionClock(const RaftOptions& options, Random random, Instant now, Term term);
 
-  // Draws a new deadline: `now` plus a random time of [T, 2T) (paper 5.2), plus T/2 for each step
+  // Draws a new deadline: `now` plus a random time of [T, 1.5T) (paper 5.2), plus T/2 for each step
   // of priority below the highest, where T is the election timeout.
   void Restart(Instant now);
+  // The same for a campaign that begins now. It is over in a round trip and a sync, or will not
+  // succeed: two candidates were in each other's way, or somebody still waited for the dead leader.
+  // So the first tries follow each other closely: T in the deadline is a quarter of the election
+  // timeout, then a half, then all of it. Hearing of a leader begins anew.
+  void StartCampaign(Instant now);
   Instant deadline() const { return deadline_; }
 
   // A message of the current term's leader has come in; also draws a new deadline.
@@ -27,16 +33,20 @@ class ElectionClock {
   // True for an election timeout after hearing from a leader: then nobody else gets a vote
   // (thesis 4.2.3).
   bool LeaderIsLive(Instant now) const;
-  // True for the first election timeout of a node of a group with leases: before its restart it
-  // may have answered a leader that counts on it for that long.
+  // True for the first election timeout of a node that has just started: before its restart it may
+  // have made a leader a promise that it still counts on (HeartbeatReply::promise). In term 0 it
+  // had heard of no leader.
   bool Embargoed(Instant now) const { return now < embargo_end_; }
 
  private:
+  void Draw(Instant now, Duration timeout);
+
   const Duration timeout_;
   const Duration handicap_;  // of the priority
   Random random_;
   Instant deadline_;
   std::optional<Instant> last_heard_;
+  int campaigns_ = 0;  // since a leader was heard of, as far as they matter
   Instant embargo_end_;
 };
 

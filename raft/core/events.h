@@ -39,6 +39,7 @@ struct Propose {
 // A client wants to read linearizably.
 struct ReadBarrier {
   ReadId read = 0;
+  bool lease = false;  // the leader's lease is proof enough
 };
 
 // All log batches up to and including `ticket` survive a power cut now.

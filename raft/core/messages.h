@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/time.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
 
@@ -75,22 +76,30 @@ struct Heartbeat {
   Term term = 0;
   Index commit = 0;  // min(leader's commit, what the receiver is known to match)
   ReadContext context = 0;
+  Instant sent = {};  // by the leader's clock; echoed
 };
 struct HeartbeatReply {
   Term term = 0;
   ReadContext context = 0;
+  Instant sent = {};  // Heartbeat::sent
+  // From when the heartbeat came in, the replier grants nobody else a vote or a pre-vote for this
+  // long on its clock. 0: it promises nothing.
+  Duration promise = {};
+  Instant clock = {};  // of the replier, when it replied
 };
 
 // A member asks the leader for an index at which its clients may read (thesis 6.4).
 struct ReadIndexRequest {
   Term term = 0;
   uint64_t request = 0;  // the asking node's, echoed
+  bool lease = false;    // the leader may answer by its lease
 };
 struct ReadIndexReply {
   Term term = 0;
   uint64_t request = 0;
   bool ready = false;  // false: refused, ask again
   Index index = 0;
+  bool lease = false;  // answered by the lease: for reads that allow it
 };
 
 // From a node whose last entries may be torn (their id records are there, the records are not):

@@ -25,6 +25,8 @@ enum class Mutant {
   kReadWithoutRound = 4,     // a leader answers reads without asking a quorum
   kCountOldTerms = 5,        // entries of older terms are committed by counting (paper figure 8)
   kDurableByIndex = 6,       // a completion counts for its indexes, truncated meanwhile or not
+  // 7 is the block store's.
+  kLeaseFromReply = 8,  // promises count from the moment the answer comes in
 };
 
 constexpr bool MutantEnabled(Mutant mutant) {

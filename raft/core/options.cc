@@ -8,7 +8,6 @@ namespace {
 // Two heartbeats may be late before a follower campaigns.
 constexpr int64_t kHeartbeatsPerElection = 3;
 // Keeps sums of instants and timeouts, lengthened by any priority, far from overflow.
-constexpr Duration kLongestTimeout = Seconds(3600);
 constexpr uint32_t kLowestPriority = 1000;
 
 }  // namespace
@@ -31,6 +30,9 @@ absl::Status Validate(const RaftOptions& options) {
   }
   if (options.commit_notice_delay < Duration{} || options.commit_notice_delay > kLongestTimeout) {
     return absl::InvalidArgumentError("commit_notice_delay: is negative or above one hour");
+  }
+  if (options.max_clock_drift_per_mille < 0 || options.max_clock_drift_per_mille > 500) {
+    return absl::InvalidArgumentError("max_clock_drift_per_mille: is not in 0..500");
   }
   if (options.priority > kLowestPriority) {
     return absl::InvalidArgumentError(

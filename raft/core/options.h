@@ -16,10 +16,13 @@
 
 namespace cairn {
 
+// Election timeouts, and with them promises, are at most this.
+inline constexpr Duration kLongestTimeout = Seconds(3600);
+
 struct RaftOptions {
   NodeId node = NodeId::kNone;
   // A follower that hears nothing campaigns after a time drawn from [election_timeout,
-  // 2 * election_timeout); each step of priority below the highest adds to it.
+  // 1.5 * election_timeout); each step of priority below the highest adds to it.
   Duration election_timeout = Milliseconds(1000);
   Duration heartbeat_interval = Milliseconds(100);
   // A commit index that no append carries to a peer goes there by itself after this long; at most
@@ -32,9 +35,12 @@ struct RaftOptions {
   uint64_t seed = 0;
   uint32_t priority =
       0;  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer
-  // Group option kept in the log: a node that has just started grants no vote and no pre-vote for
-  // one election timeout, because leases counted on it.
+  // As a leader, answer reads that allow it by the promises of a quorum and without asking it
+  // (raft/core/lease.h). Members need not agree on this: promises are made either way.
   bool lease = false;
+  // The rates of two members' clocks differ by at most this many parts in a thousand. A lease is
+  // shorter by as much; where more is seen, there is none any more.
+  int64_t max_clock_drift_per_mille = 50;
   // Per peer: append messages sent and not answered.
   size_t max_inflight_messages = 256;
   size_t max_inflight_bytes = size_t{4} << 20;

@@ -69,7 +69,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
       trace_(trace),
       random_(SeededFor(options)),
       now_(now),
-      clock_(options, random_.Fork(), now),
+      clock_(options, random_.Fork(), now, recovered.hard_state.term),
       ballot_{.state = recovered.hard_state},
       torn_(TakeTornTail(recovered)),
       trail_(recovered.base, std::move(recovered.runs)),
@@ -245,8 +245,12 @@ void Raft::State::ChangeRole(RoleState role) {
   outbox_.Drop();
   const bool was_follower = std::holds_alternative<Follower>(role_);
   RoleState old = std::exchange(role_, std::move(role));
-  // A follower that only learns of a newer term keeps its deadline (paper 5.2).
-  if (!was_follower || !std::holds_alternative<Follower>(role_)) clock_.Restart(now_);
+  if (std::holds_alternative<PreCandidate>(role_)) {
+    clock_.StartCampaign(now_);
+  } else if (!was_follower || !std::holds_alternative<Follower>(role_)) {
+    // A follower that only learns of a newer term keeps its deadline (paper 5.2).
+    clock_.Restart(now_);
+  }
   RefuseReads(old);
 }
 
@@ -288,9 +292,7 @@ Effects Raft::State::TakeEffects() {
     TakeReplication(*leader);
   } else if (auto* follower = std::get_if<Follower>(&role_)) {
     TakeAcknowledgement(*follower);
-    if (const auto request = follower->reads.StartRequest(now_)) {
-      Send(follower->leader, ReadIndexRequest{.term = ballot_.state.term, .request = *request});
-    }
+    while (const auto request = follower->reads.StartRequest(now_)) SendReadRequest(*request);
   }
   Effects effects = std::exchange(effects_, {});
   effects.messages = outbox_.Take(durability_.synced());

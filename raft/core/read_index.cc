@@ -11,11 +11,12 @@ namespace cairn {
 
 void Raft::State::On(const ReadBarrier& read) {
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    AddRead(*leader, {.id = read.read});
+    AddRead(*leader, {.id = read.read}, read.lease);
     return;
   }
   auto* follower = std::get_if<Follower>(&role_);
-  if (follower == nullptr || follower->leader == NodeId::kNone || !follower->reads.Add(read.read)) {
+  if (follower == nullptr || follower->leader == NodeId::kNone ||
+      !follower->reads.Add(read.read, read.lease)) {
     AnswerRead({.id = read.read}, false, 0);
   }
 }
@@ -23,7 +24,7 @@ void Raft::State::On(const ReadBarrier& read) {
 void Raft::State::Handle(NodeId from, const ReadIndexRequest& request) {
   const Reader reader = {.from = from, .id = request.request};
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    AddRead(*leader, reader);
+    AddRead(*leader, reader, request.lease);
   } else {
     AnswerRead(reader, false, 0);
   }
@@ -32,12 +33,28 @@ void Raft::State::Handle(NodeId from, const ReadIndexRequest& request) {
 void Raft::State::Handle(NodeId, const ReadIndexReply& reply) {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr) return;
-  for (const ReadId read : follower->reads.Answer(reply.request, reply.ready)) {
+  for (const ReadId read : follower->reads.Answer(reply.request, reply.ready, reply.lease)) {
     AnswerRead({.id = read}, reply.ready, reply.index);
   }
 }
 
-void Raft::State::AddRead(Leader& leader, Reader reader) {
+// What a heartbeat's sender may count on: RefusesElections, from now on. A node whose term is not
+// on its disk could restart in term 0, as one that has promised nothing.
+Duration Raft::State::Promise() const {
+  return durability_.HardStateDurable() ? options_.election_timeout : Duration{};
+}
+
+// True while nobody else can lead, so that this leader's commit index is the group's.
+bool Raft::State::HoldsLease(const Leader& leader) const {
+  return options_.lease && leads_with_commit() &&
+         now_ < leader.lease.Until(membership_.in_force(), node());
+}
+
+void Raft::State::AddRead(Leader& leader, Reader reader, bool lease) {
+  if (lease && HoldsLease(leader)) {
+    AnswerRead(reader, true, commit_, /*lease=*/true);
+    return;
+  }
   const bool added =
       leader.reads.Add(reader, leads_with_commit() ? std::optional(commit_) : std::nullopt);
   if (!added) AnswerRead(reader, false, 0);
@@ -57,15 +74,23 @@ void Raft::State::AnswerConfirmedReads(Leader& leader) {
   }
 }
 
-void Raft::State::AnswerRead(Reader reader, bool ready, Index index) {
+void Raft::State::AnswerRead(Reader reader, bool ready, Index index, bool lease) {
   if (reader.from == NodeId::kNone) {
     effects_.reads.push_back(
         {.read = reader.id, .ready = ready, .index = index, .leader = leader()});
   } else {
-    Send(reader.from,
-         ReadIndexReply{
-             .term = ballot_.state.term, .request = reader.id, .ready = ready, .index = index});
+    Send(reader.from, ReadIndexReply{.term = ballot_.state.term,
+                                     .request = reader.id,
+                                     .ready = ready,
+                                     .index = index,
+                                     .lease = lease});
   }
+}
+
+void Raft::State::SendReadRequest(const ForwardedReads::Asked& asked) {
+  Send(
+      std::get<Follower>(role_).leader,
+      ReadIndexRequest{.term = ballot_.state.term, .request = asked.request, .lease = asked.lease});
 }
 
 // Refuses what waits in a role that was left; the new role is in place.

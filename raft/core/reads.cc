@@ -67,39 +67,47 @@ std::vector<Reader> LeaderReads::TakeAll() {
   return all;
 }
 
-bool ForwardedReads::Add(ReadId read) {
+bool ForwardedReads::Add(ReadId read, bool lease) {
   if (count_ >= kMaxWaitingReads) return false;
   ++count_;
-  next_.push_back(read);
+  (lease ? next_by_lease_ : next_).push_back(read);
   return true;
 }
 
-std::optional<uint64_t> ForwardedReads::StartRequest(Instant now) {
-  if (next_.empty()) return std::nullopt;
-  const uint64_t request = next_request_++;
-  requests_.emplace(request, Request{.reads = std::exchange(next_, {}), .sent = now});
-  return request;
+std::optional<ForwardedReads::Asked> ForwardedReads::StartRequest(Instant now) {
+  const bool lease = next_.empty();
+  std::vector<ReadId>& next = lease ? next_by_lease_ : next_;
+  if (next.empty()) return std::nullopt;
+  const Asked asked = {.request = next_request_++, .lease = lease};
+  requests_.emplace(asked.request,
+                    Request{.reads = std::exchange(next, {}), .lease = lease, .sent = now});
+  return asked;
 }
 
-std::optional<uint64_t> ForwardedReads::TakeOverdue(Instant now, Duration patience) {
-  std::optional<uint64_t> last;
+std::optional<ForwardedReads::Asked> ForwardedReads::TakeOverdue(Instant now, Duration patience) {
+  std::optional<Asked> last;
   for (auto& [number, request] : requests_) {
     if (now - request.sent < patience) continue;
     request.sent = now;
-    last = number;
+    // One that asks a quorum answers all before it.
+    last = Asked{.request = number, .lease = request.lease && (!last || last->lease)};
   }
   return last;
 }
 
-std::vector<ReadId> ForwardedReads::Answer(uint64_t request, bool ready) {
+std::vector<ReadId> ForwardedReads::Answer(uint64_t request, bool ready, bool lease) {
   const auto found = requests_.find(request);
   if (found == requests_.end()) return {};
-  const auto first = ready ? requests_.begin() : found;
+  const auto end = std::next(found);
   std::vector<ReadId> reads;
-  for (auto each = first; each != std::next(found); ++each) {
+  for (auto each = ready ? requests_.begin() : found; each != end;) {
+    if (lease && !each->second.lease) {
+      ++each;
+      continue;
+    }
     reads.insert(reads.end(), each->second.reads.begin(), each->second.reads.end());
+    each = requests_.erase(each);
   }
-  requests_.erase(first, std::next(found));
   count_ -= reads.size();
   return reads;
 }
@@ -109,9 +117,11 @@ std::vector<ReadId> ForwardedReads::TakeAll() {
   for (auto& [number, request] : requests_) {
     all.insert(all.end(), request.reads.begin(), request.reads.end());
   }
-  all.insert(all.end(), next_.begin(), next_.end());
+  for (std::vector<ReadId>* next : {&next_, &next_by_lease_}) {
+    all.insert(all.end(), next->begin(), next->end());
+    next->clear();
+  }
   requests_.clear();
-  next_.clear();
   count_ = 0;
   return all;
 }

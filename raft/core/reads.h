@@ -95,25 +95,36 @@ class ForwardedReads {
   // For a follower without a leader, which forwards nothing.
   ForwardedReads() = default;
 
+  // A request to the leader. `lease`: all its reads allow an answer by the leader's lease.
+  struct Asked {
+    uint64_t request = 0;
+    bool lease = false;
+  };
+
   // False: too many wait.
-  bool Add(ReadId read);
+  bool Add(ReadId read, bool lease);
   // The request to send now for the reads added since the last call; nullopt if none were.
-  std::optional<uint64_t> StartRequest(Instant now);
+  std::optional<Asked> StartRequest(Instant now);
   // Of the requests sent `patience` ago or longer, which may be lost, the last one: it is to be
   // sent again, now, for all of them. A repeated request's earlier answer is as good.
-  std::optional<uint64_t> TakeOverdue(Instant now, Duration patience);
+  std::optional<Asked> TakeOverdue(Instant now, Duration patience);
   // Takes out the reads of `request` and, if the leader has named an index, of all before: it is
-  // one for them, too, since they were asked earlier. Empty if it was answered already.
-  std::vector<ReadId> Answer(uint64_t request, bool ready);
+  // one for them, too, since they were asked earlier; but a lease answers only who allows it. Empty
+  // if it was answered already.
+  std::vector<ReadId> Answer(uint64_t request, bool ready, bool lease);
   std::vector<ReadId> TakeAll();
 
  private:
   struct Request {
     std::vector<ReadId> reads;
+    bool lease = false;
     Instant sent;
   };
   uint64_t next_request_ = 0;
+  // Those that allow a lease have a request of their own, so that others do not make them wait for
+  // a round.
   std::vector<ReadId> next_;
+  std::vector<ReadId> next_by_lease_;
   std::map<uint64_t, Request> requests_;
   size_t count_ = 0;
 };

@@ -105,12 +105,16 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (!FollowLeader(from)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
-  Send(from, HeartbeatReply{.term = ballot_.state.term, .context = heartbeat.context});
+  Send(from, HeartbeatReply{.term = ballot_.state.term,
+                            .context = heartbeat.context,
+                            .sent = heartbeat.sent,
+                            .promise = Promise(),
+                            .clock = now_});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;
   if (const auto request = reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
-    Send(from, ReadIndexRequest{.term = ballot_.state.term, .request = *request});
+    SendReadRequest(*request);
   }
   if (!torn_.empty()) {
     // A leader to whom these entries were acknowledged once would never send them again. One that
@@ -129,6 +133,9 @@ void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
   const auto peer = leader->peers.find(from);
   if (peer == leader->peers.end()) return;
   peer->second.progress.OnContact(now_);
+  if (!leader->lease.Promised(from, reply.sent, reply.promise, reply.clock, now_)) {
+    Trace("ends its lease: the clock of ", ToInteger(from), " runs otherwise");
+  }
   leader->reads.Acknowledge(from, reply.context);
   AnswerConfirmedReads(*leader);
 }
@@ -160,8 +167,10 @@ void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
   state.heartbeat = false;
   const Index commit = std::min(commit_, state.progress.match());
   state.told_commit = std::max(state.told_commit, commit);
-  Send(peer,
-       Heartbeat{.term = ballot_.state.term, .commit = commit, .context = leader.reads.context()});
+  Send(peer, Heartbeat{.term = ballot_.state.term,
+                       .commit = commit,
+                       .context = leader.reads.context(),
+                       .sent = now_});
 }
 
 void Raft::State::TakeReplication(Leader& leader) {

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/lease.h"
 #include "raft/core/messages.h"
 #include "raft/core/progress.h"
 #include "raft/core/reads.h"
@@ -38,8 +39,9 @@ struct Candidate {
 };
 
 struct Leader {
-  Leader(Term term, Index first_of_term, Instant first_heartbeat)
+  Leader(Term term, Index first_of_term, Instant first_heartbeat, int64_t max_clock_drift)
       : reads(term),
+        lease(max_clock_drift),
         first_index(first_of_term),
         heartbeat_due(first_heartbeat),
         last_request(term << 32) {}
@@ -51,6 +53,7 @@ struct Leader {
   };
   std::map<NodeId, Peer> peers;  // every member but this node
   LeaderReads reads;
+  Lease lease;
   Uncommitted uncommitted;
   // The first entry of this leader's term; only counting from there on commits (paper 5.4.2).
   Index first_index;

@@ -140,10 +140,13 @@ class Raft::State {
   // read_index.cc
   void Handle(NodeId from, const ReadIndexRequest& request);
   void Handle(NodeId from, const ReadIndexReply& reply);
-  void AddRead(Leader& leader, Reader reader);
+  Duration Promise() const;
+  bool HoldsLease(const Leader& leader) const;
+  void AddRead(Leader& leader, Reader reader, bool lease);
   ReadContext ConfirmedContext(const Leader& leader) const;
   void AnswerConfirmedReads(Leader& leader);
-  void AnswerRead(Reader reader, bool ready, Index index);
+  void AnswerRead(Reader reader, bool ready, Index index, bool lease = false);
+  void SendReadRequest(const ForwardedReads::Asked& asked);
   void RefuseReads(RoleState& role);
 
   // tail_query.cc

@@ -22,6 +22,7 @@ struct ReadFlags {
   uint64_t count = 0;  // 0: no limit
   std::vector<std::string> subjects;
   v1::Consistency consistency = v1::CONSISTENCY_LINEARIZABLE;
+  Duration max_staleness = {};  // 0: no limit
   bool raw = false;
   bool only_new = false;
 };
@@ -51,6 +52,10 @@ int RunRead(CliContext& context, const ReadFlags& flags) {
   request.set_max_messages(flags.count);
   for (const std::string& subject : flags.subjects) request.add_subject_filters(subject);
   request.set_consistency(flags.consistency);
+  if (flags.max_staleness > Duration{}) {
+    *request.mutable_max_staleness() = google::protobuf::util::TimeUtil::MillisecondsToDuration(
+        ToMilliseconds(flags.max_staleness));
+  }
   absl::Status status =
       context.client().ReadRange(std::move(request), [&](const v1::StoredMessage& message) {
         PrintMessage(context, message, flags.raw);
@@ -106,11 +111,16 @@ void AddReadVerbs(CLI::App& app, CliContext& context) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   read.add_option("--consistency", read_flags->consistency,
-                  "linearizable (sees all that was acknowledged before) or stale (what the member "
-                  "has)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, v1::Consistency>{
-          {"linearizable", v1::CONSISTENCY_LINEARIZABLE}, {"stale", v1::CONSISTENCY_STALE}}))
+                  "linearizable (sees all that was acknowledged before), lease (the same while "
+                  "clocks run alike; does not ask a quorum) or stale (what the member has)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, v1::Consistency>{{"linearizable", v1::CONSISTENCY_LINEARIZABLE},
+                                                 {"lease", v1::CONSISTENCY_LEASE},
+                                                 {"stale", v1::CONSISTENCY_STALE}}))
       ->default_str("linearizable");
+  AddDurationFlag(read, "--max_staleness", &read_flags->max_staleness,
+                  "with --consistency=stale: misses nothing acknowledged so long before; no limit "
+                  "without");
 
   auto tail_flags = std::make_shared<ReadFlags>();
   CLI::App& tail =

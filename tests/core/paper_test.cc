@@ -246,15 +246,58 @@ TEST(PaperTest, FollowersAnswerCandidatesAndLeaders) {
 
 TEST(PaperTest, FollowersCampaignWhenTheElectionTimeoutElapses) {
   Node node(3);
+  node.Receive(2, Heartbeat{.term = 1});
   Instant start = node.now();
   EXPECT_GE(node.raft().NextWakeup(), start + Seconds(1));
-  EXPECT_LT(node.raft().NextWakeup(), start + Seconds(2));
+  EXPECT_LT(node.raft().NextWakeup(), start + Milliseconds(1500));
   node.Elapse(Milliseconds(999));
   node.Step(Tick());
   EXPECT_EQ(node.raft().role(), Role::kFollower);
   node.Timeout();
   // The pre-vote comes before the paper's candidacy (thesis 9.6).
   EXPECT_EQ(node.raft().role(), Role::kPreCandidate);
+}
+
+TEST(PaperTest, FailedCampaignsAreRepeatedSoonAndThenLessOften) {
+  Node node(3);
+  node.Timeout();
+  for (Duration least :
+       {Milliseconds(250), Milliseconds(500), Milliseconds(1000), Milliseconds(1000)}) {
+    EXPECT_GE(node.raft().NextWakeup(), node.now() + least);
+    EXPECT_LT(node.raft().NextWakeup(), node.now() + least + least / 2);
+    node.Timeout();
+    EXPECT_EQ(node.raft().role(), Role::kPreCandidate);
+  }
+  // A leader comes and goes.
+  node.Receive(2, Heartbeat{.term = 1});
+  EXPECT_GE(node.raft().NextWakeup(), node.now() + Milliseconds(1000));
+  node.Timeout();
+  EXPECT_LT(node.raft().NextWakeup(), node.now() + Milliseconds(375));
+}
+
+TEST(PaperTest, NobodyVotesForAnElectionTimeoutAfterItsStartUnlessItIsNew) {
+  for (bool is_new : {false, true}) {
+    Node node(3, {}, {.term = is_new ? Term{0} : Term{1}});
+    node.Elapse(Milliseconds(-1));
+    node.Receive(2, PreVoteRequest{.term = 2, .last = {5, 1}, .campaign = 4});
+    EXPECT_EQ(Node::Only<PreVoteReply>(node.Settle(), 2).granted, is_new);
+    node.Elapse(Milliseconds(1));
+    node.Receive(2, PreVoteRequest{.term = 2, .last = {5, 1}, .campaign = 5});
+    EXPECT_TRUE(Node::Only<PreVoteReply>(node.Settle(), 2).granted);
+  }
+}
+
+TEST(PaperTest, OnlyANodeWhoseTermIsDurablePromisesToElectNobodyElse) {
+  Node node(3);
+  const Instant sent = node.now() - Milliseconds(7);
+  node.Receive(2, Heartbeat{.term = 1, .sent = sent});
+  HeartbeatReply reply = Node::Only<HeartbeatReply>(node.Take(), 2);
+  EXPECT_EQ(reply.promise, Duration{});
+  EXPECT_EQ(reply.sent, sent);
+  EXPECT_EQ(reply.clock, node.now());
+  node.Sync();
+  node.Receive(2, Heartbeat{.term = 1});
+  EXPECT_EQ(Node::Only<HeartbeatReply>(node.Take(), 2).promise, Milliseconds(1000));
 }
 
 TEST(PaperTest, FollowersWaitAfterHearingFromTheLeaderOrGivingAVote) {

@@ -51,7 +51,9 @@ AppendEntries MakeAppend(Term term, LogPosition previous, const std::vector<Term
 RaftUnderTest::RaftUnderTest(uint64_t size, std::vector<Term> terms, HardState hard_state,
                              std::optional<Index> torn_from)
     : now_(Instant{} + Seconds(1000)),
-      raft_(MakeOptions(), MakeRecovered(size, terms, hard_state, torn_from), now_, nullptr) {}
+      raft_(MakeOptions(), MakeRecovered(size, terms, hard_state, torn_from), now_, nullptr) {
+  Elapse(MakeOptions().election_timeout);
+}
 
 void RaftUnderTest::Fail(const char* what) { ADD_FAILURE() << what; }
 

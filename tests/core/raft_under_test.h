@@ -20,7 +20,8 @@ namespace cairn {
 // fails the test.
 class RaftUnderTest {
  public:
-  // `terms` are those of the entries it finds on its disk, torn from `torn_from` on.
+  // `terms` are those of the entries it finds on its disk, torn from `torn_from` on. It started an
+  // election timeout ago, so that it votes.
   explicit RaftUnderTest(uint64_t size, std::vector<Term> terms = {}, HardState hard_state = {},
                          std::optional<Index> torn_from = {});
 

@@ -125,7 +125,9 @@ void ScenarioCluster::Propose(NodeId id, uint64_t count, size_t bytes) {
   Step(id, cairn::Propose{.payload = payload_id, .count = count, .bytes = count * bytes});
 }
 
-void ScenarioCluster::Read(NodeId id) { Step(id, ReadBarrier{.read = ++last_read_}); }
+void ScenarioCluster::Read(NodeId id, bool lease) {
+  Step(id, ReadBarrier{.read = ++last_read_, .lease = lease});
+}
 
 void ScenarioCluster::Sync(NodeId id, size_t writes) {
   SimulatedDisk& disk = Of(id).disk;

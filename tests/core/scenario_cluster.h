@@ -66,7 +66,7 @@ class ScenarioCluster : public TraceSink {
 
   // Clients and the node above.
   void Propose(NodeId node, uint64_t count, size_t bytes);
-  void Read(NodeId node);
+  void Read(NodeId node, bool lease);
   void Sync(NodeId node, size_t writes);
   void ReportUnreachable(NodeId node, NodeId peer);
 

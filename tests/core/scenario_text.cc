@@ -43,10 +43,13 @@ class Fields {
     return absl::StrCat(" commit=", m.commit, Context(m.context));
   }
   std::string operator()(const HeartbeatReply& m) { return Context(m.context); }
-  std::string operator()(const ReadIndexRequest& m) { return " " + names_.Of('q', m.request); }
+  std::string operator()(const ReadIndexRequest& m) {
+    return absl::StrCat(" ", names_.Of('q', m.request), m.lease ? " lease" : "");
+  }
   std::string operator()(const ReadIndexReply& m) {
     return absl::StrCat(" ", names_.Of('q', m.request),
-                        m.ready ? absl::StrCat(" index=", m.index) : " refused");
+                        m.ready ? absl::StrCat(" index=", m.index) : " refused",
+                        m.lease ? " lease" : "");
   }
   std::string operator()(const TailQuery& m) {
     return absl::StrCat(" ", names_.Of('t', m.query), " good=", ToString(m.good),

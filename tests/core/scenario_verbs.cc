@@ -216,11 +216,12 @@ absl::StatusOr<Lines> Propose(ScenarioArguments& arguments, ScenarioCluster& clu
   return Lines();
 }
 
-// read node=N: reads are numbered from 1 on.
+// read node=N [lease]: reads are numbered from 1 on. lease: it allows an answer by the lease.
 absl::StatusOr<Lines> Read(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
+  bool lease = arguments.Flag("lease");
   if (absl::Status status = arguments.Finish(); !status.ok()) return status;
-  cluster.Read(node);
+  cluster.Read(node, lease);
   return Lines();
 }
 

@@ -21,6 +21,7 @@ from raw_http2 import ENHANCE_YOUR_CALM, RawCall  # noqa: E402
 from rpc_errors import answer_of  # noqa: E402
 from servers import NODES, wait_until  # noqa: E402
 import grpc  # noqa: E402 (Debian's)
+from google.protobuf.duration_pb2 import Duration  # noqa: E402
 from cairn.v1 import peer_pb2, streams_pb2, streams_pb2_grpc  # noqa: E402
 
 RECORD_MAKER = RUNFILES / "tests/integration/record_maker"
@@ -161,8 +162,16 @@ class ClientRowsTest(Cluster):
             "no definition": ("Streams/Create", streams_pb2.CreateStreamRequest(),
                               "definition.name"),
             "no name": ("Streams/Get", streams_pb2.GetStreamRequest(), "name"),
-            "reserved consistency": ("Log/Read", read(stream="kept", consistency=2),
-                                     "consistency"),
+            "staleness of a linearizable read": ("Log/Read", read(stream="kept",
+                                                                  max_staleness=Duration(seconds=1)),
+                                                 "max_staleness"),
+            "no staleness": ("Log/Read", read(stream="kept", consistency=3,
+                                              max_staleness=Duration(seconds=0)), "max_staleness"),
+            "staleness below zero": ("Log/ReadRange", read(stream="kept", consistency=3,
+                                                           max_staleness=Duration(seconds=-5)),
+                                     "max_staleness"),
+            "staleness of a century": ("Streams/List", streams_pb2.ListStreamsRequest(
+                consistency=3, max_staleness=Duration(seconds=3_000_000_000)), "max_staleness"),
             "unknown consistency": ("Log/Read", read(stream="kept", consistency=-7),
                                     "consistency"),
             "unknown consistency of a range": ("Log/ReadRange",

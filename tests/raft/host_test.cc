@@ -196,6 +196,58 @@ TEST(HostTest, FollowersReadWhatTheLeaderAcknowledged) {
   }
 }
 
+TEST(HostTest, ALeaderWithPromisesAnswersReadsThatAllowItAtOnce) {
+  GroupOptions options;
+  options.lease = true;
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
+  cluster.Run(options.heartbeat_interval * 2);
+  // Nobody hears it any more, and nobody can take its place yet.
+  cluster.network.CutOff(NodeId{leader});
+  std::optional<ReadResult> by_lease;
+  std::optional<ReadResult> linearizable;
+  cluster.At(leader).BeginRead({.lease = true}, [&](ReadResult r) { by_lease = r; });
+  cluster.At(leader).BeginRead({}, [&](ReadResult r) { linearizable = r; });
+  cluster.Run(Milliseconds(1));
+  ASSERT_TRUE(by_lease.has_value());
+  EXPECT_EQ(Text(*by_lease), "ready at 3");
+  EXPECT_FALSE(linearizable.has_value());
+  // The promises end before anybody else can lead.
+  by_lease.reset();
+  cluster.Run(options.election_timeout - Milliseconds(40));
+  cluster.At(leader).BeginRead({.lease = true}, [&](ReadResult r) { by_lease = r; });
+  cluster.Run(Seconds(5));
+  EXPECT_EQ(Text(by_lease.value()), "NO_LEADER");
+  EXPECT_EQ(Text(linearizable.value()), "NO_LEADER");
+}
+
+TEST(HostTest, AReadThatMayBeOldNeedsNobodyAsLongAsSomebodyAskedLately) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  uint64_t leader = cluster.AwaitLeader();
+  cluster.Propose(leader, "a");
+  uint64_t follower = cluster.SomeFollower();
+  std::optional<ReadResult> read;
+  auto ask = [&](Duration max_staleness) {
+    read.reset();
+    cluster.At(follower).BeginRead({.max_staleness = max_staleness},
+                                   [&](ReadResult r) { read = r; });
+    return read.has_value();
+  };
+  // Nobody has asked here: this one asks the leader.
+  EXPECT_FALSE(ask(Seconds(5)));
+  cluster.Run(Milliseconds(50));
+  EXPECT_EQ(Text(read.value()), "ready at 3");
+  cluster.network.CutOff(NodeId{follower});
+  cluster.Propose(leader, "b");
+  cluster.Run(Milliseconds(500));
+  EXPECT_TRUE(ask(Seconds(1)));
+  EXPECT_EQ(Text(read.value()), "ready at 3");
+  EXPECT_FALSE(ask(Milliseconds(400)));
+}
+
 TEST(HostTest, ADeposedLeaderServesNoReads) {
   TestCluster cluster(3);
   cluster.StartAll();

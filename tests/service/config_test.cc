@@ -39,6 +39,7 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.max_message_bytes, 1048576u);
   EXPECT_EQ(config.fence_grace, Seconds(30));
   EXPECT_EQ(config.max_clock_jump, Seconds(10));
+  EXPECT_FALSE(config.lease_reads);
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
 }
@@ -80,6 +81,7 @@ TEST(ConfigTest, NonsenseIsRefused) {
   ExpectRefused(With({"--log_store=paper"}), "log_store");
   ExpectRefused(With({"--fsync=sometimes"}), "fsync");
   ExpectRefused(With({"--fence_grace=soon"}), "fence_grace");
+  ExpectRefused(With({"--max_clock_drift_per_mille=501"}), "max_clock_drift_per_mille");
   ExpectRefused(With({"--max_message_bytes=2097152", "--max_inflight_bytes=1048576"}),
                 "--max_inflight_bytes");
   ExpectRefused(With({"--initial_cluster=1=127.0.0.1:1"}), "not in --initial_cluster");

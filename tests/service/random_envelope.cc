@@ -72,6 +72,8 @@ AppendEntries RandomAppend(Random& random, Envelope& envelope) {
   return body;
 }
 
+int64_t SmallTime(Random& random) { return static_cast<int64_t>(random.Below(3'600'000'000'001)); }
+
 MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
   Term term = Small(random);
   switch (kind) {
@@ -89,13 +91,14 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
       if (random.OneIn(2)) return AppendReply{term, true, Small(random), {}, 0};
       return AppendReply{term, false, 0, {7, 3}, 8 + random.Below(100)};
     case 6:
-      return Heartbeat{term, Small(random), random.Next()};
+      return Heartbeat{term, Small(random), random.Next(), Instant{SmallTime(random)}};
     case 7:
-      return HeartbeatReply{term, random.Next()};
+      return HeartbeatReply{term, random.Next(), Instant{SmallTime(random)},
+                            Nanoseconds(SmallTime(random)), Instant{SmallTime(random)}};
     case 8:
-      return ReadIndexRequest{term, random.Next()};
+      return ReadIndexRequest{term, random.Next(), random.OneIn(2)};
     case 9:
-      return ReadIndexReply{term, random.Next(), random.OneIn(2), Small(random)};
+      return ReadIndexReply{term, random.Next(), random.OneIn(2), Small(random), random.OneIn(2)};
     case 10:
       return TailQuery{term, random.Next(), {9, 2}, {{3, 12}, {4, 15 + random.Below(9)}}};
     default:

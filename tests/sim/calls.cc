@@ -69,16 +69,19 @@ void Calls::CloseSession(GroupId group, NodeId node, uint64_t session, ProposeOp
   handle->CloseSession(session, std::move(options), Wrap(node, std::move(done)));
 }
 
-void Calls::Read(GroupId group, NodeId node, std::optional<Instant> deadline,
+Index Calls::ReadHorizon(GroupId group) const {
+  return cluster_.referees().at(group)->clients().AskedToRead();
+}
+
+void Calls::Read(GroupId group, NodeId node, const ReadOptions& options, Index horizon,
                  std::function<void(bool)> done) {
   Group* handle = cluster_.node(node).group(group);
   if (handle == nullptr) return done(false);
   ClientChecker& clients = cluster_.referees().at(group)->clients();
   ++open_;
   uint64_t life = cluster_.node(node).life();
-  Index horizon = clients.AskedToRead();
-  handle->Linearize(deadline, [this, node, life, horizon, &clients, done = std::move(done),
-                               answered = false](ReadResult result) mutable {
+  handle->BeginRead(options, [this, node, life, horizon, &clients, done = std::move(done),
+                              answered = false](ReadResult result) mutable {
     Answered(node, answered);
     const SimNode& asked = cluster_.node(node);
     const auto* ready = std::get_if<ReadReady>(&result);

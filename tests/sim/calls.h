@@ -33,7 +33,9 @@ class Calls {
   void CloseSession(GroupId group, NodeId node, uint64_t session, ProposeOptions options,
                     Done done);
   // `done` is told whether the node let read.
-  void Read(GroupId group, NodeId node, std::optional<Instant> deadline,
+  // What was known before `horizon` was read has to be seen.
+  Index ReadHorizon(GroupId group) const;
+  void Read(GroupId group, NodeId node, const ReadOptions& options, Index horizon,
             std::function<void(bool)> done);
 
   // Callbacks not yet called: none once every process has ended.

@@ -133,11 +133,37 @@ void FaultInjector::InjectPartition(FaultKind kind, Duration length) {
     }
     case FaultKind::kCompanion:
       return Cut(Around({LeaderOrAny().id(), AnyNode().id()}), length);
+    case FaultKind::kForsakeLeader:
+      return ForsakeLeader(LeaderOrAny(), length);
     case FaultKind::kChaseLeaders:
       return ChaseLeaders(AnyNode().id(), world_.events.now() + length * 2);
     default:
       return Flap(AnyNode().id(), world_.events.now() + length);
   }
+}
+
+// The leader keeps just so many followers that it leads on, while the others wait for the end of
+// what they promised it. Then the followers lose their processes, and what they remember with them,
+// and find the others when they are back; the leader counts on them a little longer.
+void FaultInjector::ForsakeLeader(SimNode& leader, Duration length) {
+  std::vector<NodeId> side = {leader.id()};
+  for (NodeId id : AllNodes()) {
+    if (side.size() > plan_.nodes.size() / 2) break;
+    if (id != leader.id()) side.push_back(id);
+  }
+  const Duration patience = plan_.group.election_timeout * 2;
+  Cut(Around(side), patience);
+  At(world_.events.now() + patience, [this, side, length] {
+    Cut(Around({side.front()}), length);
+    for (size_t i = 1; i < side.size(); ++i) {
+      SimNode& follower = cluster_.node(side[i]);
+      follower.Kill();
+      At(world_.events.now() + UpTo(plan_.group.election_timeout / 10), [this, &follower] {
+        if (follower.halted().ok()) follower.Start();
+        RestartIfDownLater(follower);
+      });
+    }
+  });
 }
 
 // Whoever comes to lead is cut off with the companion before it has said a word, so that the others

@@ -37,6 +37,7 @@ class FaultInjector {
   // Blocks links for a while.
   void Cut(Links links, Duration length);
   void Flap(NodeId node, Instant until);
+  void ForsakeLeader(SimNode& leader, Duration length);
   void ChaseLeaders(NodeId companion, Instant until);
   void OnLeader(NodeId leader);
   void EndChase();

@@ -36,7 +36,7 @@ void DrawGroup(FaultPlan& plan) {
   GroupOptions& group = plan.group;
   group.election_timeout = Milliseconds(OneOf<int64_t>(random, {50, 150, 300, 1000}));
   group.heartbeat_interval = group.election_timeout / OneOf<int64_t>(random, {3, 5, 10});
-  group.lease = random.OneIn(5);
+  group.lease = random.OneIn(2);
   if (random.OneIn(4)) group.max_inflight_bytes = 2000;
   if (random.OneIn(3)) group.max_sessions = OneOf<size_t>(random, {1, 2, 4});
   if (random.OneIn(3)) group.log_cache_bytes = OneOf<size_t>(random, {0, 1000});
@@ -88,6 +88,8 @@ void DrawWorkload(FaultPlan& plan) {
   workload.clients = 1 + random.Below(6);
   workload.longest_think = timeout / OneOf<int64_t>(random, {20, 5, 1});
   workload.reads = OneOf<uint64_t>(random, {0, 200, 500, 800});
+  workload.lease_reads = OneOf<uint64_t>(random, {0, 300, 900});
+  workload.stale_reads = OneOf<uint64_t>(random, {0, 100});
   workload.sessions = OneOf<uint64_t>(random, {0, 500, 1000});
   workload.deadlines = OneOf<uint64_t>(random, {0, 100, 500});
   workload.no_forward = OneOf<uint64_t>(random, {0, 100, 500});
@@ -152,9 +154,34 @@ void DrawScenario(FaultPlan& plan) {
       plan.workload.moves = 10;
       plan.workload.longest_think = plan.group.election_timeout / 10;
       break;
+    case 4:  // a leader that counts on promises of nodes that have forgotten them
+      std::fill(std::begin(plan.weights), std::end(plan.weights), 0);
+      often(FaultKind::kForsakeLeader);
+      plan.group.lease = true;
+      plan.longest_fault = plan.group.election_timeout * 2;
+      plan.between_faults = plan.group.election_timeout * 4;
+      plan.faults_from_start = false;
+      plan.under_fire = plan.group.election_timeout * 120;
+      plan.workload.clients = 6;
+      plan.workload.window = 4;
+      plan.workload.reads = 800;
+      plan.workload.lease_reads = 1000;
+      plan.workload.moves = 50;
+      plan.workload.longest_think = plan.group.election_timeout / 10;
+      break;
     default:
       break;
   }
+}
+
+// Leases hold as long as clocks differ by no more than was said.
+void AllowForDrift(FaultPlan& plan) {
+  auto rate = [](const NodeOptions& a, const NodeOptions& b) {
+    return a.clock_rate_per_mille < b.clock_rate_per_mille;
+  };
+  const auto [slowest, fastest] = std::minmax_element(plan.nodes.begin(), plan.nodes.end(), rate);
+  plan.group.max_clock_drift_per_mille =
+      fastest->clock_rate_per_mille * 1000 / slowest->clock_rate_per_mille - 1000 + 1;
 }
 
 }  // namespace
@@ -167,6 +194,7 @@ const char* NameOf(FaultKind kind) {
                                                  "bridge",
                                                  "companion",
                                                  "chase leaders",
+                                                 "forsake leader",
                                                  "flap",
                                                  "power cut",
                                                  "power cut of leader",
@@ -197,6 +225,7 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
   DrawWorkload(plan);
   DrawFaults(plan);
   DrawScenario(plan);
+  AllowForDrift(plan);
   return plan;
 }
 

@@ -24,6 +24,7 @@ enum class FaultKind {
   kBridge,           // two sides and one node that reaches both
   kCompanion,        // a leader alone with one other node
   kChaseLeaders,     // each new leader, at once, alone with the same other node
+  kForsakeLeader,    // a leader with just a quorum is left by it all at once, and it starts again
   kFlap,             // links of one node go up and down about once an election timeout
   kPowerCut,         // of one node; it starts again later
   kPowerCutLeader,   //
@@ -62,6 +63,8 @@ struct WorkloadOptions {
   size_t clients = 3;
   Duration longest_think = Milliseconds(50);
   uint64_t reads = 300;       // of 1000 operations
+  uint64_t lease_reads = 0;   // of 1000 reads: allow an answer by the leader's lease
+  uint64_t stale_reads = 0;   // of the others: may be old
   uint64_t sessions = 500;    // of 1000 clients
   uint64_t deadlines = 100;   // of 1000 operations
   uint64_t no_forward = 100;  // of 1000 appends

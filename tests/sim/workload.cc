@@ -103,9 +103,23 @@ class Workload::Client {
     auto end = [this, over](bool) {
       if (!std::exchange(*over, true)) --under_way_;
     };
-    cluster_.world().events.After(options_.timeout, [end] { end(false); });
+    ReadOptions read;
+    read.lease = random_.Chance(options_.lease_reads, 1000);
+    bool stale = !read.lease && random_.Chance(options_.stale_reads, 1000);
+    Duration age = stale ? options_.timeout / 4 : Duration{};
+    cluster_.world().events.After(options_.timeout + age, [end] { end(false); });
     NodeId node = PickNode();
-    calls_.Read(group_, node, DrawDeadline(node), end);
+    Index horizon = calls_.ReadHorizon(group_);
+    // What is known now must be seen by a read that may be so old, so long from now; half as old,
+    // because the node's clock may run slower.
+    if (stale) read.max_staleness = age / 2;
+    auto ask = [this, node, read, horizon, end]() mutable {
+      read.deadline = DrawDeadline(node);
+      calls_.Read(group_, node, read, horizon, end);
+    };
+    if (!stale) return ask();
+    cluster_.world().counters.Count("read that may be old");
+    cluster_.world().events.After(age, ask);
   }
 
   void BeginSession() {
