@@ -1,4 +1,4 @@
-// Linearize: the first step of a read, at the consistency it asks for. For the sources of the
+// Linearize: the first step of a read, at the freshness it asks for. For the sources of the
 // services only.
 
 #ifndef SERVICE_LINEARIZE_H_
@@ -9,10 +9,16 @@
 #include "absl/functional/any_invocable.h"
 #include "base/time.h"
 #include "service/errors.h"
-#include "service/freshness.h"
 #include "service/service_context.h"
 
 namespace cairn {
+
+// How fresh a client wants an answer to be: by default linearizable.
+struct Freshness {
+  bool any = false;             // what this member has, however old
+  bool lease = false;           // the leader's lease is proof enough
+  Duration max_staleness = {};  // more than 0: may be so old
+};
 
 // Calls `done` without an error once this member's answer is fresh enough (raft/proposal.h,
 // ReadOptions). The group must be open. `done` runs on this thread or one of Cairn's and must not

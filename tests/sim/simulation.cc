@@ -131,8 +131,8 @@ class Simulation {
     }
   }
 
-  // Members that cannot tell whether their last entries were acknowledged, since another one is gone
-  // for good, and without whom there is no quorum (docs/decisions.md, "Torn tails").
+  // Members that cannot tell whether their last entries were acknowledged, since another one is
+  // gone for good, and without whom there is no quorum (docs/decisions.md, "Torn tails").
   bool TornTailWaits() {
     const std::vector<SimNode*> healthy = cluster_.Healthy();
     if (healthy.size() == cluster_.size()) return false;
