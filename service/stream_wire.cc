@@ -134,7 +134,7 @@ OrError<Freshness> ReadFreshness(v1::Consistency consistency,
     case v1::CONSISTENCY_STALE: {
       if (!max_staleness) return Freshness{.any = true};
       const Duration age =
-          Seconds(std::clamp<int64_t>(max_staleness->seconds(), -1, kLongestStalenessSeconds)) +
+          Seconds(std::clamp<int64_t>(max_staleness->seconds(), -1, kLongestStalenessSeconds + 1)) +
           Nanoseconds(max_staleness->nanos());
       if (age < Milliseconds(1) || age > Seconds(kLongestStalenessSeconds)) {
         return InvalidField("max_staleness", "it is not in 1 ms to 1 day");
