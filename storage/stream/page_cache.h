@@ -18,7 +18,7 @@ namespace cairn {
 // So it is bounded, costs one lock and keeps no order. Threads: any.
 class PageCache {
  public:
-  static constexpr size_t kPageBytes = size_t{16} << 10;
+  static constexpr size_t kPageBytes = size_t{8} << 10;
 
   // At most `pages` pages, at least 1.
   explicit PageCache(size_t pages) : slots_(pages) {}

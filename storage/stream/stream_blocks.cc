@@ -243,11 +243,12 @@ absl::StatusOr<Bytes> StreamBlocks::ReadPage(uint32_t block, uint64_t offset, ui
   absl::StatusOr<std::shared_ptr<File>> file = FileOf(block, /*create=*/false, /*verify=*/true);
   if (!file.ok()) return file.status();
   const size_t length = std::min<uint64_t>(PageCache::kPageBytes, end - begin);
-  std::string read(length, '\0');
-  absl::StatusOr<size_t> got = (*file)->Read(begin, length, read.data());
+  std::shared_ptr<char[]> read(new char[length]);
+  absl::StatusOr<size_t> got = (*file)->Read(begin, length, read.get());
   if (!got.ok()) return Damage(block, begin, got.status().message());
   if (*got != length) return Damage(block, begin + *got, "the file ends there");
-  bytes = Bytes::Take(std::move(read));
+  const absl::string_view view(read.get(), length);
+  bytes = Bytes(std::move(read), view);
   if (final || length == PageCache::kPageBytes) pages_.Keep(block, page, bytes);
   return bytes.Slice(offset - begin);
 }

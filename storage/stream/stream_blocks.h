@@ -33,7 +33,7 @@ struct StreamBlockOptions {
   // A block ends before the record that would make it longer, unless that is its first.
   uint64_t block_bytes = uint64_t{64} << 20;
   size_t tail_bytes = size_t{2} << 20;
-  size_t cached_pages = 128;
+  size_t cached_pages = 512;
 };
 
 // A record as it is read back.

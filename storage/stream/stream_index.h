@@ -13,7 +13,7 @@ namespace cairn {
 
 // Which records of a stream get a mark: the first, and then one after about so many bytes or
 // records of the stream. What stands on the disk depends on it: FORMAT.md.
-inline constexpr uint64_t kBytesPerMark = uint64_t{16} << 10;
+inline constexpr uint64_t kBytesPerMark = uint64_t{8} << 10;
 inline constexpr uint32_t kRecordsPerMark = 64;
 
 // The marks of all streams of a group, in memory: 16 bytes each, 32 bytes a stream. Where there are
@@ -28,8 +28,8 @@ class StreamIndex {
     Place place;
   };
 
-  // 4 Mi marks, 64 MiB, are enough for 64 GiB of one stream.
-  explicit StreamIndex(size_t max_marks = size_t{4} << 20) : max_marks_(max_marks) {}
+  // 2 Mi marks, 32 MiB, are all of 16 GiB.
+  explicit StreamIndex(size_t max_marks = size_t{2} << 20) : max_marks_(max_marks) {}
 
   // The stream's next marked record; sequence and place are above those added before.
   void Add(StreamId stream, Mark mark);

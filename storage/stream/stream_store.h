@@ -53,8 +53,8 @@ struct StreamStoreOptions {
   size_t tail_bytes = size_t{2} << 20;
   size_t flush_bytes = size_t{256} << 10;
   size_t max_unwritten_bytes = size_t{16} << 20;
-  size_t cached_pages = 128;           // of 16 KiB
-  size_t max_marks = size_t{4} << 20;  // of 16 bytes
+  size_t cached_pages = 512;           // of 8 KiB
+  size_t max_marks = size_t{2} << 20;  // of 16 bytes
 };
 
 // One append.

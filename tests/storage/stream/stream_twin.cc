@@ -8,10 +8,11 @@
 namespace cairn {
 namespace {
 
-LogPosition PositionOf(Index index) { return {index, 1 + index / 50}; }
 WallTime TimeOf(Index index) { return {static_cast<int64_t>(1000 * index)}; }
 
 }  // namespace
+
+LogPosition StreamTwin::PositionOf(Index index) { return {index, 1 + index / 50}; }
 
 void StreamTwin::Create(std::string definition) {
   entries_.push_back({.definition = std::move(definition)});

@@ -29,6 +29,7 @@ class StreamTwin {
 
   // Gives the store the entries behind `from` up to `to`, with one AppliedUpTo at the end.
   void Apply(StreamStore& store, Index from, Index to) const;
+  static LogPosition PositionOf(Index index);
   // The archive that goes with a position.
   static std::string ArchiveAt(Index index);
 
