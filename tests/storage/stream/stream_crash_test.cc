@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -61,6 +62,10 @@ class Enumerator {
     file_system_.set_fault_hook(nullptr);
   }
 
+  // Also looks at what a start left.
+  void set_inspection(std::function<void(SimulatedFileSystem&, Index found)> inspect) {
+    inspect_ = std::move(inspect);
+  }
   // Not before this position may a start from now on find the store.
   void set_floor(Index floor) { floor_ = floor; }
   // Up to here the script has applied.
@@ -104,6 +109,7 @@ class Enumerator {
       EXPECT_EQ(driver.archive(), StreamTwin::ArchiveAt(found));
     }
     EXPECT_EQ(twin_.Difference(driver.store(), found, random_, 1), "");
+    if (inspect_ != nullptr) inspect_(image, found);
     // The log goes on from there.
     const Index last = std::min(twin_.last(), found + 30);
     twin_.Apply(driver.store(), found, last);
@@ -137,6 +143,7 @@ class Enumerator {
   uint64_t states_ = 0;
   uint64_t inside_recovery_ = 0;
   std::map<Index, uint64_t> found_;
+  std::function<void(SimulatedFileSystem&, Index)> inspect_;
 };
 
 void Report(const char* name, const Enumerator& enumerator) {
@@ -198,6 +205,11 @@ TEST(StreamCrashTest, Restore) {
         auto saved = SaveFrozen(*other.store().Freeze(), enumerator.file_system());
         ASSERT_TRUE(saved.ok()) << saved.status();
         paths = *std::move(saved);
+        // Until the snapshot is the state it stays whole, so that it can be restored again.
+        enumerator.set_inspection([&paths](SimulatedFileSystem& image, Index found) {
+          if (found != 50) return;
+          for (const std::string& path : paths) EXPECT_TRUE(image.Exists(path).value()) << path;
+        });
       },
       [&] {
         enumerator.set_applied(90);

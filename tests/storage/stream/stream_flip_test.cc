@@ -126,14 +126,17 @@ TEST_F(StreamFlipTest, MissingAndShortFilesAreNoticed) {
   }
 }
 
-// Blocks of one group, and of one member, that changed places.
-TEST_F(StreamFlipTest, SwappedBlocksAreNoticed) {
-  const std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
-  const std::string first = PathOf(StreamBlocks::NameOf(1, 1));
+// Writes that went to the wrong place: a whole block, and one without its header.
+TEST_F(StreamFlipTest, MisplacedBlocksAreNoticed) {
   const std::string second = PathOf(StreamBlocks::NameOf(1, 2));
-  const std::string content = ReadWholeFile(*image, first).value();
-  image->Overwrite(second, 0, content.substr(0, ReadWholeFile(*image, second).value().size()));
-  EXPECT_FALSE(LooksIntact(*image));
+  const std::string content =
+      ReadWholeFile(file_system_, PathOf(StreamBlocks::NameOf(1, 1))).value();
+  const size_t length = ReadWholeFile(file_system_, second).value().size();
+  for (size_t from : {size_t{0}, kStreamBlockHeaderBytes}) {
+    const std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
+    image->Overwrite(second, from, content.substr(0, length).substr(from));
+    EXPECT_FALSE(LooksIntact(*image));
+  }
 }
 
 // A sector that a disk cannot read costs the messages in it and no others.

@@ -1,18 +1,25 @@
 #include "storage/stream/stream_store.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "base/random.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
 #include "gtest/gtest.h"
+#include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/stream/stream_driver.h"
 #include "tests/storage/stream/stream_twin.h"
+#include "tests/storage/test_directory.h"
 
 namespace cairn {
 namespace {
@@ -238,6 +245,94 @@ TEST(StreamStoreTest, ACheckpointThatARestoreOvertakesIsDropped) {
   ASSERT_TRUE(next.status().ok()) << next.status();
   EXPECT_EQ(next.recovered(), 300u);
   EXPECT_EQ(twin.Difference(next.store(), 300, random, 20), "");
+}
+
+// As above, but it has synced its blocks already.
+TEST(StreamStoreTest, ACheckpointThatARestoreInterruptsIsDropped) {
+  SimulatedFileSystem source_files;
+  SimulatedFileSystem file_system;
+  StreamDriver source(source_files, SmallStreamStore());
+  const StreamTwin twin = RandomTwin(10, 300, 900);
+  Random random(11);
+  twin.Apply(source.store(), 0, 300);
+  auto paths = SaveFrozen(*source.store().Freeze(), file_system);
+  ASSERT_TRUE(paths.ok()) << paths.status();
+  {
+    StreamDriver driver(file_system, SmallStreamStore());
+    twin.Apply(driver.store(), 0, 100);
+    bool restored = false;
+    file_system.set_fault_hook([&](const FileAccess& access) {
+      if (access.operation == FileAccess::Operation::kSync && !std::exchange(restored, true)) {
+        EXPECT_TRUE(RestoreFrozen(driver.store(), file_system, *paths, {300, 7}).ok());
+      }
+      return FileFault();
+    });
+    driver.RunBackground();
+    file_system.set_fault_hook(nullptr);
+    EXPECT_TRUE(restored);
+    EXPECT_TRUE(driver.failure().ok()) << driver.failure();
+    EXPECT_EQ(twin.Difference(driver.store(), 300, random, 20), "");
+  }
+  file_system.RestartProcess();
+  StreamDriver next(file_system, SmallStreamStore());
+  ASSERT_TRUE(next.status().ok()) << next.status();
+  EXPECT_EQ(next.recovered(), 300u);
+  EXPECT_EQ(twin.Difference(next.store(), 300, random, 20), "");
+}
+
+// Readers, work in the background and snapshots beside the appender, on real threads.
+TEST(StreamStoreTest, ReadersOnOtherThreadsSeeWholePrefixes) {
+  PosixFileSystem file_system;
+  TestDirectory directory;
+  const StreamTwin twin = RandomTwin(16, 4000, 900);
+  SystemClock clock;
+  ThreadExecutor background(clock, "background");
+  StreamStoreOptions options = SmallStreamStore();
+  options.file_system = &file_system;
+  options.directory = directory.path();
+  options.group = kTwinGroup;
+  options.background = &background;
+  auto opened = StreamStore::Open(options);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  StreamStore& store = **opened;
+  twin.Apply(store, 0, 100);
+  std::atomic<bool> done = false;
+  std::vector<std::thread> readers;
+  for (uint64_t reader = 0; reader < 3; ++reader) {
+    readers.emplace_back([&, reader] {
+      Random random(reader);
+      uint64_t records = 0;
+      while (!done || records == 0) {
+        const auto stream = static_cast<StreamId>(1 + random.Below(store.size()));
+        const uint64_t last = store.Row(stream).last_sequence;
+        if (last == 0) continue;
+        const uint64_t from = 1 + random.Below(last);
+        uint64_t next = from;
+        absl::Status status = store.Read(stream, from, 5000, [&](const StoredStreamRecord& read) {
+          EXPECT_LE(read.record.first_sequence, next);
+          EXPECT_GT(read.record.first_sequence + read.record.messages, next);
+          next = read.record.first_sequence + read.record.messages;
+          ++records;
+          return true;
+        });
+        EXPECT_TRUE(status.ok()) << status;
+        EXPECT_GT(next, from);
+      }
+    });
+  }
+  for (Index index = 100; index < twin.last(); index += 10) {
+    twin.Apply(store, index, index + 10);
+    if (index % 500 == 0) {
+      auto frozen = store.Freeze();
+      for (size_t i = 0; i < frozen->files().size(); i += 7) {
+        EXPECT_TRUE(frozen->Read(i, 0, frozen->files()[i].bytes).ok());
+      }
+    }
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  Random random(17);
+  EXPECT_EQ(twin.Difference(store, twin.last(), random, 20), "");
 }
 
 TEST(StreamStoreTest, AFailedWriteOrSyncIsFinal) {
