@@ -106,7 +106,7 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
 absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
   if (options.log_store == "memory") {
     log_disk_ = std::make_unique<MemoryLogDisk>();
-    return absl::OkStatus();
+    return ForgetMachines();
   }
   BlockLogOptions block;
   block.directory = LogPath(options.path);
@@ -116,6 +116,27 @@ absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
   if (!log.ok()) return log.status();
   log_disk_ = *std::move(log);
+  return absl::OkStatus();
+}
+
+// State machines that keep their state here hold what a log that is forgotten made of it.
+absl::Status DataDirectory::ForgetMachines() {
+  const std::string groups = absl::StrCat(path_, "/groups");
+  absl::StatusOr<bool> there = file_system_->Exists(groups);
+  if (!there.ok() || !*there) return there.status();
+  absl::StatusOr<std::vector<std::string>> names = file_system_->List(groups);
+  if (!names.ok()) return names.status();
+  for (const std::string& group : *names) {
+    const std::string machine = absl::StrCat(groups, "/", group, "/machine");
+    absl::StatusOr<std::vector<std::string>> files = file_system_->List(machine);
+    if (!files.ok()) return files.status();
+    for (const std::string& file : *files) {
+      absl::Status removed = file_system_->Remove(absl::StrCat(machine, "/", file));
+      if (!removed.ok()) return removed;
+    }
+    absl::Status synced = file_system_->SyncDirectory(machine);
+    if (!synced.ok()) return synced;
+  }
   return absl::OkStatus();
 }
 

@@ -50,6 +50,7 @@ class DataDirectory {
 
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
   absl::Status OpenLog(const DataDirectoryOptions& options);
+  absl::Status ForgetMachines();
 
   std::string path_;
   std::unique_ptr<FileSystem> file_system_;

@@ -60,8 +60,9 @@ Applier::Applier(std::unique_ptr<Replica> replica, const LogStore* store, Execut
 
 Applier::~Applier() = default;
 
-absl::Status Applier::Open(GroupId group) {
-  absl::Status status = replica_->Open(group, &log_);
+absl::Status Applier::Open(OpenContext context) {
+  context.log = &log_;
+  absl::Status status = replica_->Open(std::move(context));
   if (!status.ok()) return status;
   applied_ = replica_->applied().index;
   sessions_ = replica_->sessions();

@@ -59,8 +59,9 @@ class Applier {
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
 
-  // Opens the state machine; before any other call.
-  absl::Status Open(GroupId group);
+  // Opens the state machine, before any other call; `context` without log and archive.
+  absl::Status Open(OpenContext context);
+  bool durable() const { return replica_->durable(); }
   // What the state machine held at Open.
   LogPosition machine_position() const { return replica_->machine_position(); }
 

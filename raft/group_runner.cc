@@ -112,7 +112,9 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   applier_ = std::make_unique<Applier>(
       std::make_unique<Replica>(std::move(machine), settings_.options.max_sessions), store,
       on_runner ? dependencies_.runner : dependencies_.applier, on_runner, std::move(events));
-  if (absl::Status status = applier_->Open(settings_.group); !status.ok()) {
+  absl::StatusOr<OpenContext> context = MakeOpenContext();
+  if (!context.ok()) return context.status();
+  if (absl::Status status = applier_->Open(*std::move(context)); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat("group ", ToInteger(settings_.group),
                                                     ": the state machine: ", status.message()));
   }
@@ -124,6 +126,23 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
         applier_->applied()));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
+  OpenContext context;
+  context.group = settings_.group;
+  if (!applier_->durable()) return context;
+  context.file_system = dependencies_.file_system;
+  context.directory = absl::StrCat(dependencies_.data_directory, "/groups/",
+                                   ToInteger(settings_.group), "/machine");
+  context.failed = [this](const absl::Status& status) {
+    mailbox_.PutTask([this, status] {
+      if (node_ != nullptr) node_->StopServing(NodeState::kFenced, status);
+    });
+  };
+  absl::Status made = context.file_system->MakeDirectory(context.directory);
+  if (!made.ok()) return made;
+  return context;
 }
 
 void GroupRunner::Start(const Configuration& members) {

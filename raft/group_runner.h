@@ -13,6 +13,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/executor.h"
 #include "base/log_sink.h"
 #include "base/mutex.h"
@@ -32,6 +33,7 @@
 #include "raft/sender_check.h"
 #include "raft/state_machine.h"
 #include "raft/transport.h"
+#include "storage/file_system.h"
 #include "storage/log_store.h"
 
 namespace cairn {
@@ -46,6 +48,8 @@ struct GroupRunnerSettings {
 struct GroupRunnerDependencies {
   const Clock* clock = nullptr;
   Transport* transport = nullptr;
+  FileSystem* file_system = nullptr;
+  std::string data_directory;  // durable state machines keep theirs below it
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
   Executor* runner = nullptr;
@@ -122,6 +126,7 @@ class GroupRunner {
   void Put(ProposalRequest request);
   void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+  absl::StatusOr<OpenContext> MakeOpenContext();
 
   const GroupRunnerSettings settings_;
   const GroupRunnerDependencies dependencies_;

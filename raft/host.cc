@@ -151,6 +151,8 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   GroupRunnerDependencies parts;
   parts.clock = dependencies_.clock;
   parts.transport = dependencies_.transport;
+  parts.file_system = dependencies_.file_system;
+  parts.data_directory = dependencies_.data_directory;
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();

@@ -30,7 +30,9 @@ namespace cairn {
 struct HostDependencies {
   Clock* clock = nullptr;
   FileSystem* file_system = nullptr;
-  std::string data_directory;  // of the identity, which is saved when the cluster has formed
+  // Of the identity, which is saved when the cluster has formed; durable state machines have theirs
+  // in groups/<id>/machine.
+  std::string data_directory;
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
   // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader". May be

@@ -45,10 +45,7 @@ ProposalResult Refusal(const SessionTable::Decision& decision) {
 Replica::Replica(std::unique_ptr<StateMachine> machine, size_t max_sessions)
     : machine_(std::move(machine)), sessions_(max_sessions) {}
 
-absl::Status Replica::Open(GroupId group, const LogReader* log) {
-  OpenContext context;
-  context.group = group;
-  context.log = log;
+absl::Status Replica::Open(OpenContext context) {
   context.archive = this;
   absl::StatusOr<LogPosition> position = machine_->Open(context);
   if (!position.ok()) return position.status();

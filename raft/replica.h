@@ -32,7 +32,10 @@ class Replica final : public ReplicaArchive {
   // Opens the machine. The first entry to Apply is the one behind applied(): where the machine
   // holds state but restored no sessions, that is the log's first, and the commands up to
   // machine_position() only pass through the session table.
-  absl::Status Open(GroupId group, const LogReader* log);
+  // `context` without the archive, which is this.
+  absl::Status Open(OpenContext context);
+  // Whether the machine keeps its state on disk by itself.
+  bool durable() const { return machine_->durable(); }
   LogPosition machine_position() const { return machine_position_; }
   LogPosition applied() const { return applied_; }
   size_t sessions() const { return sessions_.size(); }

@@ -116,6 +116,9 @@ struct OpenContext {
   // A durable machine says, from any thread, that its state as of `position` survives a power cut,
   // the archive's bytes included. Cairn may drop the log up to there.
   std::function<void(LogPosition position)> durable = {};
+  // A durable machine says, from any thread and at most once, that its storage failed: from then on
+  // nothing of it becomes durable, and this node serves no more (kFenced).
+  std::function<void(absl::Status)> failed = {};
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on

@@ -118,7 +118,7 @@ ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* 
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
   options.sync = config.sync;
-  options.apply_on_runner = true;  // streams live in memory
+  options.apply_on_runner = true;  // streams are written and synced on a thread of their own
   options.log = log;
   options.stopped = [events](NodeState state, const absl::Status& status) {
     events->Stopped(state, status);

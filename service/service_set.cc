@@ -21,6 +21,17 @@ constexpr size_t kBatchMessages = 4;
 // Names, headers and lengths around the messages of a batch.
 constexpr size_t kEncodingBytes = size_t{64} << 10;
 
+// Lives as long as the machine, which the host may keep longer than the services.
+class MachineThread final : public Executor {
+ public:
+  void Post(Task task) override { thread_.Post(std::move(task)); }
+  void PostAt(Instant when, Task task) override { thread_.PostAt(when, std::move(task)); }
+
+ private:
+  SystemClock clock_;
+  ThreadExecutor thread_{clock_, "streams"};
+};
+
 std::vector<std::unique_ptr<ThreadExecutor>> MakeReaders(const Clock& clock) {
   std::vector<std::unique_ptr<ThreadExecutor>> readers;
   for (int i = 0; i < kReaders; ++i) {
@@ -75,7 +86,7 @@ ServiceSet::~ServiceSet() = default;
 
 std::unique_ptr<StateMachine> ServiceSet::MakeMachine() {
   CAIRN_CHECK(machine_ == nullptr);
-  auto machine = std::make_unique<StreamMachine>();
+  auto machine = std::make_unique<StreamMachine>(std::make_unique<MachineThread>());
   machine_ = machine.get();
   return machine;
 }

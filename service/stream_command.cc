@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/coding.h"
 #include "storage/stream/subject_filter.h"
 
 namespace cairn {
@@ -49,6 +50,19 @@ bool ReadHead(Decoder& decoder, CommandKind kind) {
   auto version = decoder.Read<uint8_t>();
   auto found = decoder.Read<uint8_t>();
   return decoder.ok() && version == kVersion && found == static_cast<uint8_t>(kind);
+}
+
+void ReadMessage(Decoder& decoder, MessageView& message) {
+  message.subject = ReadShort<uint16_t>(decoder);
+  auto headers = decoder.Read<uint16_t>();
+  message.headers.clear();
+  for (uint16_t i = 0; i < headers && decoder.ok(); ++i) {
+    HeaderView header;
+    header.key = ReadShort<uint16_t>(decoder);
+    header.value = ReadShort<uint32_t>(decoder);
+    message.headers.push_back(header);
+  }
+  message.payload = ReadShort<uint32_t>(decoder);
 }
 
 void AppendTime(std::string* to, WallTime time) {
@@ -160,26 +174,20 @@ std::string AppendCommandBuilder::Build() && {
   return std::move(bytes_);
 }
 
-void AppendCommand::ReadMessage(Decoder& decoder, MessageView& message) {
-  message.subject = ReadShort<uint16_t>(decoder);
-  auto headers = decoder.Read<uint16_t>();
-  message.headers.clear();
-  for (uint16_t i = 0; i < headers && decoder.ok(); ++i) {
-    HeaderView header;
-    header.key = ReadShort<uint16_t>(decoder);
-    header.value = ReadShort<uint32_t>(decoder);
-    message.headers.push_back(header);
+bool ForEachMessage(absl::string_view messages, uint32_t count,
+                    absl::FunctionRef<bool(const MessageView&)> visit) {
+  Decoder decoder(messages);
+  MessageView message;
+  for (uint32_t i = 0; i < count; ++i) {
+    ReadMessage(decoder, message);
+    if (!decoder.ok()) return false;
+    if (!visit(message)) return true;
   }
-  message.payload = ReadShort<uint32_t>(decoder);
+  return true;
 }
 
 void AppendCommand::ForEach(absl::FunctionRef<bool(const MessageView&)> visit) const {
-  Decoder decoder(messages_);
-  MessageView message;
-  for (uint32_t i = 0; i < message_count_; ++i) {
-    ReadMessage(decoder, message);
-    if (!visit(message)) return;
-  }
+  ForEachMessage(messages_, message_count_, visit);
 }
 
 CommandKind KindOf(absl::string_view bytes) {
@@ -206,7 +214,7 @@ absl::StatusOr<AppendCommand> DecodeAppend(absl::string_view bytes) {
   command.messages_ = bytes.substr(bytes.size() - decoder.remaining());
   MessageView message;
   for (uint32_t i = 0; i < command.message_count_; ++i) {
-    AppendCommand::ReadMessage(decoder, message);
+    ReadMessage(decoder, message);
     if (!decoder.ok()) return BadCommand("an append of another length");
     if (absl::Status status = Check(message); !status.ok()) return status;
   }

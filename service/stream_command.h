@@ -19,7 +19,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/coding.h"
 #include "base/time.h"
 
 namespace cairn {
@@ -99,18 +98,24 @@ class AppendCommand {
   absl::string_view stream() const { return stream_; }
   std::optional<uint64_t> expected_last_sequence() const { return expected_last_sequence_; }
   uint32_t message_count() const { return message_count_; }
+  // All of them as they stand in the command: what ForEachMessage reads.
+  absl::string_view messages() const { return messages_; }
 
   // Visits the messages in order until `visit` gives false. The MessageView is reused.
   void ForEach(absl::FunctionRef<bool(const MessageView&)> visit) const;
 
  private:
   friend absl::StatusOr<AppendCommand> DecodeAppend(absl::string_view bytes);
-  static void ReadMessage(Decoder& decoder, MessageView& message);
   absl::string_view stream_;
   std::optional<uint64_t> expected_last_sequence_;
   uint32_t message_count_ = 0;
   absl::string_view messages_;
 };
+
+// Visits `count` messages that stand in a row, until `visit` gives false. The MessageView is
+// reused. False if the bytes do not hold them.
+bool ForEachMessage(absl::string_view messages, uint32_t count,
+                    absl::FunctionRef<bool(const MessageView&)> visit);
 
 enum class CommandKind : uint8_t { kUnknown = 0, kCreateStream = 1, kAppend = 2 };
 // Kind of a command of a version this build knows, kUnknown for anything else.

@@ -7,14 +7,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "storage/record.h"
 
 namespace cairn {
 namespace {
 
-// A read of the log begins small, for who wants one message, and grows for who wants many.
-constexpr size_t kFirstReadBytes = size_t{16} << 10;
-constexpr size_t kLargestReadBytes = size_t{256} << 10;
+constexpr absl::string_view kImageFile = "streams";
 
 RefusedReply Refuse(RefusedReply::Reason reason, uint64_t actual_sequence = 0,
                     std::string subject = "") {
@@ -24,6 +21,16 @@ RefusedReply Refuse(RefusedReply::Reason reason, uint64_t actual_sequence = 0,
 absl::Status NoSuchStream(absl::string_view name) {
   return absl::NotFoundError(
       absl::StrCat("there is no stream \"", absl::CHexEscape(name.substr(0, 64)), "\""));
+}
+
+StreamState StateOf(const StreamRow& row) {
+  StreamState state;
+  state.last_sequence = row.last_sequence;
+  state.messages = row.last_sequence;  // none is ever taken away
+  state.bytes = row.bytes;
+  state.create_time = row.create_time;
+  state.last_time = row.last_time;
+  return state;
 }
 
 }  // namespace
@@ -47,12 +54,72 @@ class StreamMachine::Watcher {
   absl::AnyInvocable<void()> appended_ CAIRN_GUARDED_BY(mutex_);
 };
 
-StreamMachine::StreamMachine() = default;
+class StreamMachine::Frozen final : public SnapshotSource {
+ public:
+  explicit Frozen(std::shared_ptr<const FrozenStreams> streams) : streams_(std::move(streams)) {}
+
+  const std::vector<SnapshotFile>& files() const override {
+    if (files_.empty()) {
+      for (const FrozenStreams::FrozenFile& file : streams_->files()) {
+        files_.push_back({file.name, file.bytes});
+      }
+    }
+    return files_;
+  }
+  absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const override {
+    return streams_->Read(file, offset, bytes);
+  }
+
+ private:
+  const std::shared_ptr<const FrozenStreams> streams_;
+  mutable std::vector<SnapshotFile> files_;  // there is always one; made by who asks first
+};
+
+StreamMachine::StreamMachine(std::unique_ptr<Executor> background)
+    : background_(std::move(background)) {}
 StreamMachine::~StreamMachine() = default;
 
 absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
-  log_ = context.log;
-  return LogPosition{};
+  CAIRN_CHECK(context.file_system != nullptr) << "streams need a directory";
+  archive_ = context.archive;
+  StreamStoreOptions options;
+  options.file_system = context.file_system;
+  options.directory = context.directory;
+  options.group = context.group;
+  options.background = background_.get();
+  options.durable = context.durable;
+  options.failed = context.failed;
+  absl::StatusOr<std::unique_ptr<StreamStore>> store = StreamStore::Open(std::move(options));
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  absl::StatusOr<Streams> streams = LoadStreams();
+  if (!streams.ok()) return streams.status();
+  const LogPosition position = store_->recovered();
+  const std::string archive = store_->TakeRecoveredArchive();
+  if (position.index > 0 && archive_ != nullptr) {
+    if (absl::Status status = archive_->Restore(archive); !status.ok()) return status;
+  }
+  MutexLock lock(mutex_);
+  streams_ = *std::move(streams);
+  applied_ = position.index;
+  return position;
+}
+
+absl::StatusOr<StreamMachine::Streams> StreamMachine::LoadStreams() const {
+  Streams streams;
+  for (StreamId id = 1; id <= store_->size(); ++id) {
+    absl::StatusOr<StreamDefinition> definition = DecodeCreateStream(*store_->Row(id).definition);
+    if (!definition.ok()) {
+      return absl::DataLossError(absl::StrCat(
+          "the definition of stream ", id, " cannot be decoded: ", definition.status().message()));
+    }
+    absl::StatusOr<SubjectFilters> filters = SubjectFilters::Parse(definition->subjects);
+    CAIRN_CHECK(filters.ok()) << filters.status();  // DecodeCreateStream checked them
+    Stream& stream = streams[definition->name];
+    stream.id = id;
+    stream.filters = *std::move(filters);
+  }
+  return streams;
 }
 
 void StreamMachine::Apply(ApplyBatch& batch) {
@@ -61,6 +128,8 @@ void StreamMachine::Apply(ApplyBatch& batch) {
 }
 
 void StreamMachine::AppliedUpTo(LogPosition position, WallTime /*time*/) {
+  store_->AppliedUpTo(position,
+                      [this] { return archive_ == nullptr ? std::string() : archive_->Save(); });
   std::vector<std::shared_ptr<Watcher>> watchers;
   {
     MutexLock lock(mutex_);
@@ -89,19 +158,20 @@ StreamReply StreamMachine::ApplyOne(const ApplyEntry& entry) {
 StreamReply StreamMachine::Create(const ApplyEntry& entry) {
   absl::StatusOr<StreamDefinition> definition = DecodeCreateStream(entry.command().view());
   if (!definition.ok()) return Refuse(RefusedReply::Reason::kBadCommand);
+  std::string encoded = EncodeCreateStream(*definition);
   auto found = streams_.find(definition->name);
   if (found != streams_.end()) {
-    if (found->second.definition != *definition) return Refuse(RefusedReply::Reason::kStreamExists);
-    return CreatedReply{.created = false, .state = found->second.state};
+    const StreamRow row = store_->Row(found->second.id);
+    if (*row.definition != encoded) return Refuse(RefusedReply::Reason::kStreamExists);
+    return CreatedReply{.created = false, .state = StateOf(row)};
   }
   if (streams_.size() >= kMaxStreams) return Refuse(RefusedReply::Reason::kTooManyStreams);
   absl::StatusOr<SubjectFilters> filters = SubjectFilters::Parse(definition->subjects);
   CAIRN_CHECK(filters.ok()) << filters.status();  // DecodeCreateStream checked them
   Stream& stream = streams_[definition->name];
-  stream.definition = *std::move(definition);
+  stream.id = store_->Create(std::move(encoded), entry.time());
   stream.filters = *std::move(filters);
-  stream.state.create_time = entry.time();
-  return CreatedReply{.created = true, .state = stream.state};
+  return CreatedReply{.created = true, .state = StateOf(store_->Row(stream.id))};
 }
 
 StreamReply StreamMachine::Append(const ApplyEntry& entry) {
@@ -110,12 +180,13 @@ StreamReply StreamMachine::Append(const ApplyEntry& entry) {
   auto found = streams_.find(command->stream());
   if (found == streams_.end()) return Refuse(RefusedReply::Reason::kStreamNotFound);
   Stream& stream = found->second;
-  StreamState& state = stream.state;
-  if (command->expected_last_sequence() &&
-      *command->expected_last_sequence() != state.last_sequence) {
-    return Refuse(RefusedReply::Reason::kConflict, state.last_sequence);
+  if (command->expected_last_sequence()) {
+    const uint64_t last = store_->Row(stream.id).last_sequence;
+    if (*command->expected_last_sequence() != last) {
+      return Refuse(RefusedReply::Reason::kConflict, last);
+    }
   }
-  const std::string& name = stream.definition.name;
+  const std::string& name = found->first;
   uint64_t bytes = 0;
   std::optional<std::string> not_taken;
   command->ForEach([&](const MessageView& message) {
@@ -131,26 +202,35 @@ StreamReply StreamMachine::Append(const ApplyEntry& entry) {
   if (not_taken) {
     return Refuse(RefusedReply::Reason::kSubjectNotTaken, 0, *std::move(not_taken));
   }
-  uint64_t first_sequence = state.last_sequence + 1;
-  stream.index.Add(first_sequence, entry.position().index);
-  accepted_.Add(entry.position().index);
-  state.last_sequence += command->message_count();
-  state.messages += command->message_count();
-  state.bytes += bytes;
-  state.last_time = entry.time();
+  StreamAppend append;
+  append.stream = stream.id;
+  append.at = entry.position();
+  append.time = entry.time();
+  append.messages = command->message_count();
+  append.counted_bytes = bytes;
+  append.payload = command->messages();
+  const uint64_t first_sequence = store_->Append(append);
   if (!stream.touched) {
     stream.touched = true;
     touched_.push_back(&stream);
   }
-  return AppendedReply{
-      .first_sequence = first_sequence, .last_sequence = state.last_sequence, .time = entry.time()};
+  return AppendedReply{.first_sequence = first_sequence,
+                       .last_sequence = first_sequence + command->message_count() - 1,
+                       .time = entry.time()};
+}
+
+StreamMachine::Info StreamMachine::InfoOf(const Stream& stream) const {
+  const StreamRow row = store_->Row(stream.id);
+  absl::StatusOr<StreamDefinition> definition = DecodeCreateStream(*row.definition);
+  CAIRN_CHECK(definition.ok()) << definition.status();  // Create made it, or Open looked at it
+  return {*std::move(definition), StateOf(row)};
 }
 
 std::optional<StreamMachine::Info> StreamMachine::Find(absl::string_view name) const {
   MutexLock lock(mutex_);
   auto found = streams_.find(name);
   if (found == streams_.end()) return std::nullopt;
-  return Info{found->second.definition, found->second.state};
+  return InfoOf(found->second);
 }
 
 std::vector<StreamMachine::Info> StreamMachine::List(absl::string_view after, size_t limit) const {
@@ -158,7 +238,7 @@ std::vector<StreamMachine::Info> StreamMachine::List(absl::string_view after, si
   std::vector<Info> streams;
   for (auto it = streams_.upper_bound(after); it != streams_.end() && streams.size() < limit;
        ++it) {
-    streams.push_back({it->second.definition, it->second.state});
+    streams.push_back(InfoOf(it->second));
   }
   return streams;
 }
@@ -168,138 +248,86 @@ Index StreamMachine::applied_index() const {
   return applied_;
 }
 
-// A read under way. Walks the log from the mark before the wanted sequence; where the log goes on
-// without the stream, it jumps to the stream's next mark.
-class StreamMachine::Scan {
- public:
-  Scan(const StreamMachine& machine, absl::string_view stream, Place place, uint64_t from,
-       Index through, absl::FunctionRef<bool(const StoredMessageView&)> visit)
-      : machine_(machine),
-        stream_(stream),
-        place_(place),
-        from_(from),
-        through_(through),
-        visit_(visit) {}
-
-  // Reads until the visitor has enough, or the end, or the limit (at least one message).
-  absl::Status Run(size_t max_log_bytes) {
-    size_t read_bytes = kFirstReadBytes;
-    size_t done_bytes = 0;
-    while (!stopped_ && place_.index <= through_ && (done_bytes < max_log_bytes || visited_ == 0)) {
-      absl::StatusOr<std::vector<RecordRun>> runs =
-          machine_.log_->Read(place_.index, through_, read_bytes);
-      if (!runs.ok()) return runs.status();
-      for (const RecordRun& run : *runs) {
-        done_bytes += run.byte_size();
-        if (absl::Status status = VisitRun(run); !status.ok()) return status;
-        if (stopped_) return absl::OkStatus();
-      }
-      Jump();
-      read_bytes = std::min(2 * read_bytes, kLargestReadBytes);
-    }
-    return absl::OkStatus();
-  }
-
-  // The first sequence at or behind the start that was not visited.
-  uint64_t next_sequence() const { return std::max(from_, place_.sequence); }
-
- private:
-  absl::Status VisitRun(const RecordRun& run) {
-    std::vector<bool> accepted = Accepted(run);
-    for (size_t i = 0; i < run.size() && !stopped_; ++i) {
-      RecordView record = run[i];
-      if (record.position().index < place_.index) continue;
-      if (accepted[i]) {
-        Bytes payload = record.Payload(run.bytes());
-        absl::StatusOr<AppendCommand> command = DecodeAppend(payload.view());
-        if (!command.ok()) {
-          return absl::DataLossError(
-              absl::StrCat("entry ", record.position().index,
-                           " was applied and cannot be decoded: ", command.status().message()));
-        }
-        if (command->stream() == stream_) VisitCommand(record, *command);
-      }
-      if (!stopped_) place_.index = record.position().index + 1;
-    }
-    return absl::OkStatus();
-  }
-
-  void VisitCommand(const RecordView& record, const AppendCommand& command) {
-    if (place_.sequence + command.message_count() <= from_) {
-      place_.sequence += command.message_count();
-      return;
-    }
-    command.ForEach([&](const MessageView& message) {
-      if (place_.sequence >= from_) {
-        absl::string_view subject = message.subject.empty() ? stream_ : message.subject;
-        if (!visit_({.sequence = place_.sequence,
-                     .at = record.position(),
-                     .time = record.timestamp(),
-                     .subject = subject,
-                     .message = message})) {
-          stopped_ = true;
-          return false;
-        }
-        ++visited_;
-      }
-      ++place_.sequence;
-      return true;
-    });
-  }
-
-  std::vector<bool> Accepted(const RecordRun& run) const {
-    std::vector<bool> accepted(run.size());
-    Index first = run.empty() ? 0 : run.first().index;
-    MutexLock lock(machine_.mutex_);
-    for (size_t i = 0; i < run.size(); ++i) accepted[i] = machine_.accepted_.Contains(first + i);
-    return accepted;
-  }
-
-  void Jump() {
-    MutexLock lock(machine_.mutex_);
-    auto stream = machine_.streams_.find(stream_);
-    if (stream == machine_.streams_.end()) return;
-    StreamIndex::Mark mark = stream->second.index.Before(place_.sequence);
-    if (mark.sequence == place_.sequence && mark.index > place_.index) place_.index = mark.index;
-  }
-
-  const StreamMachine& machine_;
-  const absl::string_view stream_;
-  Place place_;
-  const uint64_t from_;
-  const Index through_;
-  absl::FunctionRef<bool(const StoredMessageView&)> visit_;
-  uint64_t visited_ = 0;
-  bool stopped_ = false;
-};
-
 absl::StatusOr<StreamMachine::ReadEnd> StreamMachine::Read(
-    absl::string_view stream, uint64_t from, size_t max_log_bytes,
+    absl::string_view stream, uint64_t from, size_t max_bytes,
     absl::FunctionRef<bool(const StoredMessageView&)> visit) const {
-  ReadEnd end;
-  Place place;
-  Index through = 0;
+  StreamId id = 0;
   {
     MutexLock lock(mutex_);
     auto found = streams_.find(stream);
     if (found == streams_.end()) return NoSuchStream(stream);
-    const StreamState& state = found->second.state;
-    if (from == 0) from = state.first_sequence;
-    if (from > state.last_sequence + 1) {
-      return absl::OutOfRangeError(
-          absl::StrCat("sequence ", from, " is not there yet; the last is ", state.last_sequence));
-    }
-    end = {.next_sequence = from, .last_sequence = state.last_sequence};
-    if (from > state.last_sequence) return end;
-    StreamIndex::Mark mark = found->second.index.Before(from);
-    place = {.sequence = mark.sequence, .index = mark.index};
-    through = applied_;
+    id = found->second.id;
   }
-  CAIRN_CHECK_GT(place.index, Index{0});
-  Scan scan(*this, stream, place, from, through, visit);
-  if (absl::Status status = scan.Run(max_log_bytes); !status.ok()) return status;
-  end.next_sequence = scan.next_sequence();
+  const StreamState state = StateOf(store_->Row(id));
+  if (from == 0) from = state.first_sequence;
+  if (from > state.last_sequence + 1) {
+    return absl::OutOfRangeError(
+        absl::StrCat("sequence ", from, " is not there yet; the last is ", state.last_sequence));
+  }
+  ReadEnd end = {.next_sequence = from, .last_sequence = state.last_sequence};
+  if (from > state.last_sequence) return end;
+  uint64_t sequence = 0;
+  absl::Status decoded;
+  absl::Status status = store_->Read(id, from, max_bytes, [&](const StoredStreamRecord& stored) {
+    sequence = stored.record.first_sequence;
+    bool stopped = false;
+    bool whole = ForEachMessage(
+        stored.payload.view(), stored.record.messages, [&](const MessageView& message) {
+          if (sequence >= from) {
+            stopped = !visit({.sequence = sequence,
+                              .at = stored.record.at,
+                              .time = stored.record.time,
+                              .subject = message.subject.empty() ? stream : message.subject,
+                              .message = message});
+            if (stopped) return false;
+            end.next_sequence = sequence + 1;
+          }
+          ++sequence;
+          return true;
+        });
+    if (!whole) {
+      decoded = absl::DataLossError(
+          absl::StrCat("the messages from ", sequence, " on cannot be decoded"));
+    }
+    return whole && !stopped;
+  });
+  if (status.ok()) status = decoded;
+  if (!status.ok()) return status;
   return end;
+}
+
+std::unique_ptr<SnapshotSource> StreamMachine::Freeze() {
+  return std::make_unique<Frozen>(store_->Freeze());
+}
+
+absl::Status StreamMachine::Restore(const SnapshotReader& snapshot, LogPosition position) {
+  const std::vector<SnapshotFile>& files = snapshot.files();
+  if (files.empty() || files[0].name != kImageFile) {
+    return absl::DataLossError("a snapshot of something else than streams");
+  }
+  absl::StatusOr<std::string> image = snapshot.Read(0, 0, files[0].bytes);
+  if (!image.ok()) return image.status();
+  std::vector<std::string> blocks;
+  for (size_t i = 1; i < files.size(); ++i) blocks.push_back(snapshot.PathOf(i));
+  absl::Status status = store_->Restore(*image, std::move(blocks), position,
+                                        archive_ == nullptr ? "" : archive_->Save());
+  if (!status.ok()) return status;
+  absl::StatusOr<Streams> streams = LoadStreams();
+  if (!streams.ok()) return streams.status();
+  std::vector<std::shared_ptr<Watcher>> watchers;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [name, stream] : streams_) {
+      watchers.insert(watchers.end(), stream.watchers.begin(), stream.watchers.end());
+      auto found = streams->find(name);
+      if (found != streams->end()) found->second.watchers = std::move(stream.watchers);
+    }
+    streams_ = *std::move(streams);
+    touched_.clear();
+    applied_ = position.index;
+  }
+  for (const std::shared_ptr<Watcher>& watcher : watchers) watcher->Call();
+  return absl::OkStatus();
 }
 
 std::unique_ptr<StreamMachine::Watch> StreamMachine::WatchAppends(

@@ -16,12 +16,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/executor.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
 #include "base/types.h"
 #include "raft/state_machine.h"
 #include "service/stream_command.h"
-#include "storage/stream/stream_index.h"
+#include "storage/stream/stream_store.h"
 #include "storage/stream/subject_filter.h"
 
 namespace cairn {
@@ -35,19 +36,23 @@ struct StoredMessageView {
   const MessageView& message;
 };
 
-// Keeps of each stream its definition, figures and a sparse index; the messages stay in the group's
-// log and are read back from there. All of it is in memory and rebuilt by replay.
+// Keeps streams in a StreamStore, in the directory it is given. In memory it has names, filters and
+// the store's sparse index.
 //
-// Threads: Open, Apply and AppliedUpTo as StateMachine says; everything else on any thread, beside
-// them. Read blocks on the disk.
+// Threads: Open, Apply, AppliedUpTo, Freeze and Restore as StateMachine says; everything else on
+// any thread, beside them. Read blocks on the disk.
 class StreamMachine final : public StateMachine {
  public:
-  StreamMachine();
+  // The store writes and syncs on `background`.
+  explicit StreamMachine(std::unique_ptr<Executor> background);
   ~StreamMachine() override;
 
+  bool durable() const override { return true; }
   absl::StatusOr<LogPosition> Open(const OpenContext& context) override;
   void Apply(ApplyBatch& batch) override;
   void AppliedUpTo(LogPosition position, WallTime time) override;
+  std::unique_ptr<SnapshotSource> Freeze() override;
+  absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override;
 
   struct Info {
     StreamDefinition definition;
@@ -64,12 +69,12 @@ class StreamMachine final : public StateMachine {
     uint64_t last_sequence = 0;  // of the stream, when the read began
   };
   // Visits the messages of `stream` from `from` (0: the first) on, in order, until `visit` gives
-  // false (the message then counts as not visited), or the end, or about `max_log_bytes` of the log
+  // false (the message then counts as not visited), or the end, or about `max_bytes` of the stream
   // were read. At least one message is visited if there is one.
   //
-  // NOT_FOUND (no such stream), OUT_OF_RANGE (`from` above last_sequence + 1), DATA_LOSS (the log
-  // cannot be read).
-  absl::StatusOr<ReadEnd> Read(absl::string_view stream, uint64_t from, size_t max_log_bytes,
+  // NOT_FOUND (no such stream), OUT_OF_RANGE (`from` above last_sequence + 1), DATA_LOSS (a message
+  // cannot be read; it names file and byte).
+  absl::StatusOr<ReadEnd> Read(absl::string_view stream, uint64_t from, size_t max_bytes,
                                absl::FunctionRef<bool(const StoredMessageView&)> visit) const;
 
   // Calls `appended` after messages were appended to the stream and can be read, until the Watch is
@@ -82,30 +87,27 @@ class StreamMachine final : public StateMachine {
 
  private:
   class Watcher;
+  class Frozen;
   struct Stream {
-    StreamDefinition definition;
+    StreamId id = 0;
     SubjectFilters filters;
-    StreamState state;
-    StreamIndex index;
     std::vector<std::shared_ptr<Watcher>> watchers;
     bool touched = false;  // appended to since the last AppliedUpTo
   };
   using Streams = std::map<std::string, Stream, std::less<>>;
-  // Where a read goes on: a place in the log at or before the entry that holds a sequence.
-  struct Place {
-    uint64_t sequence = 0;  // of the first message of the entry at `index`
-    Index index = 0;
-  };
-  class Scan;
 
   StreamReply ApplyOne(const ApplyEntry& entry) CAIRN_REQUIRES(mutex_);
   StreamReply Create(const ApplyEntry& entry) CAIRN_REQUIRES(mutex_);
   StreamReply Append(const ApplyEntry& entry) CAIRN_REQUIRES(mutex_);
+  Info InfoOf(const Stream& stream) const;
+  // The streams of the store, by name.
+  absl::StatusOr<Streams> LoadStreams() const;
 
-  const LogReader* log_ = nullptr;  // set by Open
+  const std::unique_ptr<Executor> background_;
+  ReplicaArchive* archive_ = nullptr;   // set by Open, may be null
+  std::unique_ptr<StreamStore> store_;  // set by Open
   mutable Mutex mutex_;
   Streams streams_ CAIRN_GUARDED_BY(mutex_);
-  AcceptedEntries accepted_ CAIRN_GUARDED_BY(mutex_);
   Index applied_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::vector<Stream*> touched_ CAIRN_GUARDED_BY(mutex_);
 };

@@ -1,5 +1,4 @@
-// StreamIndex and AcceptedEntries: where a stream's messages stand in the group's log. They are
-// rebuilt by applying the log, so nothing of them is on disk.
+// StreamIndex: where in the blocks the messages of each stream stand, sparsely.
 
 #ifndef STORAGE_STREAM_STREAM_INDEX_H_
 #define STORAGE_STREAM_STREAM_INDEX_H_
@@ -8,54 +7,53 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/types.h"
+#include "storage/stream/stream_record.h"
 
 namespace cairn {
 
-// Which entries of a log hold messages of some stream: commands that were applied and accepted, as
-// against those that were refused, repeated, or are something else. One bit an index, from the
-// first one added on: 128 KiB for a million entries.
-//
-// Threads: one at a time.
-class AcceptedEntries {
- public:
-  // `index` is above all added before.
-  void Add(Index index);
-  bool Contains(Index index) const;
-  size_t memory_bytes() const { return words_.capacity() * sizeof(uint64_t); }
+// Which records of a stream get a mark: the first, and then one after about so many bytes or
+// records of the stream. What stands on the disk depends on it: FORMAT.md.
+inline constexpr uint64_t kBytesPerMark = uint64_t{8} << 10;
+inline constexpr uint32_t kRecordsPerMark = 64;
 
- private:
-  Index base_ = 0;  // index of bit 0
-  std::vector<uint64_t> words_;
-};
-
-// From a sequence to a place in the log from which it is found by reading on. Sparse: a mark every
-// so many entries of the stream, or where the log has gone on far without the stream. A full index
-// drops every other mark, so memory is bounded (1 MiB a stream) and the way to read from a mark to
-// any message grows in step with the stream.
+// The marks of all streams of a group, in memory: 16 bytes each, 32 bytes a stream. Where there are
+// too many every other one of each stream is dropped, from then on only every second, fourth, … is
+// taken, and the way from a mark to a message grows in step.
 //
 // Threads: one at a time.
 class StreamIndex {
  public:
   struct Mark {
-    uint64_t sequence = 0;  // of the first message of the entry
-    Index index = 0;        // of the entry
+    uint64_t sequence = 0;  // of the first message of the record; 0: no mark
+    Place place;
   };
 
-  // The stream's next entry: its first sequence and its index, both above those added before.
-  void Add(uint64_t first_sequence, Index index);
+  // 2 Mi marks, 32 MiB, are all of 16 GiB.
+  explicit StreamIndex(size_t max_marks = size_t{2} << 20) : max_marks_(max_marks) {}
+
+  // The stream's next marked record; sequence and place are above those added before.
+  void Add(StreamId stream, Mark mark);
 
   // The last mark whose sequence is not above `sequence`; {} if there is none.
-  Mark Before(uint64_t sequence) const;
+  Mark AtOrBefore(StreamId stream, uint64_t sequence) const;
+  // The first mark whose sequence is above `sequence`; {} if there is none.
+  Mark Behind(StreamId stream, uint64_t sequence) const;
 
-  size_t memory_bytes() const { return marks_.capacity() * sizeof(Mark); }
+  size_t marks() const { return marks_; }
+  size_t memory_bytes() const;
 
  private:
-  static constexpr size_t kMaxMarks = 64 * 1024;
-  std::vector<Mark> marks_;
-  uint64_t entries_since_mark_ = 0;
-  uint64_t entries_per_mark_ = 64;
-  uint64_t indexes_per_mark_ = 1024;
+  struct List {
+    std::vector<Mark> marks;
+    uint64_t seen = 0;  // marks added, those not taken included
+  };
+  const List* Find(StreamId stream) const;
+  void Thin();
+
+  size_t max_marks_;
+  std::vector<List> lists_;  // by id, from 1
+  size_t marks_ = 0;
+  uint64_t every_ = 1;  // only each so-many-th is taken
 };
 
 }  // namespace cairn

@@ -47,7 +47,7 @@ class ApplierTest : public ::testing::Test {
     events.failed = [this](const absl::Status& status) { failure_ = status; };
     applier_ = std::make_unique<Applier>(std::make_unique<Replica>(std::move(machine), 10), store_,
                                          &executor_, on_runner, std::move(events));
-    ASSERT_TRUE(applier_->Open(kTestGroup).ok());
+    ASSERT_TRUE(applier_->Open({.group = kTestGroup}).ok());
   }
   // `count` more entries in the store, with `bytes` of payload each; gives them.
   RecordRun Grow(size_t count, size_t bytes = 1, Term term = 1) {

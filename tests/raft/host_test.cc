@@ -1,6 +1,7 @@
 #include "raft/host.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -633,6 +634,41 @@ TEST(HostTest, AMachineMayHoldWhatTheLogHasLost) {
 }
 
 // Who its members are is written to the log by the first leader, which must not fail then.
+// Keeps its state on disk by itself; the test plays its disk.
+class DiskMachine final : public StateMachine {
+ public:
+  explicit DiskMachine(OpenContext* context) : context_(context) {}
+  bool durable() const override { return true; }
+  absl::StatusOr<LogPosition> Open(const OpenContext& context) override {
+    *context_ = context;
+    return LogPosition{};
+  }
+  void Apply(ApplyBatch&) override {}
+
+ private:
+  OpenContext* const context_;
+};
+
+TEST(HostTest, ADurableMachineHasADirectoryAndFencesWhenItsDiskFails) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  OpenContext context;
+  absl::StatusOr<Group> group =
+      cluster.HostAt(1).Open(GroupId{2}, std::make_unique<DiskMachine>(&context), GroupOptions());
+  ASSERT_TRUE(group.ok()) << group.status();
+  EXPECT_TRUE(Contains(context.directory, "/groups/2/machine")) << context.directory;
+  ASSERT_NE(context.file_system, nullptr);
+  EXPECT_TRUE(WriteFileAtomically(*context.file_system, context.directory + "/state", "x").ok());
+  cluster.Run(Seconds(5));
+  EXPECT_EQ(group->Status().state, NodeState::kServing);
+  context.failed(absl::UnavailableError("the disk is full"));
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(group->Status().state, NodeState::kFenced);
+  ASSERT_TRUE(cluster.Stopped(1).has_value());
+  EXPECT_EQ(cluster.Stopped(1)->first, NodeState::kFenced);
+  EXPECT_EQ(cluster.Stopped(1)->second.message(), "the disk is full");
+}
+
 TEST(HostTest, InitialMembersAreChecked) {
   NodeIdentity identity;
   identity.node = NodeId{1};

@@ -91,7 +91,7 @@ class ReplicaTest : public ::testing::Test {
     auto machine = std::make_unique<RecordingMachine>(&journal_);
     machine_ = machine.get();
     auto replica = std::make_unique<Replica>(std::move(machine), 10);
-    EXPECT_TRUE(replica->Open(kTestGroup, nullptr).ok());
+    EXPECT_TRUE(replica->Open({.group = kTestGroup}).ok());
     return replica;
   }
   Strings Apply(Replica& replica, const RecordRun& run) {
@@ -199,7 +199,7 @@ TEST_F(ReplicaTest, WithoutTheSessionsTheyAreTakenFromTheLog) {
 TEST_F(ReplicaTest, DamagedSessionsAreNotRestored) {
   journal_.saved_sessions = "nonsense";
   Replica replica(std::make_unique<RecordingMachine>(&journal_), 10);
-  EXPECT_TRUE(absl::IsDataLoss(replica.Open(kTestGroup, nullptr)));
+  EXPECT_TRUE(absl::IsDataLoss(replica.Open({.group = kTestGroup})));
 }
 
 }  // namespace

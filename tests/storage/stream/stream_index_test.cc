@@ -1,8 +1,6 @@
 #include "storage/stream/stream_index.h"
 
 #include <cstdint>
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -11,72 +9,71 @@
 namespace cairn {
 namespace {
 
-TEST(AcceptedEntriesTest, RemembersExactlyWhatWasAdded) {
-  Random random(7);
-  AcceptedEntries entries;
-  std::set<Index> added;
-  Index index = 1000;
-  for (int i = 0; i < 5000; ++i) {
-    index += 1 + random.Below(i % 100 == 0 ? 500 : 3);
-    entries.Add(index);
-    added.insert(index);
-  }
-  for (Index i = 0; i < index + 200; ++i) {
-    ASSERT_EQ(entries.Contains(i), added.count(i) == 1) << i;
-  }
+Place PlaceOf(uint64_t sequence) {
+  return {static_cast<uint32_t>(1 + sequence / 1000), static_cast<uint32_t>(sequence % 1000)};
 }
 
-TEST(AcceptedEntriesTest, TakesABitAnEntry) {
-  AcceptedEntries entries;
-  for (Index i = 1; i <= 1'000'000; ++i) entries.Add(i);
-  EXPECT_LE(entries.memory_bytes(), size_t{256} * 1024);
-}
-
-TEST(StreamIndexTest, NothingBeforeTheFirstEntry) {
+TEST(StreamIndexTest, NothingWithoutAMark) {
   StreamIndex index;
-  EXPECT_EQ(index.Before(1).index, Index{0});
-  index.Add(5, 10);
-  EXPECT_EQ(index.Before(4).index, Index{0});
-  EXPECT_EQ(index.Before(5).index, Index{10});
-  EXPECT_EQ(index.Before(500).index, Index{10});
+  EXPECT_EQ(index.AtOrBefore(3, 7).sequence, 0u);
+  EXPECT_EQ(index.Behind(3, 7).sequence, 0u);
+  index.Add(3, {5, PlaceOf(5)});
+  EXPECT_EQ(index.AtOrBefore(3, 4).sequence, 0u);
+  EXPECT_EQ(index.Behind(3, 4).sequence, 5u);
+  EXPECT_EQ(index.AtOrBefore(3, 5).place, PlaceOf(5));
+  EXPECT_EQ(index.Behind(3, 5).sequence, 0u);
+  EXPECT_EQ(index.AtOrBefore(2, 5).sequence, 0u);
+  EXPECT_EQ(index.AtOrBefore(4, 5).sequence, 0u);
 }
 
-// A mark is one of the entries, not behind what is looked for, and close to it: few entries of the
-// stream and few of the log lie between.
-TEST(StreamIndexTest, MarksAreCloseBefore) {
-  Random random(3);
+TEST(StreamIndexTest, FindsTheMarksAroundASequence) {
   StreamIndex index;
-  std::vector<std::pair<uint64_t, Index>> entries;
-  uint64_t sequence = 1;
-  Index at = 1;
-  for (int i = 0; i < 50'000; ++i) {
-    index.Add(sequence, at);
-    entries.emplace_back(sequence, at);
-    sequence += 1 + random.Below(4);
-    at += 1 + (random.OneIn(50) ? random.Below(5000) : random.Below(3));
+  Random random(1);
+  std::vector<uint64_t> sequences;
+  for (uint64_t sequence = 1; sequence < 50'000; sequence += 1 + random.Below(100)) {
+    sequences.push_back(sequence);
+    index.Add(1, {sequence, PlaceOf(sequence)});
+    index.Add(2, {2 * sequence, PlaceOf(sequence)});
   }
-  for (size_t i = 0; i < entries.size(); ++i) {
-    StreamIndex::Mark mark = index.Before(entries[i].first);
-    ASSERT_LE(mark.sequence, entries[i].first);
-    auto found =
-        std::lower_bound(entries.begin(), entries.end(), std::make_pair(mark.sequence, mark.index));
-    ASSERT_EQ(*found, std::make_pair(mark.sequence, mark.index));
-    ASSERT_LT(i - static_cast<size_t>(found - entries.begin()), 64u);
-    ASSERT_LT(entries[i].second - mark.index, 1024u);
+  for (size_t i = 0; i + 1 < sequences.size(); ++i) {
+    for (uint64_t wanted : {sequences[i], sequences[i + 1] - 1}) {
+      ASSERT_EQ(index.AtOrBefore(1, wanted).sequence, sequences[i]);
+      ASSERT_EQ(index.AtOrBefore(1, wanted).place, PlaceOf(sequences[i]));
+      ASSERT_EQ(index.Behind(1, wanted).sequence, sequences[i + 1]);
+    }
+    ASSERT_EQ(index.AtOrBefore(2, 2 * sequences[i]).sequence, 2 * sequences[i]);
   }
 }
 
+// However many there are, memory is bounded and marks stay evenly spread.
 TEST(StreamIndexTest, MemoryIsBounded) {
-  StreamIndex index;
-  const uint64_t entries = 10'000'000;
-  for (uint64_t i = 1; i <= entries; ++i) index.Add(i, 2 * i);
-  EXPECT_LE(index.memory_bytes(), size_t{2} << 20);
-  for (uint64_t i = 1; i <= entries; i += 9973) {
-    StreamIndex::Mark mark = index.Before(i);
-    ASSERT_EQ(mark.index, 2 * mark.sequence);
-    ASSERT_LE(mark.sequence, i);
-    ASSERT_LE(i - mark.sequence, 512u);
+  constexpr size_t kMost = 1000;
+  StreamIndex index(kMost);
+  for (uint64_t i = 1; i <= 100'000; ++i) {
+    index.Add(1, {i, PlaceOf(i)});
+    if (i % 10 == 0) index.Add(2, {i, PlaceOf(i)});
+    ASSERT_LE(index.marks(), kMost);
   }
+  EXPECT_LE(index.memory_bytes(), kMost * sizeof(StreamIndex::Mark) * 3 / 2 + 1000);
+  for (uint64_t wanted = 1; wanted < 99'000; wanted += 7) {
+    const uint64_t before = index.AtOrBefore(1, wanted).sequence;
+    ASSERT_GE(before, 1u);
+    ASSERT_LE(before, wanted);
+    ASSERT_LE(index.Behind(1, wanted).sequence - before, 256u);
+    ASSERT_GT(index.Behind(1, wanted).sequence, wanted);
+  }
+}
+
+// Where there are more streams than marks, each keeps one.
+TEST(StreamIndexTest, EachStreamKeepsItsFirstMark) {
+  StreamIndex index(10);
+  for (StreamId stream = 1; stream <= 100; ++stream) {
+    for (uint64_t i = 1; i <= 50; ++i) index.Add(stream, {i, PlaceOf(i)});
+  }
+  for (StreamId stream = 1; stream <= 100; ++stream) {
+    ASSERT_EQ(index.AtOrBefore(stream, 1).sequence, 1u);
+  }
+  EXPECT_LT(index.marks(), 400u);
 }
 
 }  // namespace
