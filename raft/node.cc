@@ -24,6 +24,7 @@ using Reason = ProposalNotApplied::Reason;
 RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   RaftOptions options;
   options.node = settings.self.node;
+  options.incarnation = settings.self.incarnation;
   options.election_timeout = settings.options.election_timeout;
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;

@@ -79,6 +79,7 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
     } else if (outcome.reason == RefusalReason::kBusy) {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kOverloaded, settings_.self.node));
     } else {
+      // Where leadership is being handed over, the hint is who gets it.
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
     }
   }

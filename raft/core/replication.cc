@@ -66,6 +66,9 @@ void Raft::State::Handle(NodeId from, const AppendReply& reply) {
   } else if (progress.OnAck(reply.match, now_)) {
     AdvanceCommit();
   }
+  if (!membership_.in_force().learners.empty()) {
+    found->second.lag.Look(progress.match(), trail_.last().index, now_);
+  }
 }
 
 // Commit ------------------------------------------------------------------------------------------
@@ -105,7 +108,10 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (!FollowLeader(from)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
-  Send(from, HeartbeatReply{.term = ballot_.state.term, .context = heartbeat.context});
+  Send(from,
+       HeartbeatReply{.term = ballot_.state.term,
+                      .context = heartbeat.context,
+                      .priority = options_.never_campaigns ? kNeverLeads : options_.priority});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;
@@ -129,6 +135,7 @@ void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
   const auto peer = leader->peers.find(from);
   if (peer == leader->peers.end()) return;
   peer->second.progress.OnContact(now_);
+  peer->second.priority = reply.priority;
   leader->reads.Acknowledge(from, reply.context);
   AnswerConfirmedReads(*leader);
 }
