@@ -16,6 +16,7 @@ struct GroupOptions {
   // What followers apply late at most, when no entry comes behind (raft/core/options.h).
   Duration commit_notice_delay = Milliseconds(5);
   uint32_t priority = 0;
+  bool never_campaigns = false;  // votes and leads never (raft/core/options.h)
   bool lease = false;
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group

@@ -419,6 +419,23 @@ void GroupRunner::Linearize(std::optional<Instant> deadline, ReadCallback done) 
                              NodeId::kNone});
 }
 
+void GroupRunner::Control(ControlRequest request, Instant deadline, ControlCallback done) {
+  using Refused = ControlRefused;
+  ControlCall call(std::move(request), deadline, std::move(done));
+  if (const std::optional<Reason> refusal = Refuses()) {
+    const bool fenced = *refusal == Reason::kFenced;
+    const bool forming = *refusal == Reason::kNotFormed;
+    return call.Answer(Refused{fenced    ? Refused::Reason::kFenced
+                               : forming ? Refused::Reason::kNotFormed
+                                         : Refused::Reason::kStopping,
+                               NameOf(*refusal), NodeId::kNone});
+  }
+  // Dropped unrun, the task answers as it goes.
+  mailbox_.PutTask([this, call = std::move(call)]() mutable {
+    if (node_ != nullptr) node_->Control(dependencies_.clock->Now(), std::move(call));
+  });
+}
+
 GroupStatus GroupRunner::Status() const {
   MutexLock lock(mutex_);
   GroupStatus status = status_;

@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "raft/applier.h"
 #include "raft/call_budget.h"
+#include "raft/control.h"
 #include "raft/core/trace.h"
 #include "raft/envelope.h"
 #include "raft/group_options.h"
@@ -90,6 +91,7 @@ class GroupRunner {
   void ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
                     BatchCallback done);
   void Linearize(std::optional<Instant> deadline, ReadCallback done);
+  void Control(ControlRequest request, Instant deadline, ControlCallback done);
   GroupStatus Status() const;
   void Watch(Watcher watcher);
 

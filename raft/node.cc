@@ -29,6 +29,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;
   options.priority = settings.options.priority;
+  options.never_campaigns = settings.options.never_campaigns;
   options.lease = settings.options.lease;
   options.seed = settings.seed;
   return options;
@@ -129,7 +130,18 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   pending_.Expire(now);
   reads_.Expire(now);
   forwarder_.Expire(now);
+  controls_.Expire(now);
   Flush(now);
+}
+
+void Node::Control(Instant now, ControlCall call) {
+  if (fenced_) {
+    return call.Answer(ControlRefused{ControlRefused::Reason::kFenced,
+                                      "this member does not take part any more", NodeId::kNone});
+  }
+  if (std::optional<Event> event = controls_.Ask(std::move(call))) {
+    raft_.Step(now, *std::move(event));
+  }
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
@@ -146,7 +158,7 @@ void Node::HandleFenced(MailboxContents& contents) {
 Instant Node::NextWakeup() const {
   if (fenced_) return kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
-                   forwarder_.NextDeadline()});
+                   forwarder_.NextDeadline(), controls_.NextDeadline()});
 }
 
 bool Node::serving_leader() const {
@@ -345,6 +357,7 @@ void Node::GiveUp(absl::string_view message) {
   pending_.GiveUpAll(message);
   forwarder_.GiveUpAll(message);
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
+  controls_.RefuseAll(ControlRefused::Reason::kStopping, message);
 }
 
 void Node::StopServing(NodeState state, const absl::Status& status) {
@@ -356,6 +369,7 @@ void Node::StopServing(NodeState state, const absl::Status& status) {
   pending_.GiveUpAll(status.message());
   forwarder_.GiveUpAll(status.message());
   reads_.RefuseAll({ReadRefused::Reason::kFenced, NodeId::kNone});
+  controls_.RefuseAll(ControlRefused::Reason::kFenced, status.message());
   on_fenced_(state, status);
 }
 

@@ -30,6 +30,7 @@
 #include "raft/group_status.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
+#include "raft/pending_controls.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
 #include "raft/sender_check.h"
@@ -90,6 +91,8 @@ class Node {
   // The entries asked for by NodeDependencies::fetch, or why they cannot be read. Before Handle,
   // which sends what there is more to send.
   void Fetched(Instant now, const SendEntries& send, absl::StatusOr<std::vector<RecordRun>> runs);
+  // An operator asks. Before Handle, which carries out what comes of it.
+  void Control(Instant now, ControlCall call);
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
   // Fences this node, if it is not yet.
@@ -140,6 +143,7 @@ class Node {
   PendingProposals pending_;
   ApplyFeed feed_;
   PendingReads reads_;
+  PendingControls controls_;
   ReadId last_read_ = 0;
   ForwardIntake intake_;
   Forwarder forwarder_;
