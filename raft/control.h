@@ -52,6 +52,7 @@ using ControlCallback = absl::AnyInvocable<void(ControlResult)>;
 // The events of the core (raft/core/events.h) without their numbers.
 struct MembershipRequest {
   DeclaredMembers members;
+  Index based_on = 0;  // GroupStatus::configuration_index the members were worked out from; 0: any
 };
 struct CancelRequest {};
 struct TransferRequest {

@@ -90,8 +90,9 @@ std::unique_ptr<Pending<ReadResult>> Group::Linearize(std::optional<Instant> dea
   return pending;
 }
 
-void Group::ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done) {
-  runner_->Control(MembershipRequest{std::move(members)}, deadline, std::move(done));
+void Group::ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done,
+                             Index based_on) {
+  runner_->Control(MembershipRequest{std::move(members), based_on}, deadline, std::move(done));
 }
 
 void Group::CancelMembership(Instant deadline, ControlCallback done) {

@@ -70,8 +70,11 @@ class Group {
   // Membership and leadership; the leader is asked, others refuse and name it. The outcomes:
   // raft/control.h.
   //
-  // Declares who the members shall be. The group goes there by itself.
-  void ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done);
+  // Declares who the members shall be. The group goes there by itself. `based_on`: the
+  // GroupStatus::configuration_index the members were worked out from; refused if it is another one
+  // by now. 0: whatever it is.
+  void ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done,
+                        Index based_on = 0);
   // Goes back to where the change under way began, as long as it is not joint.
   void CancelMembership(Instant deadline, ControlCallback done);
   // Hands leadership over to `target`, kNone for the best voter. Proposals are refused meanwhile.

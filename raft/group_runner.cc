@@ -311,6 +311,7 @@ void GroupRunner::Publish(Instant now) {
         status_.configuration.voters.empty()) {
       published_configuration_ = raft.configuration_position();
       status_.configuration = raft.configuration();
+      status_.configuration_index = published_configuration_.index;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
     if (tell || now >= peers_due_) {

@@ -47,7 +47,8 @@ struct MakeEvent {
   Instant deadline;
 
   Event operator()(const MembershipRequest& asked) {
-    return ChangeMembership{.request = request, .members = asked.members};
+    return ChangeMembership{
+        .request = request, .members = asked.members, .based_on = asked.based_on};
   }
   Event operator()(const CancelRequest&) { return CancelMembership{request}; }
   Event operator()(const TransferRequest& asked) {

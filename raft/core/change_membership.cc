@@ -28,6 +28,10 @@ void Raft::State::On(const ChangeMembership& change) {
     return Answer({.request = change.request, .at = membership_.position()});
   }
   if (!NoChangeUnderWay(change.request)) return;
+  if (change.based_on != 0 && change.based_on != membership_.position().index) {
+    return Refuse(change.request, ControlRefusal::kInProgress,
+                  absl::StrCat("the members have changed meanwhile: ", ToString(current)));
+  }
   for (const Member& voter : target.voters) {
     if (current.IsVoter(voter.node) || !current.IsMember(voter.node)) continue;
     if (CaughtUp(*leader, voter.node)) continue;

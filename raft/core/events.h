@@ -76,6 +76,9 @@ struct Applied {
 struct ChangeMembership {
   uint64_t request = 0;
   DeclaredMembers members = {};
+  // Index of the configuration the members were worked out from; refused if another one is in force
+  // by now, so that of two askers none undoes the other. 0: whatever is in force.
+  Index based_on = 0;
 };
 
 // Goes back to where the target was declared, as long as no joint configuration was appended.
