@@ -115,6 +115,8 @@ class Node {
   void TakeMessage(Instant now, Envelope envelope, MessageBody body);
   void TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded);
   void Route(Instant now, std::vector<ProposalRequest> requests);
+  bool WaitsForLeader(Instant now) const;
+  void RouteAgain(Instant now);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
   void NoteLeadership(Instant now);
@@ -149,6 +151,9 @@ class Node {
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.
   std::vector<ProposalRequest> forwarded_;
+  // While leadership is handed over, and for a moment without a leader, commands wait here.
+  std::vector<ProposalRequest> held_;
+  Instant leaderless_since_;
   LeadershipChange noted_;  // what pending_, intake_ and forwarder_ were told
   LogPosition peers_of_;    // the configuration the transport knows
   bool fenced_ = false;

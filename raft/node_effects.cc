@@ -42,7 +42,7 @@ void Node::Flush(Instant now) {
     feed_.Reach(std::min({raft_.applied(), raft_.commit(), raft_.durable()}));
     feed_.Advance();
     bool applied = NoteApplied(now);
-    std::vector<ProposalRequest> retries = forwarder_.TakeRetries();
+    const bool again = forwarder_.has_retries() || (!held_.empty() && !WaitsForLeader(now));
     if (effects.removed.has_value()) {
       return StopServing(NodeState::kHalted,
                          absl::FailedPreconditionError(absl::StrCat(
@@ -50,8 +50,8 @@ void Node::Flush(Instant now) {
                              " is no member of group ", ToInteger(settings_.group),
                              " any more, by configuration ", ToString(*effects.removed))));
     }
-    if (idle && !applied && retries.empty()) return;
-    Route(now, std::move(retries));
+    if (idle && !applied && !again) return;
+    if (again) RouteAgain(now);
   }
 }
 
@@ -87,8 +87,9 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
       next += request.entries.size();
     } else if (outcome.reason == RefusalReason::kBusy) {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kOverloaded, settings_.self.node));
+    } else if (outcome.reason == RefusalReason::kTransferring) {
+      held_.push_back(std::move(request));
     } else {
-      // Where leadership is being handed over, the hint is who gets it.
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
     }
   }

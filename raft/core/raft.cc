@@ -402,6 +402,7 @@ Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
+bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }

@@ -53,6 +53,7 @@ class Raft::State {
   Index applied() const { return applied_; }
   std::optional<Index> torn_from() const;
   bool leads_with_commit() const;
+  bool Transferring() const;
   Term TermAt(Index index) const;
   const Membership& membership() const { return membership_; }
   std::optional<PeerStatus> Peer(NodeId peer) const;
@@ -193,7 +194,6 @@ class Raft::State {
   void Handle(NodeId from, const TimeoutNow& now);
   void Refuse(uint64_t request, ControlRefusal refusal, std::string text);
   void Answer(ControlOutcome outcome);
-  bool Transferring() const;
   void BeginTransfer(Transfer transfer);
   NodeId BestSuccessor(const Leader& leader) const;
   std::string SuccessorFault(const Leader& leader, NodeId target) const;

@@ -1,5 +1,7 @@
 // Membership and leadership as a program asks for them: Group on whole hosts.
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -173,6 +175,83 @@ TEST(GroupControlTest, HandsLeadershipOver) {
   const uint64_t leader = cluster.Leader();
   ASSERT_EQ(Text(cluster.Transfer(leader, 0)), "done");
   EXPECT_NE(cluster.AwaitLeader(), leader);
+}
+
+// Commands wait while leadership is handed over, on every member, and go to whoever leads then.
+TEST(GroupControlTest, NoCommandFailsWhileLeadershipIsHandedOver) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  int proposed = 0;
+  int applied = 0;
+  std::vector<std::string> failures;
+  const auto propose = [&] {
+    for (uint64_t node = 1; node <= 3; ++node) {
+      const std::string name = std::to_string(++proposed);
+      cluster.At(node).Propose("command " + name, {}, [&, name, node](ProposalResult result) {
+        const auto* refused = std::get_if<ProposalNotApplied>(&result);
+        applied += Applied(result) ? 1 : 0;
+        if (!Applied(result)) {
+          failures.push_back(name + " at " + std::to_string(node) + ": " +
+                             (refused != nullptr ? NameOf(refused->reason) : "unknown"));
+        }
+      });
+    }
+  };
+  for (int i = 0; i < 30; ++i) {
+    const uint64_t leader = cluster.AwaitLeader();
+    std::optional<ControlResult> result;
+    cluster.At(leader).TransferLeadership(NodeId{1 + leader % 3}, cluster.world.Now() + Seconds(1),
+                                          [&](ControlResult r) { result = std::move(r); });
+    for (int step = 0; step < 100; ++step) {
+      propose();
+      cluster.Run(Milliseconds(1));
+    }
+    ASSERT_TRUE(result.has_value());
+    ASSERT_EQ(Text(*result), "done");
+  }
+  cluster.Run(Seconds(5));
+  EXPECT_EQ(failures, std::vector<std::string>());
+  EXPECT_EQ(applied, proposed);
+  // Each once.
+  EXPECT_EQ(cluster.Commands(1).size(), static_cast<size_t>(proposed));
+}
+
+// Calls of one order stay in order over a hand-over, wherever they go meanwhile.
+TEST(GroupControlTest, OrderedCommandsStayInOrderOverAHandOver) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  std::map<uint64_t, std::shared_ptr<ProposalOrder>> orders;
+  for (uint64_t node = 1; node <= 3; ++node) orders[node] = std::make_shared<ProposalOrder>();
+  int next = 0;
+  for (int i = 0; i < 10; ++i) {
+    const uint64_t leader = cluster.AwaitLeader();
+    cluster.At(leader).TransferLeadership(NodeId{1 + leader % 3}, cluster.world.Now() + Seconds(1),
+                                          [](const ControlResult&) {});
+    for (int step = 0; step < 50; ++step) {
+      ++next;
+      for (uint64_t node = 1; node <= 3; ++node) {
+        ProposeOptions options;
+        options.order = orders[node];
+        cluster.At(node).Propose(std::to_string(node) + ":" + std::to_string(100'000 + next),
+                                 options, [](const ProposalResult&) {});
+      }
+      cluster.Run(Milliseconds(1));
+    }
+    cluster.Run(Milliseconds(300));
+  }
+  cluster.Run(Seconds(5));
+  std::map<char, std::string> last;
+  for (const std::string& command : cluster.Commands(1)) {
+    EXPECT_LT(last[command[0]], command) << "out of order";
+    last[command[0]] = command;
+  }
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_FALSE(orders[node]->broken) << "node " << node;
+    EXPECT_EQ(last[static_cast<char>('0' + node)],
+              std::to_string(node) + ":" + std::to_string(100'000 + next));
+  }
 }
 
 TEST(GroupControlTest, StepsDownAndCampaigns) {
