@@ -64,43 +64,63 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   return directory;
 }
 
+// Who a node is that starts for the first time.
+absl::StatusOr<NodeIdentity> DataDirectory::MakeIdentity(const DataDirectoryOptions& options) {
+  if (absl::Status fresh = CheckNoLog(*file_system_, options.path); !fresh.ok()) return fresh;
+  NodeIdentity made;
+  made.node = options.node;
+  made.log_store = options.log_store;
+  made.incarnation = DrawIncarnation();
+  if (!options.initial_members.voters.empty()) {
+    made.initial_members = options.initial_members;
+    made.cluster = MakeClusterId(options.initial_members, options.cluster_token);
+    return made;
+  }
+  if (options.find_cluster == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.path,
+                     " holds no node yet, and neither the initial members nor a "
+                     "cluster to join were given"));
+  }
+  absl::StatusOr<FormedCluster> cluster = options.find_cluster();
+  if (!cluster.ok()) return cluster.status();
+  made.cluster = cluster->id;
+  made.initial_members = cluster->members;
+  made.formed = true;
+  return made;
+}
+
 absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
+  absl::StatusOr<NodeIdentity> found = cairn::LoadIdentity(*file_system_, options.path);
+  if (absl::IsNotFound(found.status())) {
+    absl::StatusOr<NodeIdentity> made = MakeIdentity(options);
+    if (!made.ok()) return made.status();
+    identity_ = *std::move(made);
+    return SaveIdentity(*file_system_, options.path, identity_);
+  }
+  if (!found.ok()) return found.status();
   NodeIdentity wanted;
   wanted.node = options.node;
   wanted.log_store = options.log_store;
-  wanted.initial_members = options.initial_members;
-  wanted.cluster = MakeClusterId(options.initial_members, options.cluster_token);
-  wanted.incarnation = DrawIncarnation();
-
-  absl::StatusOr<NodeIdentity> found = cairn::LoadIdentity(*file_system_, options.path);
-  if (options.initial_members.voters.empty()) {
-    if (absl::IsNotFound(found.status())) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(options.path, " holds no node yet, and the initial members were not given"));
-    }
-    if (!found.ok()) return found.status();
-    wanted.cluster = found->cluster;
-    wanted.initial_members = found->initial_members;
+  wanted.cluster = options.initial_members.voters.empty()
+                       ? found->cluster
+                       : MakeClusterId(options.initial_members, options.cluster_token);
+  absl::Status same = CheckIdentity(*found, wanted);
+  if (!same.ok()) return same;
+  identity_ = *std::move(found);
+  if (options.log_store != "memory") return absl::OkStatus();
+  // It remembers neither its votes nor its log: it is another disk under the same id.
+  if (identity_.joined()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("MEMBER_AMNESIA: node ", ToInteger(identity_.node),
+                     " joined with its log in memory, which has ended"));
   }
-  if (found.ok()) {
-    absl::Status same = CheckIdentity(*found, wanted);
-    if (!same.ok()) return same;
-    identity_ = *found;
-    if (options.log_store == "memory") {
-      // It remembers neither its votes nor its log: it is another disk under the same id.
-      identity_.incarnation = wanted.incarnation;
-      identity_.formed = false;
-      for (Member& member : identity_.initial_members.voters) {
-        member.incarnation = Incarnation::kUnknown;
-      }
-    }
-    return absl::OkStatus();
+  identity_.incarnation = DrawIncarnation();
+  identity_.formed = false;
+  for (Member& member : identity_.initial_members.voters) {
+    member.incarnation = Incarnation::kUnknown;
   }
-  if (!absl::IsNotFound(found.status())) return found.status();
-  absl::Status fresh = CheckNoLog(*file_system_, options.path);
-  if (!fresh.ok()) return fresh;
-  identity_ = std::move(wanted);
-  return SaveIdentity(*file_system_, options.path, identity_);
+  return absl::OkStatus();
 }
 
 absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {

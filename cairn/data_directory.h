@@ -4,17 +4,25 @@
 #define CAIRN_DATA_DIRECTORY_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "base/executor.h"
+#include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/identity.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
 
 namespace cairn {
+
+// A cluster that a new node joins.
+struct FormedCluster {
+  ClusterId id;
+  Configuration members;  // all of them as voters, by node
+};
 
 struct DataDirectoryOptions {
   std::string path;
@@ -23,6 +31,9 @@ struct DataDirectoryOptions {
   // then must say it.
   Configuration initial_members;
   std::string cluster_token;
+  // Of a node that joins a running cluster instead of forming one: finds it, and is called only if
+  // the directory holds no node yet. Its errors are those of Open.
+  std::function<absl::StatusOr<FormedCluster>()> find_cluster;
   std::string log_store = "block";  // or "memory"
   uint64_t block_bytes = uint64_t{16} << 20;
   // False: nothing is synced, and a power cut loses what was acknowledged.
@@ -48,6 +59,7 @@ class DataDirectory {
  private:
   DataDirectory() = default;
 
+  absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
   absl::Status OpenLog(const DataDirectoryOptions& options);
   absl::Status ForgetMachines();

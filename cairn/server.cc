@@ -73,6 +73,7 @@ absl::Status GrpcServer::Start() {
   directory.node = options_.node;
   directory.initial_members = options_.initial_members;
   directory.cluster_token = options_.cluster_token;
+  directory.find_cluster = options_.find_cluster;
   directory.log_store = options_.log_store;
   directory.block_bytes = options_.block_bytes;
   directory.sync = options_.sync;

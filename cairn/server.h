@@ -16,6 +16,7 @@
 #include "base/log_sink.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "cairn/data_directory.h"
 #include "cairn/initial_cluster.h"
 #include "raft/core/configuration.h"
 #include "raft/group.h"
@@ -37,6 +38,9 @@ struct ServerOptions {
   // it holds a node.
   Configuration initial_members;
   std::string cluster_token;
+  // Instead of initial members: finds a running cluster that this new node joins
+  // (service/joiner.h). Once there it waits for a leader to name it as a member.
+  std::function<absl::StatusOr<FormedCluster>()> find_cluster;
   std::string log_store = "block";  // or "memory", which forgets everything
   uint64_t block_bytes = uint64_t{16} << 20;
   bool sync = true;        // false loses acknowledged commands at a power cut

@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "cairn/v1/cluster.grpc.pb.h"
 #include "cairn/v1/streams.grpc.pb.h"
 #include "client/appender.h"
 #include "client/channels.h"
@@ -97,6 +98,35 @@ class GrpcClient final : public Client {
   absl::Status Subscribe(v1::SubscribeRequest request,
                          absl::FunctionRef<bool(const v1::StoredMessage&)> message) override;
 
+  absl::StatusOr<v1::ListMembersResponse> ListMembers() override {
+    return CallLeader(&v1::Cluster::Stub::ListMembers, v1::ListMembersRequest());
+  }
+  absl::StatusOr<v1::ChangeMembersResponse> AddMember(
+      const v1::AddMemberRequest& request) override {
+    return CallLeader(&v1::Cluster::Stub::AddMember, request);
+  }
+  absl::StatusOr<v1::ChangeMembersResponse> PromoteMember(uint64_t node) override {
+    v1::PromoteMemberRequest request;
+    request.set_node(node);
+    return CallLeader(&v1::Cluster::Stub::PromoteMember, request);
+  }
+  absl::StatusOr<v1::ChangeMembersResponse> RemoveMember(uint64_t node) override {
+    v1::RemoveMemberRequest request;
+    request.set_node(node);
+    return CallLeader(&v1::Cluster::Stub::RemoveMember, request);
+  }
+  absl::StatusOr<v1::ChangeMembersResponse> CancelMemberChange() override {
+    return CallLeader(&v1::Cluster::Stub::CancelMemberChange, v1::CancelMemberChangeRequest());
+  }
+  absl::StatusOr<uint64_t> TransferLeadership(uint64_t node) override {
+    v1::TransferLeadershipRequest request;
+    request.set_node(node);
+    absl::StatusOr<v1::TransferLeadershipResponse> response =
+        CallLeader(&v1::Cluster::Stub::TransferLeadership, request);
+    if (!response.ok()) return response.status();
+    return response->leader();
+  }
+
   absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint) override {
     return channels_.GetStatus(endpoint, options_.timeout);
   }
@@ -119,6 +149,28 @@ class GrpcClient final : public Client {
       if (status.ok() || !WorthRetrying(status)) return status;
       channels_.Avoid(member);
       if (!retry.Pause()) return status;
+    }
+  }
+
+  // The same for methods of service Cluster that only the leader serves.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> CallLeader(
+      grpc::Status (v1::Cluster::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+      const Request& request) {
+    Retry retry(absl::Now() + ToAbsl(options_.timeout));
+    while (true) {
+      absl::StatusOr<std::string> leader = channels_.FindLeader(FromAbsl(retry.Left()));
+      absl::Status status = leader.status();
+      if (leader.ok()) {
+        grpc::ClientContext context;
+        SetDeadline(&context, FromAbsl(retry.Left()));
+        Response response;
+        status = FromGrpc(
+            ((*v1::Cluster::NewStub(channels_.To(*leader))).*method)(&context, request, &response));
+        if (status.ok()) return response;
+        channels_.Avoid(*leader);
+      }
+      if (!WorthRetrying(status) || !retry.Pause()) return status;
     }
   }
 

@@ -94,6 +94,17 @@ class Client {
   virtual absl::Status Subscribe(v1::SubscribeRequest request,
                                  absl::FunctionRef<bool(const v1::StoredMessage&)> message) = 0;
 
+  // Members and leadership; the leader is found and asked. What is so already is fine, so all but
+  // TransferLeadership(0) may be repeated.
+  virtual absl::StatusOr<v1::ListMembersResponse> ListMembers() = 0;
+  virtual absl::StatusOr<v1::ChangeMembersResponse> AddMember(
+      const v1::AddMemberRequest& request) = 0;
+  virtual absl::StatusOr<v1::ChangeMembersResponse> PromoteMember(uint64_t node) = 0;
+  virtual absl::StatusOr<v1::ChangeMembersResponse> RemoveMember(uint64_t node) = 0;
+  virtual absl::StatusOr<v1::ChangeMembersResponse> CancelMemberChange() = 0;
+  // To the voter that holds most if `node` is 0. Gives who leads now.
+  virtual absl::StatusOr<uint64_t> TransferLeadership(uint64_t node) = 0;
+
   // What the member at `endpoint` says of itself.
   virtual absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint) = 0;
 };

@@ -143,6 +143,16 @@ absl::Status Check(const TailReply& body) {
   return CheckIndex("known_commit", body.known_commit);
 }
 
+absl::Status Check(const TimeoutNow&) { return absl::OkStatus(); }
+
+absl::Status Check(const RemovedNotice& body) {
+  if (body.at.index == 0) return Invalid("a removal by no configuration");
+  if (body.at.term > body.term) {
+    return Invalid(absl::StrCat("a removal by ", ToString(body.at), " in term ", body.term));
+  }
+  return CheckPosition("at", body.at);
+}
+
 // `entries` follow `previous` without a gap, each by its index and by its hash of the one before.
 absl::Status CheckEntries(const AppendEntries& body, const std::vector<RecordRun>& entries,
                           GroupId group) {

@@ -21,28 +21,45 @@ bool IsNotLeader(const ProposalResult& result) {
   return refused != nullptr && refused->reason == Reason::kNotLeader;
 }
 
+constexpr char kLeaderChanged[] = "the leader it was forwarded to has changed";
+
 ProposalUnknown Unknown(absl::string_view message) { return {{}, std::string(message)}; }
 
 }  // namespace
 
-void Forwarder::SetLeader(NodeId leader, Term term) {
+void Forwarder::SetLeader(NodeId leader, Term term, Instant now) {
   if (leader == leader_ && term == term_) return;
   leader_ = leader;
   term_ = term;
-  std::map<uint64_t, Request> sent = std::exchange(sent_, {});
-  busy_orders_.clear();
-  for (auto& [number, request] : sent) {
-    for (ProposalSpan& span : request.spans) {
-      if (span.call != nullptr) span.Answer(Unknown("the leader it was forwarded to has changed"));
+  if (options_.grace == Duration{}) {
+    std::map<uint64_t, Request> sent = std::exchange(sent_, {});
+    busy_orders_.clear();
+    for (auto& [number, request] : sent) {
+      for (ProposalSpan& span : request.spans) {
+        if (span.call != nullptr) span.Answer(Unknown(kLeaderChanged));
+      }
     }
   }
+  for (auto& [number, request] : sent_) {
+    request.give_up = std::min(request.give_up, now + options_.grace);
+    next_deadline_ = std::min(next_deadline_, request.give_up);
+  }
   open_.clear();
-  for (Request& request : std::exchange(packing_, {})) GiveBack(std::move(request));
+  Requests waiting;
+  for (Request& request : std::exchange(packing_, {})) {
+    if (request.order != nullptr && busy_orders_.contains(request.order.get())) {
+      waiting.push_back(std::move(request));
+    } else {
+      GiveBack(std::move(request));
+    }
+  }
+  packing_ = std::move(waiting);
+  for (auto at = packing_.begin(); at != packing_.end(); ++at) open_[at->order.get()] = at;
 }
 
 void Forwarder::Forward(Instant now, ProposalRequest request) {
-  CAIRN_CHECK(leader_ != NodeId::kNone);
   const std::shared_ptr<ProposalCall>& call = request.span.call;
+  CAIRN_CHECK(leader_ != NodeId::kNone || Busy(call->options().order));
   for (size_t i = 0; i < request.entries.size(); ++i) {
     PreparedEntry& entry = request.entries[i];
     Request& open = Open(call->options().order, entry.record_bytes(), request.tries);
@@ -74,6 +91,7 @@ Forwarder::Request& Forwarder::Open(const std::shared_ptr<ProposalOrder>& order,
 }
 
 std::vector<Forwarder::Outgoing> Forwarder::TakeOutgoing(Instant now) {
+  // Without a leader only what waits behind something is here.
   for (auto at = packing_.begin(); at != packing_.end();) {
     if (at->order != nullptr && busy_orders_.contains(at->order.get())) {
       ++at;
@@ -114,6 +132,8 @@ void Forwarder::DropAnswered(Request& request) {
 
 void Forwarder::Send(Instant now, Request request) {
   request.give_up = now + options_.timeout;
+  request.to = leader_;
+  request.term = term_;
   next_deadline_ = std::min(next_deadline_, request.give_up);
   if (request.order != nullptr) busy_orders_.insert(request.order.get());
   Outgoing outgoing;
@@ -128,23 +148,28 @@ void Forwarder::Send(Instant now, Request request) {
 
 void Forwarder::Receive(NodeId from, ForwardedResults results) {
   auto sent = results.life == options_.life ? sent_.find(results.request) : sent_.end();
-  if (sent == sent_.end() || from != leader_) return;
+  if (sent == sent_.end() || from != sent->second.to) return;
   if (results.results.size() != sent->second.entries.size()) return;
   bool refused = std::all_of(results.results.begin(), results.results.end(), IsNotLeader);
   Request request = Take(sent);
+  std::shared_ptr<ProposalOrder> order = request.order;
+  const bool orphan = IsOrphan(request);
   if (!refused || request.tries >= kMaxTries) {
     AnswerResults(request, std::move(results.results));
-    return;
+    if (!orphan) return;
+  } else {
+    request.tries += 1;
+    GiveBack(std::move(request));
   }
-  request.tries += 1;
-  std::shared_ptr<ProposalOrder> order = request.order;
-  GiveBack(std::move(request));
-  if (order == nullptr) return;
-  // What waits behind it must not go first.
-  open_.erase(order.get());
+  // What waits behind it must not go first, and may have to go elsewhere.
+  if (order != nullptr) GiveBackOrder(order.get());
+}
+
+void Forwarder::GiveBackOrder(ProposalOrder* order) {
+  open_.erase(order);
   for (auto at = packing_.begin(); at != packing_.end();) {
     auto next = std::next(at);
-    if (at->order == order) {
+    if (at->order.get() == order) {
       GiveBack(std::move(*at));
       packing_.erase(at);
     }
@@ -204,10 +229,15 @@ bool Forwarder::ExpireSpans(Instant now, Request& request, const ProposalResult&
 void Forwarder::Expire(Instant now) {
   if (now < next_deadline_) return;
   next_deadline_ = kDistantFuture;
-  ProposalUnknown unknown = Unknown("forwarded to the leader, and no answer came in time");
+  const ProposalUnknown silent = Unknown("forwarded to the leader, and no answer came in time");
+  const ProposalUnknown changed = Unknown(kLeaderChanged);
   for (auto at = sent_.begin(); at != sent_.end();) {
     auto next = std::next(at);
-    if (ExpireSpans(now, at->second, unknown)) Take(at);
+    const bool orphan = IsOrphan(at->second);
+    if (ExpireSpans(now, at->second, orphan ? changed : silent)) {
+      const Request request = Take(at);
+      if (orphan && request.order != nullptr) GiveBackOrder(request.order.get());
+    }
     at = next;
   }
   for (Request& request : packing_) {
@@ -216,7 +246,15 @@ void Forwarder::Expire(Instant now) {
 }
 
 void Forwarder::GiveUpAll(absl::string_view message) {
-  SetLeader(NodeId::kNone, term_);
+  for (auto& [number, request] : std::exchange(sent_, {})) {
+    for (ProposalSpan& span : request.spans) {
+      if (span.call != nullptr) span.Answer(Unknown(message));
+    }
+  }
+  busy_orders_.clear();
+  leader_ = NodeId::kNone;
+  open_.clear();
+  for (Request& request : std::exchange(packing_, {})) GiveBack(std::move(request));
   for (ProposalRequest& retry : TakeRetries()) {
     retry.span.Answer(NotApplied(Reason::kStopping, NodeId::kNone, std::string(message)));
   }

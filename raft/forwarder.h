@@ -23,7 +23,8 @@
 namespace cairn {
 
 // Packs commands into requests, one frame each, and answers their calls with the leader's results.
-// What was sent and not answered is unknown when the leader changes, or after a while. What the
+// What was sent and not answered is unknown after a while; soon after the leader has changed, since
+// the old one may still say what became of it: where leadership was handed over, it does. What the
 // leader surely did not take because it no longer leads is given back, to be proposed anew.
 //
 // Commands with a ProposalOrder go one request of that order at a time: envelopes may be lost and
@@ -35,6 +36,7 @@ class Forwarder {
   struct Options {
     size_t frame_bytes = size_t{64} << 10;  // of a request, unless one command is larger
     Duration timeout;                       // for an answer
+    Duration grace = {};                    // for an answer of a leader that leads no more
     uint64_t life = 0;                      // ForwardedProposals::life
   };
   struct Outgoing {
@@ -45,11 +47,17 @@ class Forwarder {
   explicit Forwarder(const Options& options) : options_(options) {}
 
   // Who leads from now on; kNone if unknown. Calls sent to another leader, or in another term,
-  // become unknown.
-  void SetLeader(NodeId leader, Term term);
+  // become unknown when the grace is over.
+  void SetLeader(NodeId leader, Term term, Instant now = {});
   NodeId leader() const { return leader_; }
 
-  // Sends the request's commands to the leader, which is known.
+  // Whether commands of `order` are on their way or wait here: later ones have to go through here,
+  // too, whoever leads.
+  bool Busy(const std::shared_ptr<ProposalOrder>& order) const {
+    return order != nullptr && busy_orders_.contains(order.get());
+  }
+  // Sends the request's commands to the leader, which is known; or keeps them behind those of its
+  // order that are on their way.
   void Forward(Instant now, ProposalRequest request);
   void Receive(NodeId from, ForwardedResults results);
   // Answers what has waited too long.
@@ -60,6 +68,8 @@ class Forwarder {
   std::vector<Outgoing> TakeOutgoing(Instant now);
   // What is surely not applied and was not answered, in the order it was proposed.
   std::vector<ProposalRequest> TakeRetries() { return std::exchange(retries_, {}); }
+
+  bool has_retries() const { return !retries_.empty(); }
 
   Instant NextDeadline() const { return next_deadline_; }
   bool idle() const { return sent_.empty() && packing_.empty(); }
@@ -72,12 +82,19 @@ class Forwarder {
     std::vector<ProposalSpan> spans;  // of the entries, in a row; without a call once answered
     size_t bytes = 0;
     int tries = 0;                     // before this one
+    NodeId to = NodeId::kNone;         // sent ones
+    Term term = 0;                     // of the leader it was sent to
     Instant give_up = kDistantFuture;  // sent ones: no answer is awaited after it
   };
   using Requests = std::list<Request>;
 
   Request& Open(const std::shared_ptr<ProposalOrder>& order, size_t bytes, int tries);
   void Send(Instant now, Request request);
+  bool IsOrphan(const Request& request) const {
+    return request.to != leader_ || request.term != term_;
+  }
+  // What waits behind a request of `order` whose leader has changed goes another way.
+  void GiveBackOrder(ProposalOrder* order);
   // The leader took nothing of it, or was not asked.
   void GiveBack(Request request);
   void AnswerResults(Request& request, std::vector<ProposalResult> results);

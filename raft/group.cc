@@ -94,6 +94,27 @@ std::unique_ptr<Pending<ReadResult>> Group::Linearize(std::optional<Instant> dea
   return pending;
 }
 
+void Group::ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done,
+                             Index based_on) {
+  runner_->Control(MembershipRequest{std::move(members), based_on}, deadline, std::move(done));
+}
+
+void Group::CancelMembership(Instant deadline, ControlCallback done) {
+  runner_->Control(CancelRequest{}, deadline, std::move(done));
+}
+
+void Group::TransferLeadership(NodeId target, Instant deadline, ControlCallback done) {
+  runner_->Control(TransferRequest{target}, deadline, std::move(done));
+}
+
+void Group::Campaign(ControlCallback done) {
+  runner_->Control(CampaignRequest{}, kDistantFuture, std::move(done));
+}
+
+void Group::StepDown(ControlCallback done) {
+  runner_->Control(StepDownRequest{}, kDistantFuture, std::move(done));
+}
+
 GroupStatus Group::Status() const { return runner_->Status(); }
 
 void Group::WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed) {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/control.h"
 #include "raft/core/configuration.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
@@ -68,6 +69,23 @@ class Group {
   // The default, for short.
   void Linearize(std::optional<Instant> deadline, ReadCallback done);
   std::unique_ptr<Pending<ReadResult>> Linearize(std::optional<Instant> deadline = std::nullopt);
+
+  // Membership and leadership; the leader is asked, others refuse and name it. The outcomes:
+  // raft/control.h.
+  //
+  // Declares who the members shall be. The group goes there by itself. `based_on`: the
+  // GroupStatus::configuration_index the members were worked out from; refused if it is another one
+  // by now. 0: whatever it is.
+  void ChangeMembership(DeclaredMembers members, Instant deadline, ControlCallback done,
+                        Index based_on = 0);
+  // Goes back to where the change under way began, as long as it is not joint.
+  void CancelMembership(Instant deadline, ControlCallback done);
+  // Hands leadership over to `target`, kNone for the best voter. Proposals are refused meanwhile.
+  void TransferLeadership(NodeId target, Instant deadline, ControlCallback done);
+  // Asks for pre-votes now.
+  void Campaign(ControlCallback done);
+  // Stops leading and hands nothing over.
+  void StepDown(ControlCallback done);
 
   GroupStatus Status() const;
   // Calls `changed` now and at every change of role, term, leader or state, until the host stops.

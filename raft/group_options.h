@@ -16,6 +16,7 @@ struct GroupOptions {
   // What followers apply late at most, when no entry comes behind (raft/core/options.h).
   Duration commit_notice_delay = Milliseconds(5);
   uint32_t priority = 0;
+  bool never_campaigns = false;  // votes and leads never (raft/core/options.h)
   // A leader answers reads that allow it (ReadOptions::lease) without asking a quorum, if the rates
   // of members' clocks differ by no more than so many parts in a thousand.
   bool lease = false;

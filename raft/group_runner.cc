@@ -331,6 +331,7 @@ void GroupRunner::Publish(Instant now) {
         status_.configuration.voters.empty()) {
       published_configuration_ = raft.configuration_position();
       status_.configuration = raft.configuration();
+      status_.configuration_index = published_configuration_.index;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
     if (tell || now >= peers_due_) {
@@ -445,6 +446,23 @@ void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
   request.Answer(ReadRefused{fate == Mailbox::ReadFate::kFull ? ReadRefused::Reason::kOverloaded
                                                               : ReadRefused::Reason::kStopping,
                              NodeId::kNone});
+}
+
+void GroupRunner::Control(ControlRequest request, Instant deadline, ControlCallback done) {
+  using Refused = ControlRefused;
+  ControlCall call(std::move(request), deadline, std::move(done));
+  if (const std::optional<Reason> refusal = Refuses()) {
+    const bool fenced = *refusal == Reason::kFenced;
+    const bool forming = *refusal == Reason::kNotFormed;
+    return call.Answer(Refused{fenced    ? Refused::Reason::kFenced
+                               : forming ? Refused::Reason::kNotFormed
+                                         : Refused::Reason::kStopping,
+                               NameOf(*refusal), NodeId::kNone});
+  }
+  // Dropped unrun, the task answers as it goes.
+  mailbox_.PutTask([this, call = std::move(call)]() mutable {
+    if (node_ != nullptr) node_->Control(dependencies_.clock->Now(), std::move(call));
+  });
 }
 
 GroupStatus GroupRunner::Status() const {

@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "raft/applier.h"
 #include "raft/call_budget.h"
+#include "raft/control.h"
 #include "raft/core/trace.h"
 #include "raft/envelope.h"
 #include "raft/group_options.h"
@@ -94,6 +95,7 @@ class GroupRunner {
   void ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
                     BatchCallback done);
   void BeginRead(const ReadOptions& options, ReadCallback done);
+  void Control(ControlRequest request, Instant deadline, ControlCallback done);
   GroupStatus Status() const;
   void Watch(Watcher watcher);
 

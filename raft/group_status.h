@@ -46,6 +46,7 @@ struct GroupStatus {
   NodeState state = NodeState::kStarting;
   std::string reason;  // of a state other than serving
   Configuration configuration;
+  Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
   std::vector<PeerStatus> peers;  // on the leader
   uint64_t sessions = 0;
 };

@@ -102,12 +102,13 @@ void HostImpl::Begin() {
   if (identity_.formed) {
     MutexLock lock(mutex_);
     standing_.cluster = Cluster::kFormed;
-    standing_.members = identity_.initial_members;
+    if (!identity_.joined()) standing_.members = identity_.initial_members;
   }
   // The transport may call before Start returns, and a Hello needs the formation.
   runner_->Post([this] {
     Formation::Options options{dependencies_.hello_interval, dependencies_.hello_backoff,
                                Random(dependencies_.seed).Next()};
+    if (identity_.joined()) return;  // the cluster has formed without it
     Instant now = dependencies_.clock->Now();
     formation_ = std::make_unique<Formation>(identity_, options, now);
     DriveFormation(now);
@@ -131,6 +132,7 @@ absl::Status CheckOptions(const GroupOptions& options) {
   raft.commit_notice_delay = options.commit_notice_delay;
   raft.priority = options.priority;
   raft.max_clock_drift_per_mille = options.max_clock_drift_per_mille;
+  raft.never_campaigns = options.never_campaigns;
   return Validate(raft);
 }
 
@@ -262,7 +264,7 @@ void HostImpl::Send(NodeId to, GroupId group, EnvelopeBody body) {
 
 void HostImpl::TakeHello(const Envelope& envelope) {
   const Hello& hello = std::get<Hello>(envelope.body);
-  if (identity_.initial_members.Find(envelope.from) == nullptr) {
+  if (formation_ == nullptr || identity_.initial_members.Find(envelope.from) == nullptr) {
     return Send(envelope.from, envelope.group,
                 IdentityRefusal{IdentityRefusal::Reason::kUnknownMember,
                                 absl::StrCat("node ", ToInteger(envelope.from),
@@ -334,7 +336,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
   if (absl::Status status = Validate(identity.initial_members); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat("initial members: ", status.message()));
   }
-  if (identity.initial_members.Find(identity.node) == nullptr) {
+  if (identity.joined() && !identity.formed) {
     return absl::FailedPreconditionError(
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
   }

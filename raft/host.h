@@ -51,7 +51,8 @@ struct HostDependencies {
   // Called once, on a thread of Cairn's or from within Start or Open, when this node must stop
   // serving. kFenced: its storage failed (UNAVAILABLE or INTERNAL). kHalted: its data is damaged
   // beyond what peers can repair (DATA_LOSS), or it is not the member it claims to be
-  // (FAILED_PRECONDITION, message beginning with MEMBER_AMNESIA).
+  // (FAILED_PRECONDITION, message beginning with MEMBER_AMNESIA), or is none any more
+  // (MEMBER_REMOVED).
   absl::AnyInvocable<void(NodeState, absl::Status)> stopped;
 };
 
@@ -61,8 +62,9 @@ class Host {
  public:
   // `identity` says who this node is and who the initial members are (raft/identity.h). Starts the
   // transport, and asks the other initial members who they are if the cluster has not formed yet.
+  // A node that joined (NodeIdentity::joined) knows no group's members before a leader tells it.
   // INVALID_ARGUMENT for members that make no Configuration, FAILED_PRECONDITION for a node that is
-  // none of them.
+  // none of them and has not joined a formed cluster.
   static absl::StatusOr<std::unique_ptr<Host>> Start(const NodeIdentity& identity,
                                                      HostDependencies dependencies);
   virtual ~Host() = default;

@@ -1,6 +1,7 @@
 #include "raft/node.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -24,10 +25,12 @@ using Reason = ProposalNotApplied::Reason;
 RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   RaftOptions options;
   options.node = settings.self.node;
+  options.incarnation = settings.self.incarnation;
   options.election_timeout = settings.options.election_timeout;
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;
   options.priority = settings.options.priority;
+  options.never_campaigns = settings.options.never_campaigns;
   options.lease = settings.options.lease;
   options.max_clock_drift_per_mille = settings.options.max_clock_drift_per_mille;
   options.seed = settings.seed;
@@ -37,6 +40,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings) {
 Forwarder::Options MakeForwarderOptions(const NodeSettings& settings) {
   Forwarder::Options options;
   options.timeout = settings.options.election_timeout * 5;
+  options.grace = settings.options.heartbeat_interval * 2;
   options.life = Random(settings.seed ^ ToInteger(settings.group)).Next();
   return options;
 }
@@ -121,19 +125,29 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   NoteApplied(now);
   NoteLeadership(now);
 
-  // What was given back goes before what came later.
-  Route(now, forwarder_.TakeRetries());
+  RouteAgain(now);
   Route(now, std::exchange(forwarded_, {}));
   Route(now, std::exchange(contents.proposals, {}));
   Ask(now, std::exchange(contents.reads, {}));
   pending_.Expire(now);
   reads_.Expire(now);
   forwarder_.Expire(now);
+  controls_.Expire(now);
   Flush(now);
 }
 
+void Node::Control(Instant now, ControlCall call) {
+  if (fenced_) {
+    return call.Answer(ControlRefused{ControlRefused::Reason::kFenced,
+                                      "this member does not take part any more", NodeId::kNone});
+  }
+  if (std::optional<Event> event = controls_.Ask(std::move(call))) {
+    raft_.Step(now, *std::move(event));
+  }
+}
+
 void Node::HandleFenced(MailboxContents& contents) {
-  for (auto* requests : {&forwarded_, &contents.proposals}) {
+  for (auto* requests : {&held_, &forwarded_, &contents.proposals}) {
     for (ProposalRequest& request : std::exchange(*requests, {})) {
       request.span.Answer(NotApplied(Reason::kFenced));
     }
@@ -145,8 +159,12 @@ void Node::HandleFenced(MailboxContents& contents) {
 
 Instant Node::NextWakeup() const {
   if (fenced_) return kDistantFuture;
+  // A hand-over ends in an event of Raft's.
+  const bool waits = !held_.empty() && !raft_.transferring();
+  const Instant held =
+      waits ? leaderless_since_ + settings_.options.heartbeat_interval * 2 : kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
-                   forwarder_.NextDeadline()});
+                   forwarder_.NextDeadline(), controls_.NextDeadline(), held});
 }
 
 bool Node::serving_leader() const {
@@ -251,6 +269,23 @@ void Node::TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded)
   forwarded_.push_back(std::move(request));
 }
 
+// Whether a command would be refused now, and not in a moment: leadership is being handed over, or
+// nobody has led for less than two heartbeats.
+bool Node::WaitsForLeader(Instant now) const {
+  if (raft_.role() == Role::kLeader) return raft_.transferring();
+  return forwarder_.leader() == NodeId::kNone &&
+         now - leaderless_since_ < settings_.options.heartbeat_interval * 2;
+}
+
+// What was given back goes before what came later.
+void Node::RouteAgain(Instant now) {
+  std::vector<ProposalRequest> requests = forwarder_.TakeRetries();
+  requests.insert(requests.end(), std::make_move_iterator(held_.begin()),
+                  std::make_move_iterator(held_.end()));
+  held_.clear();
+  if (!requests.empty()) Route(now, std::move(requests));
+}
+
 void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
   std::vector<ProposalRequest> own;
   for (ProposalRequest& request : requests) {
@@ -259,6 +294,10 @@ void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
     } else if (call.Expired(now)) {
       request.span.Answer(NotApplied(Reason::kDeadline));
+    } else if (!held_.empty() || WaitsForLeader(now)) {
+      held_.push_back(std::move(request));
+    } else if (forwarder_.Busy(call.options().order)) {
+      forwarder_.Forward(now, std::move(request));
     } else if (raft_.role() == Role::kLeader) {
       own.push_back(std::move(request));
     } else if (forwarder_.leader() == NodeId::kNone) {
@@ -336,7 +375,9 @@ void Node::NoteLeadership(Instant now) {
   if (led && !(leads && same_term))
     pending_.LeadershipLost(now + settings_.options.election_timeout);
   if (leads && !(led && same_term)) intake_.Lead(current.term);
-  forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term);
+  // A hand-over counts as if the leader were there: the time without one begins with its end.
+  if (current.leader != NodeId::kNone) leaderless_since_ = now;
+  forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term, now);
   noted_ = current;
 }
 
@@ -350,20 +391,28 @@ bool Node::NoteApplied(Instant now) {
 
 void Node::GiveUp(absl::string_view message) {
   fenced_ = true;
+  for (ProposalRequest& request : std::exchange(held_, {})) {
+    request.span.Answer(NotApplied(Reason::kStopping));
+  }
   pending_.GiveUpAll(message);
   forwarder_.GiveUpAll(message);
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
+  controls_.RefuseAll(ControlRefused::Reason::kStopping, message);
 }
 
 void Node::StopServing(NodeState state, const absl::Status& status) {
   if (fenced_) return;
   fenced_ = true;
   // What Raft has not taken, or was not written, is surely not applied.
+  for (ProposalRequest& request : std::exchange(held_, {})) {
+    request.span.Answer(NotApplied(Reason::kFenced));
+  }
   payloads_.ForEachProposal(
       [](ProposalRequest& request) { request.span.Answer(NotApplied(Reason::kFenced)); });
   pending_.GiveUpAll(status.message());
   forwarder_.GiveUpAll(status.message());
   reads_.RefuseAll({ReadRefused::Reason::kFenced, NodeId::kNone});
+  controls_.RefuseAll(ControlRefused::Reason::kFenced, status.message());
   on_fenced_(state, status);
 }
 

@@ -30,6 +30,7 @@
 #include "raft/group_status.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
+#include "raft/pending_controls.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
 #include "raft/sender_check.h"
@@ -90,6 +91,8 @@ class Node {
   // The entries asked for by NodeDependencies::fetch, or why they cannot be read. Before Handle,
   // which sends what there is more to send.
   void Fetched(Instant now, const SendEntries& send, absl::StatusOr<std::vector<RecordRun>> runs);
+  // An operator asks. Before Handle, which carries out what comes of it.
+  void Control(Instant now, ControlCall call);
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
   // Fences this node, if it is not yet.
@@ -114,6 +117,8 @@ class Node {
   void TakeMessage(Instant now, Envelope envelope, MessageBody body);
   void TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded);
   void Route(Instant now, std::vector<ProposalRequest> requests);
+  bool WaitsForLeader(Instant now) const;
+  void RouteAgain(Instant now);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
   void AnswerReads(Index applied);
@@ -143,12 +148,16 @@ class Node {
   PendingProposals pending_;
   ApplyFeed feed_;
   PendingReads reads_;
+  PendingControls controls_;
   ReadId last_read_ = 0;
   Instant fresh_as_of_;
   ForwardIntake intake_;
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.
   std::vector<ProposalRequest> forwarded_;
+  // While leadership is handed over, and for a moment without a leader, commands wait here.
+  std::vector<ProposalRequest> held_;
+  Instant leaderless_since_;
   LeadershipChange noted_;  // what pending_, intake_ and forwarder_ were told
   LogPosition peers_of_;    // the configuration the transport knows
   bool fenced_ = false;

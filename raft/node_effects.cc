@@ -33,6 +33,8 @@ void Node::Flush(Instant now) {
       Send(out.to, std::move(out.forwarded));
     }
     for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
+    for (const ControlOutcome& outcome : effects.controls) controls_.Take(outcome);
+    controls_.Committed(raft_.commit(), [this](Index index) { return raft_.TermAt(index); });
     if (raft_.configuration_position() != peers_of_) SetPeers();
     feed_.Reach(effects.apply_up_to);
     // What the machine holds is committed, and Raft does not name it. Where the machine kept no
@@ -40,9 +42,16 @@ void Node::Flush(Instant now) {
     feed_.Reach(std::min({raft_.applied(), raft_.commit(), raft_.durable()}));
     feed_.Advance();
     bool applied = NoteApplied(now);
-    std::vector<ProposalRequest> retries = forwarder_.TakeRetries();
-    if (idle && !applied && retries.empty()) return;
-    Route(now, std::move(retries));
+    const bool again = forwarder_.has_retries() || (!held_.empty() && !WaitsForLeader(now));
+    if (effects.removed.has_value()) {
+      return StopServing(NodeState::kHalted,
+                         absl::FailedPreconditionError(absl::StrCat(
+                             "MEMBER_REMOVED: node ", ToInteger(settings_.self.node),
+                             " is no member of group ", ToInteger(settings_.group),
+                             " any more, by configuration ", ToString(*effects.removed))));
+    }
+    if (idle && !applied && !again) return;
+    if (again) RouteAgain(now);
   }
 }
 
@@ -78,6 +87,8 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
       next += request.entries.size();
     } else if (outcome.reason == RefusalReason::kBusy) {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kOverloaded, settings_.self.node));
+    } else if (outcome.reason == RefusalReason::kTransferring) {
+      held_.push_back(std::move(request));
     } else {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cairn/v1/cluster.grpc.pb.h"
+#include "service/member_calls.h"
 #include "service/unary_call.h"
 
 namespace cairn {
@@ -97,8 +98,15 @@ void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupSt
 
 using StatusCall = UnaryCall<v1::GetStatusRequest, v1::GetStatusResponse>;
 
+template <typename Base>
+using RawMembers = v1::Cluster::WithRawCallbackMethod_ListMembers<
+    v1::Cluster::WithRawCallbackMethod_AddMember<v1::Cluster::WithRawCallbackMethod_PromoteMember<
+        v1::Cluster::WithRawCallbackMethod_RemoveMember<
+            v1::Cluster::WithRawCallbackMethod_CancelMemberChange<
+                v1::Cluster::WithRawCallbackMethod_TransferLeadership<Base>>>>>>;
+
 class ClusterServiceImpl final
-    : public v1::Cluster::WithRawCallbackMethod_GetStatus<v1::Cluster::Service> {
+    : public RawMembers<v1::Cluster::WithRawCallbackMethod_GetStatus<v1::Cluster::Service>> {
  public:
   ClusterServiceImpl(ServiceContext* context, NodeDescription description)
       : context_(*context), description_(std::move(description)) {}
@@ -112,7 +120,47 @@ class ClusterServiceImpl final
     });
   }
 
+  grpc::ServerUnaryReactor* ListMembers(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override {
+    return ListMembersCall::Start(context, request, response, [this](ListMembersCall* call) {
+      HandleCall(context_, ToString(description_.cluster), call);
+    });
+  }
+  grpc::ServerUnaryReactor* AddMember(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override {
+    return Start<AddMemberCall>(context, request, response);
+  }
+  grpc::ServerUnaryReactor* PromoteMember(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override {
+    return Start<PromoteMemberCall>(context, request, response);
+  }
+  grpc::ServerUnaryReactor* RemoveMember(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override {
+    return Start<RemoveMemberCall>(context, request, response);
+  }
+  grpc::ServerUnaryReactor* CancelMemberChange(grpc::CallbackServerContext* context,
+                                               const grpc::ByteBuffer* request,
+                                               grpc::ByteBuffer* response) override {
+    return Start<CancelChangeCall>(context, request, response);
+  }
+  grpc::ServerUnaryReactor* TransferLeadership(grpc::CallbackServerContext* context,
+                                               const grpc::ByteBuffer* request,
+                                               grpc::ByteBuffer* response) override {
+    return Start<TransferCall>(context, request, response);
+  }
+
  private:
+  template <typename Call>
+  grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+    return Call::Start(context, request, response,
+                       [this](Call* call) { HandleCall(context_, call); });
+  }
+
   void WriteStatus(v1::GetStatusResponse* response) const {
     response->set_node(ToInteger(description_.node));
     response->set_cluster_id(ToString(description_.cluster));

@@ -20,6 +20,7 @@ namespace {
 struct Flags {
   uint64_t node_id = 0;
   std::string initial_cluster;
+  std::string join;
   int64_t election_timeout_ms = 1000;
   int64_t heartbeat_interval_ms = 100;
   std::string max_clock_jump = "10s";
@@ -47,6 +48,10 @@ void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--advertise", config.advertise, "HOST:PORT others dial (default: --listen)");
   app.add_option("--initial_cluster", flags.initial_cluster,
                  "ID=HOST:PORT of each initial member, commas between; needed at the first start");
+  app.add_option("--join", flags.join,
+                 "HOST:PORT of members of a running cluster, commas between: joins it as a new "
+                 "member, first as a learner");
+  app.add_flag("--learner", config.learner, "with --join: takes entries and never votes");
   app.add_option("--cluster_token", config.cluster_token,
                  "tells clusters with the same members apart");
   app.add_option("--log_store", config.log_store,
@@ -143,6 +148,29 @@ absl::Status CheckAddresses(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status TakeJoin(const Flags& flags, ServerConfig& config) {
+  if (flags.join.empty()) {
+    if (!config.learner) return absl::OkStatus();
+    return absl::InvalidArgumentError("--learner is for a node that joins (--join)");
+  }
+  if (!flags.initial_cluster.empty()) {
+    return absl::InvalidArgumentError(
+        "--join and --initial_cluster contradict each other: a node joins a cluster or is one of "
+        "its first");
+  }
+  if (config.log_store == "memory") {
+    return absl::InvalidArgumentError(
+        "--join with --log_store=memory: the node could not come back under its id");
+  }
+  config.join = absl::StrSplit(flags.join, ',');
+  for (const std::string& address : config.join) {
+    if (!IsAddress(address)) {
+      return absl::InvalidArgumentError(absl::StrCat("--join: ", address, " is not HOST:PORT"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The values that need more than CLI11's checks.
 absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   config.node = static_cast<NodeId>(flags.node_id);
@@ -171,6 +199,7 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
     if (!members.ok()) return members.status();
     config.initial_members = *std::move(members);
   }
+  if (absl::Status status = TakeJoin(flags, config); !status.ok()) return status;
   return CheckAddresses(config);
 }
 

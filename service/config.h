@@ -28,6 +28,8 @@ struct ServerConfig {
   std::string advertise;          // what others dial; never empty after parsing
   Configuration initial_members;  // no voters: not given, which is fine from the second start on
   std::string cluster_token;
+  std::vector<std::string> join;  // addresses of a running cluster; empty: --initial_cluster
+  bool learner = false;           // --learner: joins and is not promoted
   std::string log_store = "block";
   bool insecure = false;
   Duration election_timeout = Milliseconds(1000);

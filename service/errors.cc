@@ -204,6 +204,64 @@ RpcError ErrorOf(const ReadRefused& refusal, const ErrorContext& context) {
   return {};
 }
 
+RpcError ErrorOf(const ControlRefused& refusal, const ErrorContext& context) {
+  using Reason = ControlRefused::Reason;
+  const auto precondition = [&](absl::string_view reason) {
+    return Make(StatusCode::kFailedPrecondition, reason, refusal.message);
+  };
+  RpcError error;
+  switch (refusal.reason) {
+    case Reason::kNotLeader:
+      error =
+          refusal.leader == NodeId::kNone ? NoLeader(context) : NotLeader(refusal.leader, context);
+      break;
+    case Reason::kNotReady:
+      error = Make(StatusCode::kUnavailable, "NO_LEADER", refusal.message);
+      SetRetry(error, context.election_timeout / 4);
+      break;
+    case Reason::kInProgress:
+      error = precondition("CONFIG_BUSY");
+      break;
+    case Reason::kInvalid:
+      error = Make(StatusCode::kInvalidArgument, "INVALID_MEMBERS", refusal.message);
+      break;
+    case Reason::kWouldLoseQuorum:
+      error = precondition("QUORUM_AT_RISK");
+      break;
+    case Reason::kLagging:
+      error = precondition("LEARNER_BEHIND");
+      break;
+    case Reason::kBadTarget:
+      error = precondition("BAD_TARGET");
+      break;
+    case Reason::kTimeout:
+      error = Make(StatusCode::kDeadlineExceeded, "TRANSFER_TIMED_OUT", refusal.message);
+      break;
+    case Reason::kNothingToDo:
+      error = precondition("NOTHING_TO_DO");
+      break;
+    case Reason::kUnknown:
+      error = Make(StatusCode::kUnavailable, "OUTCOME_UNKNOWN", refusal.message);
+      error.metadata["outcome"] = kOutcomeUnknown;
+      return error;
+    case Reason::kOverloaded:
+      error = Overloaded(context);
+      break;
+    case Reason::kStopping:
+      error = Stopping();
+      break;
+    case Reason::kFenced:
+      error = Fenced(context);
+      break;
+    case Reason::kNotFormed:
+      error = NotFormed();
+      break;
+  }
+  CAIRN_CHECK(!error.reason.empty()) << "refusal " << static_cast<int>(refusal.reason);
+  error.metadata["outcome"] = kOutcomeNotApplied;
+  return error;
+}
+
 RpcError ErrorOf(const RefusedReply& refusal, absl::string_view stream) {
   using Reason = RefusedReply::Reason;
   RpcError error;
@@ -270,6 +328,22 @@ RpcError StreamNotFound(absl::string_view stream) {
                               absl::StrCat("there is no stream \"", stream, "\""));
   error.resource_type = "stream";
   error.resource_name = std::string(stream);
+  return error;
+}
+
+RpcError MemberNotFound(NodeId node) {
+  RpcError error = NotApplied(StatusCode::kNotFound, "MEMBER_NOT_FOUND",
+                              absl::StrCat("node ", ToInteger(node), " is no member"));
+  error.resource_type = "member";
+  error.resource_name = absl::StrCat(ToInteger(node));
+  return error;
+}
+
+RpcError GroupNotFound(uint64_t group) {
+  RpcError error = NotApplied(StatusCode::kNotFound, "GROUP_NOT_FOUND",
+                              absl::StrCat("there is no group ", group));
+  error.resource_type = "group";
+  error.resource_name = absl::StrCat(group);
   return error;
 }
 

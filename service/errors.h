@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/control.h"
 #include "raft/group.h"
 #include "raft/proposal.h"
 #include "service/stream_command.h"
@@ -56,6 +57,7 @@ struct ErrorContext {
 RpcError ErrorOf(const ProposalNotApplied& refusal, const ErrorContext& context);
 RpcError ErrorOf(const ProposalUnknown& unknown, const ErrorContext& context);
 RpcError ErrorOf(const ReadRefused& refusal, const ErrorContext& context);
+RpcError ErrorOf(const ControlRefused& refusal, const ErrorContext& context);
 // `stream` is the one the command names.
 RpcError ErrorOf(const RefusedReply& refusal, absl::string_view stream);
 // Of StreamMachine::Read and of checks of names, subjects and headers.
@@ -64,6 +66,8 @@ RpcError ErrorOfRead(const absl::Status& status, absl::string_view stream, uint6
 
 RpcError InvalidField(absl::string_view field, absl::string_view message);
 RpcError StreamNotFound(absl::string_view stream);
+RpcError MemberNotFound(NodeId node);
+RpcError GroupNotFound(uint64_t group);
 RpcError EntryTooLarge(absl::string_view field, size_t bytes, size_t limit);
 RpcError DeadlineBeforeProposal();
 RpcError Stopping();

@@ -1,6 +1,7 @@
 #include "service/exit_line.h"
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace cairn {
@@ -8,10 +9,12 @@ namespace {
 
 ExitLine Mismatch(const std::string& what, const std::string& where) {
   bool amnesia = absl::string_view(what).substr(0, 14) == "MEMBER_AMNESIA";
-  return {kServerMismatch, what, where,
-          amnesia ? "restore the data directory, or remove this node from the cluster and bring it "
-                    "back under a new id"
-                  : "check --data_dir, --node_id, --initial_cluster, --cluster_token, --log_store"};
+  return {
+      kServerMismatch, what, where,
+      amnesia
+          ? "restore the data directory, or remove this node from the cluster and bring it "
+            "back under a new id"
+          : "check --data_dir, --node_id, --initial_cluster, --cluster_token, --join, --log_store"};
 }
 
 ExitLine Damaged(const std::string& what, const std::string& where) {
@@ -65,6 +68,8 @@ ExitLine ExitOfStop(NodeState state, const absl::Status& status,
                     const std::string& data_directory) {
   std::string what(status.message());
   if (state != NodeState::kHalted) return StorageFailed(what, data_directory);
+  // What an operator wanted is no failure (fault catalogue M2).
+  if (absl::StartsWith(what, "MEMBER_REMOVED")) return {kServerStopped, what, data_directory, ""};
   if (absl::IsFailedPrecondition(status)) return Mismatch(what, data_directory);
   return Damaged(what, data_directory);
 }

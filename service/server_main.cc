@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -31,6 +32,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "service/config.h"
 #include "service/exit_line.h"
+#include "service/joiner.h"
 #include "service/service_set.h"
 #include "service/spdlog_sink.h"
 
@@ -40,6 +42,7 @@ namespace cairn {
 namespace {
 
 constexpr Duration kDrainPatience = Seconds(5);
+constexpr Duration kJoinPatience = Seconds(30);
 
 std::map<std::string, std::string> Environment() {
   std::map<std::string, std::string> environment;
@@ -115,6 +118,11 @@ ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* 
   options.listen = config.listen;
   options.initial_members = config.initial_members;
   options.cluster_token = config.cluster_token;
+  if (!config.join.empty()) {
+    options.find_cluster = [join = config.join, node = config.node] {
+      return FindCluster(join, node, kJoinPatience);
+    };
+  }
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
   options.sync = config.sync;
@@ -163,6 +171,11 @@ ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& co
       case Events::Kind::kStopped: {
         auto [state, status] = events.stop();
         stopped = ExitOfStop(state, status, config.data_directory);
+        if (stopped->code == kServerStopped) {
+          log.Log(LogLevel::kWarning,
+                  absl::StrCat("removed from the cluster, and ends: ", status.message(),
+                               "; to come back, join under a new id"));
+        }
         if (state != NodeState::kFenced) return *stopped;
         // A fenced node still says how it is, so that people and balancers notice.
         log.Log(LogLevel::kError,
@@ -174,6 +187,44 @@ ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& co
       case Events::Kind::kTimeout:
         return *stopped;
     }
+  }
+}
+
+// Asks the cluster to take this node in, if it came to join and is no member yet.
+std::unique_ptr<Joiner> StartJoiner(const ServerConfig& config, const Server& server,
+                                    const Group& group, LogSink* log) {
+  if (config.join.empty()) return nullptr;
+  Joiner::Options options;
+  options.addresses = config.join;
+  options.self = {config.node, server.identity().incarnation, config.advertise};
+  options.learner = config.learner;
+  options.joined = [group, node = config.node] {
+    return group.Status().configuration.IsMember(node);
+  };
+  options.log = log;
+  return std::make_unique<Joiner>(std::move(options));
+}
+
+// Lets another member lead before this one goes, if it leads and one can.
+void HandLeadershipOver(Group group, Duration patience, LogSink& log) {
+  if (group.Status().role != Role::kLeader) return;
+  struct Waiter {
+    Mutex mutex;
+    CondVar answered;
+    std::optional<ControlResult> result CAIRN_GUARDED_BY(mutex);
+  };
+  auto waiter = std::make_shared<Waiter>();
+  SystemClock clock;
+  group.TransferLeadership(NodeId::kNone, clock.Now() + patience, [waiter](ControlResult result) {
+    MutexLock lock(waiter->mutex);
+    waiter->result = std::move(result);
+    waiter->answered.NotifyAll();
+  });
+  // The answer comes at the deadline at the latest.
+  MutexLock lock(waiter->mutex);
+  while (!waiter->result.has_value()) waiter->answered.Wait(waiter->mutex);
+  if (const auto* refused = std::get_if<ControlRefused>(&*waiter->result)) {
+    log.Log(LogLevel::kWarning, absl::StrCat("leadership was not handed over: ", refused->message));
   }
 }
 
@@ -198,7 +249,10 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   }
   std::cout << "ready node=" << ToInteger(config.node) << " listen=" << config.listen
             << " cluster=" << ToString(server.identity().cluster) << std::endl;
+  std::unique_ptr<Joiner> joiner = StartJoiner(config, server, *group, &log);
   ExitLine exit = Serve(arguments, config, events, log);
+  joiner.reset();
+  if (exit.code == kServerStopped) HandLeadershipOver(*group, config.election_timeout * 2, log);
   services.Stop();
   server.Shutdown(kDrainPatience);
   return exit;

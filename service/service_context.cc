@@ -60,6 +60,12 @@ RpcError ServiceContext::Explain(const ProposalUnknown& unknown, bool has_sessio
   return ErrorOf(unknown, context);
 }
 
+RpcError ServiceContext::Explain(const ControlRefused& refusal) const {
+  // Who leads may be a member that was added since leadership last changed.
+  const GroupStatus group = opened()->group.Status();
+  return ErrorOf(refusal, MakeErrorContext(&group));
+}
+
 RpcError ServiceContext::Explain(const ReadRefused& refusal) const {
   std::shared_ptr<const GroupStatus> group = standing();
   return ErrorOf(refusal, MakeErrorContext(group.get()));

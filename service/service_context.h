@@ -84,6 +84,7 @@ class ServiceContext {
   RpcError Explain(const ProposalNotApplied& refusal) const;
   RpcError Explain(const ProposalUnknown& unknown, bool has_session, Instant deadline) const;
   RpcError Explain(const ReadRefused& refusal) const;
+  RpcError Explain(const ControlRefused& refusal) const;
 
  private:
   // `group` must live as long as the result.

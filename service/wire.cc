@@ -68,9 +68,10 @@ void WriteBody(const VoteRequest& from, v1::Parcel* parcel) {
   to->set_term(from.term);
   Write(from.last, to->mutable_last());
   to->set_campaign(from.campaign);
+  to->set_forced(from.forced);
 }
 VoteRequest Read(const v1::VoteRequest& from) {
-  return {from.term(), Read(from.last()), from.campaign()};
+  return {from.term(), Read(from.last()), from.campaign(), from.forced()};
 }
 
 void WriteBody(const VoteReply& from, v1::Parcel* parcel) {
@@ -126,10 +127,11 @@ void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
   to->set_sent(from.sent.nanoseconds);
   to->set_promise(from.promise.nanoseconds);
   to->set_clock(from.clock.nanoseconds);
+  to->set_priority(from.priority);
 }
 HeartbeatReply Read(const v1::HeartbeatReply& from) {
-  return {from.term(), from.context(), Instant{from.sent()}, Nanoseconds(from.promise()),
-          Instant{from.clock()}};
+  return {from.term(),           from.context(), Instant{from.sent()}, Nanoseconds(from.promise()),
+          Instant{from.clock()}, from.priority()};
 }
 
 void WriteBody(const ReadIndexRequest& from, v1::Parcel* parcel) {
@@ -181,6 +183,18 @@ void WriteBody(const TailReply& from, v1::Parcel* parcel) {
 TailReply Read(const v1::TailReply& from) {
   return {from.term(), from.query(), from.have_through(), from.known_commit()};
 }
+
+void WriteBody(const TimeoutNow& from, v1::Parcel* parcel) {
+  parcel->mutable_timeout_now()->set_term(from.term);
+}
+TimeoutNow Read(const v1::TimeoutNow& from) { return {from.term()}; }
+
+void WriteBody(const RemovedNotice& from, v1::Parcel* parcel) {
+  v1::RemovedNotice* to = parcel->mutable_removed_notice();
+  to->set_term(from.term);
+  Write(from.at, to->mutable_at());
+}
+RemovedNotice Read(const v1::RemovedNotice& from) { return {from.term(), Read(from.at())}; }
 
 void WriteBody(const MessageBody& from, v1::Parcel* parcel) {
   std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, from);
@@ -368,6 +382,10 @@ absl::StatusOr<EnvelopeBody> ReadBody(const v1::Parcel& parcel) {
       return Wrap<TailQuery>(Read(parcel.tail_query()));
     case Body::kTailReply:
       return Wrap<TailReply>(Read(parcel.tail_reply()));
+    case Body::kTimeoutNow:
+      return Wrap<TimeoutNow>(Read(parcel.timeout_now()));
+    case Body::kRemovedNotice:
+      return Wrap<RemovedNotice>(Read(parcel.removed_notice()));
     case Body::kHello:
       return Wrap<Hello>(Read(parcel.hello()));
     case Body::kForwardedProposals:

@@ -13,6 +13,7 @@ namespace cairn {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersionWithTarget = 2;
 
 const Member* FindIn(const std::vector<Member>& members, NodeId node) {
   auto found = std::find_if(members.begin(), members.end(),
@@ -29,6 +30,18 @@ bool Ordered(const std::vector<Member>& members) {
   return true;
 }
 
+absl::string_view FindFault(const MembershipTarget& target) {
+  if (target.voters.empty() || target.voters_before.empty()) return "a target without voters";
+  for (const auto* members :
+       {&target.voters, &target.learners, &target.voters_before, &target.learners_before}) {
+    if (!Ordered(*members)) return "a target is not ordered by node";
+  }
+  for (const Member& learner : target.learners) {
+    if (FindIn(target.voters, learner.node) != nullptr) return "a target's learner is a voter, too";
+  }
+  return "";
+}
+
 // What is wrong with `configuration` as the body of an entry; empty if nothing is.
 absl::string_view FindFault(const Configuration& configuration) {
   if (configuration.voters.empty()) return "no voters";
@@ -38,7 +51,7 @@ absl::string_view FindFault(const Configuration& configuration) {
   for (const Member& learner : configuration.learners) {
     if (configuration.IsVoter(learner.node)) return "a learner is a voter, too";
   }
-  return "";
+  return configuration.target ? FindFault(*configuration.target) : "";
 }
 
 void AppendMembers(std::string* to, const std::vector<Member>& members) {
@@ -105,17 +118,23 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   absl::string_view fault = FindFault(configuration);
   CAIRN_CHECK(fault.empty()) << fault << ": " << ToString(configuration);
   std::string bytes;
-  AppendLittleEndian(&bytes, kVersion);
+  AppendLittleEndian(&bytes, configuration.target ? kVersionWithTarget : kVersion);
   AppendMembers(&bytes, configuration.voters);
   AppendMembers(&bytes, configuration.outgoing_voters);
   AppendMembers(&bytes, configuration.learners);
+  if (configuration.target) {
+    AppendMembers(&bytes, configuration.target->voters);
+    AppendMembers(&bytes, configuration.target->learners);
+    AppendMembers(&bytes, configuration.target->voters_before);
+    AppendMembers(&bytes, configuration.target->learners_before);
+  }
   return bytes;
 }
 
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   Decoder decoder(bytes);
   auto version = decoder.Read<uint8_t>();
-  if (decoder.ok() && version != kVersion) {
+  if (decoder.ok() && version != kVersion && version != kVersionWithTarget) {
     return absl::DataLossError(
         absl::StrCat("configuration entry: version ", version, " is not known"));
   }
@@ -123,6 +142,13 @@ absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   configuration.voters = ReadMembers(decoder);
   configuration.outgoing_voters = ReadMembers(decoder);
   configuration.learners = ReadMembers(decoder);
+  if (version == kVersionWithTarget) {
+    // A brace-enclosed list is read in order.
+    configuration.target = MembershipTarget{.voters = ReadMembers(decoder),
+                                            .learners = ReadMembers(decoder),
+                                            .voters_before = ReadMembers(decoder),
+                                            .learners_before = ReadMembers(decoder)};
+  }
   if (!decoder.ok()) return absl::DataLossError("configuration entry: cut short");
   if (!decoder.Done()) {
     return absl::DataLossError(
@@ -141,7 +167,18 @@ std::string ToString(const Configuration& configuration) {
   if (!configuration.learners.empty()) {
     absl::StrAppend(&text, " learners=", JoinNodes(configuration.learners));
   }
+  if (configuration.target) {
+    absl::StrAppend(&text, " target=", JoinNodes(configuration.target->voters));
+    if (!configuration.target->learners.empty()) {
+      absl::StrAppend(&text, " target_learners=", JoinNodes(configuration.target->learners));
+    }
+  }
   return text;
+}
+
+bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Member& x, const Member& y) { return x.node == y.node; });
 }
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 #ifndef RAFT_CORE_CONFIGURATION_H_
 #define RAFT_CORE_CONFIGURATION_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,21 @@ struct Member {
   friend auto operator<=>(const Member&, const Member&) = default;
 };
 
+// Members a configuration or a target may have in all, far above any group that makes sense.
+inline constexpr size_t kMaxMembers = 128;
+
+// Where a group is told to go: these voters and learners. It travels in the configuration entries
+// until it is reached, so that every leader knows it, and with the members it started from, so
+// that it can be cancelled. Lists are ordered by node id.
+struct MembershipTarget {
+  std::vector<Member> voters = {};
+  std::vector<Member> learners = {};
+  std::vector<Member> voters_before = {};
+  std::vector<Member> learners_before = {};
+
+  friend auto operator<=>(const MembershipTarget&, const MembershipTarget&) = default;
+};
+
 // A membership as a log entry carries it. In force from the moment it is appended (thesis 4.1),
 // undone when the entry is truncated.
 //
@@ -33,6 +49,8 @@ struct Configuration {
   // of both. Empty otherwise.
   std::vector<Member> outgoing_voters;
   std::vector<Member> learners;
+  // Declared and not reached yet (raft/core/membership_plan.h).
+  std::optional<MembershipTarget> target = {};
 
   bool joint() const { return !outgoing_voters.empty(); }
   bool IsVoter(NodeId node) const;   // in voters or outgoing_voters
@@ -47,13 +65,17 @@ struct Configuration {
 // INVALID_ARGUMENT for what contradicts "Holds".
 absl::Status Validate(const Configuration& configuration);
 
-// The body of a configuration entry; the format starts with a version byte. Encode CHECKs what
-// Validate says; Decode gives DATA_LOSS for anything else.
+// The body of a configuration entry; the format starts with a version byte: 1 without a target, as
+// ever, 2 with one. Encode CHECKs what Validate says; Decode gives DATA_LOSS for anything else.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 
-// "voters=1,2,3 outgoing=1,2 learners=4", as traces print it; empty lists but voters are left out.
+// "voters=1,2,3 outgoing=1,2 learners=4 target=1,2,4 target_learners=3", as traces print it; empty
+// lists but voters are left out.
 std::string ToString(const Configuration& configuration);
+
+// True if both lists name the same nodes; both are ordered.
+bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b);
 
 }  // namespace cairn
 

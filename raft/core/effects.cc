@@ -19,4 +19,31 @@ const char* NameOf(Role role) {
   return "";
 }
 
+const char* NameOf(ControlRefusal refusal) {
+  switch (refusal) {
+    case ControlRefusal::kNone:
+      return "none";
+    case ControlRefusal::kNotLeader:
+      return "not the leader";
+    case ControlRefusal::kNotReady:
+      return "not ready";
+    case ControlRefusal::kInProgress:
+      return "in progress";
+    case ControlRefusal::kInvalid:
+      return "invalid";
+    case ControlRefusal::kWouldLoseQuorum:
+      return "would lose the quorum";
+    case ControlRefusal::kLagging:
+      return "lagging";
+    case ControlRefusal::kBadTarget:
+      return "bad target";
+    case ControlRefusal::kTimeout:
+      return "timeout";
+    case ControlRefusal::kNothingToDo:
+      return "nothing to do";
+  }
+  CAIRN_CHECK(false) << "refusal " << static_cast<int>(refusal);
+  return "";
+}
+
 }  // namespace cairn

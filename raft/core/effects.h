@@ -57,8 +57,9 @@ struct SendEntries {
 };
 
 enum class RefusalReason {
-  kNotLeader,  // `leader` is a hint, kNone if unknown
-  kBusy,       // the limit of uncommitted bytes is reached
+  kNotLeader,     // `leader` is a hint, kNone if unknown
+  kBusy,          // the limit of uncommitted bytes is reached
+  kTransferring,  // leadership is being handed over to `leader`; ask again in a moment
 };
 
 // The answer to one Propose. Accepted: its entries stand at first_index.. in `term`, in order.
@@ -76,6 +77,29 @@ struct ReadOutcome {
   bool ready = false;
   Index index = 0;
   NodeId leader = NodeId::kNone;  // refused only
+};
+
+enum class ControlRefusal {
+  kNone,             // accepted, or done
+  kNotLeader,        // `leader` is a hint, kNone if unknown
+  kNotReady,         // the leader has not committed an entry of its own term yet
+  kInProgress,       // another change or transfer is under way
+  kInvalid,          // no members a group could have
+  kWouldLoseQuorum,  // too few of the voters to be answer
+  kLagging,          // a learner that shall vote is too far behind
+  kBadTarget,        // nobody who could take the leadership over
+  kTimeout,          // not done by the deadline
+  kNothingToDo,      // nothing to cancel; leads already; cannot campaign
+};
+const char* NameOf(ControlRefusal refusal);
+
+// The answer to one ChangeMembership, CancelMembership, TransferLeadership, Campaign or StepDown.
+struct ControlOutcome {
+  uint64_t request = 0;
+  ControlRefusal refusal = ControlRefusal::kNone;
+  std::string text = {};          // refused only: why, with the arithmetic
+  LogPosition at = {};            // of an accepted change: its entry, or the one that had it done
+  NodeId leader = NodeId::kNone;  // who leads now, as far as is known
 };
 
 // Where this node now stands. Present only when something of it changed.
@@ -100,12 +124,17 @@ struct Effects {
   Index apply_up_to = 0;  // committed and durable here; 0 if unchanged since the last effects
   std::vector<ProposalOutcome> proposals = {};
   std::vector<ReadOutcome> reads = {};
+  std::vector<ControlOutcome> controls = {};
   std::optional<LeadershipChange> leadership = {};
   std::optional<Fence> fence = {};
+  // Said once: the committed configuration there no longer names this node, which had been a
+  // member. It takes part no more; only a new node can join again.
+  std::optional<LogPosition> removed = {};
 
   bool empty() const {
     return log_batches.empty() && messages.empty() && send_entries.empty() && apply_up_to == 0 &&
-           proposals.empty() && reads.empty() && !leadership && !fence;
+           proposals.empty() && reads.empty() && controls.empty() && !leadership && !fence &&
+           !removed;
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -42,8 +43,8 @@ void Raft::State::Handle(NodeId from, const PreVoteReply& reply) {
 void Raft::State::Handle(NodeId from, const VoteRequest& request) {
   const NodeId vote = ballot_.state.vote;
   const bool free = vote == NodeId::kNone || vote == from;
-  const bool granted =
-      free && !RefusesElections() && AtLeastAsUpToDate(request.last, claimed_last());
+  const bool granted = free && (request.forced || !RefusesElections()) &&
+                       AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "votes for " : "refuses vote to ", ToInteger(from), " in term ", request.term,
         ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
         free ? "" : ", voted already");
@@ -72,22 +73,21 @@ VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
 }
 
 void Raft::State::OnElectionTimeout() {
-  if (!torn_.empty() || !membership_.in_force().IsVoter(node())) {
-    // It could not lead, but whom it followed is gone.
-    Trace("election timeout: ", torn_.empty() ? "no voter" : "has undecided entries");
-    ChangeRole(Follower{});
-    clock_.Restart(now_);
-    if (!torn_.empty()) QueryTail();
-  } else if (ballot_.state.term >= kMaxTerm) {
-    Trace("election timeout: no term is left");
-    clock_.Restart(now_);
+  const std::string fault = CampaignFault();
+  if (fault.empty()) return BecomePreCandidate("election timeout");
+  // It could not lead, but whom it followed is gone.
+  Trace("election timeout: ", fault);
+  ChangeRole(Follower{});
+  clock_.Restart(now_);
+  if (!torn_.empty()) {
+    QueryTail();
   } else {
-    BecomePreCandidate();
+    AskWhetherRemoved();
   }
 }
 
-void Raft::State::BecomePreCandidate() {
-  Trace("asks for pre-votes: election timeout in term ", ballot_.state.term, " last ",
+void Raft::State::BecomePreCandidate(absl::string_view why) {
+  Trace("asks for pre-votes: ", why, " in term ", ballot_.state.term, " last ",
         ToString(claimed_last()));
   const CampaignId campaign = random_.Next();
   ChangeRole(PreCandidate{.campaign = campaign, .votes = {{node(), true}}});
@@ -100,10 +100,11 @@ void Raft::State::BecomePreCandidate() {
 
 void Raft::State::CountPreVotes() {
   const auto& candidate = std::get<PreCandidate>(role_);
-  if (ResultOf(candidate.votes) == VoteResult::kWon) BecomeCandidate();
+  if (ResultOf(candidate.votes) == VoteResult::kWon) BecomeCandidate(false);
 }
 
-void Raft::State::BecomeCandidate() {
+// `forced`: the leader of the term before has asked for it.
+void Raft::State::BecomeCandidate(bool forced) {
   SetTerm(ballot_.state.term + 1);
   const CampaignId campaign = random_.Next();
   ChangeRole(Candidate{.campaign = campaign});
@@ -112,9 +113,11 @@ void Raft::State::BecomeCandidate() {
   // The ticket of the hard state covers the log before it, so all the request claims.
   const Ticket ticket = OwnCandidacyDurable() ? 0 : ballot_.ticket;
   for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
-    SendAfter(
-        ticket, voter,
-        VoteRequest{.term = ballot_.state.term, .last = claimed_last(), .campaign = campaign});
+    SendAfter(ticket, voter,
+              VoteRequest{.term = ballot_.state.term,
+                          .last = claimed_last(),
+                          .campaign = campaign,
+                          .forced = forced});
   }
   CountOwnVote();
 }

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <variant>
 
+#include "base/time.h"
 #include "base/types.h"
+#include "raft/core/membership_plan.h"
 #include "raft/core/messages.h"
 
 namespace cairn {
@@ -67,8 +69,46 @@ struct Applied {
   Index index = 0;
 };
 
+// What operators ask of the group's leadership and membership. Each is answered by one
+// ControlOutcome that carries its `request`, drawn by the caller and not 0.
+
+// These shall be the members. The leader goes there by itself (raft/core/membership_plan.h), and
+// whoever leads after it. Accepted when the first step is appended: its fate is that of the entry.
+struct ChangeMembership {
+  uint64_t request = 0;
+  DeclaredMembers members = {};
+  // Index of the configuration the members were worked out from; refused if another one is in force
+  // by now, so that of two askers none undoes the other. 0: whatever is in force.
+  Index based_on = 0;
+};
+
+// Goes back to where the target was declared, as long as no joint configuration was appended.
+struct CancelMembership {
+  uint64_t request = 0;
+};
+
+// The leader hands over to `target`, or to the voter that holds most (then the one of the best
+// priority) if that is kNone. Answered when another node leads, when it has failed, or at the
+// deadline. Meanwhile proposals are refused.
+struct TransferLeadership {
+  uint64_t request = 0;
+  NodeId target = NodeId::kNone;
+  Instant deadline = {};
+};
+
+// Asks for pre-votes now, as if the election timeout had passed.
+struct Campaign {
+  uint64_t request = 0;
+};
+
+// The leader becomes a follower and hands nothing over.
+struct StepDown {
+  uint64_t request = 0;
+};
+
 using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
-                           PeerUnreachable, Applied>;
+                           PeerUnreachable, Applied, ChangeMembership, CancelMembership,
+                           TransferLeadership, Campaign, StepDown>;
 
 }  // namespace cairn
 

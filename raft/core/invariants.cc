@@ -1,14 +1,20 @@
 #include "raft/core/invariants.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "raft/core/quorum.h"
 
 namespace cairn {
 namespace {
+
+constexpr size_t kMostNodesTried = 12;
 
 std::optional<std::string> CheckState(const Raft& raft) {
   if (raft.commit() > raft.last().index) {
@@ -42,7 +48,48 @@ std::optional<std::string> CheckState(const Raft& raft) {
   return std::nullopt;
 }
 
+// Whether any quorum of `a` and any of `b` have a node in common, by trying all of them.
+bool QuorumsMeet(const Configuration& a, const Configuration& b) {
+  std::vector<NodeId> nodes = a.Nodes();
+  for (const NodeId node : b.Nodes()) {
+    if (!a.IsMember(node)) nodes.push_back(node);
+  }
+  if (nodes.size() > kMostNodesTried) return true;
+  for (uint32_t set = 0; set < uint32_t{1} << nodes.size(); ++set) {
+    // Those in the set grant it to `a`, the others to `b`.
+    const auto grants = [&](NodeId voter, bool in) -> std::optional<bool> {
+      const auto at = std::find(nodes.begin(), nodes.end(), voter) - nodes.begin();
+      return ((set >> at) & 1) == (in ? 1 : 0);
+    };
+    const bool of_a = CountVotes(a, [&](NodeId v) { return grants(v, true); }) == VoteResult::kWon;
+    const bool of_b = CountVotes(b, [&](NodeId v) { return grants(v, false); }) == VoteResult::kWon;
+    if (of_a && of_b) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+// I16: of a leader's changes, each waits for the one before and for an entry of the own term.
+std::optional<std::string> InvariantChecker::CheckMembership(const Raft& raft) {
+  const LogPosition at = raft.configuration_position();
+  if (configuration_at_ == at) return std::nullopt;
+  const std::optional<LogPosition> before = std::exchange(configuration_at_, at);
+  const Configuration old = std::exchange(configuration_, raft.configuration());
+  if (at.index > 0 && !Validate(configuration_).ok()) {
+    return absl::StrCat("not a configuration: ", ToString(configuration_));
+  }
+  const bool led = seen_ && seen_->role == Role::kLeader && raft.role() == Role::kLeader &&
+                   seen_->hard_state.term == raft.term();
+  if (!led || !before || before->index == 0) return std::nullopt;
+  if (!raft.leads_with_commit()) return "a change before the leader committed in its term";
+  if (raft.commit() < before->index) return "a change while another one is not committed";
+  if (!QuorumsMeet(old, configuration_)) {
+    return absl::StrCat(ToString(configuration_), " follows ", ToString(old),
+                        ", and their quorums need not meet");
+  }
+  return std::nullopt;
+}
 
 InvariantChecker::Seen InvariantChecker::Look(const Raft& raft) {
   return {.role = raft.role(),
@@ -56,6 +103,7 @@ InvariantChecker::Seen InvariantChecker::Look(const Raft& raft) {
 
 std::optional<std::string> InvariantChecker::AfterStep(const Raft& raft) {
   if (auto broken = CheckState(raft)) return broken;
+  if (auto broken = CheckMembership(raft)) return broken;
   const Seen now = Look(raft);
   const std::optional<Seen> before = std::exchange(seen_, now);
   if (!before) {

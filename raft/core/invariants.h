@@ -31,8 +31,11 @@ class InvariantChecker {
     Index applied = 0;
   };
   static Seen Look(const Raft& raft);
+  std::optional<std::string> CheckMembership(const Raft& raft);
 
   std::optional<Seen> seen_;
+  std::optional<LogPosition> configuration_at_;
+  Configuration configuration_;
   NodeId term_leader_ = NodeId::kNone;  // of the term seen last, once known
   Ticket last_ticket_ = 0;
   Index apply_up_to_ = 0;

@@ -1,5 +1,7 @@
 #include "raft/core/membership.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -22,6 +24,26 @@ bool Membership::Truncate(Index first_removed) {
   const size_t before = history_.size();
   while (position().index >= first_removed) history_.pop_back();
   return history_.size() != before;
+}
+
+const std::pair<LogPosition, Configuration>& Membership::committed(Index commit) const {
+  const auto found = std::find_if(
+      history_.rbegin(), std::prev(history_.rend()),
+      [commit](const auto& configuration) { return configuration.first.index <= commit; });
+  return *found;
+}
+
+bool Membership::WasMember(NodeId node, Incarnation incarnation) const {
+  return std::any_of(history_.begin(), std::prev(history_.end()), [&](const auto& configuration) {
+    return NamesDisk(configuration.second, node, incarnation);
+  });
+}
+
+bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation incarnation) {
+  const Member* member = configuration.Find(node);
+  return member != nullptr &&
+         (member->incarnation == incarnation || member->incarnation == Incarnation::kUnknown ||
+          incarnation == Incarnation::kUnknown);
 }
 
 std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self) {

@@ -26,6 +26,16 @@ class Membership {
   // False in a new group before its first leader has logged the initial members.
   bool logged() const { return position().index > 0; }
 
+  // The one before what is in force; the same where the log knows none.
+  const Configuration& before() const {
+    return history_.size() > 1 ? history_[history_.size() - 2].second : in_force();
+  }
+  // The last configuration whose entry is committed, `commit` being the commit index; of the
+  // entries before the base nothing is known, and they are committed.
+  const std::pair<LogPosition, Configuration>& committed(Index commit) const;
+  // Whether `node` was a member, with this disk if the log says which, before what is in force.
+  bool WasMember(NodeId node, Incarnation incarnation) const;
+
   // `at` is behind every configuration before.
   void Append(LogPosition at, Configuration configuration);
   // The entries from `first_removed` on are gone; true if that changed what is in force.
@@ -35,6 +45,8 @@ class Membership {
   std::vector<std::pair<LogPosition, Configuration>> history_;  // never empty
 };
 
+// Whether `configuration` names `node` with this disk, as far as both disks are known.
+bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation incarnation);
 // The other nodes whose votes count, ordered by id: voters of both halves.
 std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self);
 // All members but `self`, ordered by id.

@@ -15,6 +15,8 @@ constexpr const char* Name(const ReadIndexRequest&) { return "ReadIndexRequest";
 constexpr const char* Name(const ReadIndexReply&) { return "ReadIndexReply"; }
 constexpr const char* Name(const TailQuery&) { return "TailQuery"; }
 constexpr const char* Name(const TailReply&) { return "TailReply"; }
+constexpr const char* Name(const TimeoutNow&) { return "TimeoutNow"; }
+constexpr const char* Name(const RemovedNotice&) { return "RemovedNotice"; }
 
 }  // namespace
 

@@ -16,6 +16,9 @@
 
 namespace cairn {
 
+// A priority in a HeartbeatReply: the sender never campaigns.
+inline constexpr uint32_t kNeverLeads = 0xffffffff;
+
 // Names one campaign of one candidate; a reply echoes it, so that a reply to an earlier campaign
 // of the same term is never counted.
 using CampaignId = uint64_t;
@@ -40,6 +43,9 @@ struct VoteRequest {
   Term term = 0;
   LogPosition last = {};
   CampaignId campaign = 0;
+  // The leader of the term before asked the sender to campaign (TimeoutNow), so it is no
+  // disturbance and goes before leader stickiness (thesis 3.10).
+  bool forced = false;
 };
 struct VoteReply {
   Term term = 0;
@@ -86,6 +92,7 @@ struct HeartbeatReply {
   // long on its clock. 0: it promises nothing.
   Duration promise = {};
   Instant clock = {};  // of the replier, when it replied
+  uint32_t priority = 0;  // RaftOptions::priority of the sender, or kNeverLeads
 };
 
 // A member asks the leader for an index at which its clients may read (thesis 6.4).
@@ -118,9 +125,22 @@ struct TailReply {
   Index known_commit = 0;
 };
 
+// The leader hands its leadership over: the receiver campaigns at once (thesis 3.10).
+struct TimeoutNow {
+  Term term = 0;
+};
+
+// An answer to whoever asks for votes and is no member: the configuration at `at`, which is
+// committed, does not name it. Whoever knows a later one that does is not meant.
+struct RemovedNotice {
+  Term term = 0;
+  LogPosition at = {};
+};
+
 using MessageBody =
     std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendEntries, AppendReply,
-                 Heartbeat, HeartbeatReply, ReadIndexRequest, ReadIndexReply, TailQuery, TailReply>;
+                 Heartbeat, HeartbeatReply, ReadIndexRequest, ReadIndexReply, TailQuery, TailReply,
+                 TimeoutNow, RemovedNotice>;
 
 struct Message {
   NodeId from = NodeId::kNone;

@@ -29,6 +29,12 @@ struct RaftOptions {
   // the heartbeat interval matters. Followers apply later by as much, and a leader whose commands
   // follow each other more closely saves two messages a command and peer.
   Duration commit_notice_delay = {};
+  // Of this node's disk. Where the log says that a member has another one, this node is not that
+  // member, whatever its id.
+  Incarnation incarnation = Incarnation::kUnknown;
+  // Votes and acknowledges, and leads never: neither by timeout nor by hand-over. A majority of the
+  // voters must be others, or an entry that only such nodes hold leaves the group without a leader.
+  bool never_campaigns = false;
   // Of all randomness of this Raft. Must differ from start to start of one node: numbers of
   // requests are drawn from it, and an answer to a request of an earlier process must not fit a
   // later one.

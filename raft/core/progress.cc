@@ -22,7 +22,10 @@ size_t Progress::inflight_bytes() const {
   return replicating ? replicating->window.bytes() : 0;
 }
 
-void Progress::OnContact(Instant now) { last_contact_ = std::max(last_contact_, now); }
+void Progress::OnContact(Instant now) {
+  last_contact_ = std::max(last_contact_, now);
+  heard_ = true;
+}
 
 size_t Progress::FreeBytes(const SendLimits& limits) const {
   if (outstanding_.request != 0) return 0;

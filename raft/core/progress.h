@@ -54,6 +54,8 @@ class Progress {
   // The peer was heard of, by whatever reply.
   void OnContact(Instant now);
   Instant last_contact() const { return last_contact_; }
+  // Whether it ever was; last_contact() begins with the leadership.
+  bool heard() const { return heard_; }
 
   // How many bytes of entries from next() on may be asked for now; 0: nothing may be sent. (Whether
   // there are entries is the caller's to know.)
@@ -90,6 +92,7 @@ class Progress {
   Index match_ = 0;
   Index next_;
   Instant last_contact_;
+  bool heard_ = false;
   Outstanding outstanding_;
   std::variant<Probing, Replicating> state_;
 };

@@ -49,11 +49,12 @@ TornTail TakeTornTail(RecoveredRaft& recovered) {
 }
 
 // Messages whose term never makes the receiver adopt it: a question about a campaign that may never
-// come, and questions about entries, whose answers hold in any term.
+// come, and what is said of entries, which holds in any term.
 bool FollowsTermRule(const MessageBody& body) {
   if (const auto* reply = std::get_if<PreVoteReply>(&body)) return !reply->granted;
   return !std::holds_alternative<PreVoteRequest>(body) &&
-         !std::holds_alternative<TailQuery>(body) && !std::holds_alternative<TailReply>(body);
+         !std::holds_alternative<TailQuery>(body) && !std::holds_alternative<TailReply>(body) &&
+         !std::holds_alternative<RemovedNotice>(body);
 }
 
 Role RoleOf(const RoleState& role) {
@@ -101,6 +102,9 @@ void Raft::State::Step(Instant now, Event event) {
     StepFenced(event);
   } else {
     std::visit([this](auto& each) { On(each); }, event);
+    DriveTransfer();
+    DriveMembership();
+    LearnRemoval();
   }
 }
 
@@ -117,6 +121,10 @@ void Raft::State::On(Receive& receive) {
   if (message.to != node() || message.from == node() || !Admits(message)) {
     Trace("ignores ", NameOf(message.body), " of ", ToInteger(message.from), ": not for us");
     return;
+  }
+  if (std::holds_alternative<PreVoteRequest>(message.body) ||
+      std::holds_alternative<VoteRequest>(message.body)) {
+    TellRemoved(message.from);
   }
   if (!PassesTermRule(message)) return;
   std::visit(
@@ -137,6 +145,12 @@ void Raft::State::On(const Propose& propose) {
     effects_.proposals.push_back({.payload = propose.payload,
                                   .reason = RefusalReason::kNotLeader,
                                   .leader = this->leader()});
+    return;
+  }
+  if (Transferring()) {
+    effects_.proposals.push_back({.payload = propose.payload,
+                                  .reason = RefusalReason::kTransferring,
+                                  .leader = control_.transfer->target});
     return;
   }
   if (!leader->uncommitted.Admits(propose.bytes, options_.max_uncommitted_bytes)) {
@@ -168,18 +182,28 @@ void Raft::State::StepFenced(const Event& event) {
   if (const auto* read = std::get_if<ReadBarrier>(&event)) On(*read);
   if (const auto* synced = std::get_if<LogSynced>(&event)) durability_.OnSynced(synced->ticket);
   if (const auto* applied = std::get_if<Applied>(&event)) On(*applied);
+  if (const auto* change = std::get_if<ChangeMembership>(&event)) On(*change);
+  if (const auto* cancel = std::get_if<CancelMembership>(&event)) On(*cancel);
+  if (const auto* transfer = std::get_if<TransferLeadership>(&event)) On(*transfer);
+  if (const auto* campaign = std::get_if<Campaign>(&event)) On(*campaign);
+  if (const auto* step_down = std::get_if<StepDown>(&event)) On(*step_down);
 }
 
 // Terms and roles ---------------------------------------------------------------------------------
 
 bool Raft::State::Admits(const Message& message) const {
   if (membership_.in_force().IsMember(message.from)) return true;
+  // A leader that removes itself still leads, and one still listens to those it removes.
+  if (message.from == ballot_.leader) return true;
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader != nullptr && leader->peers.contains(message.from)) return true;
   // A stranger may be a member that this log does not know yet. Membership decides who is counted,
   // not who is answered; but a stranger's answers and reads are nobody's business.
   const MessageBody& body = message.body;
   return std::holds_alternative<PreVoteRequest>(body) ||
          std::holds_alternative<VoteRequest>(body) || std::holds_alternative<AppendEntries>(body) ||
-         std::holds_alternative<Heartbeat>(body) || std::holds_alternative<TailQuery>(body);
+         std::holds_alternative<Heartbeat>(body) || std::holds_alternative<TailQuery>(body) ||
+         std::holds_alternative<TimeoutNow>(body) || std::holds_alternative<RemovedNotice>(body);
 }
 
 // Paper figure 2, "Rules for Servers": true if the message is of the current term now.
@@ -191,7 +215,8 @@ bool Raft::State::PassesTermRule(const Message& message) {
     AnswerOlderTerm(message);
     return false;
   }
-  if (std::holds_alternative<VoteRequest>(message.body) && RefusesElections()) {
+  const auto* vote = std::get_if<VoteRequest>(&message.body);
+  if (vote != nullptr && !vote->forced && RefusesElections()) {
     Trace("ignores VoteRequest of ", ToInteger(message.from), " term ", term,
           ": a leader may be live");
     return false;
@@ -277,6 +302,9 @@ void Raft::State::RaiseFence(Fence::Reason reason, std::string message) {
   fenced_ = true;
   effects_.fence = Fence{.reason = reason, .message = std::move(message)};
   ChangeRole(Follower{});
+  if (const auto transfer = std::exchange(control_.transfer, std::nullopt)) {
+    Refuse(transfer->request, ControlRefusal::kTimeout, "the node is fenced");
+  }
 }
 
 void Raft::State::Send(NodeId to, MessageBody body) { SendAfter(0, to, std::move(body)); }
@@ -312,9 +340,10 @@ Effects Raft::State::TakeEffects() {
 Instant Raft::State::NextWakeup() const {
   if (fenced_) return kDistantFuture;
   const auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return clock_.deadline();
-  if (leader->peers.empty()) return kDistantFuture;
-  return std::min(leader->heartbeat_due, leader->commit_notice_due);
+  const Instant control = control_.transfer ? control_.transfer->deadline : kDistantFuture;
+  if (leader == nullptr) return std::min(clock_.deadline(), control);
+  if (leader->peers.empty()) return control;
+  return std::min({leader->heartbeat_due, leader->commit_notice_due, control});
 }
 
 // State -------------------------------------------------------------------------------------------
@@ -375,6 +404,7 @@ Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
+bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }

@@ -54,6 +54,8 @@ class Raft {
   std::optional<Index> torn_from() const;
   // True on a leader whose first entry of its own term is committed (thesis 6.4 step 1).
   bool leads_with_commit() const;
+  // True on a leader that hands over and refuses proposals.
+  bool transferring() const;
   Term TermAt(Index index) const;              // 0 where the log has no such entry
   const Configuration& configuration() const;  // in force: the last one appended
   LogPosition configuration_position() const;

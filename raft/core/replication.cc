@@ -66,6 +66,9 @@ void Raft::State::Handle(NodeId from, const AppendReply& reply) {
   } else if (progress.OnAck(reply.match, now_)) {
     AdvanceCommit();
   }
+  if (!membership_.in_force().learners.empty()) {
+    found->second.lag.Look(progress.match(), trail_.last().index, now_);
+  }
 }
 
 // Commit ------------------------------------------------------------------------------------------
@@ -105,11 +108,13 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (!FollowLeader(from)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
-  Send(from, HeartbeatReply{.term = ballot_.state.term,
-                            .context = heartbeat.context,
-                            .sent = heartbeat.sent,
-                            .promise = Promise(),
-                            .clock = now_});
+  Send(from,
+       HeartbeatReply{.term = ballot_.state.term,
+                      .context = heartbeat.context,
+                      .sent = heartbeat.sent,
+                      .promise = Promise(),
+                      .clock = now_,
+                      .priority = options_.never_campaigns ? kNeverLeads : options_.priority});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;
@@ -136,6 +141,7 @@ void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
   if (!leader->lease.Promised(from, reply.sent, reply.promise, reply.clock, now_)) {
     Trace("ends its lease: the clock of ", ToInteger(from), " runs otherwise");
   }
+  peer->second.priority = reply.priority;
   leader->reads.Acknowledge(from, reply.context);
   AnswerConfirmedReads(*leader);
 }

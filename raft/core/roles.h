@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/lag_gate.h"
 #include "raft/core/lease.h"
 #include "raft/core/messages.h"
 #include "raft/core/progress.h"
@@ -50,8 +51,14 @@ struct Leader {
     Progress progress;
     Index told_commit = 0;   // by the last heartbeat or append asked for
     bool heartbeat = false;  // due
+    uint32_t priority = 0;   // as it says itself
+    LagGate lag = {};        // of a learner
+    // No member any more, by the configuration there. It is fed until it has heard so or that is
+    // committed for an election timeout.
+    Index removed_at = 0;
+    Instant forget_at = kDistantFuture;
   };
-  std::map<NodeId, Peer> peers;  // every member but this node
+  std::map<NodeId, Peer> peers;  // every member but this node, and those just removed
   LeaderReads reads;
   Lease lease;
   Uncommitted uncommitted;

@@ -1,6 +1,7 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
-// side of both roles), replication.cc (the leader and its peers), read_index.cc, tail_query.cc.
+// side of both roles), replication.cc (the leader and its peers), read_index.cc, tail_query.cc,
+// change_membership.cc, transfer.cc (leadership by wish).
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -52,6 +53,7 @@ class Raft::State {
   Index applied() const { return applied_; }
   std::optional<Index> torn_from() const;
   bool leads_with_commit() const;
+  bool Transferring() const;
   Term TermAt(Index index) const;
   const Membership& membership() const { return membership_; }
   std::optional<PeerStatus> Peer(NodeId peer) const;
@@ -63,6 +65,20 @@ class Raft::State {
     Ticket ticket = 0;  // of the last batch that carries `state`
     // Who leads the term, if known, alive or not: there is at most one (election safety).
     NodeId leader = NodeId::kNone;
+  };
+  // A hand-over of leadership from its request to its end. It may outlive the leadership.
+  struct Transfer {
+    uint64_t request = 0;  // 0: nobody waits for it
+    NodeId target = NodeId::kNone;
+    Term term = 0;  // of the leadership that is handed over
+    Instant deadline = {};
+    bool then_step_down = false;  // at the deadline, too
+    Instant ask_again = {};
+  };
+  struct Control {
+    std::optional<Transfer> transfer;
+    // The committed configuration by which this node is no member any more.
+    std::optional<LogPosition> removed;
   };
   // What the effects said last, so that they say only what changed.
   struct Published {
@@ -79,6 +95,11 @@ class Raft::State {
   void On(const EntriesSent& sent);
   void On(const PeerUnreachable& unreachable);
   void On(const Applied& applied);
+  void On(const ChangeMembership& change);
+  void On(const CancelMembership& cancel);
+  void On(const TransferLeadership& transfer);
+  void On(const Campaign& campaign);
+  void On(const StepDown& step_down);
   void StepFenced(const Event& event);
 
   // raft.cc: terms and roles
@@ -102,8 +123,8 @@ class Raft::State {
   void Handle(NodeId from, const VoteReply& reply);
   VoteResult ResultOf(const std::map<NodeId, bool>& votes) const;
   void OnElectionTimeout();
-  void BecomePreCandidate();
-  void BecomeCandidate();
+  void BecomePreCandidate(absl::string_view why);
+  void BecomeCandidate(bool forced);
   void BecomeLeader();
   bool RefusesElections() const;
   bool OwnCandidacyDurable() const;
@@ -156,6 +177,34 @@ class Raft::State {
   void QueryTail();
   void DecideTail();
 
+  // change_membership.cc
+  void Handle(NodeId from, const RemovedNotice& notice);
+  bool ReadyForChange(uint64_t request);
+  bool NoChangeUnderWay(uint64_t request);
+  LogPosition AppendConfiguration(Configuration next);
+  void FollowConfiguration(Leader& leader);
+  void DriveMembership();
+  void ForgetRemoved(Leader& leader);
+  bool CaughtUp(Leader& leader, NodeId learner) const;
+  bool Answers(const Leader& leader, NodeId id) const;
+  void TellRemoved(NodeId to);
+  void AskWhetherRemoved();
+  void LearnRemoval();
+  void NoteRemoved(LogPosition at, NodeId told_by);
+  std::string CampaignFault() const;
+
+  // transfer.cc
+  void Handle(NodeId from, const TimeoutNow& now);
+  void Refuse(uint64_t request, ControlRefusal refusal, std::string text);
+  void Answer(ControlOutcome outcome);
+  void BeginTransfer(Transfer transfer);
+  NodeId BestSuccessor(const Leader& leader) const;
+  std::string SuccessorFault(const Leader& leader, NodeId target) const;
+  void HandOverAndLeave(const Leader& leader);
+  void DriveTransfer();
+  void FinishTransfer(const Transfer& transfer);
+  void AbortTransfer(std::string why);
+
   template <typename... Parts>
   void Trace(const Parts&... parts) const {
     if (trace_ != nullptr) trace_->Trace(now_, options_.node, absl::StrCat(parts...));
@@ -178,6 +227,7 @@ class Raft::State {
   Outbox outbox_;
   Effects effects_;  // what is not derived when they are taken
   Published published_;
+  Control control_;
   bool fenced_ = false;
 };
 

@@ -23,6 +23,7 @@ int Main(int argc, char** argv) {
   context.AddGlobalFlags(app);
   AddDemoVerbs(app, context);
   AddClusterVerbs(app, context);
+  AddMemberVerbs(app, context);
   AddStreamVerbs(app, context);
   AddAppendVerb(app, context);
   AddReadVerbs(app, context);

@@ -181,13 +181,60 @@ TEST(ConfigurationTest, DecodeHoldsWhatTheHeaderSays) {
               absl::DataLossError("configuration entry: " + test.fault));
   }
   EXPECT_TRUE(DecodeConfiguration(EncodeUnchecked({{1, 2}, {2, 3}, {4}})).ok());
-  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 2)).status(),
-            absl::DataLossError("configuration entry: version 2 is not known"));
+  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 3)).status(),
+            absl::DataLossError("configuration entry: version 3 is not known"));
 }
 
 TEST(ConfigurationDeathTest, EncodeRefusesWhatDecodeWould) {
   EXPECT_DEATH(EncodeConfiguration({}), "no voters");
   EXPECT_DEATH(EncodeConfiguration(MakeConfiguration({2, 1})), "not ordered");
+}
+
+Configuration WithTarget() {
+  Configuration configuration = MakeConfiguration({1, 2}, {}, {3});
+  configuration.target = MembershipTarget{.voters = MakeMembers({1, 3}),
+                                          .learners = MakeMembers({2}),
+                                          .voters_before = MakeMembers({1, 2}),
+                                          .learners_before = MakeMembers({4})};
+  return configuration;
+}
+
+TEST(ConfigurationTest, CarriesItsTarget) {
+  const Configuration configuration = WithTarget();
+  const std::string bytes = EncodeConfiguration(configuration);
+  EXPECT_EQ(bytes[0], 2) << "readers of before know version 1 only";
+  auto decoded = DecodeConfiguration(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, configuration);
+  EXPECT_EQ(ToString(*decoded), "voters=1,2 learners=3 target=1,3 target_learners=2");
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeConfiguration(bytes.substr(0, size)).ok()) << size;
+  }
+  EXPECT_FALSE(DecodeConfiguration(bytes + "x").ok());
+}
+
+TEST(ConfigurationTest, WithoutATargetIsEncodedAsEver) {
+  EXPECT_EQ(EncodeConfiguration(MakeConfiguration({1}))[0], 1);
+}
+
+TEST(ConfigurationTest, RefusesATargetThatIsNoConfiguration) {
+  const std::vector<void (*)(MembershipTarget&)> kSpoilers = {
+      [](MembershipTarget& t) { t.voters.clear(); },
+      [](MembershipTarget& t) { t.voters_before.clear(); },
+      [](MembershipTarget& t) {
+        t.voters = MakeMembers({3, 1});
+      },
+      [](MembershipTarget& t) {
+        t.learners = MakeMembers({2, 2});
+      },
+      [](MembershipTarget& t) { t.learners_before = MakeMembers({0}); },
+      [](MembershipTarget& t) { t.learners = MakeMembers({3}); },
+  };
+  for (const auto& spoil : kSpoilers) {
+    Configuration configuration = WithTarget();
+    spoil(*configuration.target);
+    EXPECT_EQ(Validate(configuration).code(), absl::StatusCode::kInvalidArgument);
+  }
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ using Log = std::vector<Entry>;
 class History {
  public:
   explicit History(uint64_t seed)
-      : random_(seed), cluster_(MakeConfiguration(seed % 2 == 0 ? 3 : 5), MakeOptions(seed)) {
+      : random_(seed), cluster_(MakeConfiguration(seed % 2 == 0 ? 3 : 5), {}, MakeOptions(seed)) {
     cluster_.SetDetail(Detail::kNothing);
     for (NodeId node : cluster_.nodes()) {
       if (random_.OneIn(3)) cluster_.SetSlow(node, true);

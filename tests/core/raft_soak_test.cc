@@ -19,6 +19,7 @@ struct Soak {
   const char* name;
   SimulatedFaults faults;
   int seeds;
+  int joiners = 0;  // nodes that are no members at first
 };
 
 std::string LastLines(const std::string& story, size_t count) {
@@ -31,7 +32,8 @@ std::string LastLines(const std::string& story, size_t count) {
   return story.substr(begin);
 }
 
-// Everything works again: one leader, new entries committed everywhere, reads answered.
+// Everything works again: one leader, no change under way, new entries committed by all members,
+// reads answered.
 void ExpectLive(SimulatedGroup& group) {
   group.Heal(Seconds(20));
   ASSERT_EQ(group.violation(), "");
@@ -39,16 +41,18 @@ void ExpectLive(SimulatedGroup& group) {
   ASSERT_NE(leader, NodeId::kNone) << "no leader after healing";
   group.Propose(leader, 3);
   const int reads = group.reads_answered();
-  for (const NodeId node : group.nodes()) group.Read(node);
+  const Configuration members = group.raft(leader).configuration();
+  EXPECT_FALSE(members.joint() || members.target) << ToString(members);
+  for (const NodeId node : members.Nodes()) group.Read(node);
   group.Run(Seconds(3));
   ASSERT_EQ(group.violation(), "");
   const Index last = group.raft(leader).last().index;
-  for (const NodeId node : group.nodes()) {
+  for (const NodeId node : members.Nodes()) {
     EXPECT_EQ(group.raft(node).commit(), last) << "node " << ToInteger(node);
     EXPECT_EQ(group.raft(node).applied(), last) << "node " << ToInteger(node);
     EXPECT_EQ(group.raft(node).torn_from(), std::nullopt) << "node " << ToInteger(node);
   }
-  EXPECT_EQ(group.reads_answered(), reads + static_cast<int>(group.nodes().size()));
+  EXPECT_EQ(group.reads_answered(), reads + static_cast<int>(members.Nodes().size()));
 }
 
 std::string NameOfSoak(const testing::TestParamInfo<Soak>& soak) { return soak.param.name; }
@@ -59,10 +63,13 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   int elections = 0;
   Index committed = 0;
   int reads = 0;
+  int changes = 0;
+  int transfers = 0;
   for (int run = 0; run < GetParam().seeds; ++run) {
     const uint64_t seed = static_cast<uint64_t>(run) + 1;
-    const int size = 1 + run % 5;
-    SimulatedGroup group(size, seed, GetParam().faults);
+    const int joiners = GetParam().joiners;
+    const int size = 1 + run % (joiners > 0 ? 3 : 5);
+    SimulatedGroup group(size, size + joiners, seed, GetParam().faults);
     for (int step = 0; step < kSteps && group.violation().empty(); ++step) group.RandomStep();
     ASSERT_EQ(group.violation(), "") << "seed " << seed << " size " << size << "\n"
                                      << LastLines(group.Story(), 120);
@@ -72,58 +79,93 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     elections += group.elections();
     committed += group.committed();
     reads += group.reads_answered();
+    changes += group.changes();
+    transfers += group.transfers();
   }
   // A soak in which nothing happens proves nothing.
   EXPECT_GT(elections, GetParam().seeds);
   EXPECT_GT(committed, static_cast<Index>(GetParam().seeds) * 10);
   EXPECT_GT(reads, GetParam().seeds);
-  std::cout << elections << " elections, " << committed << " entries, " << reads << " reads\n";
+  if (GetParam().faults.change > 0) {
+    EXPECT_GT(changes, GetParam().seeds * 3);
+    EXPECT_GT(transfers, GetParam().seeds / 20);
+  }
+  std::cout << changes << " configurations, " << transfers << " transfers, " << elections
+            << " elections, " << committed << " entries, " << reads << " reads\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Faults, RaftSoakTest,
-    testing::Values(Soak{"None", {}, 10},
-                    Soak{"Network", {.lose = 20, .repeat = 10, .reorder = 3, .partition = 400}, 30},
-                    Soak{"Crashes", {.crash = 300, .slow_disks = true}, 30},
-                    Soak{"Pauses", {.pause = 200}, 40},
-                    Soak{"Everything",
-                         {.lose = 20,
-                          .repeat = 10,
-                          .reorder = 3,
-                          .crash = 400,
-                          .partition = 500,
-                          .pause = 1000,
-                          .slow_disks = true},
-                         80},
-                    Soak{"TornTails",
-                         {.lose = 30,
-                          .repeat = 20,
-                          .reorder = 4,
-                          .crash = 200,
-                          .partition = 600,
-                          .slow_disks = true,
-                          .torn = true},
-                         80},
-                    Soak{"Outcomes",
-                         {.lose = 15,
-                          .repeat = 10,
-                          .reorder = 3,
-                          .crash = 120,
-                          .partition = 200,
-                          .pause = 800,
-                          .slow_disks = true,
-                          .outcomes_only = true},
-                         200},
-                    Soak{"Rot",
-                         {.lose = 30,
-                          .repeat = 10,
-                          .reorder = 3,
-                          .crash = 150,
-                          .partition = 300,
-                          .slow_disks = true,
-                          .rot = true,
-                          .outcomes_only = true},
-                         200}),
+    testing::Values(
+        Soak{"None", {}, 10},
+        Soak{"Network", {.lose = 20, .repeat = 10, .reorder = 3, .partition = 400}, 30},
+        Soak{"Crashes", {.crash = 300, .slow_disks = true}, 30}, Soak{"Pauses", {.pause = 200}, 40},
+        Soak{"Everything",
+             {.lose = 20,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 400,
+              .partition = 500,
+              .pause = 1000,
+              .slow_disks = true},
+             80},
+        Soak{"TornTails",
+             {.lose = 30,
+              .repeat = 20,
+              .reorder = 4,
+              .crash = 200,
+              .partition = 600,
+              .slow_disks = true,
+              .torn = true},
+             80},
+        Soak{"Membership", {.change = 60, .control = 150, .wipe = 300, .slow_disks = true}, 80, 3},
+        Soak{"MembershipAndEverything",
+             {.lose = 25,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 400,
+              .partition = 500,
+              .pause = 1000,
+              .change = 80,
+              .control = 300,
+              .wipe = 300,
+              .slow_disks = true},
+             150,
+             3},
+        Soak{"MembershipOutcomes",
+             {.lose = 15,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 150,
+              .partition = 250,
+              .pause = 800,
+              .change = 60,
+              .control = 200,
+              .wipe = 300,
+              .slow_disks = true,
+              .outcomes_only = true},
+             150,
+             2},
+        Soak{"Outcomes",
+             {.lose = 15,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 120,
+              .partition = 200,
+              .pause = 800,
+              .slow_disks = true,
+              .outcomes_only = true},
+             200},
+        Soak{"Rot",
+             {.lose = 30,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 150,
+              .partition = 300,
+              .slow_disks = true,
+              .rot = true,
+              .outcomes_only = true},
+             200}),
     NameOfSoak);
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/check.h"
+#include "raft/core/membership.h"
 
 namespace cairn {
 namespace {
@@ -22,9 +23,15 @@ bool MessageFilter::Matches(const Message& message) const {
          (!type || *type == NameOf(message.body));
 }
 
-ScenarioCluster::ScenarioCluster(Configuration configuration, RaftOptions options)
-    : configuration_(std::move(configuration)), options_(options), now_(kStart) {
-  for (NodeId node : configuration_.Nodes()) nodes_[node];
+ScenarioCluster::ScenarioCluster(Configuration configuration, const std::vector<NodeId>& joiners,
+                                 RaftOptions options)
+    : options_(options), now_(kStart) {
+  for (NodeId node : configuration.Nodes()) nodes_[node].initial = configuration;
+  for (NodeId node : joiners) nodes_[node];
+  for (auto& [id, node] : nodes_) {
+    const Member* member = configuration.Find(id);
+    node.incarnation = member != nullptr ? member->incarnation : Incarnation{100 + ToInteger(id)};
+  }
 }
 
 std::vector<NodeId> ScenarioCluster::nodes() const {
@@ -62,9 +69,11 @@ void ScenarioCluster::Start(NodeId id) {
   RaftOptions options = options_;
   options.node = id;
   options.priority = node.priority;
+  options.never_campaigns = node.never_campaigns;
+  options.incarnation = node.incarnation;
   // No two starts draw the same numbers.
   options.seed = options_.seed * 1000 + ++last_id_;
-  RecoveredRaft recovered = node.disk.Recover(configuration_);
+  RecoveredRaft recovered = node.disk.Recover(node.initial);
   recovered.applied = node.applied;
   node.invariants = InvariantChecker();
   node.raft = std::make_unique<Raft>(options, std::move(recovered), now_, this);
@@ -80,6 +89,17 @@ void ScenarioCluster::Crash(NodeId id, size_t kept_writes) {
   node.raft.reset();
   node.payloads.clear();
   node.disk.PowerCut(kept_writes);
+}
+
+void ScenarioCluster::Wipe(NodeId id) {
+  Node& node = Of(id);
+  CAIRN_CHECK(node.raft == nullptr);
+  Print(id, "loses its disk");
+  node.disk = SimulatedDisk();
+  node.applied = 0;
+  node.initial = Configuration();
+  node.incarnation = Incarnation{ToInteger(node.incarnation) + 100};
+  ledger_.OnWipe(id);
 }
 
 // Time -------------------------------------------------------------------------------------------
@@ -145,6 +165,21 @@ void ScenarioCluster::ReportUnreachable(NodeId id, NodeId peer) {
   Step(id, PeerUnreachable{.peer = peer});
 }
 
+void ScenarioCluster::Change(NodeId id, DeclaredMembers members) {
+  Step(id, ChangeMembership{.request = ++last_request_, .members = std::move(members)});
+}
+
+void ScenarioCluster::Cancel(NodeId id) { Step(id, CancelMembership{.request = ++last_request_}); }
+
+void ScenarioCluster::Transfer(NodeId id, NodeId target, Duration patience) {
+  Step(id, TransferLeadership{
+               .request = ++last_request_, .target = target, .deadline = now_ + patience});
+}
+
+void ScenarioCluster::Campaign(NodeId id) { Step(id, cairn::Campaign{++last_request_}); }
+
+void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_request_}); }
+
 // Messages ---------------------------------------------------------------------------------------
 
 std::vector<ScenarioCluster::Packet> ScenarioCluster::Take(
@@ -189,6 +224,10 @@ size_t ScenarioCluster::Duplicate(const MessageFilter& filter, size_t limit) {
 void ScenarioCluster::Receive(Packet packet) {
   const Message& message = packet.message;
   if (!Connected(message.from, message.to) || !Exists(message.to) || !IsUp(message.to)) return;
+  if (IsStranger(message)) {
+    return Print(message.to, absl::StrCat("refuses ", NameOf(message.body), " of n",
+                                          ToInteger(message.from), ": another disk"));
+  }
   Print(message.to, absl::StrCat("<- n", ToInteger(message.from), " ", NameOf(message.body)),
         Detail::kMessages);
   PayloadId payload = 0;
@@ -205,6 +244,11 @@ bool ScenarioCluster::Connected(NodeId a, NodeId b) const {
   return std::any_of(sides_.begin(), sides_.end(), [a, b](const std::set<NodeId>& side) {
     return side.contains(a) && side.contains(b);
   });
+}
+
+bool ScenarioCluster::IsStranger(const Message& message) const {
+  const Configuration& known = raft(message.to).configuration();
+  return known.IsMember(message.from) && !NamesDisk(known, message.from, incarnation(message.from));
 }
 
 bool ScenarioCluster::IsHeld(const Message& message) const {
@@ -276,6 +320,8 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
                           [this, id](Index index) { return EntryAt(id, index); }));
   for (const ProposalOutcome& outcome : effects.proposals) Print(id, Describe(outcome));
   for (const ReadOutcome& outcome : effects.reads) Print(id, Describe(outcome));
+  for (const ControlOutcome& outcome : effects.controls) Print(id, Describe(outcome));
+  if (effects.removed) Print(id, absl::StrCat("is removed by ", ToString(*effects.removed)));
   for (const Message& message : effects.messages) {
     Print(id, absl::StrCat("-> n", ToInteger(message.to), " ", Describe(message.body, names_)),
           Detail::kMessages);

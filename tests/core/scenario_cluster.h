@@ -42,14 +42,20 @@ enum class Detail { kNothing, kDecisions, kMessages };
 class ScenarioCluster : public TraceSink {
  public:
   // The nodes of `configuration` exist, with empty disks, and do not run. `options` are those of
-  // all; the node's own id and priority are set when it starts.
-  ScenarioCluster(Configuration configuration, RaftOptions options);
+  // all; what is a node's own is set when it starts. `joiners` exist, too, and know no
+  // configuration.
+  ScenarioCluster(Configuration configuration, const std::vector<NodeId>& joiners,
+                  RaftOptions options);
 
   // Nodes. CHECKs that a node exists and is up or down as the call needs.
   void Start(NodeId node);
   // A power cut: of what is not synced, the first `kept_writes` batches survive.
   void Crash(NodeId node, size_t kept_writes);
   void SetPriority(NodeId node, uint32_t priority) { Of(node).priority = priority; }
+  void SetNeverCampaigns(NodeId node) { Of(node).never_campaigns = true; }
+  // The node, which is down, gets an empty disk, a new incarnation and no configuration.
+  void Wipe(NodeId node);
+  Incarnation incarnation(NodeId node) const { return nodes_.at(node).incarnation; }
   // The disk completes nothing by itself until it is no longer slow.
   void SetSlow(NodeId node, bool slow) { Of(node).slow = slow; }
   SimulatedDisk& disk(NodeId node) { return Of(node).disk; }
@@ -69,6 +75,12 @@ class ScenarioCluster : public TraceSink {
   void Read(NodeId node, bool lease);
   void Sync(NodeId node, size_t writes);
   void ReportUnreachable(NodeId node, NodeId peer);
+  // Requests are numbered from 1 on.
+  void Change(NodeId node, DeclaredMembers members);
+  void Cancel(NodeId node);
+  void Transfer(NodeId node, NodeId target, Duration patience);
+  void Campaign(NodeId node);
+  void StepDown(NodeId node);
 
   // Messages. Those that match at the call, not those that come of it. Gives how many.
   size_t Deliver(const MessageFilter& filter, size_t limit);
@@ -114,7 +126,10 @@ class ScenarioCluster : public TraceSink {
     std::map<PayloadId, Payload> payloads;
     Index applied = 0;  // the state machine is durable
     uint32_t priority = 0;
+    bool never_campaigns = false;
     bool slow = false;
+    Incarnation incarnation = Incarnation::kUnknown;
+    Configuration initial;
   };
 
   Node& Of(NodeId node) { return nodes_.at(node); }
@@ -126,6 +141,8 @@ class ScenarioCluster : public TraceSink {
   void Apply(NodeId id, Index up_to);
   void Receive(Packet packet);
   bool Connected(NodeId a, NodeId b) const;
+  // Whether `to` knows the sender's id with another disk; the node above refuses such a frame.
+  bool IsStranger(const Message& message) const;
   bool IsHeld(const Message& message) const;
   // Takes out up to `limit` packets that match, in order.
   std::vector<Packet> Take(const std::function<bool(const Message&)>& matches, size_t limit);
@@ -134,7 +151,6 @@ class ScenarioCluster : public TraceSink {
   void Print(NodeId node, absl::string_view text, Detail detail = Detail::kDecisions);
   void Expect(const std::optional<std::string>& broken);
 
-  const Configuration configuration_;
   const RaftOptions options_;
   std::map<NodeId, Node> nodes_;
   std::deque<Packet> network_;
@@ -143,6 +159,7 @@ class ScenarioCluster : public TraceSink {
   Instant now_;
   uint64_t last_id_ = 0;  // of values, payloads and starts
   ReadId last_read_ = 0;
+  uint64_t last_request_ = 0;
   ShortNames names_;
   ScenarioLedger ledger_;
   Detail detail_ = Detail::kMessages;

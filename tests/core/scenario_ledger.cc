@@ -47,6 +47,11 @@ std::optional<std::string> ScenarioLedger::OnCommit(NodeId node, Index commit, L
   return std::nullopt;
 }
 
+void ScenarioLedger::OnWipe(NodeId node) {
+  checked_commit_.erase(node);
+  applied_.erase(node);
+}
+
 std::optional<std::string> ScenarioLedger::OnApply(NodeId node, LedgerEntry entry) {
   Index& applied = applied_[node];
   if (entry.at.index != applied + 1) {

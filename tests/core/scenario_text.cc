@@ -23,7 +23,9 @@ class Fields {
   explicit Fields(ShortNames& names) : names_(names) {}
 
   std::string operator()(const PreVoteRequest& m) { return Ask(m.last, m.campaign); }
-  std::string operator()(const VoteRequest& m) { return Ask(m.last, m.campaign); }
+  std::string operator()(const VoteRequest& m) {
+    return absl::StrCat(Ask(m.last, m.campaign), m.forced ? " forced" : "");
+  }
   std::string operator()(const PreVoteReply& m) { return Vote(m.granted, m.campaign); }
   std::string operator()(const VoteReply& m) { return Vote(m.granted, m.campaign); }
   std::string operator()(const AppendEntries& m) {
@@ -42,7 +44,13 @@ class Fields {
   std::string operator()(const Heartbeat& m) {
     return absl::StrCat(" commit=", m.commit, Context(m.context));
   }
-  std::string operator()(const HeartbeatReply& m) { return Context(m.context); }
+  std::string operator()(const HeartbeatReply& m) {
+    if (m.priority == 0) return Context(m.context);
+    return absl::StrCat(Context(m.context), " priority=",
+                        m.priority == kNeverLeads ? "never" : absl::StrCat(m.priority));
+  }
+  std::string operator()(const TimeoutNow&) { return ""; }
+  std::string operator()(const RemovedNotice& m) { return absl::StrCat(" at=", ToString(m.at)); }
   std::string operator()(const ReadIndexRequest& m) {
     return absl::StrCat(" ", names_.Of('q', m.request), m.lease ? " lease" : "");
   }
@@ -125,12 +133,26 @@ std::string Describe(const LogBatch& batch) {
 std::string Describe(const ProposalOutcome& outcome) {
   if (outcome.accepted) return absl::StrCat("accepts a proposal at ", ToString(outcome.first));
   if (outcome.reason == RefusalReason::kBusy) return "refuses a proposal: busy";
+  if (outcome.reason == RefusalReason::kTransferring) {
+    return absl::StrCat("refuses a proposal: hands over to ", NodeName(outcome.leader));
+  }
   return absl::StrCat("refuses a proposal: not the leader, try ", NodeName(outcome.leader));
 }
 
 std::string Describe(const ReadOutcome& outcome) {
   if (outcome.ready) return absl::StrCat("read ", outcome.read, " is ready at ", outcome.index);
   return absl::StrCat("read ", outcome.read, " is refused, try ", NodeName(outcome.leader));
+}
+
+std::string Describe(const ControlOutcome& outcome) {
+  if (outcome.refusal != ControlRefusal::kNone) {
+    return absl::StrCat("refuses request ", outcome.request, ": ", NameOf(outcome.refusal),
+                        outcome.text.empty() ? "" : ": ", outcome.text, ", leader ",
+                        NodeName(outcome.leader));
+  }
+  return absl::StrCat("does request ", outcome.request,
+                      outcome.at.index == 0 ? "" : absl::StrCat(" by ", ToString(outcome.at)),
+                      ", leader ", NodeName(outcome.leader));
 }
 
 std::string Describe(const LeadershipChange& change) {

@@ -33,6 +33,7 @@ std::string Describe(const MessageBody& body, ShortNames& names);
 std::string Describe(const LogBatch& batch);
 std::string Describe(const ProposalOutcome& outcome);
 std::string Describe(const ReadOutcome& outcome);
+std::string Describe(const ControlOutcome& outcome);
 std::string Describe(const LeadershipChange& change);
 
 }  // namespace cairn

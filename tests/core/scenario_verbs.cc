@@ -1,5 +1,6 @@
 #include "tests/core/scenario_verbs.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <optional>
@@ -225,6 +226,65 @@ absl::StatusOr<Lines> Read(ScenarioArguments& arguments, ScenarioCluster& cluste
   return Lines();
 }
 
+// Leadership and membership -----------------------------------------------------------------------
+
+// observer node=N: never campaigns, from its next start on.
+absl::StatusOr<Lines> Observer(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeDown(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.SetNeverCampaigns(node);
+  return Lines();
+}
+
+// wipe node=N: the node, which is down, comes back with an empty disk and knows no members.
+absl::StatusOr<Lines> Wipe(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeDown(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Wipe(node);
+  return Lines();
+}
+
+// change node=N voters=1,2 [learners=3] [moved=3] [to=1]: declares these members to the node, each
+// with the disk it has now; those `moved` have another address, or that of node `to`.
+absl::StatusOr<Lines> Change(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  DeclaredMembers members = {.voters = MakeMembers(arguments.Numbers("voters")),
+                             .learners = MakeMembers(arguments.Numbers("learners"))};
+  std::vector<uint64_t> moved = arguments.Numbers("moved");
+  std::optional<NodeId> to = arguments.OptionalNode("to");
+  for (auto* list : {&members.voters, &members.learners}) {
+    for (Member& member : *list) {
+      if (cluster.Exists(member.node)) member.incarnation = cluster.incarnation(member.node);
+      if (std::count(moved.begin(), moved.end(), ToInteger(member.node)) > 0) {
+        member.address = to ? MakeMember(ToInteger(*to)).address : member.address + "-moved";
+      }
+    }
+  }
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Change(node, std::move(members));
+  return Lines();
+}
+
+// cancel node=N | campaign node=N | stepdown node=N
+absl::StatusOr<Lines> Control(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  if (arguments.verb() == "cancel") cluster.Cancel(node);
+  if (arguments.verb() == "campaign") cluster.Campaign(node);
+  if (arguments.verb() == "stepdown") cluster.StepDown(node);
+  return Lines();
+}
+
+// transfer node=N [to=N] ms=N: the node hands its leadership over, to the best without `to`.
+absl::StatusOr<Lines> Transfer(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  NodeId target = arguments.OptionalNode("to").value_or(NodeId::kNone);
+  Duration patience = TakeMilliseconds(arguments);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Transfer(node, target, patience);
+  return Lines();
+}
+
 // unreachable node=N peer=N: the node's transport reports that the connection to the peer broke.
 absl::StatusOr<Lines> Unreachable(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
@@ -362,6 +422,9 @@ absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& clu
 
 const std::map<std::string, Handler>& Handlers() {
   static const auto* const kHandlers = new std::map<std::string, Handler>{
+      {"campaign", Control},
+      {"cancel", Control},
+      {"change", Change},
       {"crash", Crash},
       {"deliver", MoveMessages},
       {"disk", Disk},
@@ -372,6 +435,7 @@ const std::map<std::string, Handler>& Handlers() {
       {"hold", Hold},
       {"log", ShowLog},
       {"messages", Messages},
+      {"observer", Observer},
       {"partition", Partition},
       {"priority", Priority},
       {"propose", Propose},
@@ -383,16 +447,20 @@ const std::map<std::string, Handler>& Handlers() {
       {"slow", SlowOrFast},
       {"start", Start},
       {"status", ShowStatus},
+      {"stepdown", Control},
       {"sync", Sync},
       {"tick", Tick},
       {"timeout", Timeout},
+      {"transfer", Transfer},
       {"unreachable", Unreachable},
+      {"wipe", Wipe},
   };
   return *kHandlers;
 }
 
-// cluster nodes=N | voters=1,2 [outgoing=...] [learners=...], [seed=1] [down] [lease] and limits:
-// the nodes start, unless `down`, with empty disks and this configuration.
+// cluster nodes=N | voters=1,2 [outgoing=...] [learners=...], [join=4,5] [seed=1] [down] [lease]
+// and limits: the nodes start, unless `down`, with empty disks and this configuration; those of
+// `join` without one.
 absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& arguments) {
   Configuration configuration = TakeConfiguration(arguments);
   uint64_t nodes = arguments.Number("nodes", 0);
@@ -410,9 +478,11 @@ absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& 
   options.max_inflight_bytes = arguments.Number("max_inflight_bytes", options.max_inflight_bytes);
   options.max_uncommitted_bytes =
       arguments.Number("max_uncommitted_bytes", options.max_uncommitted_bytes);
+  std::vector<NodeId> joiners;
+  for (uint64_t node : arguments.Numbers("join")) joiners.push_back(NodeId{node});
   bool down = arguments.Flag("down");
   if (absl::Status status = arguments.Finish(); !status.ok()) return status;
-  auto cluster = std::make_unique<ScenarioCluster>(std::move(configuration), options);
+  auto cluster = std::make_unique<ScenarioCluster>(std::move(configuration), joiners, options);
   if (down) return cluster;
   for (NodeId node : cluster->nodes()) cluster->Start(node);
   return cluster;

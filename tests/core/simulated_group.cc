@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "raft/core/membership.h"
+#include "raft/core/membership_plan.h"
 #include "raft/core/quorum.h"
 
 namespace cairn {
@@ -26,10 +28,21 @@ SimulatedGroup::SimulatedGroup(int size, uint64_t seed, SimulatedFaults faults)
     : SimulatedGroup(VotersUpTo(size), seed, faults) {}
 
 SimulatedGroup::SimulatedGroup(Configuration initial, uint64_t seed, SimulatedFaults faults)
-    : random_(seed), faults_(faults), initial_(std::move(initial)), ids_(initial_.Nodes()) {
+    : random_(seed), faults_(faults), ids_(initial.Nodes()) {
   for (const NodeId id : ids_) {
-    nodes_[id];
+    nodes_[id].initial = initial;
+    nodes_[id].incarnation = initial.Find(id)->incarnation;
     Restart(id);
+  }
+}
+
+SimulatedGroup::SimulatedGroup(int size, int nodes, uint64_t seed, SimulatedFaults faults)
+    : SimulatedGroup(size, seed, faults) {
+  for (const Member& member : VotersUpTo(nodes).voters) {
+    if (nodes_.contains(member.node)) continue;
+    ids_.push_back(member.node);
+    nodes_[member.node].incarnation = member.incarnation;
+    Restart(member.node);
   }
 }
 
@@ -41,7 +54,8 @@ void SimulatedGroup::Restart(NodeId id) {
   RaftOptions own = options;
   own.node = id;
   own.seed = random_.Next();
-  RecoveredRaft recovered = node.disk.Recover(initial_);
+  own.incarnation = node.incarnation;
+  RecoveredRaft recovered = node.disk.Recover(node.initial);
   // The state machine may have to apply all over again.
   if (random_.OneIn(2)) node.applied = 0;
   recovered.applied = node.applied;
@@ -101,6 +115,7 @@ void SimulatedGroup::Execute(NodeId id) {
   }
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
   for (const ReadOutcome& outcome : effects.reads) Answer(id, outcome);
+  for (const ControlOutcome& outcome : effects.controls) Answer(id, outcome);
   if (effects.apply_up_to > 0) {
     if (effects.apply_up_to > node.disk.durable().entries.size()) ViolateClaim("applies too early");
     node.applied = std::max(node.applied, effects.apply_up_to);
@@ -177,7 +192,7 @@ void SimulatedGroup::Deliver(size_t index) {
   Packet packet = std::move(network_[index]);
   network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
   const NodeId to = packet.message.to;
-  if (!Connected(packet.message.from, to) || !running(to)) return;
+  if (!Connected(packet.message.from, to) || !running(to) || IsStranger(packet.message)) return;
   PayloadId payload = 0;
   if (const auto* append = std::get_if<AppendEntries>(&packet.message.body)) {
     payload = ++last_id_;
@@ -249,12 +264,91 @@ void SimulatedGroup::Disturb() {
   if (faults_.pause > 0 && random_.OneIn(faults_.pause)) {
     Of(id).paused_until = now_ + Milliseconds(static_cast<int64_t>(random_.Below(4000)));
   }
+  if (faults_.change > 0 && random_.OneIn(faults_.change)) DeclareSome(id);
+  if (faults_.control > 0 && random_.OneIn(faults_.control)) ControlSome(id);
+  if (faults_.wipe > 0 && random_.OneIn(faults_.wipe)) WipeSome(id);
   if (faults_.partition > 0 && random_.OneIn(faults_.partition)) {
     side_.clear();
     for (const NodeId node : ids_) {
       if (random_.OneIn(3)) side_.insert(node);
     }
   }
+}
+
+// Asks the leader most of the time.
+void SimulatedGroup::DeclareSome(NodeId id) {
+  if (!random_.OneIn(4) && Leader() != NodeId::kNone) id = Leader();
+  if (!running(id) || Stands(id)) return;
+  const uint64_t request = ++last_id_;
+  requests_.insert(request);
+  if (random_.OneIn(5)) return Step(id, CancelMembership{request});
+  DeclaredMembers members;
+  for (const NodeId node : ids_) {
+    const Member member = {node, Of(node).incarnation, absl::StrCat("node", ToInteger(node))};
+    const uint64_t kind = random_.Below(6);
+    if (kind < 3) members.voters.push_back(member);
+    if (kind == 3) members.learners.push_back(member);
+  }
+  Step(id, ChangeMembership{request, std::move(members)});
+}
+
+void SimulatedGroup::ControlSome(NodeId id) {
+  if (!random_.OneIn(4) && Leader() != NodeId::kNone) id = Leader();
+  if (!running(id) || Stands(id)) return;
+  const uint64_t request = ++last_id_;
+  requests_.insert(request);
+  switch (random_.Below(6)) {
+    case 0:
+      return Step(id, cairn::StepDown{request});
+    case 1:
+      return Step(id, cairn::Campaign{request});
+    default: {
+      const NodeId target = random_.OneIn(3) ? NodeId::kNone : ids_[random_.Below(ids_.size())];
+      const Duration patience = Milliseconds(static_cast<int64_t>(random_.Below(2000)));
+      Step(id, TransferLeadership{request, target, now_ + patience});
+    }
+  }
+}
+
+void SimulatedGroup::Answer(NodeId id, const ControlOutcome& outcome) {
+  if (requests_.erase(outcome.request) == 0) {
+    return Violate(absl::StrCat("node ", ToInteger(id), " answers request ", outcome.request,
+                                " twice or unasked"));
+  }
+  const bool refused = outcome.refusal != ControlRefusal::kNone;
+  if (refused && outcome.text.empty() && outcome.refusal != ControlRefusal::kNotLeader) {
+    Violate("a refusal that does not say why");
+  }
+  if (!refused && outcome.at.index == 0 && outcome.leader != NodeId::kNone &&
+      outcome.leader != id) {
+    ++transfers_;
+  }
+}
+
+// A member that lost its disk is gone for good, and may take a quorum with it; this is about those
+// that come back under an old id.
+void SimulatedGroup::WipeSome(NodeId id) {
+  for (const NodeId other : ids_) {
+    const RecoveredRaft image = disk(other).Recover(Of(other).initial);
+    const Configuration& on_disk = image.configurations.empty()
+                                       ? image.base_configuration
+                                       : image.configurations.back().second;
+    if (on_disk.IsMember(id)) return;
+    if (running(other) && raft(other).configuration().IsMember(id)) return;
+  }
+  Trace(now_, id, "loses its disk");
+  Node fresh;
+  fresh.incarnation = Incarnation{ToInteger(Of(id).incarnation) + 100};
+  Of(id) = std::move(fresh);
+  std::erase_if(votes_, [id](const auto& vote) { return vote.first.first == id; });
+  Restart(id);
+}
+
+// The node above refuses frames of a member with another disk.
+bool SimulatedGroup::IsStranger(const Message& message) {
+  const Configuration& known = raft(message.to).configuration();
+  return known.IsMember(message.from) &&
+         !NamesDisk(known, message.from, Of(message.from).incarnation);
 }
 
 // A node that goes on after a pause may be asked before it looks at the clock.
@@ -410,7 +504,9 @@ void SimulatedGroup::CheckCommit(NodeId id) {
     const SimulatedEntry& entry = *node.disk.Find(index);
     if (index > ledger_.size()) {
       ledger_.push_back({entry.term, entry.value, node.raft->term()});
-      if (index == commit && !DurableOnQuorum(index, entry.term, node.raft->configuration())) {
+      CheckCommittedConfiguration(entry);
+      if (index == commit && !DurableOnQuorum(index, entry.term, node.raft->configuration()) &&
+          !DurableOnQuorum(index, entry.term, ConfigurationBefore(id))) {
         ViolateClaim(absl::StrCat("committed ", index, " without a quorum that has it"));
       }
     }
@@ -421,6 +517,26 @@ void SimulatedGroup::CheckCommit(NodeId id) {
     }
   }
   node.checked_commit = commit;
+}
+
+// The configuration that was in force before the last one. A leader that commits one appends the
+// next in the same step.
+Configuration SimulatedGroup::ConfigurationBefore(NodeId id) {
+  for (Index index = raft(id).configuration_position().index; index-- > 1;) {
+    if (const auto& found = disk(id).Find(index)->configuration) return *found;
+  }
+  return Of(id).initial.voters.empty() ? raft(id).configuration() : Of(id).initial;
+}
+
+// Neighbours in the committed log have quorums that meet (I16).
+void SimulatedGroup::CheckCommittedConfiguration(const SimulatedEntry& entry) {
+  if (!entry.configuration) return;
+  ++changes_;
+  if (last_configuration_) {
+    const std::string fault = TransitionFault(*last_configuration_, *entry.configuration);
+    if (!fault.empty()) Violate(fault);
+  }
+  last_configuration_ = entry.configuration;
 }
 
 bool SimulatedGroup::DurableOnQuorum(Index index, Term term, const Configuration& configuration) {

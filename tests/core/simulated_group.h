@@ -32,6 +32,9 @@ struct SimulatedFaults {
   uint64_t crash = 0;      // of steps
   uint64_t partition = 0;  // of steps: another partition, or none
   uint64_t pause = 0;      // of steps: a node stands still, its timers too, and goes on unaware
+  uint64_t change = 0;     // of steps: members are declared at some node, or a change is cancelled
+  uint64_t control = 0;    // of steps: a transfer, a step-down or a campaign is asked for
+  uint64_t wipe = 0;       // of steps: a node that nobody knows as a member loses its disk
   bool slow_disks = false;
   bool torn = false;
   bool rot = false;  // a power cut may take acknowledged entries, of one node at a time
@@ -45,6 +48,8 @@ class SimulatedGroup : public TraceSink {
   // Nodes 1..size are voters.
   SimulatedGroup(int size, uint64_t seed, SimulatedFaults faults = {});
   SimulatedGroup(Configuration initial, uint64_t seed, SimulatedFaults faults = {});
+  // Nodes 1..size are voters, those up to `nodes` exist and know no members.
+  SimulatedGroup(int size, int nodes, uint64_t seed, SimulatedFaults faults);
 
   // The first broken promise; empty while all is well. Nothing moves after it.
   const std::string& violation() const { return violation_; }
@@ -75,6 +80,8 @@ class SimulatedGroup : public TraceSink {
   const std::vector<NodeId>& nodes() const { return ids_; }
   Index committed() const { return ledger_.size(); }
   int reads_answered() const { return reads_answered_; }
+  int changes() const { return changes_; }      // committed configurations
+  int transfers() const { return transfers_; }  // that went well
   int elections() const { return static_cast<int>(leaders_.size()); }
   Instant now() const { return now_; }
   RaftOptions options;  // of the nodes that start from now on; node and seed are set for each
@@ -100,6 +107,8 @@ class SimulatedGroup : public TraceSink {
     std::optional<Instant> paused_until;
     Index applied = 0;  // by the state machine, which is durable
     Index checked_commit = 0;
+    Incarnation incarnation = Incarnation::kUnknown;
+    Configuration initial;
   };
   struct Committed {
     Term term = 0;
@@ -116,6 +125,11 @@ class SimulatedGroup : public TraceSink {
   void Deliver(size_t index);
   void DeliverSome();
   void Disturb();
+  void DeclareSome(NodeId id);
+  void ControlSome(NodeId id);
+  void WipeSome(NodeId id);
+  void Answer(NodeId id, const ControlOutcome& outcome);
+  bool IsStranger(const Message& message);
   void RotSome(NodeId id);
   bool RewritesRot(NodeId id);
   void Resume();
@@ -133,11 +147,12 @@ class SimulatedGroup : public TraceSink {
   void CheckLeader(NodeId id);
   void CheckCommit(NodeId id);
   void CheckWritten(NodeId id, Index index);
+  void CheckCommittedConfiguration(const SimulatedEntry& entry);
+  Configuration ConfigurationBefore(NodeId id);
   bool DurableOnQuorum(Index index, Term term, const Configuration& configuration);
 
   Random random_;
   SimulatedFaults faults_;
-  Configuration initial_;
   std::vector<NodeId> ids_;
   std::map<NodeId, Node> nodes_;
   std::deque<Packet> network_;
@@ -150,6 +165,10 @@ class SimulatedGroup : public TraceSink {
   std::map<std::pair<NodeId, Term>, NodeId> votes_;
   std::vector<Committed> ledger_;  // ledger_[i]: what was committed at i + 1
   std::map<LogPosition, std::pair<uint64_t, Term>> entries_;  // value, term of the entry before
+  std::optional<Configuration> last_configuration_;           // of those committed
+  std::set<uint64_t> requests_;                               // not answered
+  int changes_ = 0;
+  int transfers_ = 0;
   int reads_answered_ = 0;
   std::string violation_;
   std::deque<std::string> story_;

@@ -18,10 +18,13 @@ constexpr uint64_t kLife = 77;
 
 class ForwarderTest : public ::testing::Test {
  protected:
-  ForwarderTest() { forwarder_.SetLeader(kLeader, 5); }
+  explicit ForwarderTest(Duration grace = {}) : forwarder_(Options(grace)) {
+    forwarder_.SetLeader(kLeader, 5, kNow);
+  }
 
-  static Forwarder::Options Options() {
+  static Forwarder::Options Options(Duration grace) {
     Forwarder::Options options;
+    options.grace = grace;
     options.frame_bytes = 1000;  // eight small commands
     options.timeout = Seconds(5);
     options.life = kLife;
@@ -68,7 +71,7 @@ class ForwarderTest : public ::testing::Test {
   }
 
   CallLog log_;
-  Forwarder forwarder_{Options()};
+  Forwarder forwarder_;
   std::shared_ptr<ProposalOrder> order_ = std::make_shared<ProposalOrder>();
   Term term_ = 0;
 };
@@ -234,6 +237,52 @@ TEST_F(ForwarderTest, WhatExpiresBeforeItIsSentNeverLeaves) {
   EXPECT_EQ(log_.Take(), Strings{"a[0]: NOT_PROPOSED"});
   forwarder_.Receive(kLeader, Results(1, 1, Applied()));
   EXPECT_EQ(log_.Take(), Strings{"b[0]: applied 9/5 r"});
+}
+
+// With a grace: the leader that was asked may still say what became of it, after another one leads.
+class ForwarderGraceTest : public ForwarderTest {
+ protected:
+  ForwarderGraceTest() : ForwarderTest(Milliseconds(200)) {}
+};
+
+TEST_F(ForwarderGraceTest, AFormerLeaderStillAnswers) {
+  Forward("a", 1);
+  Forward("b", 1, Ordered());
+  EXPECT_EQ(Sent(), (Strings{"1: 1", "2: 1"}));
+  forwarder_.SetLeader(NodeId{2}, 6, kNow);
+  EXPECT_EQ(log_.Take(), Strings{});
+  forwarder_.Receive(NodeId{2}, Results(1, 1, Applied()));
+  EXPECT_EQ(log_.Take(), Strings{}) << "it was not asked";
+  forwarder_.Receive(kLeader, Results(1, 1, Applied()));
+  EXPECT_EQ(log_.Take(), Strings{"a[0]: applied 9/5 r"});
+  forwarder_.Receive(kLeader, Results(2, 1, Refused(ProposalNotApplied::Reason::kNotLeader)));
+  EXPECT_EQ(Retries(), Strings{"0+1 try 1"});
+}
+
+TEST_F(ForwarderGraceTest, WhatItNeverAnswersIsUnknown) {
+  Forward("a", 1);
+  Sent();
+  forwarder_.SetLeader(NodeId::kNone, 6, kNow);
+  EXPECT_EQ(forwarder_.NextDeadline(), kNow + Milliseconds(200));
+  forwarder_.Expire(kNow + Milliseconds(199));
+  EXPECT_EQ(log_.Take(), Strings{});
+  forwarder_.Expire(kNow + Milliseconds(200));
+  EXPECT_EQ(log_.Take(), Strings{"a[0]: unknown 0/0"});
+  EXPECT_TRUE(forwarder_.idle());
+}
+
+TEST_F(ForwarderGraceTest, LaterOnesOfAnOrderWaitForTheFormerLeader) {
+  Forward("a", 1, Ordered());
+  EXPECT_EQ(Sent(), Strings{"1: 1"});
+  Forward("b", 1, Ordered());
+  forwarder_.SetLeader(NodeId::kNone, 6, kNow);
+  EXPECT_TRUE(forwarder_.Busy(order_));
+  Forward("c", 1, Ordered());
+  EXPECT_EQ(Sent(), Strings{});
+  EXPECT_EQ(Retries(), Strings{});
+  forwarder_.Receive(kLeader, Results(1, 1, Refused(ProposalNotApplied::Reason::kNotLeader)));
+  EXPECT_FALSE(forwarder_.Busy(order_));
+  EXPECT_EQ(Retries(), (Strings{"0+1 try 1", "0+1 try 0", "0+1 try 0"})) << "a before b and c";
 }
 
 }  // namespace

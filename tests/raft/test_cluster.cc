@@ -31,10 +31,16 @@ void TestCluster::Start(uint64_t node) {
   wanted.node = NodeId{node};
   wanted.incarnation = Incarnation{++last_incarnation_};
   wanted.log_store = "fake";
+  if (parts.joined) {
+    std::erase_if(wanted.initial_members.voters,
+                  [node](const Member& member) { return member.node == NodeId{node}; });
+    wanted.formed = true;
+  }
   bool formatted = false;
   absl::StatusOr<NodeIdentity> identity =
       LoadOrCreateIdentity(file_system_, parts.directory->path(), wanted, &formatted);
   CAIRN_CHECK(identity.ok()) << identity.status().ToString();
+  parts.incarnation = identity->incarnation;
   parts.transport = network.MakeTransport(NodeId{node});
   parts.stopped.reset();
   HostDependencies dependencies;
@@ -60,6 +66,42 @@ void TestCluster::Start(uint64_t node) {
       kGroup, std::make_unique<TestMachine>(parts.commands.get(), parts.held), options_);
   CAIRN_CHECK(group.ok()) << group.status().ToString();
   parts.group = *group;
+}
+
+Member TestCluster::StartJoiner(uint64_t node) {
+  Wipe(node);
+  nodes_.at(node).joined = true;
+  Start(node);
+  return Members({node}).front();
+}
+
+std::vector<Member> TestCluster::Members(const std::vector<uint64_t>& nodes) {
+  std::vector<Member> members;
+  for (uint64_t node : nodes) {
+    members.push_back(
+        {NodeId{node}, nodes_.at(node).incarnation, "address" + std::to_string(node)});
+  }
+  return members;
+}
+
+ControlResult TestCluster::Await(std::optional<ControlResult>& result) {
+  for (int i = 0; i < 60'000 && !result.has_value(); ++i) Run(Milliseconds(1));
+  CAIRN_CHECK(result.has_value()) << "no answer";
+  return *std::move(result);
+}
+
+ControlResult TestCluster::Change(uint64_t node, DeclaredMembers members) {
+  std::optional<ControlResult> result;
+  At(node).ChangeMembership(std::move(members), world.Now() + Seconds(5),
+                            [&](ControlResult r) { result = std::move(r); });
+  return Await(result);
+}
+
+ControlResult TestCluster::Transfer(uint64_t node, uint64_t target, Duration patience) {
+  std::optional<ControlResult> result;
+  At(node).TransferLeadership(NodeId{target}, world.Now() + patience,
+                              [&](ControlResult r) { result = std::move(r); });
+  return Await(result);
 }
 
 void TestCluster::StartAll() {

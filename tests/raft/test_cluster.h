@@ -55,6 +55,9 @@ class TestCluster {
   // A start finds what the node's disk holds.
   void Start(uint64_t node);
   void StartAll();
+  // A new node, which joins the cluster and waits for a leader to tell it of the group. Gives it as
+  // a member of a declaration.
+  Member StartJoiner(uint64_t node);
   // Ends the process at once; with the power, what was not synced is gone.
   void Stop(uint64_t node, bool power_cut = true);
   // From its next start on the node's machine holds what was applied up to `position`.
@@ -82,6 +85,11 @@ class TestCluster {
   ProposalResult Propose(uint64_t node, const std::string& command, ProposeOptions options = {});
   uint64_t OpenSession(uint64_t node);
   ReadResult Linearize(uint64_t node);
+  // Declares the members at `node` and runs until there is an answer.
+  ControlResult Change(uint64_t node, DeclaredMembers members);
+  ControlResult Transfer(uint64_t node, uint64_t target, Duration patience = Seconds(2));
+  // The members `nodes`, with their disks of now.
+  std::vector<Member> Members(const std::vector<uint64_t>& nodes);
 
   ManualWorld world;
   ManualExecutor network_executor{&world};
@@ -97,7 +105,10 @@ class TestCluster {
     LogPosition held;
     std::unique_ptr<std::vector<std::string>> commands;
     std::optional<std::pair<NodeState, absl::Status>> stopped;
+    Incarnation incarnation = Incarnation::kUnknown;  // since its last start
+    bool joined = false;
   };
+  ControlResult Await(std::optional<ControlResult>& result);
 
   const GroupOptions options_;
   PosixFileSystem file_system_;

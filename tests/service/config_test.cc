@@ -69,7 +69,7 @@ TEST(ConfigTest, WhatIsRequiredMayComeFromTheEnvironment) {
 }
 
 TEST(ConfigTest, UnknownSettingsAreRefused) {
-  ExpectRefused(With({"--join=127.0.0.1:1"}), "--join");
+  ExpectRefused(With({"--joined=127.0.0.1:1"}), "--joined");
   std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/unknown.conf");
   std::ofstream(file) << "no_such_setting = 1\n";
   ExpectRefused(With({absl::StrCat("--config=", file)}), "no_such_setting");
@@ -86,6 +86,19 @@ TEST(ConfigTest, NonsenseIsRefused) {
                 "--max_inflight_bytes");
   ExpectRefused(With({"--initial_cluster=1=127.0.0.1:1"}), "not in --initial_cluster");
   ExpectRefused(With({"--initial_cluster=2=127.0.0.1:9"}), "127.0.0.1:9");
+}
+
+TEST(ConfigTest, JoinsInsteadOfForming) {
+  absl::StatusOr<ParsedConfig> parsed =
+      ParseConfig(With({"--join=127.0.0.1:1,127.0.0.1:2", "--learner"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.join, (std::vector<std::string>{"127.0.0.1:1", "127.0.0.1:2"}));
+  EXPECT_TRUE(parsed->config.learner);
+  ExpectRefused(With({"--join=nowhere"}), "nowhere");
+  ExpectRefused(With({"--join=127.0.0.1:1,"}), "--join");
+  ExpectRefused(With({"--learner"}), "--learner");
+  ExpectRefused(With({"--join=127.0.0.1:1", "--initial_cluster=2=127.0.0.1:9"}), "contradict");
+  ExpectRefused(With({"--join=127.0.0.1:1", "--log_store=memory"}), "memory");
 }
 
 TEST(ConfigTest, PlainTextStaysOnThisMachine) {

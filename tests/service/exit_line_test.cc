@@ -53,6 +53,13 @@ TEST(ExitLineTest, FlagsAreBadOrAskForWhatIsNotAllowed) {
             kServerMismatch);
 }
 
+TEST(ExitLineTest, AMemberThatWasRemovedHasNotFailed) {
+  ExitLine line =
+      ExitOfStop(NodeState::kHalted,
+                 absl::FailedPreconditionError("MEMBER_REMOVED: node 1 is no member"), kDirectory);
+  EXPECT_EQ(line.code, kServerStopped);
+}
+
 TEST(ExitLineTest, AFencedNodeHadAFailureOfStorage) {
   ExitLine line = ExitOfStop(NodeState::kFenced, absl::InternalError("sync failed"), kDirectory);
   EXPECT_EQ(line.code, kServerStorageFailed);

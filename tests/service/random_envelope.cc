@@ -82,7 +82,7 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
     case 1:
       return PreVoteReply{term, random.OneIn(2), random.Next()};
     case 2:
-      return VoteRequest{term, Position(random, term), random.Next()};
+      return VoteRequest{term, Position(random, term), random.Next(), random.OneIn(2)};
     case 3:
       return VoteReply{term, random.OneIn(2), random.Next()};
     case 4:
@@ -93,14 +93,22 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
     case 6:
       return Heartbeat{term, Small(random), random.Next(), Instant{SmallTime(random)}};
     case 7:
-      return HeartbeatReply{term, random.Next(), Instant{SmallTime(random)},
-                            Nanoseconds(SmallTime(random)), Instant{SmallTime(random)}};
+      return HeartbeatReply{term,
+                            random.Next(),
+                            Instant{SmallTime(random)},
+                            Nanoseconds(SmallTime(random)),
+                            Instant{SmallTime(random)},
+                            static_cast<uint32_t>(random.Next())};
     case 8:
       return ReadIndexRequest{term, random.Next(), random.OneIn(2)};
     case 9:
       return ReadIndexReply{term, random.Next(), random.OneIn(2), Small(random), random.OneIn(2)};
     case 10:
       return TailQuery{term, random.Next(), {9, 2}, {{3, 12}, {4, 15 + random.Below(9)}}};
+    case 16:
+      return TimeoutNow{term};
+    case 17:
+      return RemovedNotice{5 + term, {Small(random), 1 + random.Below(4 + term)}};
     default:
       return TailReply{term, random.Next(), Small(random), Small(random)};
   }
@@ -115,7 +123,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from = NodeId{1};
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
-  if (kind < 12) {
+  if (kind < 12 || kind >= 16) {
     envelope.body = RandomMessage(random, kind, envelope);
   } else if (kind == 12) {
     envelope.group = GroupId::kNone;

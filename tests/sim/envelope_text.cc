@@ -22,7 +22,8 @@ std::string Text(const PreVoteReply& m) {
   return absl::StrCat(m.granted ? "granted" : "refused", " campaign=", m.campaign);
 }
 std::string Text(const VoteRequest& m) {
-  return absl::StrCat("last=", ToString(m.last), " campaign=", m.campaign);
+  return absl::StrCat("last=", ToString(m.last), " campaign=", m.campaign,
+                      m.forced ? " forced" : "");
 }
 std::string Text(const VoteReply& m) {
   return absl::StrCat(m.granted ? "granted" : "refused", " campaign=", m.campaign);
@@ -45,6 +46,8 @@ std::string Text(const ReadIndexReply& m) {
 std::string Text(const TailQuery& m) {
   return absl::StrCat("query=", m.query, " good=", ToString(m.good));
 }
+std::string Text(const TimeoutNow&) { return ""; }
+std::string Text(const RemovedNotice& m) { return absl::StrCat("at=", ToString(m.at)); }
 std::string Text(const TailReply& m) {
   return absl::StrCat("query=", m.query, " have_through=", m.have_through,
                       " known_commit=", m.known_commit);

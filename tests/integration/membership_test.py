@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Members of a real cluster come and go, and leadership moves, with the command line and by RPC."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+RUNFILES = pathlib.Path.cwd()
+sys.path.insert(0, str(RUNFILES / "tests/integration"))
+
+from rpc_errors import answer_of  # noqa: E402 (found through the path above)
+from servers import PATIENCE, Servers, free_ports, wait_until  # noqa: E402
+import grpc  # noqa: E402 (Debian's)
+from cairn.v1 import cluster_pb2, cluster_pb2_grpc, streams_pb2, streams_pb2_grpc  # noqa: E402
+
+CAIRN = RUNFILES / "service/cli/cairn"
+PRECONDITION, NOT_FOUND = 4, 3  # exit codes of cairn
+
+
+class Members(Servers):
+    """Servers of which some form the cluster and others join it."""
+
+    def __init__(self, directory, initial, joiners=()):
+        super().__init__(directory)
+        self.initial = initial
+        nodes = [*initial, *joiners]
+        self.addresses = {node: f"127.0.0.1:{port}"
+                          for node, port in zip(nodes, free_ports(len(nodes)))}
+        self.extra = {}  # flags a node joins with
+
+    def members(self):
+        return ",".join(f"{node}={self.addresses[node]}" for node in self.initial)
+
+    def command(self, node):
+        command = super().command(node)
+        if node in self.initial:
+            return command
+        known = ",".join(self.addresses[other] for other in self.processes if other != node)
+        command = [part for part in command if not part.startswith("--initial_cluster")]
+        return [*command, f"--join={known}", *self.extra.get(node, ())]
+
+    def start_ready(self, *nodes):
+        for node in nodes:
+            self.start(node)
+        for node in nodes:
+            self.wait_ready(node)
+
+    def end(self, node, patience=PATIENCE):
+        """Waits for the process to end by itself; its exit code."""
+        process = self.processes.pop(node)
+        code = process.wait(patience)
+        process.stdout.close()
+        return code
+
+    def cairn(self, *arguments):
+        """Exit code, the JSON objects on stdout, stderr."""
+        endpoints = ",".join(self.addresses[node] for node in self.processes)
+        done = subprocess.run([CAIRN, f"--endpoints={endpoints}", "-o", "json", "--timeout=30s",
+                               *arguments], capture_output=True, text=True, timeout=2 * PATIENCE)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    def roles(self):
+        """node -> role, by the leader's log; a voter is a follower or the leader."""
+        code, rows, _ = self.cairn("member", "list")
+        return {row["node"]: row["role"] for row in rows} if code == 0 else {}
+
+    def wait_for(self, voters, learners=()):
+        def there():
+            roles = self.roles()
+            learn = sorted(node for node, role in roles.items() if role == "learner")
+            vote = sorted(node for node, role in roles.items() if role != "learner")
+            return vote == sorted(voters) and learn == sorted(learners)
+
+        wait_until(f"voters {voters} and learners {learners}", there)
+
+
+class MembershipTest(unittest.TestCase):
+    def cluster(self, initial, joiners=()):
+        directory = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.addCleanup(directory.cleanup)
+        servers = Members(directory.name, initial, joiners)
+        self.addCleanup(servers.kill_all)
+        servers.start_ready(*initial)
+        servers.leader()
+        self.assertEqual(0, servers.cairn("stream", "create", "kept")[0])
+        return servers
+
+    def append(self, servers, payload):
+        code, _, error = servers.cairn("append", "kept", payload)
+        self.assertEqual(0, code, error)
+
+    def payloads(self, servers):
+        code, rows, error = servers.cairn("read", "kept")
+        self.assertEqual(0, code, error)
+        return len(rows)
+
+    def call(self, servers, node, method, request):
+        with grpc.insecure_channel(servers.addresses[node]) as channel:
+            stub = cluster_pb2_grpc.ClusterStub(channel)
+            return answer_of(lambda: getattr(stub, method)(request, timeout=PATIENCE), False)
+
+    def test_grows_replaces_and_removes_its_leader(self):
+        servers = self.cluster([1], [2, 3, 4])
+        self.append(servers, "one")
+        servers.start_ready(2, 3)
+        servers.wait_for([1, 2, 3])
+        self.append(servers, "two")
+
+        # Node 3 is gone for good; 4 takes its place.
+        servers.kill(3)
+        servers.start_ready(4)
+        servers.wait_for([1, 2, 3, 4])
+        code, rows, error = servers.cairn("member", "remove", "3", "--wait")
+        self.assertEqual((0, "done"), (code, rows and rows[0]["outcome"]), error)
+        servers.wait_for([1, 2, 4])
+        self.append(servers, "three")
+
+        # A joined node finds its way back by itself.
+        servers.kill(4)
+        servers.start_ready(4)
+        self.assertEqual(0, servers.cairn("wait", "--healthy")[0])
+
+        # The leader goes: it hands over, is told, and ends well; started again, it ends again.
+        leader = servers.leader()
+        code, _, error = servers.cairn("member", "remove", str(leader))
+        self.assertEqual(0, code, error)
+        self.assertEqual(0, servers.end(leader))
+        self.assertIn("MEMBER_REMOVED", servers.log(leader))
+        left = [node for node in (1, 2, 4) if node != leader]
+        servers.wait_for(left)
+        self.append(servers, "four")
+        self.assertEqual(4, self.payloads(servers))
+        servers.start_ready(leader)
+        self.assertEqual(0, servers.end(leader))
+        servers.wait_for(left)
+
+    def test_a_learner_is_promoted_when_asked(self):
+        servers = self.cluster([1], [2])
+        servers.extra[2] = ["--learner"]
+        servers.start_ready(2)
+        servers.wait_for([1], [2])
+        code, _, error = servers.cairn("leader", "transfer", "2")
+        self.assertEqual(PRECONDITION, code)
+        self.assertIn("BAD_TARGET", error)
+        code, _, error = servers.cairn("member", "promote", "2", "--wait")
+        self.assertEqual(0, code, error)
+        servers.wait_for([1, 2])
+        code, rows, error = servers.cairn("leader", "transfer", "2")
+        self.assertEqual((0, [{"leader": 2, "outcome": "done"}]), (code, rows), error)
+
+    def test_a_wiped_member_is_told_to_join_as_new(self):
+        servers = self.cluster([1, 2, 3])
+        servers.kill(2)
+        shutil.rmtree(servers.data(2))
+        servers.initial = [1, 3]  # so that node 2 joins
+        servers.start(2)
+        self.assertEqual(78, servers.end(2))
+        self.assertIn("MEMBER_AMNESIA", servers.log(2))
+        servers.initial = [1, 2, 3]
+        servers.start_ready(2)
+        self.assertEqual(78, servers.end(2))
+        self.assertIn("remove this node from the cluster and bring it back under a new id",
+                      servers.log(2))
+
+    def test_no_append_fails_while_leadership_moves(self):
+        servers = self.cluster([1, 2, 3])
+        done = threading.Event()
+        problems, appended = [], []
+
+        def load(node):
+            with grpc.insecure_channel(servers.addresses[node]) as channel:
+                log = streams_pb2_grpc.LogStub(channel)
+                while not done.is_set():
+                    try:
+                        log.Append(streams_pb2.AppendRequest(
+                            stream="kept", messages=[streams_pb2.NewMessage(payload=b"x")]),
+                            timeout=PATIENCE)
+                        appended.append(node)
+                    except grpc.RpcError as error:
+                        problems.append(f"node {node}: {error.code()} {error.details()}")
+
+        threads = [threading.Thread(target=load, args=[node]) for node in (1, 2, 3) * 4]
+        for thread in threads:
+            thread.start()
+        for _ in range(8):
+            before = len(appended)
+            code, _, error = servers.cairn("leader", "transfer")
+            self.assertEqual(0, code, error)
+            wait_until("appends go on", lambda: len(appended) > before + 20)
+        done.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], problems)
+        self.assertEqual(len(appended), self.payloads(servers))
+
+    def test_a_leader_that_is_asked_to_stop_hands_over(self):
+        servers = self.cluster([1, 2, 3])
+        leader = servers.leader()
+        term = servers.status(leader).groups[0].term
+        servers.processes[leader].send_signal(signal.SIGTERM)
+        self.assertEqual(0, servers.end(leader))
+        next_leader = servers.leader()
+        # One hand-over is one term; by timeouts it could be as well, but not without a warning.
+        self.assertEqual(term + 1, servers.status(next_leader).groups[0].term)
+        self.assertNotIn("leadership was not handed over", servers.log(leader))
+
+    def test_refusals(self):
+        servers = self.cluster([1, 2, 3])
+        leader = servers.leader()
+        follower = next(node for node in (1, 2, 3) if node != leader)
+        third = 6 - leader - follower
+        add = cluster_pb2.AddMemberRequest(node=9, address="127.0.0.1:1")
+
+        answer = self.call(servers, follower, "AddMember", add)
+        self.assertEqual(("NOT_LEADER", servers.addresses[leader]),
+                         (answer.reason, answer.metadata.get("leaderAddress")), answer)
+        for address in ("", "nowhere", "127.0.0.1:0", "127.0.0.1:77777"):
+            answer = self.call(servers, leader, "AddMember",
+                               cluster_pb2.AddMemberRequest(node=9, address=address))
+            self.assertEqual((grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+                             (answer.code, answer.reason), address)
+        answer = self.call(servers, leader, "AddMember", cluster_pb2.AddMemberRequest(
+            node=9, address=servers.addresses[1]))
+        self.assertEqual((grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEMBERS"),
+                         (answer.code, answer.reason))
+        answer = self.call(servers, leader, "RemoveMember",
+                           cluster_pb2.RemoveMemberRequest(group=5, node=1))
+        self.assertEqual("GROUP_NOT_FOUND", answer.reason)
+        code, _, error = servers.cairn("member", "remove", "9")
+        self.assertEqual(NOT_FOUND, code, error)
+
+        # A node that does not run: the change is accepted, goes on, and holds up every other one.
+        self.assertIsNone(self.call(servers, leader, "AddMember", add).reason)
+        self.assertIsNone(self.call(servers, leader, "AddMember", add).reason)
+        answer = self.call(servers, leader, "RemoveMember",
+                           cluster_pb2.RemoveMemberRequest(node=third))
+        self.assertEqual((grpc.StatusCode.FAILED_PRECONDITION, "CONFIG_BUSY", "not_applied"),
+                         (answer.code, answer.reason, answer.metadata.get("outcome")), answer)
+        code, rows, _ = servers.cairn("member", "list")
+        self.assertEqual(["becomes voter"], [row["change"] for row in rows if row["node"] == 9])
+        self.assertEqual(0, servers.cairn("member", "cancel")[0])
+        code, _, error = servers.cairn("member", "cancel")
+        self.assertEqual(PRECONDITION, code, error)
+        servers.wait_for([1, 2, 3])
+
+        servers.kill(third)
+        target = cluster_pb2.TransferLeadershipRequest(node=third)
+        wait_until("the leader misses it", lambda: self.call(
+            servers, leader, "TransferLeadership", target).reason == "BAD_TARGET")
+        answer = self.call(servers, leader, "RemoveMember",
+                           cluster_pb2.RemoveMemberRequest(node=follower))
+        self.assertEqual((grpc.StatusCode.FAILED_PRECONDITION, "QUORUM_AT_RISK"),
+                         (answer.code, answer.reason), answer)
+        self.assertIn(f"needs 2 of 2 voters, only node {leader} answers", answer.text)
+
+
+if __name__ == "__main__":
+    unittest.main()

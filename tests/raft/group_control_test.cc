@@ -1,0 +1,314 @@
+// Membership and leadership as a program asks for them: Group on whole hosts.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "raft/host.h"
+#include "tests/raft/test_cluster.h"
+
+namespace cairn {
+namespace {
+
+using Reason = ControlRefused::Reason;
+
+std::string Text(const ControlResult& result) {
+  const auto* refused = std::get_if<ControlRefused>(&result);
+  if (refused == nullptr) return "done";
+  return std::string(NameOf(refused->reason)) + ": " + refused->message;
+}
+
+Reason ReasonOf(const ControlResult& result) {
+  const auto* refused = std::get_if<ControlRefused>(&result);
+  EXPECT_NE(refused, nullptr) << "not refused";
+  return refused == nullptr ? Reason::kUnknown : refused->reason;
+}
+
+bool Applied(const ProposalResult& result) {
+  return std::holds_alternative<ProposalApplied>(result);
+}
+
+std::string StoppedBecause(TestCluster& cluster, uint64_t node) {
+  const auto& stopped = cluster.Stopped(node);
+  return stopped.has_value() ? std::string(stopped->second.message()) : "";
+}
+
+// Runs until the configuration of `node` says `text`.
+void AwaitMembers(TestCluster& cluster, uint64_t node, const std::string& text) {
+  for (int i = 0; i < 10'000; ++i) {
+    if (ToString(cluster.At(node).Status().configuration) == text) return;
+    cluster.Run(Milliseconds(1));
+  }
+  FAIL() << ToString(cluster.At(node).Status().configuration) << " instead of " << text;
+}
+
+TEST(GroupControlTest, GrowsFromOneToThree) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.AwaitLeader(), 1u);
+  ASSERT_TRUE(Applied(cluster.Propose(1, "before")));
+  cluster.StartJoiner(2);
+  cluster.StartJoiner(3);
+  EXPECT_EQ(Text(cluster.Change(1, {.voters = cluster.Members({1, 2, 3})})), "done");
+  AwaitMembers(cluster, 1, "voters=1,2,3");
+  ASSERT_TRUE(Applied(cluster.Propose(2, "after")));
+  cluster.Run(Milliseconds(200));
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_EQ(cluster.Commands(node), (std::vector<std::string>{"before", "after"})) << node;
+    EXPECT_FALSE(cluster.At(node).Status().learner) << node;
+  }
+  // The first node is not needed any more.
+  cluster.Stop(1);
+  EXPECT_NE(cluster.AwaitLeader(), 0u);
+  EXPECT_TRUE(Applied(cluster.Propose(cluster.Leader(), "without the first")));
+}
+
+TEST(GroupControlTest, AJoinerThatRestartsIsStillAMember) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.AwaitLeader(), 1u);
+  cluster.StartJoiner(2);
+  ASSERT_EQ(Text(cluster.Change(1, {.voters = cluster.Members({1, 2})})), "done");
+  AwaitMembers(cluster, 1, "voters=1,2");
+  cluster.Run(Milliseconds(200));
+  cluster.Start(1);
+  cluster.Start(2);
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  EXPECT_TRUE(Applied(cluster.Propose(2, "a")));
+}
+
+TEST(GroupControlTest, ALearnerTakesEntriesAndDoesNotVote) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.AwaitLeader(), 1u);
+  cluster.StartJoiner(2);
+  ASSERT_EQ(
+      Text(cluster.Change(1, {.voters = cluster.Members({1}), .learners = cluster.Members({2})})),
+      "done");
+  ASSERT_TRUE(Applied(cluster.Propose(2, "through the learner")));
+  cluster.Run(Milliseconds(200));
+  EXPECT_TRUE(cluster.At(2).Status().learner);
+  EXPECT_EQ(cluster.Commands(2).size(), 1u);
+  cluster.Stop(1);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.Leader(), 0u);
+}
+
+TEST(GroupControlTest, ALeaderRemovesItselfAndIsTold) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  std::vector<uint64_t> others;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node != leader) others.push_back(node);
+  }
+  EXPECT_EQ(Text(cluster.Change(leader, {.voters = cluster.Members(others)})), "done");
+  cluster.Run(Milliseconds(500));
+  EXPECT_EQ(StoppedBecause(cluster, leader).rfind("MEMBER_REMOVED", 0), 0u)
+      << StoppedBecause(cluster, leader);
+  EXPECT_EQ(cluster.Stopped(leader)->first, NodeState::kHalted);
+  const uint64_t next = cluster.AwaitLeader();
+  ASSERT_NE(next, 0u);
+  EXPECT_NE(next, leader);
+  EXPECT_TRUE(Applied(cluster.Propose(next, "a")));
+  EXPECT_FALSE(Applied(cluster.Propose(leader, "b")));
+}
+
+TEST(GroupControlTest, AMemberThatWasRemovedWhileAwayIsTold) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  const uint64_t away = cluster.SomeFollower();
+  cluster.Stop(away);
+  std::vector<uint64_t> others;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node != away) others.push_back(node);
+  }
+  ASSERT_EQ(Text(cluster.Change(leader, {.voters = cluster.Members(others)})), "done");
+  cluster.Run(Seconds(10));
+  const Term term = cluster.At(leader).Status().term;
+  cluster.Start(away);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(StoppedBecause(cluster, away).rfind("MEMBER_REMOVED", 0), 0u);
+  EXPECT_EQ(cluster.Leader(), leader) << "it has disturbed";
+  EXPECT_EQ(cluster.At(leader).Status().term, term);
+}
+
+TEST(GroupControlTest, RefusalsSayWhy) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  const uint64_t follower = cluster.SomeFollower();
+  const DeclaredMembers all = {.voters = cluster.Members({1, 2, 3})};
+  const ControlResult asked = cluster.Change(follower, all);
+  EXPECT_EQ(ReasonOf(asked), Reason::kNotLeader);
+  EXPECT_EQ(std::get<ControlRefused>(asked).leader, NodeId{leader});
+  EXPECT_EQ(Text(cluster.Change(leader, {})), "invalid: a group without voters");
+  EXPECT_EQ(Text(cluster.Change(leader, all)), "done") << "it is so already";
+  const uint64_t third = 6 - leader - follower;
+  cluster.Stop(third);
+  cluster.Run(Seconds(2));
+  EXPECT_EQ(Text(cluster.Change(leader, {.voters = cluster.Members({leader, third})})),
+            "would lose the quorum: needs 2 of 2 voters, only node " + std::to_string(leader) +
+                " answers");
+  EXPECT_EQ(ReasonOf(cluster.Transfer(leader, third)), Reason::kBadTarget);
+  EXPECT_EQ(ReasonOf(cluster.Transfer(leader, leader)), Reason::kBadTarget);
+  EXPECT_EQ(ReasonOf(cluster.Transfer(follower, leader)), Reason::kNotLeader);
+}
+
+TEST(GroupControlTest, HandsLeadershipOver) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  for (int i = 0; i < 20; ++i) {
+    const uint64_t leader = cluster.AwaitLeader();
+    const uint64_t target = 1 + leader % 3;
+    ASSERT_TRUE(Applied(cluster.Propose(leader, "a")));
+    ASSERT_EQ(Text(cluster.Transfer(leader, target)), "done");
+    EXPECT_EQ(cluster.At(target).Status().role, Role::kLeader);
+    ASSERT_EQ(cluster.AwaitLeader(), target);
+  }
+  const uint64_t leader = cluster.Leader();
+  ASSERT_EQ(Text(cluster.Transfer(leader, 0)), "done");
+  EXPECT_NE(cluster.AwaitLeader(), leader);
+}
+
+// Commands wait while leadership is handed over, on every member, and go to whoever leads then.
+TEST(GroupControlTest, NoCommandFailsWhileLeadershipIsHandedOver) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  int proposed = 0;
+  int applied = 0;
+  std::vector<std::string> failures;
+  const auto propose = [&] {
+    for (uint64_t node = 1; node <= 3; ++node) {
+      const std::string name = std::to_string(++proposed);
+      cluster.At(node).Propose("command " + name, {}, [&, name, node](ProposalResult result) {
+        const auto* refused = std::get_if<ProposalNotApplied>(&result);
+        applied += Applied(result) ? 1 : 0;
+        if (!Applied(result)) {
+          failures.push_back(name + " at " + std::to_string(node) + ": " +
+                             (refused != nullptr ? NameOf(refused->reason) : "unknown"));
+        }
+      });
+    }
+  };
+  for (int i = 0; i < 30; ++i) {
+    const uint64_t leader = cluster.AwaitLeader();
+    std::optional<ControlResult> result;
+    cluster.At(leader).TransferLeadership(NodeId{1 + leader % 3}, cluster.world.Now() + Seconds(1),
+                                          [&](ControlResult r) { result = std::move(r); });
+    for (int step = 0; step < 100; ++step) {
+      propose();
+      cluster.Run(Milliseconds(1));
+    }
+    ASSERT_TRUE(result.has_value());
+    ASSERT_EQ(Text(*result), "done");
+  }
+  cluster.Run(Seconds(5));
+  EXPECT_EQ(failures, std::vector<std::string>());
+  EXPECT_EQ(applied, proposed);
+  // Each once.
+  EXPECT_EQ(cluster.Commands(1).size(), static_cast<size_t>(proposed));
+}
+
+// Calls of one order stay in order over a hand-over, wherever they go meanwhile.
+TEST(GroupControlTest, OrderedCommandsStayInOrderOverAHandOver) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  std::map<uint64_t, std::shared_ptr<ProposalOrder>> orders;
+  for (uint64_t node = 1; node <= 3; ++node) orders[node] = std::make_shared<ProposalOrder>();
+  int next = 0;
+  for (int i = 0; i < 10; ++i) {
+    const uint64_t leader = cluster.AwaitLeader();
+    cluster.At(leader).TransferLeadership(NodeId{1 + leader % 3}, cluster.world.Now() + Seconds(1),
+                                          [](const ControlResult&) {});
+    for (int step = 0; step < 50; ++step) {
+      ++next;
+      for (uint64_t node = 1; node <= 3; ++node) {
+        ProposeOptions options;
+        options.order = orders[node];
+        cluster.At(node).Propose(std::to_string(node) + ":" + std::to_string(100'000 + next),
+                                 options, [](const ProposalResult&) {});
+      }
+      cluster.Run(Milliseconds(1));
+    }
+    cluster.Run(Milliseconds(300));
+  }
+  cluster.Run(Seconds(5));
+  std::map<char, std::string> last;
+  for (const std::string& command : cluster.Commands(1)) {
+    EXPECT_LT(last[command[0]], command) << "out of order";
+    last[command[0]] = command;
+  }
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_FALSE(orders[node]->broken) << "node " << node;
+    EXPECT_EQ(last[static_cast<char>('0' + node)],
+              std::to_string(node) + ":" + std::to_string(100'000 + next));
+  }
+}
+
+TEST(GroupControlTest, StepsDownAndCampaigns) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  std::optional<ControlResult> result;
+  cluster.At(leader).Campaign([&](ControlResult r) { result = std::move(r); });
+  cluster.Run(Milliseconds(10));
+  EXPECT_EQ(ReasonOf(result.value()), Reason::kNothingToDo);
+  cluster.At(leader).StepDown([&](ControlResult r) { result = std::move(r); });
+  cluster.Run(Milliseconds(10));
+  EXPECT_EQ(Text(result.value()), "done");
+  EXPECT_EQ(cluster.At(leader).Status().role, Role::kFollower);
+  EXPECT_NE(cluster.AwaitLeader(), 0u);
+}
+
+TEST(GroupControlTest, LeadershipIsAnnouncedWhenTheFirstEntryIsApplied) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  const uint64_t target = 1 + leader % 3;
+  // Entries reach no other node: the target leads, and cannot commit its first entry.
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    const auto* body = std::get_if<MessageBody>(&envelope.body);
+    return envelope.from != NodeId{target} || body == nullptr ||
+           !std::holds_alternative<AppendEntries>(*body);
+  });
+  ASSERT_EQ(Text(cluster.Transfer(leader, target, Milliseconds(500))), "done");
+  EXPECT_EQ(cluster.At(target).Status().role, Role::kLeader);
+  EXPECT_FALSE(cluster.At(target).Status().serving_leader);
+  EXPECT_EQ(cluster.Leader(), 0u);
+  EXPECT_EQ(ReasonOf(cluster.Change(target, {.voters = cluster.Members({1, 2, 3})})),
+            Reason::kNotReady);
+  cluster.network.SetFilter(nullptr);
+  EXPECT_EQ(cluster.AwaitLeader(), target);
+}
+
+TEST(GroupControlTest, EveryCallIsAnsweredWhenTheHostStops) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node != leader) cluster.network.CutOff(NodeId{node});
+  }
+  int answers = 0;
+  const auto count = [&answers](const ControlResult&) { ++answers; };
+  cluster.At(leader).ChangeMembership({.voters = cluster.Members({leader})},
+                                      cluster.world.Now() + Seconds(60), count);
+  cluster.Run(Milliseconds(5));
+  cluster.At(leader).CancelMembership(cluster.world.Now() + Seconds(60), count);
+  Group group = cluster.At(leader);
+  cluster.Stop(leader);
+  EXPECT_EQ(answers, 2);
+  group.StepDown(count);
+  EXPECT_EQ(answers, 3);
+}
+
+}  // namespace
+}  // namespace cairn
