@@ -1,5 +1,6 @@
 #include "raft/core/membership.h"
 
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -22,6 +23,12 @@ bool Membership::Truncate(Index first_removed) {
   const size_t before = history_.size();
   while (position().index >= first_removed) history_.pop_back();
   return history_.size() != before;
+}
+
+void Membership::Compact(Index base) {
+  auto in_force = std::next(history_.begin());
+  while (in_force != history_.end() && in_force->first.index <= base) ++in_force;
+  history_.erase(history_.begin(), std::prev(in_force));
 }
 
 std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self) {

@@ -1,6 +1,7 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
-// side of both roles), replication.cc (the leader and its peers), read_index.cc, tail_query.cc.
+// side of both roles), replication.cc (the leader and its peers), read_index.cc, snapshots.cc,
+// tail_query.cc.
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -64,6 +65,11 @@ class Raft::State {
     // Who leads the term, if known, alive or not: there is at most one (election safety).
     NodeId leader = NodeId::kNone;
   };
+  // A snapshot the state machine is to be restored from.
+  struct Restore {
+    LogPosition position;
+    Ticket ticket = 0;  // of the batch that resets the log to it
+  };
   // What the effects said last, so that they say only what changed.
   struct Published {
     Index apply_up_to = 0;
@@ -79,6 +85,8 @@ class Raft::State {
   void On(const EntriesSent& sent);
   void On(const PeerUnreachable& unreachable);
   void On(const Applied& applied);
+  void On(const Compact& compact);
+  void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);
 
   // raft.cc: terms and roles
@@ -146,6 +154,14 @@ class Raft::State {
   void AnswerRead(Reader reader, bool ready, Index index);
   void RefuseReads(RoleState& role);
 
+  // snapshots.cc (and On Compact, On SnapshotReceived)
+  void InstallAtStart(const SnapshotPoint& snapshot);
+  void TakeSnapshot(const SnapshotPoint& snapshot);
+  void ResetLog(const SnapshotPoint& snapshot);
+  void AcknowledgeSnapshot(Term offered_in, Index index);
+  void OfferSnapshot(NodeId peer, Leader& leader);
+  void TakeRestore(Effects& effects);
+
   // tail_query.cc
   void Handle(NodeId from, const TailQuery& query);
   void Handle(NodeId from, const TailReply& reply);
@@ -173,6 +189,7 @@ class Raft::State {
   Index applied_;
   LogBatches batches_;
   Outbox outbox_;
+  std::optional<Restore> restore_;
   Effects effects_;  // what is not derived when they are taken
   Published published_;
   bool fenced_ = false;

@@ -59,6 +59,8 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   int elections = 0;
   Index committed = 0;
   int reads = 0;
+  int taken = 0;
+  int restored = 0;
   for (int run = 0; run < GetParam().seeds; ++run) {
     const uint64_t seed = static_cast<uint64_t>(run) + 1;
     const int size = 1 + run % 5;
@@ -72,12 +74,19 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     elections += group.elections();
     committed += group.committed();
     reads += group.reads_answered();
+    taken += group.snapshots_taken();
+    restored += group.snapshots_restored();
   }
   // A soak in which nothing happens proves nothing.
   EXPECT_GT(elections, GetParam().seeds);
   EXPECT_GT(committed, static_cast<Index>(GetParam().seeds) * 10);
   EXPECT_GT(reads, GetParam().seeds);
-  std::cout << elections << " elections, " << committed << " entries, " << reads << " reads\n";
+  if (GetParam().faults.compact > 0) {
+    EXPECT_GT(taken, GetParam().seeds / 2);
+    EXPECT_GT(restored, GetParam().seeds / 2);
+  }
+  std::cout << elections << " elections, " << committed << " entries, " << reads << " reads, "
+            << taken << " logs gave way to snapshots, " << restored << " restored\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -104,6 +113,37 @@ INSTANTIATE_TEST_SUITE_P(
                           .slow_disks = true,
                           .torn = true},
                          80},
+                    Soak{"Snapshots",
+                         {.lose = 20,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .crash = 400,
+                          .partition = 300,
+                          .pause = 1000,
+                          .slow_disks = true,
+                          .compact = 10},
+                         100},
+                    Soak{"TornTailsAndSnapshots",
+                         {.lose = 30,
+                          .repeat = 20,
+                          .reorder = 4,
+                          .crash = 200,
+                          .partition = 400,
+                          .slow_disks = true,
+                          .torn = true,
+                          .compact = 20},
+                         80},
+                    Soak{"RotAndSnapshots",
+                         {.lose = 30,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .crash = 150,
+                          .partition = 300,
+                          .slow_disks = true,
+                          .compact = 20,
+                          .rot = true,
+                          .outcomes_only = true},
+                         100},
                     Soak{"Outcomes",
                          {.lose = 15,
                           .repeat = 10,
@@ -125,6 +165,37 @@ INSTANTIATE_TEST_SUITE_P(
                           .outcomes_only = true},
                          200}),
     NameOfSoak);
+
+// No catch-up livelock: a member that was away for long converges while commands keep coming and
+// the log keeps being dropped, and one snapshot is enough where the log retains what is written
+// while it is under way.
+TEST(CatchUpUnderLoadTest, AMemberFarBehindConverges) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SimulatedGroup group(3, seed);
+    group.Run(Seconds(5));
+    const NodeId leader = group.Leader();
+    ASSERT_NE(leader, NodeId::kNone);
+    const NodeId behind = leader == NodeId{1} ? NodeId{2} : NodeId{1};
+    auto load = [&](int rounds) {
+      for (int round = 0; round < rounds; ++round) {
+        group.Propose(leader, 5);
+        group.Run(Milliseconds(10));
+        for (const NodeId node : group.nodes()) group.Compact(node, 25);
+      }
+    };
+    group.Partition({behind});
+    load(100);
+    const Index before = group.raft(behind).commit();
+    EXPECT_LT(before + 400, group.raft(leader).commit());
+    group.Partition({});
+    load(60);
+    ASSERT_EQ(group.violation(), "") << "seed " << seed << "\n" << LastLines(group.Story(), 60);
+    EXPECT_GE(group.raft(behind).commit() + 10, group.raft(leader).commit()) << "seed " << seed;
+    EXPECT_GE(group.snapshots_restored(), 1);
+    EXPECT_LE(group.snapshots_restored(), 2) << "seed " << seed;
+    EXPECT_FALSE(group.raft(leader).Peer(behind)->snapshotting);
+  }
+}
 
 }  // namespace
 }  // namespace cairn

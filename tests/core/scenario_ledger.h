@@ -36,6 +36,8 @@ class ScenarioLedger {
   std::optional<std::string> OnCommit(NodeId node, Index commit, LogView log);
   // State Machine Safety: `node` has applied `entry`.
   std::optional<std::string> OnApply(NodeId node, LedgerEntry entry);
+  // `node` has the state of a snapshot at `index`.
+  std::optional<std::string> OnRestore(NodeId node, Index index);
 
  private:
   std::map<Term, NodeId> leaders_;
