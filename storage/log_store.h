@@ -72,8 +72,8 @@ struct RecoveredLog {
 // Holds: Append is readable at once, durable after the next LogDisk::Sync whose done is OK; parts
 // become durable in order. Entries are contiguous from base. After an error from Append every later
 // write to the disk fails with the same error.
-// Threads: Append, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt and last on any
-// thread, beside it.
+// Threads: Append, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt and last
+// on any thread, beside it.
 class LogStore {
  public:
   virtual ~LogStore() = default;
@@ -98,9 +98,9 @@ class LogStore {
   // Sync. OUT_OF_RANGE behind the last entry; nothing happens before the base.
   virtual absl::Status DropPrefix(Index up_to) = 0;
 
-  // Forgets all entries; the log goes on behind `base`, whose entry has this hash: a snapshot stands
-  // for what was there. Takes part in the next Sync; a power cut before that leaves the log as it
-  // was, or so. FAILED_PRECONDITION if `base` is before the log's.
+  // Forgets all entries; the log goes on behind `base`, whose entry has this hash: a snapshot
+  // stands for what was there. Takes part in the next Sync; a power cut before that leaves the log
+  // as it was, or so. FAILED_PRECONDITION if `base` is before the log's.
   virtual absl::Status Reset(LogPosition base, EntryHash hash) = 0;
 };
 

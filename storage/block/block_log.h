@@ -50,8 +50,8 @@ struct BlockLogOptions {
 // What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
 // written and not synced at any time; recovery relies on that (tail.h).
 //
-// Threads: Append, DropPrefix, Reset, Sync and OpenGroup on one sequence. A sync that ends after the log
-// was destroyed is ignored.
+// Threads: Append, DropPrefix, Reset, Sync and OpenGroup on one sequence. A sync that ends after
+// the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
