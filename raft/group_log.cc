@@ -44,6 +44,11 @@ absl::StatusOr<LogAppend> GroupLog::Append(const LogBatch& batch, Payloads& payl
   append.hard_state = batch.hard_state;
   append.truncate_from = batch.truncate_from;
   append.commit = batch.commit;
+  if (batch.reset_to.has_value()) {
+    cache_.Truncate(0);
+    last_index_ = batch.reset_to->base.index;
+    last_hash_ = batch.reset_to->hash;
+  }
   if (batch.truncate_from.has_value()) {
     if (absl::Status status = Truncate(*batch.truncate_from); !status.ok()) return status;
   }

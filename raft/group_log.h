@@ -64,7 +64,8 @@ class GroupLog {
   // `store` outlives this object; `recovered` is what it held.
   GroupLog(GroupId group, LogStore* store, const RecoveredLog& recovered, size_t cache_bytes);
 
-  // Turns the batch into what the store is to write, and takes it into the cache. INTERNAL if a
+  // Turns the batch into what the store is to write (all but its reset and drop, which are the
+  // writer's), and takes it into the cache. INTERNAL if a
   // received entry does not go on from the one before (equal positions, another hash: a safety
   // violation), or the store's error: nothing of the batch must be written then, and nothing may be
   // appended any more.

@@ -42,6 +42,22 @@ void LogWriter::Write(Client client, std::vector<Batch> batches) {
   executor_->Post([this] { Run(); });
 }
 
+absl::Status LogWriter::WriteTo(LogStore& store, const Batch& batch) {
+  if (batch.reset_to) {
+    // The term before the entry that needs it.
+    LogAppend hard_state;
+    hard_state.hard_state = batch.append.hard_state;
+    if (absl::Status status = store.Append(hard_state); !status.ok()) return status;
+    absl::Status status = store.Reset(batch.reset_to->base, batch.reset_to->hash);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = store.Append(batch.append); !status.ok()) return status;
+  if (!batch.drop_to) return absl::OkStatus();
+  absl::Status status = store.DropPrefix(*batch.drop_to);
+  // Entries that cannot be read stay until more is dropped, which hurts nobody.
+  return absl::IsDataLoss(status) ? absl::OkStatus() : status;
+}
+
 void LogWriter::Run() {
   CAIRN_CHECK(!syncing_);
   round_.clear();
@@ -57,7 +73,7 @@ void LogWriter::Run() {
     if (group->appended == 0) round_groups_.push_back(group);
     CAIRN_CHECK_LT(group->appended, round_[i].batch.ticket);
     group->appended = round_[i].batch.ticket;
-    absl::Status status = group->store->Append(round_[i].batch.append);
+    absl::Status status = WriteTo(*group->store, round_[i].batch);
     if (!status.ok()) Fail(status);
   }
   if (!error_.ok()) return;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -14,6 +15,7 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/types.h"
+#include "raft/core/effects.h"
 #include "storage/log_store.h"
 
 namespace cairn {
@@ -34,9 +36,12 @@ class LogWriter {
   // What a group hears: the log batches up to `ticket` are durable, or the error.
   using Done = absl::AnyInvocable<void(absl::Status status, Ticket ticket)>;
   using Client = size_t;
+  // Written in this order: the hard state, the reset, the rest of `append`, the drop.
   struct Batch {
     Ticket ticket = 0;
     LogAppend append;
+    std::optional<LogReset> reset_to = std::nullopt;
+    std::optional<Index> drop_to = std::nullopt;
   };
 
   // Both outlive the writer. A sync that ends after the writer is gone is not waited for.
@@ -64,6 +69,7 @@ class LogWriter {
     size_t bytes = 0;
   };
 
+  static absl::Status WriteTo(LogStore& store, const Batch& batch);
   void Run();
   void SyncDone(const absl::Status& status);
   void Fail(const absl::Status& status);

@@ -72,7 +72,7 @@ bool Node::Write(Instant now, const std::vector<LogBatch>& batches) {
       StopServing(NodeState::kFenced, append.status());
       return false;
     }
-    writes.push_back({batch.ticket, *std::move(append)});
+    writes.push_back({batch.ticket, *std::move(append), batch.reset_to, batch.drop_to});
   }
   entry_clock_.Saw(log_.last_timestamp());
   dependencies_.log_writer->Write(dependencies_.log_client, std::move(writes));

@@ -83,7 +83,7 @@ class ReplicaArchive {
 };
 
 struct SnapshotFile {
-  std::string name;  // [a-z0-9._-]{1,64}, each once
+  std::string name;  // [a-z0-9._-]{1,64} without a dot in front, each once; not "cairn"
   uint64_t bytes = 0;
 };
 

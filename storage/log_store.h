@@ -59,7 +59,8 @@ struct RecoveredLog {
   std::vector<RawConfiguration> configurations;
   // Evidence of this disk: at least this was committed. Never above what LogAppend::commit said.
   // Not below what it had said when entries were last appended, as far as these were durable by
-  // then; a store need not write for the sake of a commit index alone.
+  // then; a store need not write for the sake of a commit index alone. What is up to the base was
+  // committed, whether this says so or not.
   Index known_commit = 0;
   std::optional<Index> torn_from;  // RecoveredRaft::torn_from
   std::vector<FaultyEntry> faulty;
@@ -71,8 +72,8 @@ struct RecoveredLog {
 // Holds: Append is readable at once, durable after the next LogDisk::Sync whose done is OK; parts
 // become durable in order. Entries are contiguous from base. After an error from Append every later
 // write to the disk fails with the same error.
-// Threads: Append and DropPrefix on the disk's writer sequence only. Read, HashAt and last on any
-// thread, beside it.
+// Threads: Append, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt and last
+// on any thread, beside it.
 class LogStore {
  public:
   virtual ~LogStore() = default;
@@ -96,6 +97,11 @@ class LogStore {
   // Forgets the entries up to and including `up_to`; the base moves there. Takes part in the next
   // Sync. OUT_OF_RANGE behind the last entry; nothing happens before the base.
   virtual absl::Status DropPrefix(Index up_to) = 0;
+
+  // Forgets all entries; the log goes on behind `base`, whose entry has this hash: a snapshot
+  // stands for what was there. Takes part in the next Sync; a power cut before that leaves the log
+  // as it was, or so. FAILED_PRECONDITION if `base` is before the log's.
+  virtual absl::Status Reset(LogPosition base, EntryHash hash) = 0;
 };
 
 struct OpenedLog {

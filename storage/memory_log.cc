@@ -122,6 +122,18 @@ absl::Status MemoryLog::DropPrefix(Index up_to) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryLog::Reset(LogPosition base, EntryHash hash) {
+  if (base.index < base_.index) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("reset to ", ToString(base), ": the log begins behind ", ToString(base_)));
+  }
+  runs_.clear();
+  base_ = base;
+  base_hash_ = hash;
+  known_commit_ = std::min(known_commit_, base.index);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<RecordRun>> MemoryLog::Read(Index first, Index to,
                                                        size_t max_bytes) const {
   if (first <= base_.index || first > last().index) return NotInLog(first);

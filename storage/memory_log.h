@@ -28,6 +28,7 @@ class MemoryLog {
   // As LogStore. Append changes nothing if it gives an error.
   absl::Status Append(const LogAppend& append);
   absl::Status DropPrefix(Index up_to);
+  absl::Status Reset(LogPosition base, EntryHash hash);
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last, size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(Index index) const;
 

@@ -26,6 +26,9 @@ absl::Status MemoryLogMedium::Apply(const Change& change, Logs& logs) {
   if (const auto* append = std::get_if<LogAppend>(&change.what); append != nullptr) {
     return log.Append(*append);
   }
+  if (const auto* reset = std::get_if<Reset>(&change.what); reset != nullptr) {
+    return log.Reset(reset->base, reset->hash);
+  }
   return log.DropPrefix(std::get<Drop>(change.what).up_to);
 }
 
@@ -185,6 +188,9 @@ class MemoryLogStore final : public LogStore {
   }
   absl::Status DropPrefix(Index up_to) override {
     return medium_->Write(epoch_, {group_, MemoryLogMedium::Drop{up_to}});
+  }
+  absl::Status Reset(LogPosition base, EntryHash hash) override {
+    return medium_->Write(epoch_, {group_, MemoryLogMedium::Reset{base, hash}});
   }
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override {

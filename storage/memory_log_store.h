@@ -40,7 +40,7 @@ class MemoryLogMedium {
   MemoryLogMedium& operator=(const MemoryLogMedium&) = delete;
 
   // How many single changes (a hard state, a truncation, an entry, a commit index, a dropped
-  // prefix) were made since what was synced.
+  // prefix, a reset) were made since what was synced.
   size_t PendingParts() const;
 
   // A power cut: of these changes the first `kept` stay. Whoever has the medium open gets errors
@@ -61,9 +61,13 @@ class MemoryLogMedium {
   struct Drop {
     Index up_to = 0;
   };
+  struct Reset {
+    LogPosition base;
+    EntryHash hash;
+  };
   struct Change {
     GroupId group = GroupId::kNone;
-    std::variant<LogAppend, Drop> what;
+    std::variant<LogAppend, Drop, Reset> what;
   };
   using SyncDone = absl::AnyInvocable<void(absl::Status)>;
   struct SyncUnderWay {

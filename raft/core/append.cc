@@ -144,6 +144,8 @@ Index Raft::State::AckableIndex(const Follower& follower) const {
 
 // One acknowledgement, of the highest index, however many appends and completions came in.
 void Raft::State::TakeAcknowledgement(Follower& follower) {
+  // Between a reset of the log and its sync there is nothing to say.
+  if (durable() < base().index) return;
   const Index match = AckableIndex(follower);
   if (match <= follower.acknowledged && !follower.answer_again) return;
   follower.acknowledged = std::max(follower.acknowledged, match);

@@ -35,6 +35,12 @@ void Durability::OnTruncate(Ticket ticket, Index first_removed) {
   }
 }
 
+void Durability::OnReset(Ticket ticket, Index old_base, Index base) {
+  OnTruncate(ticket, old_base + 1);
+  At(ticket).last = base;
+  last_ = base;
+}
+
 void Durability::OnAppend(Ticket ticket, Index last) {
   CAIRN_CHECK_GT(last, last_);
   At(ticket).last = last;

@@ -29,6 +29,11 @@ class Durability {
   void OnHardState(Ticket ticket);
   void OnTruncate(Ticket ticket, Index first_removed);
   void OnAppend(Ticket ticket, Index last);
+  // The log is empty behind `base`, which a durable snapshot stands for. Of what is there before
+  // the batch reaches the disk only entries up to `old_base` are sure.
+  void OnReset(Ticket ticket, Index old_base, Index base);
+  // The batch drops entries from the front, which are durable.
+  void OnDrop(Ticket ticket) { At(ticket); }
 
   // Everything up to and including the batch `ticket` survives a power cut. Completions that come
   // again or late are harmless.

@@ -34,13 +34,22 @@ struct AppendRun {
   std::optional<Configuration> configuration = {};  // kConfiguration only
 };
 
-// One write to the log. The parts belong together: all or a prefix survive a power cut.
+// The log is empty behind `base`, whose entry has this hash: a snapshot stands for what was there.
+struct LogReset {
+  LogPosition base = {};
+  EntryHash hash = {};
+};
+
+// One write to the log. The parts belong together, in this order: all or a prefix survive a power
+// cut.
 struct LogBatch {
   Ticket ticket = 0;
   std::optional<HardState> hard_state = {};
+  std::optional<LogReset> reset_to = {};
   std::optional<Index> truncate_from = {};  // before the runs: entries from here on are gone
   std::vector<AppendRun> runs = {};
-  Index commit = 0;  // known committed when the batch was made; evidence for recovery
+  Index commit = 0;                   // known committed when made; evidence for recovery
+  std::optional<Index> drop_to = {};  // the entries up to here are dropped from the front
 };
 
 // Read entries behind `previous` up to `last`, at most `max_bytes` of them but at least one, and
@@ -54,6 +63,14 @@ struct SendEntries {
   LogPosition last = {};  // the caller CHECKs its term after reading
   Index commit = 0;
   size_t max_bytes = 0;
+};
+
+// `to` lacks entries that this log has no more: offer it a snapshot, in the name of this leader of
+// `term`. It may be at any position from base() on. The effect comes again at heartbeats until `to`
+// acknowledges such a position, since offers get lost; what is under way is to go on.
+struct SendSnapshot {
+  NodeId to = NodeId::kNone;
+  Term term = 0;
 };
 
 enum class RefusalReason {
@@ -121,6 +138,11 @@ struct Effects {
   std::vector<LogBatch> log_batches = {};
   std::vector<Message> messages = {};
   std::vector<SendEntries> send_entries = {};
+  std::vector<SendSnapshot> send_snapshots = {};
+  // Before anything is applied: the state machine is to be restored from the snapshot received at
+  // this position; then Step Applied. The log was reset to it, durably; entries handed out to be
+  // applied before that and not applied yet are not there any more.
+  std::optional<LogPosition> restore = {};
   Index apply_up_to = 0;  // committed and durable here; 0 if unchanged since the last effects
   std::vector<ProposalOutcome> proposals = {};
   std::vector<ReadOutcome> reads = {};
@@ -132,9 +154,9 @@ struct Effects {
   std::optional<LogPosition> removed = {};
 
   bool empty() const {
-    return log_batches.empty() && messages.empty() && send_entries.empty() && apply_up_to == 0 &&
-           proposals.empty() && reads.empty() && controls.empty() && !leadership && !fence &&
-           !removed;
+    return log_batches.empty() && messages.empty() && send_entries.empty() &&
+           send_snapshots.empty() && !restore && apply_up_to == 0 && proposals.empty() &&
+           reads.empty() && controls.empty() && !leadership && !fence && !removed;
   }
 };
 

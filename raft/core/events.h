@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "raft/core/membership_plan.h"
 #include "raft/core/messages.h"
+#include "raft/core/snapshot_point.h"
 
 namespace cairn {
 
@@ -69,6 +70,19 @@ struct Applied {
   Index index = 0;
 };
 
+// What the entries up to `up_to` have made is durable outside the log: they may be dropped from it.
+// Of these, the entries that are committed, durable and applied here go.
+struct Compact {
+  Index up_to = 0;
+};
+
+// A whole snapshot, offered by the leader of `term`, stands durably on this node's disk. Or, where
+// `snapshot` is at or before commit(), that leader offered what this node has already.
+struct SnapshotReceived {
+  Term term = 0;
+  SnapshotPoint snapshot = {};
+};
+
 // What operators ask of the group's leadership and membership. Each is answered by one
 // ControlOutcome that carries its `request`, drawn by the caller and not 0.
 
@@ -107,8 +121,8 @@ struct StepDown {
 };
 
 using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
-                           PeerUnreachable, Applied, ChangeMembership, CancelMembership,
-                           TransferLeadership, Campaign, StepDown>;
+                           PeerUnreachable, Applied, Compact, SnapshotReceived, ChangeMembership,
+                           CancelMembership, TransferLeadership, Campaign, StepDown>;
 
 }  // namespace cairn
 

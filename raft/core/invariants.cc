@@ -68,6 +68,18 @@ bool QuorumsMeet(const Configuration& a, const Configuration& b) {
   return true;
 }
 
+// Fault catalogue I17: dropped <= applied <= committed, and a reset moves the base forward.
+std::optional<std::string> CheckFront(const Raft& raft, const LogBatch& batch) {
+  if (batch.drop_to && *batch.drop_to > std::min({raft.commit(), raft.applied(), raft.durable()})) {
+    return absl::StrCat("drops up to ", *batch.drop_to,
+                        ", which is not committed, applied and durable");
+  }
+  if (batch.reset_to && batch.reset_to->base.index > raft.commit()) {
+    return "resets the log to what is not committed";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 // I16: of a leader's changes, each waits for the one before and for an entry of the own term.
@@ -95,6 +107,7 @@ InvariantChecker::Seen InvariantChecker::Look(const Raft& raft) {
   return {.role = raft.role(),
           .hard_state = {.term = raft.term(), .vote = raft.vote()},
           .leader = raft.leader(),
+          .base = raft.base(),
           .last = raft.last(),
           .commit = raft.commit(),
           .commit_term = raft.TermAt(raft.commit()),
@@ -124,6 +137,7 @@ std::optional<std::string> InvariantChecker::AfterStep(const Raft& raft) {
     term_leader_ = now.leader;
   }
   if (now.commit < before->commit) return "commit went back";
+  if (now.base < before->base) return "the base went back";
   if (before->commit > raft.base().index && raft.TermAt(before->commit) != before->commit_term) {
     return absl::StrCat("the committed entry ", before->commit, " was replaced");
   }
@@ -144,11 +158,19 @@ std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
   for (const LogBatch& batch : effects.log_batches) {
     if (batch.ticket <= last_ticket_) return "tickets do not grow";
     last_ticket_ = batch.ticket;
+    if (auto broken = CheckFront(raft, batch)) return broken;
     for (size_t i = 1; i < batch.runs.size(); ++i) {
       if (batch.runs[i].first.index != batch.runs[i - 1].last_index + 1) {
         return "a batch with a hole";
       }
     }
+  }
+  if (effects.restore) {
+    if (effects.restore->index > std::min(raft.base().index, raft.durable())) {
+      return "restores a snapshot for which the log was not reset durably";
+    }
+    if (effects.restore->index <= apply_up_to_) return "restores what was applied";
+    apply_up_to_ = effects.restore->index;
   }
   if (effects.apply_up_to > 0) {
     if (effects.apply_up_to > std::min(raft.commit(), raft.durable())) {
@@ -157,8 +179,9 @@ std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
     if (effects.apply_up_to <= apply_up_to_) return "applies again";
     apply_up_to_ = effects.apply_up_to;
   }
-  if (raft.role() != Role::kLeader && !effects.send_entries.empty()) {
-    return "sends entries without leading";
+  if (raft.role() != Role::kLeader &&
+      !(effects.send_entries.empty() && effects.send_snapshots.empty())) {
+    return "sends entries or snapshots without leading";
   }
   std::map<NodeId, int> acks;
   for (const Message& message : effects.messages) {

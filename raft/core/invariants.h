@@ -25,6 +25,7 @@ class InvariantChecker {
     Role role = Role::kFollower;
     HardState hard_state;
     NodeId leader = NodeId::kNone;
+    LogPosition base;
     LogPosition last;
     Index commit = 0;
     Term commit_term = 0;  // of the entry at `commit`

@@ -25,12 +25,28 @@ Ticket LogBatches::Truncate(Index first_removed) {
   return batch.ticket;
 }
 
+Ticket LogBatches::Reset(LogReset reset) {
+  const LogBatch& open = Open();
+  if (!open.runs.empty() || open.truncate_from || open.drop_to) {
+    batches_.push_back({.ticket = ++last_ticket_});
+  }
+  LogBatch& batch = batches_.back();
+  batch.reset_to = reset;
+  return batch.ticket;
+}
+
 Ticket LogBatches::Append(AppendRun run) {
   LogBatch& batch = Open();
   if (!batch.runs.empty()) {
     CAIRN_CHECK_EQ(run.first.index, batch.runs.back().last_index + 1) << "runs are gapless";
   }
   batch.runs.push_back(std::move(run));
+  return batch.ticket;
+}
+
+Ticket LogBatches::Drop(Index up_to) {
+  LogBatch& batch = Open();
+  batch.drop_to = up_to;
   return batch.ticket;
 }
 

@@ -11,8 +11,9 @@
 namespace cairn {
 
 // One batch is open at a time; everything joins it, except that a truncation behind appended runs
-// opens the next one, because a batch truncates before it appends. So a drained mailbox is one
-// batch, and a batch's truncation is the one its ticket stands for (raft/core/durability.h).
+// opens the next one, because a batch truncates before it appends. So does a reset of the log. So a
+// drained mailbox is one batch, and a batch's truncation is the one its ticket stands for
+// (raft/core/durability.h).
 //
 // Every call returns the ticket whose completion makes the written thing durable, together with
 // everything written before it.
@@ -20,7 +21,11 @@ class LogBatches {
  public:
   Ticket SetHardState(HardState hard_state);
   Ticket Truncate(Index first_removed);
+  // Everything written behind `reset.base` before is void.
+  Ticket Reset(LogReset reset);
   Ticket Append(AppendRun run);
+  // Behind all that was written so far.
+  Ticket Drop(Index up_to);
 
   // The ticket of the last batch opened so far; 0 if there was none.
   Ticket last_ticket() const { return last_ticket_; }

@@ -46,6 +46,12 @@ bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation inca
           incarnation == Incarnation::kUnknown);
 }
 
+void Membership::Compact(Index base) {
+  auto in_force = std::next(history_.begin());
+  while (in_force != history_.end() && in_force->first.index <= base) ++in_force;
+  history_.erase(history_.begin(), std::prev(in_force));
+}
+
 std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self) {
   std::vector<NodeId> voters;
   for (const NodeId node : configuration.Nodes()) {

@@ -12,12 +12,13 @@
 namespace cairn {
 
 // A configuration is in force from the moment its entry is appended (thesis 4.1), committed or
-// not, and no longer once the entry is truncated; so the history back to the log's base is kept.
-// Membership decides who is counted, not who is answered.
+// not, and no longer once the entry is truncated; so the history back to the log's base is kept:
+// the one in force there, and those behind it. Membership decides who is counted, not who is
+// answered.
 class Membership {
  public:
-  // `base` is in force at the log's base (position {0, 0} for a new group); `logged` are those of
-  // the entries behind it, in log order.
+  // `base` is in force at the log's base, and stood at `base_position`, at or before it ({0, 0}: no
+  // entry held it); `logged` are those of the entries behind the base, in log order.
   Membership(LogPosition base_position, Configuration base,
              std::vector<std::pair<LogPosition, Configuration>> logged);
 
@@ -40,6 +41,8 @@ class Membership {
   void Append(LogPosition at, Configuration configuration);
   // The entries from `first_removed` on are gone; true if that changed what is in force.
   bool Truncate(Index first_removed);
+  // `base` is the log's base now.
+  void Compact(Index base);
 
  private:
   std::vector<std::pair<LogPosition, Configuration>> history_;  // never empty

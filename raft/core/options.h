@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
+#include "raft/core/snapshot_point.h"
 
 namespace cairn {
 
@@ -62,8 +63,10 @@ struct RecoveredRaft {
   HardState hard_state = {};
   LogPosition base = {};           // of the entry before the first one kept
   std::vector<TermRun> runs = {};  // shape of the entries behind base
-  // The configuration in force at `base` (of the initial members, for a new group), then those of
-  // the entries, in log order.
+  // The configuration in force at `base`: the last one at or before it, and where it stood (the
+  // initial members, at {0, 0}, if no entry up to there held one). Then those of the entries, in
+  // log order.
+  LogPosition base_configuration_position = {};
   Configuration base_configuration = {};
   std::vector<std::pair<LogPosition, Configuration>> configurations = {};
   Index applied = 0;  // what the state machine holds already; at least base.index
@@ -71,6 +74,9 @@ struct RecoveredRaft {
   // have done it. They count in election comparisons, are never acknowledged, and this node does
   // not campaign before they are decided (docs/decisions.md, "Torn tails").
   std::optional<Index> torn_from = {};
+  // A snapshot that was received whole; whether the log was reset for it the process that received
+  // it may not have lived to see. `applied` may be its position already.
+  std::optional<SnapshotPoint> snapshot = {};
 };
 
 }  // namespace cairn

@@ -1,6 +1,7 @@
 #include "raft/core/progress.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -32,8 +33,8 @@ size_t Progress::FreeBytes(const SendLimits& limits) const {
   if (const auto* probing = std::get_if<Probing>(&state_)) {
     return probing->waiting ? 0 : std::min(kProbeBytes, limits.bytes);
   }
-  const auto& replicating = std::get<Replicating>(state_);
-  return replicating.waiting ? 0 : replicating.window.FreeBytes(limits);
+  const auto* replicating = std::get_if<Replicating>(&state_);
+  return replicating == nullptr || replicating->waiting ? 0 : replicating->window.FreeBytes(limits);
 }
 
 void Progress::OnRequested(uint64_t request) {
@@ -46,7 +47,7 @@ void Progress::OnSent(uint64_t request, Index last, size_t bytes, Instant now) {
   if (request == 0 || request != outstanding_.request) return;
   bool current = outstanding_.next == next_;
   outstanding_ = {};
-  if (!current) return;
+  if (!current || snapshotting()) return;
   if (std::holds_alternative<Probing>(state_)) {
     state_ = last < next_ ? Probing{.waiting = true} : Probing{true, last, bytes};
     return;
@@ -60,6 +61,15 @@ void Progress::OnSent(uint64_t request, Index last, size_t bytes, Instant now) {
   if (replicating.window.empty()) replicating.last_news = now;
   replicating.window.Add(last, bytes);
   next_ = last + 1;
+}
+
+void Progress::NeedSnapshot() {
+  if (!snapshotting()) state_ = Snapshotting{};
+}
+
+bool Progress::TakeOffer() {
+  auto* waiting = std::get_if<Snapshotting>(&state_);
+  return waiting != nullptr && std::exchange(waiting->offer, false);
 }
 
 bool Progress::OnAck(Index match, Instant now) {
@@ -76,6 +86,7 @@ bool Progress::OnAck(Index match, Instant now) {
     next_ = (taken ? probe.last : match) + 1;
     return true;
   }
+  if (snapshotting()) state_ = Replicating{};
   auto& replicating = std::get<Replicating>(state_);
   replicating.window.ReleaseUpTo(match);
   replicating.last_news = now;
@@ -84,10 +95,14 @@ bool Progress::OnAck(Index match, Instant now) {
 }
 
 bool Progress::OnRefused(Index refused_index, LogPosition hint, const Trail& trail) {
+  if (snapshotting()) return false;
   // Of probes only the last one counts.
   if (refused_index == 0 || refused_index >= next_ || (probing() && refused_index != next_ - 1))
     return false;
-  Index shared = std::min(trail.LastSharedWith(hint).index, refused_index - 1);
+  // A log that ends before the leader's begins shares nothing that is there to send.
+  const bool before = hint.index < trail.base().index;
+  const Index shared =
+      std::min(before ? hint.index : trail.LastSharedWith(hint).index, refused_index - 1);
   if (refused_index <= match_) match_ = std::min(match_, shared);
   next_ = std::max(match_, shared) + 1;
   state_ = Probing{};
@@ -95,6 +110,7 @@ bool Progress::OnRefused(Index refused_index, LogPosition hint, const Trail& tra
 }
 
 void Progress::OnUnreachable() {
+  if (snapshotting()) return;
   next_ = probing() ? next_ : match_ + 1;
   state_ = Probing{.waiting = true};
 }
@@ -102,6 +118,10 @@ void Progress::OnUnreachable() {
 void Progress::OnHeartbeat(Instant now, Duration patience) {
   if (auto* probing = std::get_if<Probing>(&state_)) {
     probing->waiting = false;
+    return;
+  }
+  if (auto* waiting = std::get_if<Snapshotting>(&state_)) {
+    waiting->offer = true;
     return;
   }
   auto& replicating = std::get<Replicating>(state_);

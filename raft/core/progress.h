@@ -28,10 +28,17 @@ struct Replicating {
   Instant last_news;     // of the last acknowledgement, or the first message without one
 };
 
-// Lives as long as one leadership, in one of the two states.
+// What the peer lacks is not in the leader's log any more: it needs a snapshot, and gets no
+// entries.
+struct Snapshotting {
+  bool offer = true;  // one is to be offered
+};
+
+// Lives as long as one leadership, in one of the three states.
 //
 // A new Progress probes. The first acknowledgement that proves something new makes it replicate; a
-// refusal, a broken connection or silence makes it probe again.
+// refusal, a broken connection or silence makes it probe again. One that falls behind the leader's
+// log waits for a snapshot, and the acknowledgement of that makes it replicate.
 //
 // Replies may be lost, late, repeated and out of order. An acknowledgement of something known and a
 // refusal of something not asked change nothing. A refusal of something acknowledged is either old,
@@ -48,6 +55,7 @@ class Progress {
   Index match() const { return match_; }
   Index next() const { return next_; }
   bool probing() const { return std::holds_alternative<Probing>(state_); }
+  bool snapshotting() const { return std::holds_alternative<Snapshotting>(state_); }
   size_t inflight_messages() const;
   size_t inflight_bytes() const;
 
@@ -68,6 +76,11 @@ class Progress {
   // became of the peer meanwhile holds: if next() changed since, the message counts for nothing.
   // A request that is not the outstanding one changes nothing.
   void OnSent(uint64_t request, Index last, size_t bytes, Instant now);
+
+  // The entry at next() is not in the leader's log any more. Offers begin.
+  void NeedSnapshot();
+  // True if a snapshot is to be offered now; then false until the next heartbeat.
+  bool TakeOffer();
 
   // The peer holds everything up to `match`. True if that is news.
   bool OnAck(Index match, Instant now);
@@ -94,7 +107,7 @@ class Progress {
   Instant last_contact_;
   bool heard_ = false;
   Outstanding outstanding_;
-  std::variant<Probing, Replicating> state_;
+  std::variant<Probing, Replicating, Snapshotting> state_;
 };
 
 }  // namespace cairn

@@ -75,7 +75,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
       torn_(TakeTornTail(recovered)),
       trail_(recovered.base, std::move(recovered.runs)),
       durability_(trail_.last().index),
-      membership_(recovered.base, std::move(recovered.base_configuration),
+      membership_(recovered.base_configuration_position, std::move(recovered.base_configuration),
                   std::move(recovered.configurations)),
       commit_(std::max(recovered.base.index, std::min(recovered.applied, trail_.last().index))),
       applied_(std::max(recovered.base.index, recovered.applied)) {
@@ -84,6 +84,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
   published_.leadership = {.role = Role::kFollower, .term = ballot_.state.term};
   Trace("starts: term ", ballot_.state.term, " last ", ToString(claimed_last()), " durable ",
         durable());
+  if (recovered.snapshot) InstallAtStart(*recovered.snapshot);
   if (applied_ > claimed_last().index) {
     RaiseFence(Fence::Reason::kDataLoss,
                absl::StrCat("the state machine holds entries up to ", applied_,
@@ -325,6 +326,7 @@ Effects Raft::State::TakeEffects() {
   Effects effects = std::exchange(effects_, {});
   effects.messages = outbox_.Take(durability_.synced());
   effects.log_batches = batches_.Take(commit_);
+  TakeRestore(effects);
   const Index apply_up_to = std::min(commit_, durable());
   if (apply_up_to > published_.apply_up_to) {
     effects.apply_up_to = published_.apply_up_to = apply_up_to;
@@ -379,6 +381,7 @@ std::optional<Raft::PeerStatus> Raft::State::Peer(NodeId peer) const {
   return PeerStatus{.match = progress.match(),
                     .next = progress.next(),
                     .probing = progress.probing(),
+                    .snapshotting = progress.snapshotting(),
                     .inflight_bytes = progress.inflight_bytes(),
                     .last_contact = progress.last_contact()};
 }

@@ -17,10 +17,7 @@ void Raft::State::RequestEntries(NodeId peer, Leader& leader) {
   Progress& progress = state.progress;
   const size_t free_bytes = progress.FreeBytes(
       {.messages = options_.max_inflight_messages, .bytes = options_.max_inflight_bytes});
-  // Entries before the base are gone; such a peer needs a snapshot and lives on heartbeats.
-  if (free_bytes == 0 || progress.next() > trail_.last().index || progress.next() <= base().index) {
-    return;
-  }
+  if (free_bytes == 0 || progress.next() > trail_.last().index) return;
   const Index previous = progress.next() - 1;
   progress.OnRequested(++leader.last_request);
   state.told_commit = commit_;
@@ -184,6 +181,7 @@ void Raft::State::TakeReplication(Leader& leader) {
   if (new_round) AnswerConfirmedReads(leader);
   bool some_lag = false;
   for (auto& [peer, state] : leader.peers) {
+    OfferSnapshot(peer, leader);
     RequestEntries(peer, leader);
     // The commit index rides on appends; where none comes soon, it must not wait for the timer.
     const bool lags = state.told_commit < std::min(commit_, state.progress.match());

@@ -1,7 +1,7 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
-// side of both roles), replication.cc (the leader and its peers), read_index.cc, tail_query.cc,
-// change_membership.cc, transfer.cc (leadership by wish).
+// side of both roles), replication.cc (the leader and its peers), read_index.cc, snapshots.cc,
+// tail_query.cc, change_membership.cc, transfer.cc (leadership by wish).
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -80,6 +80,11 @@ class Raft::State {
     // The committed configuration by which this node is no member any more.
     std::optional<LogPosition> removed;
   };
+  // A snapshot the state machine is to be restored from.
+  struct Restore {
+    LogPosition position;
+    Ticket ticket = 0;  // of the batch that resets the log to it
+  };
   // What the effects said last, so that they say only what changed.
   struct Published {
     Index apply_up_to = 0;
@@ -100,6 +105,8 @@ class Raft::State {
   void On(const TransferLeadership& transfer);
   void On(const Campaign& campaign);
   void On(const StepDown& step_down);
+  void On(const Compact& compact);
+  void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);
 
   // raft.cc: terms and roles
@@ -170,6 +177,14 @@ class Raft::State {
   void SendReadRequest(const ForwardedReads::Asked& asked);
   void RefuseReads(RoleState& role);
 
+  // snapshots.cc (and On Compact, On SnapshotReceived)
+  void InstallAtStart(const SnapshotPoint& snapshot);
+  void TakeSnapshot(const SnapshotPoint& snapshot);
+  void ResetLog(const SnapshotPoint& snapshot);
+  void AcknowledgeSnapshot(Term offered_in, Index index);
+  void OfferSnapshot(NodeId peer, Leader& leader);
+  void TakeRestore(Effects& effects);
+
   // tail_query.cc
   void Handle(NodeId from, const TailQuery& query);
   void Handle(NodeId from, const TailReply& reply);
@@ -225,6 +240,7 @@ class Raft::State {
   Index applied_;
   LogBatches batches_;
   Outbox outbox_;
+  std::optional<Restore> restore_;
   Effects effects_;  // what is not derived when they are taken
   Published published_;
   Control control_;

@@ -180,14 +180,25 @@ absl::Status BlockLog::DropPrefix(GroupState& group, Index up_to) {
     if (!failed_.ok()) return failed_;
     if (up_to <= group.base().index) return absl::OkStatus();
     if (up_to > group.last().index) {
-      return absl::OutOfRangeError(absl::StrCat("cannot drop entries up to ", up_to,
-                                                ": the last one is ", group.last().index));
+      return absl::OutOfRangeError(absl::StrCat("no entry ", up_to, " to drop up to"));
     }
   }
   absl::StatusOr<EntryHash> hash = HashAt(group, up_to);
   if (!hash.ok()) return hash.status();
   MutexLock lock(mutex_);
   group.DropPrefix(up_to, *hash);
+  dirty_.insert(group.group());
+  return absl::OkStatus();
+}
+
+absl::Status BlockLog::Reset(GroupState& group, LogPosition base, EntryHash hash) {
+  MutexLock lock(mutex_);
+  if (!failed_.ok()) return failed_;
+  if (base.index < group.base().index) {
+    return absl::FailedPreconditionError(absl::StrCat("reset to before ", group.base().index));
+  }
+  group.Reset(base, hash);
+  recent_.TruncateFrom(group.group(), 0);
   dirty_.insert(group.group());
   return absl::OkStatus();
 }

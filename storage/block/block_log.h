@@ -50,8 +50,8 @@ struct BlockLogOptions {
 // What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
 // written and not synced at any time; recovery relies on that (tail.h).
 //
-// Threads: Append, DropPrefix, Sync and OpenGroup on one sequence. A sync that ends after the log
-// was destroyed is ignored.
+// Threads: Append, DropPrefix, Reset, Sync and OpenGroup on one sequence. A sync that ends after
+// the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
@@ -94,6 +94,7 @@ class BlockLog final : public LogDisk {
   // For BlockLogStore.
   absl::Status Append(GroupState& group, const LogAppend& append);
   absl::Status DropPrefix(GroupState& group, Index up_to);
+  absl::Status Reset(GroupState& group, LogPosition base, EntryHash hash);
   absl::StatusOr<std::vector<RecordRun>> Read(const GroupState& group, Index first, Index last,
                                               size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(const GroupState& group, Index index) const;

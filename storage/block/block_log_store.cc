@@ -19,4 +19,8 @@ LogPosition BlockLogStore::last() const { return log_.LastOf(group_); }
 
 absl::Status BlockLogStore::DropPrefix(Index up_to) { return log_.DropPrefix(group_, up_to); }
 
+absl::Status BlockLogStore::Reset(LogPosition base, EntryHash hash) {
+  return log_.Reset(group_, base, hash);
+}
+
 }  // namespace cairn

@@ -26,6 +26,7 @@ class BlockLogStore final : public LogStore {
   LogPosition base() const override;
   LogPosition last() const override;
   absl::Status DropPrefix(Index up_to) override;
+  absl::Status Reset(LogPosition base, EntryHash hash) override;
 
  private:
   BlockLog& log_;

@@ -152,6 +152,17 @@ void GroupState::DropPrefix(Index up_to, EntryHash hash) {
   dirty_ = true;
 }
 
+// In the id record: a truncation of all there is, then a base behind or before what was its end.
+void GroupState::Reset(LogPosition base, EntryHash hash) {
+  CAIRN_CHECK_GE(base.index, base_.index);
+  Truncate(base_.index + 1, base_hash_);
+  pending_.clear();  // also what was dropped before it was written
+  base_ = last_ = base;
+  base_hash_ = last_hash_ = hash;
+  base_moved_ = true;
+  dirty_ = true;
+}
+
 void GroupState::AddTo(SyncBatch& batch, bool checkpoint) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = hard_state_;

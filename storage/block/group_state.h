@@ -47,6 +47,8 @@ class GroupState {
   void Append(const LogAppend& append, EntryHash hash);
   // `hash`: of the entry at `up_to`, which is in the log.
   void DropPrefix(Index up_to, EntryHash hash);
+  // As LogStore::Reset; `base` is not before the log's.
+  void Reset(LogPosition base, EntryHash hash);
 
   bool dirty() const { return dirty_; }
   // Adds what is not in a block yet. `checkpoint`: and how things stand in blocks so far.

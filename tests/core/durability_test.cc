@@ -72,6 +72,33 @@ TEST(DurabilityTest, ACompletionDoesNotCountForAnEntryWrittenAgain) {
   EXPECT_EQ(durability.durable(), 5u);
 }
 
+// A snapshot takes the log's place: until the batch is synced nothing behind the old base is sure.
+TEST(DurabilityTest, AResetProvesItsBaseOnceItIsSynced) {
+  Durability durability(9);
+  durability.OnAppend(1, 12);
+  durability.OnReset(2, 4, 100);
+  durability.OnAppend(2, 102);
+  EXPECT_EQ(durability.durable(), 4u);
+  durability.OnSynced(1);
+  EXPECT_EQ(durability.durable(), 4u) << "what batch 1 wrote is gone";
+  durability.OnSynced(2);
+  EXPECT_EQ(durability.durable(), 102u);
+}
+
+// Also where the new base is before the old end: an old completion says nothing of the new entries.
+TEST(DurabilityTest, AnOldCompletionDoesNotCountForALogThatWasReset) {
+  Durability durability(3);
+  durability.OnAppend(1, 50);
+  durability.OnReset(2, 3, 10);
+  durability.OnAppend(3, 40);
+  durability.OnSynced(1);
+  EXPECT_EQ(durability.durable(), 3u);
+  durability.OnSynced(2);
+  EXPECT_EQ(durability.durable(), 10u);
+  durability.OnSynced(3);
+  EXPECT_EQ(durability.durable(), 40u);
+}
+
 TEST(DurabilityTest, HardStateIsDurableWithItsBatch) {
   Durability durability;
   durability.OnHardState(1);

@@ -422,5 +422,77 @@ TEST(ProgressDeathTest, AtMostOneRequest) {
   EXPECT_DEATH(progress.OnRequested(2), "check failed");
 }
 
+// Snapshots ---------------------------------------------------------------------------------------
+
+TEST(ProgressTest, APeerThatNeedsASnapshotGetsNoEntriesAndOneOfferAHeartbeat) {
+  Progress progress = MakeReplicating(5);
+  progress.NeedSnapshot();
+  EXPECT_TRUE(progress.snapshotting());
+  EXPECT_FALSE(progress.CanSend(kLimits));
+  EXPECT_TRUE(progress.TakeOffer());
+  EXPECT_FALSE(progress.TakeOffer());
+  progress.NeedSnapshot();  // as it does, as long as it is behind
+  EXPECT_FALSE(progress.TakeOffer());
+  progress.OnHeartbeat(At(100), kPatience);
+  EXPECT_TRUE(progress.TakeOffer());
+  EXPECT_FALSE(progress.CanSend(kLimits));
+}
+
+TEST(ProgressTest, TheAcknowledgementOfASnapshotBeginsReplication) {
+  Progress progress = MakeReplicating(5);
+  progress.NeedSnapshot();
+  EXPECT_FALSE(progress.OnAck(4, At(1)));
+  EXPECT_TRUE(progress.snapshotting());
+  EXPECT_TRUE(progress.OnAck(40, At(2)));
+  EXPECT_FALSE(progress.snapshotting());
+  EXPECT_FALSE(progress.probing());
+  EXPECT_EQ(progress.match(), 40u);
+  EXPECT_EQ(progress.next(), 41u);
+  EXPECT_TRUE(progress.CanSend(kLimits));
+  EXPECT_FALSE(progress.TakeOffer());
+}
+
+TEST(ProgressTest, RefusalsAndLossesLeaveAPeerThatNeedsASnapshotAlone) {
+  Progress progress = MakeReplicating(5);
+  progress.NeedSnapshot();
+  EXPECT_TRUE(progress.TakeOffer());
+  EXPECT_FALSE(progress.OnRefused(3, {2, 1}, Trail({20, 2}, {{2, 30}})));
+  progress.OnUnreachable();
+  EXPECT_TRUE(progress.snapshotting());
+  EXPECT_FALSE(progress.TakeOffer());
+  EXPECT_EQ(progress.match(), 4u);
+  EXPECT_EQ(progress.next(), 5u);
+}
+
+TEST(ProgressTest, EntriesOnTheirWayWhenASnapshotIsNeededCountForNothing) {
+  Progress progress = MakeReplicating(5);
+  progress.OnRequested(7);
+  progress.NeedSnapshot();
+  progress.OnSent(7, 9, 100, At(1));
+  EXPECT_TRUE(progress.snapshotting());
+  EXPECT_EQ(progress.next(), 5u);
+  EXPECT_EQ(progress.inflight_messages(), 0u);
+  progress.OnAck(20, At(2));
+  EXPECT_TRUE(progress.CanSend(kLimits)) << "the request is answered";
+}
+
+// A log that ends before the leader's begins, and one that has another history at its base: both
+// lead to a snapshot in as many refusals as the terms between need, never to a probe for ever.
+TEST(ProgressTest, APeerThatSharesNothingWithTheLogComesBeforeItsBase) {
+  const Trail trail({20, 3}, {{4, 30}});
+  Progress shorter(31, At(0));
+  Send(shorter, 1, 30, 100);
+  EXPECT_TRUE(shorter.OnRefused(30, {7, 2}, trail));
+  EXPECT_EQ(shorter.next(), 8u);
+
+  Progress other(31, At(0));
+  Send(other, 1, 30, 100);
+  EXPECT_TRUE(other.OnRefused(30, {25, 2}, trail));
+  EXPECT_EQ(other.next(), 21u);
+  Send(other, 2, 30, 100);
+  EXPECT_TRUE(other.OnRefused(20, {20, 2}, trail));
+  EXPECT_LE(other.next(), trail.base().index);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -65,6 +65,8 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   int reads = 0;
   int changes = 0;
   int transfers = 0;
+  int taken = 0;
+  int restored = 0;
   for (int run = 0; run < GetParam().seeds; ++run) {
     const uint64_t seed = static_cast<uint64_t>(run) + 1;
     const int joiners = GetParam().joiners;
@@ -81,6 +83,8 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     reads += group.reads_answered();
     changes += group.changes();
     transfers += group.transfers();
+    taken += group.snapshots_taken();
+    restored += group.snapshots_restored();
   }
   // A soak in which nothing happens proves nothing.
   EXPECT_GT(elections, GetParam().seeds);
@@ -91,8 +95,12 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     // Where nodes crash all the time hardly one comes to its end.
     if (!GetParam().faults.outcomes_only) EXPECT_GT(transfers, GetParam().seeds / 20);
   }
+  if (GetParam().faults.compact > 0) {
+    EXPECT_GT(taken, GetParam().seeds / 2);
+    EXPECT_GT(restored, GetParam().seeds / 2);
+  }
   std::cout << changes << " configurations, " << transfers << " transfers, " << elections
-            << " elections, " << committed << " entries, " << reads << " reads\n";
+            << " elections, " << committed << " entries, " << reads << " reads, " << taken
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -147,6 +155,37 @@ INSTANTIATE_TEST_SUITE_P(
               .outcomes_only = true},
              150,
              2},
+        Soak{"Snapshots",
+             {.lose = 20,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 400,
+              .partition = 300,
+              .pause = 1000,
+              .slow_disks = true,
+              .compact = 10},
+             100},
+        Soak{"TornTailsAndSnapshots",
+             {.lose = 30,
+              .repeat = 20,
+              .reorder = 4,
+              .crash = 200,
+              .partition = 400,
+              .slow_disks = true,
+              .torn = true,
+              .compact = 20},
+             80},
+        Soak{"RotAndSnapshots",
+             {.lose = 30,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 150,
+              .partition = 300,
+              .slow_disks = true,
+              .compact = 20,
+              .rot = true,
+              .outcomes_only = true},
+             100},
         Soak{"Outcomes",
              {.lose = 15,
               .repeat = 10,
@@ -168,6 +207,37 @@ INSTANTIATE_TEST_SUITE_P(
               .outcomes_only = true},
              200}),
     NameOfSoak);
+
+// No catch-up livelock: a member that was away for long converges while commands keep coming and
+// the log keeps being dropped, and one snapshot is enough where the log retains what is written
+// while it is under way.
+TEST(CatchUpUnderLoadTest, AMemberFarBehindConverges) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SimulatedGroup group(3, seed);
+    group.Run(Seconds(5));
+    const NodeId leader = group.Leader();
+    ASSERT_NE(leader, NodeId::kNone);
+    const NodeId behind = leader == NodeId{1} ? NodeId{2} : NodeId{1};
+    auto load = [&](int rounds) {
+      for (int round = 0; round < rounds; ++round) {
+        group.Propose(leader, 5);
+        group.Run(Milliseconds(10));
+        for (const NodeId node : group.nodes()) group.Compact(node, 25);
+      }
+    };
+    group.Partition({behind});
+    load(100);
+    const Index before = group.raft(behind).commit();
+    EXPECT_LT(before + 400, group.raft(leader).commit());
+    group.Partition({});
+    load(60);
+    ASSERT_EQ(group.violation(), "") << "seed " << seed << "\n" << LastLines(group.Story(), 60);
+    EXPECT_GE(group.raft(behind).commit() + 10, group.raft(leader).commit()) << "seed " << seed;
+    EXPECT_GE(group.snapshots_restored(), 1);
+    EXPECT_LE(group.snapshots_restored(), 2) << "seed " << seed;
+    EXPECT_FALSE(group.raft(leader).Peer(behind)->snapshotting);
+  }
+}
 
 }  // namespace
 }  // namespace cairn

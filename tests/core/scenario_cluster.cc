@@ -74,7 +74,13 @@ void ScenarioCluster::Start(NodeId id) {
   // No two starts draw the same numbers.
   options.seed = options_.seed * 1000 + ++last_id_;
   RecoveredRaft recovered = node.disk.Recover(node.initial);
+  // A state machine that is behind what the log was reset for is restored before anything else.
+  if (node.applied < recovered.base.index) {
+    node.applied = recovered.base.index;
+    Expect(ledger_.OnRestore(id, node.applied));
+  }
   recovered.applied = node.applied;
+  if (!node.received.empty()) recovered.snapshot = node.received.rbegin()->second.point;
   node.invariants = InvariantChecker();
   node.raft = std::make_unique<Raft>(options, std::move(recovered), now_, this);
   Expect(node.invariants.AfterStep(*node.raft));
@@ -179,6 +185,25 @@ void ScenarioCluster::Transfer(NodeId id, NodeId target, Duration patience) {
 void ScenarioCluster::Campaign(NodeId id) { Step(id, cairn::Campaign{++last_request_}); }
 
 void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_request_}); }
+
+void ScenarioCluster::Compact(NodeId id, Index up_to) { Step(id, cairn::Compact{up_to}); }
+
+void ScenarioCluster::SendSnapshot(NodeId from, NodeId to, Index at) {
+  Snapshot snapshot = {.point = {.configuration = configuration_}, .entries = {}};
+  for (Index index = 1; index <= at; ++index) {
+    const SimulatedEntry& entry = *Of(from).disk.Find(index);
+    snapshot.entries.push_back(entry);
+    snapshot.point.position = {index, entry.term};
+    if (!entry.configuration) continue;
+    snapshot.point.configuration_position = {index, entry.term};
+    snapshot.point.configuration = *entry.configuration;
+  }
+  const SnapshotReceived received = {.term = raft(from).term(), .snapshot = snapshot.point};
+  Of(to).received[at] = std::move(snapshot);
+  Print(to, absl::StrCat("has a whole snapshot at ", ToString(received.snapshot.position), " of n",
+                         ToInteger(from)));
+  if (IsUp(to)) Step(to, received);
+}
 
 // Messages ---------------------------------------------------------------------------------------
 
@@ -328,6 +353,12 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
     network_.push_back({message, {}});
   }
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
+  if (effects.restore) {
+    Print(id, absl::StrCat("restores the snapshot at ", ToString(*effects.restore)));
+    Expect(ledger_.OnRestore(id, effects.restore->index));
+    node.applied = effects.restore->index;
+    Step(id, Applied{.index = node.applied});
+  }
   if (effects.apply_up_to > 0) Apply(id, effects.apply_up_to);
   if (effects.fence) Print(id, absl::StrCat("is fenced: ", effects.fence->message));
 }
@@ -337,6 +368,8 @@ void ScenarioCluster::Write(NodeId id, const LogBatch& batch) {
   Print(id, absl::StrCat("writes ", Describe(batch)), Detail::kMessages);
   SimulatedDisk::Write write{
       .ticket = batch.ticket, .hard_state = batch.hard_state, .truncate_from = batch.truncate_from};
+  if (batch.reset_to) write.reset_to = node.received.at(batch.reset_to->base.index).entries;
+  write.drop_to = batch.drop_to;
   for (const AppendRun& run : batch.runs) {
     if (write.entries.empty()) write.first = run.first.index;
     const Payload& payload = node.payloads[run.payload];
@@ -369,6 +402,7 @@ void ScenarioCluster::Write(NodeId id, const LogBatch& batch) {
 
 void ScenarioCluster::Carry(NodeId id, const SendEntries& send) {
   const SimulatedDisk& disk = Of(id).disk;
+  CAIRN_CHECK_GE(send.previous.index, disk.readable().base);
   auto term_at = [&disk](Index index) { return index == 0 ? 0 : disk.Find(index)->term; };
   CAIRN_CHECK_EQ(term_at(send.previous.index), send.previous.term);
   CAIRN_CHECK_EQ(term_at(send.last.index), send.last.term);

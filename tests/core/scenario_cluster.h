@@ -81,6 +81,10 @@ class ScenarioCluster : public TraceSink {
   void Transfer(NodeId node, NodeId target, Duration patience);
   void Campaign(NodeId node);
   void StepDown(NodeId node);
+  void Compact(NodeId node, Index up_to);
+  // A snapshot of what `from` has applied, up to `at`, stands whole on the disk of `to`, offered in
+  // the term of `from`. If `to` is up it is told.
+  void SendSnapshot(NodeId from, NodeId to, Index at);
 
   // Messages. Those that match at the call, not those that come of it. Gives how many.
   size_t Deliver(const MessageFilter& filter, size_t limit);
@@ -119,12 +123,17 @@ class ScenarioCluster : public TraceSink {
     Index first = 0;  // of received entries
     std::vector<SimulatedEntry> entries;
   };
+  struct Snapshot {
+    SnapshotPoint point;
+    std::vector<SimulatedEntry> entries;  // from index 1 on
+  };
   struct Node {
     SimulatedDisk disk;
     std::unique_ptr<Raft> raft;  // null while it is down
     InvariantChecker invariants;
     std::map<PayloadId, Payload> payloads;
     Index applied = 0;  // the state machine is durable
+    std::map<Index, Snapshot> received;
     uint32_t priority = 0;
     bool never_campaigns = false;
     bool slow = false;

@@ -66,4 +66,13 @@ std::optional<std::string> ScenarioLedger::OnApply(NodeId node, LedgerEntry entr
   return std::nullopt;
 }
 
+std::optional<std::string> ScenarioLedger::OnRestore(NodeId node, Index index) {
+  Index& applied = applied_[node];
+  if (index <= applied) {
+    return absl::StrCat("node ", ToInteger(node), " went back from ", applied, " to ", index);
+  }
+  applied = index;
+  return std::nullopt;
+}
+
 }  // namespace cairn

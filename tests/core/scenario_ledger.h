@@ -38,6 +38,8 @@ class ScenarioLedger {
   std::optional<std::string> OnApply(NodeId node, LedgerEntry entry);
   // `node` has lost its disk and begins again.
   void OnWipe(NodeId node);
+  // `node` has the state of a snapshot at `index`.
+  std::optional<std::string> OnRestore(NodeId node, Index index);
 
  private:
   std::map<Term, NodeId> leaders_;

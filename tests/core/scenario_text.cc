@@ -125,8 +125,12 @@ std::string Describe(const LogBatch& batch) {
     parts.push_back(
         absl::StrCat("term=", batch.hard_state->term, " vote=", ToInteger(batch.hard_state->vote)));
   }
+  if (batch.reset_to) {
+    parts.push_back(absl::StrCat("resets the log to ", ToString(batch.reset_to->base)));
+  }
   if (batch.truncate_from) parts.push_back(absl::StrCat("truncates from ", *batch.truncate_from));
   for (const AppendRun& run : batch.runs) parts.push_back(DescribeRun(run));
+  if (batch.drop_to) parts.push_back(absl::StrCat("drops up to ", *batch.drop_to));
   return absl::StrCat("#", batch.ticket, ": ", absl::StrJoin(parts, ", "));
 }
 

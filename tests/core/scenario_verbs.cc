@@ -294,6 +294,29 @@ absl::StatusOr<Lines> Unreachable(ScenarioArguments& arguments, ScenarioCluster&
   return Lines();
 }
 
+// compact node=N up_to=I: what the entries up to I have made is durable elsewhere.
+absl::StatusOr<Lines> Compact(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  Index up_to = arguments.Number("up_to");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.Compact(node, up_to);
+  return Lines();
+}
+
+// snapshot from=N to=N [at=I]: a whole snapshot of what the one has applied, at I or all of it,
+// stands on the disk of the other; if that one is up it is told.
+absl::StatusOr<Lines> Snapshot(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId from = TakeNode(arguments, cluster, "from");
+  NodeId to = TakeNode(arguments, cluster, "to");
+  if (cluster.Exists(from) && !cluster.IsUp(from)) arguments.Fail("the sender is down");
+  Index at = arguments.Number("at", 0);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  const Index applied = cluster.raft(from).applied();
+  if (at > applied) return absl::InvalidArgumentError("snapshot: not so much is applied");
+  cluster.SendSnapshot(from, to, at == 0 ? applied : at);
+  return Lines();
+}
+
 // Messages ---------------------------------------------------------------------------------------
 
 // deliver | drop | duplicate [from=N] [to=N] [type=NAME] [count=N]: the messages that wait now and
@@ -382,13 +405,17 @@ absl::StatusOr<Lines> ShowStatus(ScenarioArguments& arguments, ScenarioCluster& 
                      " vote=", ToInteger(raft.vote()), " leader=", ToInteger(raft.leader()),
                      " last=", ToString(raft.last()), " commit=", raft.commit(),
                      " durable=", raft.durable(), " applied=", raft.applied(),
+                     raft.base().index > 0 ? absl::StrCat(" base=", ToString(raft.base())) : "",
                      raft.torn_from() ? absl::StrCat(" torn_from=", *raft.torn_from()) : ""));
     for (NodeId peer : cluster.nodes()) {
       auto known = raft.Peer(peer);
       if (!known) continue;
-      lines.push_back(absl::StrCat(
-          "   n", ToInteger(peer), " match=", known->match, " next=", known->next,
-          known->probing ? " probing" : " replicating", " inflight_bytes=", known->inflight_bytes));
+      lines.push_back(absl::StrCat("   n", ToInteger(peer), " match=", known->match,
+                                   " next=", known->next,
+                                   known->snapshotting ? " snapshotting"
+                                   : known->probing    ? " probing"
+                                                       : " replicating",
+                                   " inflight_bytes=", known->inflight_bytes));
     }
   }
   return lines;
@@ -401,12 +428,13 @@ absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& clu
   for (NodeId node : cluster.nodes()) {
     const SimulatedDisk& disk = cluster.disk(node);
     std::vector<TermRun> runs;
-    for (size_t i = 0; i < disk.readable().entries.size(); ++i) {
+    const Index base = disk.readable().base;
+    for (size_t i = base; i < disk.readable().entries.size(); ++i) {
       Term term = disk.readable().entries[i].term;
       if (runs.empty() || runs.back().term != term) runs.push_back({term, i + 1});
       runs.back().last_index = i + 1;
     }
-    std::string line = absl::StrCat("n", ToInteger(node), " ", DescribeRuns(0, runs));
+    std::string line = absl::StrCat("n", ToInteger(node), " ", DescribeRuns(base, runs));
     if (disk.unsynced_writes() > 0) {
       absl::StrAppend(&line, ", ", disk.unsynced_writes(), " unsynced writes");
     }
@@ -422,37 +450,17 @@ absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& clu
 
 const std::map<std::string, Handler>& Handlers() {
   static const auto* const kHandlers = new std::map<std::string, Handler>{
-      {"campaign", Control},
-      {"cancel", Control},
-      {"change", Change},
-      {"crash", Crash},
-      {"deliver", MoveMessages},
-      {"disk", Disk},
-      {"drop", MoveMessages},
-      {"duplicate", MoveMessages},
-      {"fast", SlowOrFast},
-      {"heal", Heal},
-      {"hold", Hold},
-      {"log", ShowLog},
-      {"messages", Messages},
-      {"observer", Observer},
-      {"partition", Partition},
-      {"priority", Priority},
-      {"propose", Propose},
-      {"read", Read},
-      {"release", Release},
-      {"run", Run},
-      {"settle", Settle},
-      {"show", Show},
-      {"slow", SlowOrFast},
-      {"start", Start},
-      {"status", ShowStatus},
-      {"stepdown", Control},
-      {"sync", Sync},
-      {"tick", Tick},
-      {"timeout", Timeout},
-      {"transfer", Transfer},
-      {"unreachable", Unreachable},
+      {"campaign", Control},    {"cancel", Control},    {"change", Change},
+      {"compact", Compact},     {"crash", Crash},       {"deliver", MoveMessages},
+      {"disk", Disk},           {"drop", MoveMessages}, {"duplicate", MoveMessages},
+      {"fast", SlowOrFast},     {"heal", Heal},         {"hold", Hold},
+      {"log", ShowLog},         {"messages", Messages}, {"observer", Observer},
+      {"partition", Partition}, {"priority", Priority}, {"propose", Propose},
+      {"read", Read},           {"release", Release},   {"run", Run},
+      {"settle", Settle},       {"show", Show},         {"slow", SlowOrFast},
+      {"snapshot", Snapshot},   {"start", Start},       {"status", ShowStatus},
+      {"stepdown", Control},    {"sync", Sync},         {"tick", Tick},
+      {"timeout", Timeout},     {"transfer", Transfer}, {"unreachable", Unreachable},
       {"wipe", Wipe},
   };
   return *kHandlers;

@@ -29,7 +29,10 @@ class SimulatedDisk {
  public:
   struct Image {
     HardState hard_state;
-    std::vector<SimulatedEntry> entries;  // entries[i] has index i + 1
+    // entries[i] has index i + 1. Those up to `base` are not in the log any more; they stay here
+    // for the tests to compare with.
+    std::vector<SimulatedEntry> entries;
+    Index base = 0;
     std::optional<Index> torn_from = {};
   };
   struct Write {
@@ -38,6 +41,10 @@ class SimulatedDisk {
     std::optional<Index> truncate_from = {};
     Index first = 0;
     std::vector<SimulatedEntry> entries = {};
+    // The log gives way to a snapshot of these entries, from index 1 on; before anything else but
+    // the hard state.
+    std::optional<std::vector<SimulatedEntry>> reset_to = {};
+    std::optional<Index> drop_to = {};
   };
 
   void Append(Write write);
@@ -66,6 +73,7 @@ class SimulatedDisk {
 
  private:
   static void Apply(const Write& write, Image& image);
+  static Index FirstUnsure(const Write& write, Index before);
 
   Image readable_;
   Image durable_;

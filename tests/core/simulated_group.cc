@@ -57,7 +57,14 @@ void SimulatedGroup::Restart(NodeId id) {
   own.incarnation = node.incarnation;
   RecoveredRaft recovered = node.disk.Recover(node.initial);
   // The state machine may have to apply all over again.
-  if (random_.OneIn(2)) node.applied = 0;
+  if (random_.OneIn(2)) node.applied = node.saved;
+  if (!node.received.empty()) {
+    const auto& [index, snapshot] = *node.received.rbegin();
+    recovered.snapshot = snapshot.point;
+    if (random_.OneIn(2)) node.applied = std::max(node.applied, index);
+  }
+  // What the log was reset for, or dropped, is restored first.
+  node.applied = std::max(node.applied, node.disk.durable().base);
   recovered.applied = node.applied;
   node.invariants = {};
   node.checked_commit = 0;
@@ -80,9 +87,10 @@ void SimulatedGroup::RotSome(NodeId id) {
   for (const NodeId other : ids_) {
     if (disk(other).durable().torn_from || (running(other) && raft(other).torn_from())) return;
   }
+  const Index count = disk(id).durable().entries.size() - disk(id).durable().base;
+  if (count == 0 || random_.OneIn(2)) return;
   const Index last = disk(id).durable().entries.size();
-  if (last == 0 || random_.OneIn(2)) return;
-  Of(id).disk.Rot(last - random_.Below(std::min<Index>(last, 5)));
+  Of(id).disk.Rot(last - random_.Below(std::min<Index>(count, 5)));
 }
 
 // Whether what the node claims of rotten entries stands in memory only: a power cut in that moment
@@ -114,8 +122,15 @@ void SimulatedGroup::Execute(NodeId id) {
     network_.push_back({message, {}});
   }
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
+  for (const cairn::SendSnapshot& send : effects.send_snapshots) SendSnapshot(id, send);
   for (const ReadOutcome& outcome : effects.reads) Answer(id, outcome);
   for (const ControlOutcome& outcome : effects.controls) Answer(id, outcome);
+  if (effects.restore) {
+    if (effects.restore->index > node.disk.durable().base) ViolateClaim("restores too early");
+    ++snapshots_restored_;
+    node.applied = node.saved = effects.restore->index;
+    Step(id, Applied{node.applied});
+  }
   if (effects.apply_up_to > 0) {
     if (effects.apply_up_to > node.disk.durable().entries.size()) ViolateClaim("applies too early");
     node.applied = std::max(node.applied, effects.apply_up_to);
@@ -127,6 +142,11 @@ void SimulatedGroup::Write(NodeId id, const LogBatch& batch) {
   Node& node = Of(id);
   SimulatedDisk::Write write = {
       .ticket = batch.ticket, .hard_state = batch.hard_state, .truncate_from = batch.truncate_from};
+  if (batch.reset_to) {
+    write.reset_to = node.received.at(batch.reset_to->base.index).entries;
+    ++snapshots_taken_;
+  }
+  write.drop_to = batch.drop_to;
   if (!batch.runs.empty()) write.first = batch.runs.front().first.index;
   for (const AppendRun& run : batch.runs) {
     const Payload* payload = run.payload == 0 ? nullptr : &node.payloads.at(run.payload);
@@ -155,6 +175,7 @@ void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
     last = send.previous.index + random_.Below(send.last.index - send.previous.index + 1);
   }
   CAIRN_CHECK_EQ(node.disk.Find(send.last.index)->term, send.last.term);
+  if (send.previous.index < node.disk.readable().base) Violate("sends what it has dropped");
   Packet packet;
   AppendEntries append = {.term = send.term, .previous = send.previous, .commit = send.commit};
   for (Index index = send.previous.index + 1; index <= last; ++index) {
@@ -172,6 +193,49 @@ void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
   packet.message = {.from = id, .to = send.to, .body = std::move(append)};
   if (!packet.entries.empty()) network_.push_back(std::move(packet));
   Step(id, EntriesSent{.to = send.to, .request = send.request, .last = last, .bytes = bytes});
+}
+
+// Snapshots ---------------------------------------------------------------------------------------
+
+// What the entries up to `at` have made, which `id` has applied.
+SimulatedGroup::Snapshot SimulatedGroup::MakeSnapshot(NodeId id, Index at) {
+  Snapshot snapshot;
+  snapshot.point.configuration = initial_;
+  for (Index index = 1; index <= at; ++index) {
+    // The state machine has it, also where the log has rotted.
+    SimulatedEntry entry = {.term = ledger_[index - 1].term, .value = ledger_[index - 1].value};
+    entry.configuration = disk(id).Find(index)->configuration;
+    if (entry.configuration) {
+      snapshot.point.configuration = *entry.configuration;
+      snapshot.point.configuration_position = {index, entry.term};
+    }
+    snapshot.point.position = {index, entry.term};
+    snapshot.entries.push_back(std::move(entry));
+  }
+  return snapshot;
+}
+
+void SimulatedGroup::SendSnapshot(NodeId id, const cairn::SendSnapshot& send) {
+  const Index base = disk(id).readable().base;
+  const Index at = base + random_.Below(Of(id).applied - base + 1);
+  const Snapshot snapshot = MakeSnapshot(id, at);
+  Packet packet = {.message = {.from = id, .to = send.to}, .entries = snapshot.entries};
+  packet.offer = std::make_shared<SnapshotReceived>(send.term, snapshot.point);
+  network_.push_back(std::move(packet));
+}
+
+void SimulatedGroup::Compact(NodeId id, Index retained) {
+  Node& node = Of(id);
+  if (!running(id) || node.applied <= node.saved + retained) return;
+  node.saved = node.applied - retained;
+  Step(id, cairn::Compact{node.saved});
+}
+
+void SimulatedGroup::CompactSome(NodeId id) {
+  Node& node = Of(id);
+  if (node.applied <= node.saved) return;
+  node.saved += 1 + random_.Below(node.applied - node.saved);
+  Step(id, cairn::Compact{node.saved});
 }
 
 void SimulatedGroup::Answer(NodeId id, const ReadOutcome& outcome) {
@@ -192,7 +256,13 @@ void SimulatedGroup::Deliver(size_t index) {
   Packet packet = std::move(network_[index]);
   network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
   const NodeId to = packet.message.to;
-  if (!Connected(packet.message.from, to) || !running(to) || IsStranger(packet.message)) return;
+  if (!Connected(packet.message.from, to) || !running(to)) return;
+  if (packet.offer != nullptr) {
+    const SnapshotReceived& offer = *packet.offer;
+    Of(to).received[offer.snapshot.position.index] = {offer.snapshot, std::move(packet.entries)};
+    return Step(to, offer);
+  }
+  if (IsStranger(packet.message)) return;
   PayloadId payload = 0;
   if (const auto* append = std::get_if<AppendEntries>(&packet.message.body)) {
     payload = ++last_id_;
@@ -260,6 +330,8 @@ void SimulatedGroup::Disturb() {
     if (random_.OneIn(30)) Restart(id);
   } else if (faults_.crash > 0 && random_.OneIn(faults_.crash) && !RewritesRot(id)) {
     Crash(id);
+  } else if (faults_.compact > 0 && random_.OneIn(faults_.compact)) {
+    CompactSome(id);
   }
   if (faults_.pause > 0 && random_.OneIn(faults_.pause)) {
     Of(id).paused_until = now_ + Milliseconds(static_cast<int64_t>(random_.Below(4000)));
@@ -487,7 +559,8 @@ void SimulatedGroup::CheckLeader(NodeId id) {
   const auto [leader, first] = leaders_.try_emplace(raft.term(), id);
   if (leader->second != id) Violate(absl::StrCat("two leaders in term ", raft.term()));
   if (!first) return;
-  for (Index index = 1; index <= ledger_.size(); ++index) {
+  // What stands before the base was committed when it went.
+  for (Index index = std::max<Index>(raft.base().index, 1); index <= ledger_.size(); ++index) {
     const Committed& committed = ledger_[index - 1];
     if (committed.committed_in < raft.term() && raft.TermAt(index) != committed.term) {
       Violate(

@@ -37,7 +37,9 @@ struct SimulatedFaults {
   uint64_t wipe = 0;       // of steps: a node that nobody knows as a member loses its disk
   bool slow_disks = false;
   bool torn = false;
-  bool rot = false;  // a power cut may take acknowledged entries, of one node at a time
+  // Logs are compacted, and members that lag far behind are fed by snapshots.
+  uint64_t compact = 0;  // of steps: a node drops what its state machine has durably, or a part
+  bool rot = false;      // a power cut may take acknowledged entries, of one node at a time
   // Only what a user would notice counts: two leaders, lost or changed entries, stale reads. Shows
   // that the schedules turn a false claim into harm.
   bool outcomes_only = false;
@@ -67,6 +69,8 @@ class SimulatedGroup : public TraceSink {
 
   void Propose(NodeId node, uint64_t count = 1);
   void Read(NodeId node);
+  // The node's state machine has durably what it has applied, but for the last `retained` entries.
+  void Compact(NodeId node, Index retained);
   void Crash(NodeId node);
   void Restart(NodeId node);
   // Members of different sides do not hear each other.
@@ -80,8 +84,10 @@ class SimulatedGroup : public TraceSink {
   const std::vector<NodeId>& nodes() const { return ids_; }
   Index committed() const { return ledger_.size(); }
   int reads_answered() const { return reads_answered_; }
-  int changes() const { return changes_; }      // committed configurations
-  int transfers() const { return transfers_; }  // that went well
+  int changes() const { return changes_; }                  // committed configurations
+  int transfers() const { return transfers_; }              // that went well
+  int snapshots_taken() const { return snapshots_taken_; }  // by a log that gave way
+  int snapshots_restored() const { return snapshots_restored_; }
   int elections() const { return static_cast<int>(leaders_.size()); }
   Instant now() const { return now_; }
   RaftOptions options;  // of the nodes that start from now on; node and seed are set for each
@@ -89,9 +95,15 @@ class SimulatedGroup : public TraceSink {
   void Trace(Instant now, NodeId node, absl::string_view decision) override;
 
  private:
+  struct Snapshot {
+    SnapshotPoint point;
+    std::vector<SimulatedEntry> entries;  // from index 1 on
+  };
   struct Packet {
     Message message;
     std::vector<SimulatedEntry> entries;
+    // Then `message` has no body but from and to: a whole snapshot arrives, and its leader's term.
+    std::shared_ptr<const SnapshotReceived> offer = nullptr;
   };
   struct Payload {
     Index first = 0;  // of received entries
@@ -105,7 +117,9 @@ class SimulatedGroup : public TraceSink {
     std::map<PayloadId, Payload> payloads;
     std::map<ReadId, Index> reads;  // the commit index when they were asked
     std::optional<Instant> paused_until;
-    Index applied = 0;  // by the state machine, which is durable
+    Index applied = 0;                   // by the state machine, which is durable
+    Index saved = 0;                     // of that, what a power cut leaves at least
+    std::map<Index, Snapshot> received;  // whole and durable
     Index checked_commit = 0;
     Incarnation incarnation = Incarnation::kUnknown;
     Configuration initial;
@@ -122,6 +136,9 @@ class SimulatedGroup : public TraceSink {
   void Write(NodeId id, const LogBatch& batch);
   void Carry(NodeId id, const SendEntries& send);
   void Answer(NodeId id, const ReadOutcome& outcome);
+  void SendSnapshot(NodeId id, const cairn::SendSnapshot& send);
+  Snapshot MakeSnapshot(NodeId id, Index at);
+  void CompactSome(NodeId id);
   void Deliver(size_t index);
   void DeliverSome();
   void Disturb();
@@ -170,6 +187,8 @@ class SimulatedGroup : public TraceSink {
   int changes_ = 0;
   int transfers_ = 0;
   int reads_answered_ = 0;
+  int snapshots_taken_ = 0;
+  int snapshots_restored_ = 0;
   std::string violation_;
   std::deque<std::string> story_;
 };

@@ -66,6 +66,10 @@ absl::Status FakeLogStore::DropPrefix(Index) {
   return absl::UnimplementedError("the fake store keeps everything");
 }
 
+absl::Status FakeLogStore::Reset(LogPosition, EntryHash) {
+  return absl::UnimplementedError("the fake store keeps everything");
+}
+
 void FakeLogStore::FailAppends(absl::Status status) {
   MutexLock lock(mutex_);
   append_status_ = std::move(status);

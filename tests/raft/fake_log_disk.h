@@ -29,6 +29,7 @@ class FakeLogStore final : public LogStore {
   LogPosition base() const override { return {}; }
   LogPosition last() const override;
   absl::Status DropPrefix(Index up_to) override;
+  absl::Status Reset(LogPosition base, EntryHash hash) override;
 
   void FailAppends(absl::Status status);
   // Reads of this entry give DATA_LOSS.

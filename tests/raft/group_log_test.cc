@@ -157,5 +157,18 @@ TEST_F(GroupLogTest, GoesOnFromWhatWasRecovered) {
   EXPECT_EQ(log.Read(3, 3, 10'000)->back().last().index, 3u);
 }
 
+TEST_F(GroupLogTest, GoesOnBehindASnapshot) {
+  GroupLog log = Open();
+  ASSERT_TRUE(log.Append(Batch(1, {Noop(1, 1), Noop(2, 1)}), payloads_, kTime).ok());
+  EntryHash hash = {.high = 4, .low = 20};
+  LogBatch reset = Batch(2, {Noop(21, 6)});
+  reset.reset_to = LogReset{{20, 5}, hash};
+  absl::StatusOr<LogAppend> append = log.Append(reset, payloads_, kTime);
+  ASSERT_TRUE(append.ok()) << append.status();
+  EXPECT_EQ(append->runs[0].previous_hash(), hash);
+  EXPECT_EQ(log.last_index(), 21u);
+  EXPECT_EQ(log.first_cached(), 21u) << "the old entries are gone";
+}
+
 }  // namespace
 }  // namespace cairn

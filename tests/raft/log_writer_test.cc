@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "storage/memory_log_store.h"
 #include "tests/raft/fake_log_disk.h"
 #include "tests/raft/manual_executor.h"
 #include "tests/raft/records.h"
@@ -123,6 +124,38 @@ TEST_F(LogWriterTest, ASyncThatEndsAfterTheWriterIsGoneIsIgnored) {
   writer_.reset();
   disk_.EndSync();
   EXPECT_EQ(Heard(), Strings{});
+}
+
+// A batch that resets the log and appends behind it, and one that drops the front of that.
+TEST(LogWriterOrderTest, ResetsBeforeItAppendsAndDropsBehindIt) {
+  ManualWorld world;
+  ManualExecutor executor(&world);
+  MemoryLogDisk disk;
+  OpenedLog opened = disk.OpenGroup(kFirst).value();
+  Ticket synced = 0;
+  LogWriter writer(&disk, &executor);
+  LogWriter::Client client =
+      writer.Register(opened.store, [&](const absl::Status& status, Ticket ticket) {
+        EXPECT_TRUE(status.ok()) << status;
+        synced = ticket;
+      });
+  RecordRun old = MakeRun({}, {}, {1, 1, 1}, "old", kFirst);
+  LogWriter::Batch first = {.ticket = 1, .append = {}};
+  first.append.runs = {old};
+  // To an entry of another history, with its term.
+  EntryHash hash = {.high = 4, .low = 20};
+  LogWriter::Batch second = {.ticket = 2, .append = {}};
+  second.append.hard_state = HardState{5, NodeId{2}};
+  second.reset_to = LogReset{{20, 5}, hash};
+  second.append.runs = {MakeRun({20, 5}, hash, {5, 5}, "new", kFirst)};
+  LogWriter::Batch third = {.ticket = 3, .append = {}, .drop_to = 21};
+  std::vector<LogWriter::Batch> batches;
+  for (LogWriter::Batch* batch : {&first, &second, &third}) batches.push_back(std::move(*batch));
+  writer.Write(client, std::move(batches));
+  world.RunReady();
+  EXPECT_EQ(synced, 3u);
+  EXPECT_EQ(opened.store->base(), (LogPosition{21, 5}));
+  EXPECT_EQ(opened.store->last(), (LogPosition{22, 5}));
 }
 
 }  // namespace

@@ -56,6 +56,10 @@ void LogImage::CutFrom(Index index) {
 
 void LogImage::Apply(const LogChange& change) {
   if (change.hard_state) hard_state_ = *change.hard_state;
+  if (change.reset_to) {
+    entries_.clear();
+    base_ = *change.reset_to;
+  }
   if (change.truncate_from) CutFrom(*change.truncate_from);
   if (!change.entries.empty()) {
     CAIRN_CHECK_EQ(change.first, last() + 1);
@@ -99,6 +103,8 @@ Index LogModel::durable_floor() const {
   Index floor = durable_.last();
   for (const LogChange& change : pending_) {
     if (change.truncate_from) floor = std::min(floor, *change.truncate_from - 1);
+    // The snapshot stands for what is up to it, whether the reset reaches the disk or not.
+    if (change.reset_to) floor = *change.reset_to;
   }
   return floor;
 }
@@ -109,6 +115,12 @@ std::string LogModel::WhyNotAfterPowerCut(const LogImage& image) const {
   LogImage state = durable_;
   for (const LogChange& change : pending_) {
     if (change.hard_state) hard_state_fits |= image.hard_state() == *change.hard_state;
+    if (change.reset_to || change.drop_up_to) {
+      LogChange front;
+      front.drop_up_to = change.drop_up_to;
+      front.reset_to = change.reset_to;
+      state.Apply(front);
+    }
     if (change.truncate_from) state.CutFrom(*change.truncate_from);
     log_fits |= SameLog(state, image);
     for (const EntryId& entry : change.entries) {

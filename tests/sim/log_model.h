@@ -30,6 +30,7 @@ struct LogChange {
   Index first = 0;  // of the entries
   std::vector<EntryId> entries;
   std::optional<Index> drop_up_to;
+  std::optional<Index> reset_to;  // alone
 };
 LogChange Describe(const LogAppend& append);
 

@@ -45,6 +45,13 @@ class ObservedLogDisk::Store final : public LogStore {
     if (status.ok()) Changed(std::move(change));
     return status;
   }
+  absl::Status Reset(LogPosition base, EntryHash hash) override {
+    absl::Status status = store_.Reset(base, hash);
+    LogChange change;
+    change.reset_to = base.index;
+    if (status.ok()) Changed(std::move(change));
+    return status;
+  }
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override {
     return store_.Read(first, last, max_bytes);

@@ -65,6 +65,21 @@ class Subject {
     return append;
   }
 
+  // The end of another history of the group, in which what is committed is the same: what the log
+  // is to be reset to.
+  Index RandomReset(Random& random) {
+    const Index old_base = twin.base;
+    const Term term = twin.PositionAt(twin.last()).term + 1 + random.Below(2);
+    twin.TruncateFrom(Floor() + 1);
+    for (uint64_t i = random.Below(5); i > 0; --i) twin.Add(term, "of another history");
+    twin.base = twin.last();
+    bases_.push_back(twin.base);
+    durable_ = std::min(durable_, old_base);
+    commit = std::max(commit, twin.base);
+    Note();
+    return twin.base;
+  }
+
   // The index to drop up to; nothing that is not committed.
   Index RandomDrop(Random& random) {
     twin.base += random.Below(commit - twin.base + 1);
@@ -130,7 +145,12 @@ class History {
   void Step() {
     Subject& subject = subjects_[static_cast<size_t>(random_.Below(subjects_.size()))];
     const uint64_t choice = random_.Below(12);
-    if (choice == 0) {
+    if (choice == 0 && random_.OneIn(3)) {
+      const Index to = subject.RandomReset(random_);
+      ASSERT_TRUE(
+          StoreOf(subject).Reset(subject.twin.PositionAt(to), subject.twin.HashAt(to)).ok());
+      test_.ExpectHolds(subject.twin);
+    } else if (choice == 0) {
       const Index up_to = subject.RandomDrop(random_);
       ASSERT_TRUE(StoreOf(subject).DropPrefix(up_to).ok());
     } else if (choice <= 3) {
@@ -166,7 +186,7 @@ class History {
     const Index durable = subject.durable();
     EXPECT_TRUE(found.faulty.empty());
     EXPECT_LE(found.known_commit, subject.commit);
-    EXPECT_GE(found.known_commit, subject.commit_sure);
+    EXPECT_GE(std::max(found.known_commit, found.base.index), subject.commit_sure);
     ASSERT_TRUE(subject.GoOnFrom(found)) << "group " << ToInteger(group);
     if (!found.torn_from) {
       test_.ExpectRecovered(subject.twin);

@@ -164,6 +164,60 @@ TEST(CrashEnumerationTest, DropAndRecycle) {
   Report("drop and recycle", enumerator);
 }
 
+// As a replica does it: what a snapshot covers is dropped in the batch of the next entries.
+TEST(CrashEnumerationTest, Compact) {
+  CrashEnumerator enumerator(11);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        for (size_t i = 0; i < 8; ++i) driver.Append(kGroupA, 2, {Text(i, 700)});
+      },
+      [](LogDriver& driver) {
+        driver.Drop(kGroupA, 5);
+        Must(driver);
+        driver.Append(kGroupA, 2, {Text(20, 900)});
+        driver.Drop(kGroupA, 9);
+        driver.Drop(kGroupB, 1);
+        Must(driver);
+        driver.Drop(kGroupA, 12);
+        driver.Append(kGroupB, 2, {Text(21)});
+        Must(driver);
+      });
+  EXPECT_GT(enumerator.counts().torn, 0u);
+  Report("compact", enumerator);
+}
+
+// A snapshot takes the place of the log: behind its end, in the middle of it, twice before a sync,
+// and with the log going on in other blocks.
+TEST(CrashEnumerationTest, Reset) {
+  CrashEnumerator enumerator(12);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        for (size_t i = 0; i < 6; ++i) driver.Append(kGroupA, 2, {Text(i, 1100)});
+      },
+      [](LogDriver& driver) {
+        driver.Vote(kGroupA, {.term = 4, .vote = static_cast<NodeId>(1)});
+        driver.Reset(kGroupA, {.index = 7, .term = 4});
+        Must(driver);
+        driver.Append(kGroupA, 4, {Text(10, 500), Text(11)});
+        driver.Reset(kGroupB, {.index = 40, .term = 3});
+        driver.Append(kGroupB, 3, {Text(12, 1200)});
+        Must(driver);
+        driver.Reset(kGroupA, {.index = 8, .term = 5});
+        driver.Append(kGroupA, 5, {Text(13)});
+        driver.Reset(kGroupA, {.index = 100, .term = 5});
+        driver.Reset(kGroupC, {.index = 9, .term = 2});
+        Must(driver);
+        for (size_t i = 0; i < 4; ++i) {
+          driver.Append(kGroupA, 6, {Text(i, 3300)});
+          Must(driver);
+        }
+      });
+  EXPECT_GT(enumerator.counts().torn, 0u);
+  Report("reset", enumerator);
+}
+
 TEST(CrashEnumerationTest, CopyForward) {
   BlockLogOptions options = TestOptions();
   options.copy_distance = 2;

@@ -114,6 +114,15 @@ void LogDriver::Drop(GroupId group, Index up_to) {
   log.base = base;
 }
 
+void LogDriver::Reset(GroupId group, LogPosition base) {
+  const EntryHash hash = {.high = base.term, .low = base.index};
+  if (!store(group).Reset(base, hash).ok()) return;
+  ModelLog& log = model_[group];
+  log.base = base;
+  log.base_hash = hash;
+  log.entries.clear();
+}
+
 absl::Status LogDriver::Sync() {
   std::optional<absl::Status> result;
   issued_ = model_;

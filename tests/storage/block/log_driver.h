@@ -64,6 +64,8 @@ class LogDriver {
   void Truncate(GroupId group, Index from, Term term, const std::vector<std::string>& payloads);
   void AppendConfiguration(GroupId group, Term term, const std::string& body);
   void Drop(GroupId group, Index up_to);
+  // To an entry of another history.
+  void Reset(GroupId group, LogPosition base);
   absl::Status Apply(GroupId group, const LogAppend& append);
 
   // The status that Sync called `done` with; CHECKs that it did. From then on synced() is model().

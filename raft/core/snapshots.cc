@@ -1,0 +1,98 @@
+// Snapshots (paper 7): the front of the log goes once its entries are durable outside it; a member
+// that lacks what is gone takes a snapshot in place of its log.
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+#include "raft/core/state.h"
+
+namespace cairn {
+
+void Raft::State::On(const Compact& compact) {
+  const Index up_to = std::min({compact.up_to, commit_, applied_, durable()});
+  if (up_to <= base().index) return;
+  Trace("drops entries up to ", ToString(LogPosition{up_to, TermAt(up_to)}));
+  durability_.OnDrop(batches_.Drop(up_to));
+  trail_.Compact(up_to);
+  membership_.Compact(up_to);
+}
+
+// The receiver ------------------------------------------------------------------------------------
+
+void Raft::State::On(const SnapshotReceived& received) {
+  const SnapshotPoint& snapshot = received.snapshot;
+  // A leader has all that is committed; one that lacks it is deposed and will hear of it.
+  if (std::holds_alternative<Leader>(role_)) return;
+  if (snapshot.position.index > commit_) TakeSnapshot(snapshot);
+  AcknowledgeSnapshot(received.term, snapshot.position.index);
+}
+
+// The process that received it may have died before the log was reset.
+void Raft::State::InstallAtStart(const SnapshotPoint& snapshot) {
+  if (snapshot.position.index > commit_) TakeSnapshot(snapshot);
+}
+
+void Raft::State::TakeSnapshot(const SnapshotPoint& snapshot) {
+  if (!trail_.Matches(snapshot.position)) return ResetLog(snapshot);
+  // Equal terms at one index mean equal logs up to there (paper 5.3): the log stays, with what
+  // follows, and it was committed up to there.
+  Trace("has what snapshot ", ToString(snapshot.position), " stands for");
+  LearnCommit(snapshot.position.index);
+}
+
+// The whole log gives way (paper 7): it ends before the snapshot, or has another entry in its
+// place, and then nothing from there on was ever committed.
+void Raft::State::ResetLog(const SnapshotPoint& snapshot) {
+  CAIRN_CHECK_GT(snapshot.position.index, commit_) << "committed entries are kept";
+  Trace("gives its log, last ", ToString(claimed_last()), ", for snapshot ",
+        ToString(snapshot.position), ", configuration ", ToString(snapshot.configuration_position),
+        ": ", ToString(snapshot.configuration));
+  // The entry proves that its term was reached.
+  if (snapshot.position.term > ballot_.state.term) AdoptTerm(snapshot.position.term, "snapshot");
+  if (auto* follower = std::get_if<Follower>(&role_)) {
+    outbox_.Drop();  // acknowledgements of what is gone
+    follower->verified = follower->acknowledged = 0;
+    follower->answer_again = false;
+  } else {
+    ChangeRole(Follower{});  // it campaigned with the log that is gone
+  }
+  const Ticket ticket = batches_.Reset({.base = snapshot.position, .hash = snapshot.hash});
+  durability_.OnReset(ticket, base().index, snapshot.position.index);
+  trail_ = Trail(snapshot.position, {});
+  // Undecided entries behind the snapshot are claimed as before.
+  torn_.Rewrite(snapshot.position);
+  membership_ = Membership(snapshot.configuration_position, snapshot.configuration, {});
+  commit_ = snapshot.position.index;
+  if (commit_ > applied_) restore_ = Restore{.position = snapshot.position, .ticket = ticket};
+}
+
+// The leader of the own term has applied what it offers, so its log equals this one's up to there.
+void Raft::State::AcknowledgeSnapshot(Term offered_in, Index index) {
+  auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader == NodeId::kNone) return;
+  if (offered_in != ballot_.state.term) return;
+  follower->verified = std::max(follower->verified, index);
+  follower->answer_again = true;
+}
+
+void Raft::State::TakeRestore(Effects& effects) {
+  if (!restore_ || durability_.synced() < restore_->ticket) return;
+  effects.restore = restore_->position;
+  published_.apply_up_to = std::max(published_.apply_up_to, restore_->position.index);
+  restore_.reset();
+}
+
+// The leader --------------------------------------------------------------------------------------
+
+void Raft::State::OfferSnapshot(NodeId peer, Leader& leader) {
+  Progress& progress = leader.peers.at(peer).progress;
+  if (progress.next() <= base().index) progress.NeedSnapshot();
+  if (!progress.TakeOffer()) return;
+  effects_.send_snapshots.push_back({.to = peer, .term = ballot_.state.term});
+  Trace("offers ", ToInteger(peer), " a snapshot: it needs entry ", progress.next(),
+        ", the log begins behind ", base().index);
+}
+
+}  // namespace cairn

@@ -1,0 +1,86 @@
+// IncomingSnapshot: a snapshot of another node while its chunks come in.
+
+#ifndef STORAGE_INCOMING_SNAPSHOT_H_
+#define STORAGE_INCOMING_SNAPSHOT_H_
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "storage/file_system.h"
+#include "storage/snapshot_manifest.h"
+#include "storage/stored_snapshot.h"
+
+namespace cairn {
+
+// A chunk's place in a snapshot.
+struct ChunkPlace {
+  size_t file = 0;
+  uint64_t chunk = 0;
+  friend auto operator<=>(const ChunkPlace&, const ChunkPlace&) = default;
+};
+
+// Holds: a chunk counts as there once it stands in its file and matches its id. Chunks come in any
+// order, from any sender, over any number of processes: what an earlier one left is looked through.
+// Threads: one at a time; calls block. `file_system` outlives it.
+class IncomingSnapshot {
+ public:
+  using Sources = std::vector<std::shared_ptr<const StoredSnapshot>>;
+  // Begins, or goes on with what stands in `directory`. Takes the chunks that are the same in
+  // `sources`, as far as they can be read, from there.
+  static absl::StatusOr<std::unique_ptr<IncomingSnapshot>> Begin(FileSystem* file_system,
+                                                                 const std::string& directory,
+                                                                 std::string encoded,
+                                                                 const Sources& sources);
+
+  const SnapshotManifest& manifest() const { return manifest_; }
+  const std::string& encoded() const { return encoded_; }
+  ContentId id() const { return SnapshotIdOf(encoded_); }
+  const std::string& stem() const { return stem_; }
+
+  bool complete() const { return missing_ == 0; }
+  uint64_t missing_bytes() const { return missing_bytes_; }
+  // The first chunk at or behind `from` that is not there.
+  std::optional<ChunkPlace> NextMissing(ChunkPlace from) const;
+  uint64_t LengthOf(ChunkPlace place) const;
+  // OUT_OF_RANGE if there is no such chunk, DATA_LOSS if `bytes` are not it; nothing changes then.
+  // Another error is the disk's.
+  absl::Status Put(ChunkPlace place, absl::string_view bytes);
+  // All is there: syncs the files and reads them once more. DATA_LOSS for what is not as it was
+  // written: these chunks are missing again.
+  absl::Status Finish();
+
+ private:
+  IncomingSnapshot(FileSystem* file_system, std::string stem, std::string encoded,
+                   SnapshotManifest manifest);
+  absl::Status OpenFiles();
+  absl::Status FindThere();
+  absl::Status TakeFrom(const StoredSnapshot& have);
+  bool Exists(ChunkPlace place) const;
+  bool IsThere(ChunkPlace place) const;
+  absl::StatusOr<bool> Matches(ChunkPlace place) const;
+  void Mark(ChunkPlace place, bool there);
+
+  FileSystem* const file_system_;
+  const std::string stem_;
+  const std::string encoded_;
+  const SnapshotManifest manifest_;
+  std::vector<std::unique_ptr<File>> files_;
+  std::vector<std::vector<bool>> there_;  // by file and chunk
+  uint64_t missing_ = 0;
+  uint64_t missing_bytes_ = 0;
+};
+
+// Where the manifest of a snapshot on its way stands.
+std::string IncomingManifestPath(const std::string& stem);
+
+}  // namespace cairn
+
+#endif  // STORAGE_INCOMING_SNAPSHOT_H_
