@@ -93,7 +93,9 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   if (GetParam().faults.change > 0) {
     EXPECT_GT(changes, GetParam().seeds * 3);
     // Where nodes crash all the time hardly one comes to its end.
-    if (!GetParam().faults.outcomes_only) EXPECT_GT(transfers, GetParam().seeds / 20);
+    if (!GetParam().faults.outcomes_only) {
+      EXPECT_GT(transfers, GetParam().seeds / 20);
+    }
   }
   if (GetParam().faults.compact > 0) {
     EXPECT_GT(taken, GetParam().seeds / 2);
@@ -101,6 +103,7 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   }
   std::cout << changes << " configurations, " << transfers << " transfers, " << elections
             << " elections, " << committed << " entries, " << reads << " reads, " << taken
+            << " logs gave way to snapshots, " << restored << " restored\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -140,6 +143,20 @@ INSTANTIATE_TEST_SUITE_P(
               .wipe = 300,
               .slow_disks = true},
              150,
+             3},
+        Soak{"MembershipAndSnapshots",
+             {.lose = 25,
+              .repeat = 10,
+              .reorder = 3,
+              .crash = 400,
+              .partition = 500,
+              .pause = 1000,
+              .change = 60,
+              .control = 300,
+              .wipe = 300,
+              .slow_disks = true,
+              .compact = 15},
+             100,
              3},
         Soak{"MembershipOutcomes",
              {.lose = 15,

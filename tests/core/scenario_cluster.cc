@@ -189,7 +189,7 @@ void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_requ
 void ScenarioCluster::Compact(NodeId id, Index up_to) { Step(id, cairn::Compact{up_to}); }
 
 void ScenarioCluster::SendSnapshot(NodeId from, NodeId to, Index at) {
-  Snapshot snapshot = {.point = {.configuration = configuration_}, .entries = {}};
+  Snapshot snapshot = {.point = {.configuration = Of(from).initial}, .entries = {}};
   for (Index index = 1; index <= at; ++index) {
     const SimulatedEntry& entry = *Of(from).disk.Find(index);
     snapshot.entries.push_back(entry);

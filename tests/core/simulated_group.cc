@@ -200,7 +200,7 @@ void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
 // What the entries up to `at` have made, which `id` has applied.
 SimulatedGroup::Snapshot SimulatedGroup::MakeSnapshot(NodeId id, Index at) {
   Snapshot snapshot;
-  snapshot.point.configuration = initial_;
+  snapshot.point.configuration = Of(id).initial;
   for (Index index = 1; index <= at; ++index) {
     // The state machine has it, also where the log has rotted.
     SimulatedEntry entry = {.term = ledger_[index - 1].term, .value = ledger_[index - 1].value};
