@@ -72,9 +72,7 @@ absl::Status StreamBlocks::CutBehind() {
     if (!removed.ok()) return removed;
   }
   if (last_block_ == 0) return absl::OkStatus();
-  absl::StatusOr<std::shared_ptr<File>> file =
-      FileOf(last_block_, /*create=*/false, /*verify=*/false);
-  if (absl::IsNotFound(file.status())) return Damage(last_block_, 0, "the file is not there");
+  absl::StatusOr<std::shared_ptr<File>> file = FileOf(last_block_);
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
@@ -240,7 +238,7 @@ absl::StatusOr<Bytes> StreamBlocks::ReadPage(uint32_t block, uint64_t offset, ui
   const uint64_t begin = uint64_t{page} * PageCache::kPageBytes;
   Bytes bytes = pages_.Find(block, page);
   if (!bytes.empty()) return bytes.Slice(offset - begin);
-  absl::StatusOr<std::shared_ptr<File>> file = FileOf(block, /*create=*/false, /*verify=*/true);
+  absl::StatusOr<std::shared_ptr<File>> file = FileOf(block);
   if (!file.ok()) return file.status();
   const size_t length = std::min<uint64_t>(PageCache::kPageBytes, end - begin);
   std::shared_ptr<char[]> read(new char[length]);
@@ -353,32 +351,20 @@ absl::Status StreamBlocks::Verify(uint32_t block, uint64_t length, bool full) co
 
 // Files -------------------------------------------------------------------------------------------
 
-absl::StatusOr<std::shared_ptr<File>> StreamBlocks::FileOf(uint32_t block, bool create,
-                                                           bool verify) const {
+absl::StatusOr<std::shared_ptr<File>> StreamBlocks::FileOf(uint32_t block, bool create) const {
   MutexLock lock(files_mutex_);
   auto found = std::find_if(files_.begin(), files_.end(),
                             [block](const OpenFile& file) { return file.block == block; });
   if (found == files_.end()) {
     const auto mode = create ? FileSystem::OpenMode::kCreate : FileSystem::OpenMode::kReadWrite;
     auto file = options_.file_system->Open(PathOf(block), {.mode = mode});
-    if (absl::IsNotFound(file.status()) && verify) {
-      return Damage(block, 0, "the file is not there");
-    }
+    if (absl::IsNotFound(file.status())) return Damage(block, 0, "the file is not there");
     if (!file.ok()) return file.status();
     if (files_.size() == kOpenFiles) files_.pop_back();
-    found = files_.insert(files_.begin(), OpenFile{block, false, *std::move(file)});
+    found = files_.insert(files_.begin(), OpenFile{block, *std::move(file)});
   } else if (found != files_.begin()) {
     std::rotate(files_.begin(), found, found + 1);
     found = files_.begin();
-  }
-  if (verify && !found->verified) {
-    std::string header(kStreamBlockHeaderBytes, '\0');
-    absl::StatusOr<size_t> got = found->file->Read(0, header.size(), header.data());
-    if (!got.ok()) return Damage(block, 0, got.status().message());
-    header.resize(*got);
-    absl::Status status = CheckStreamBlockHeader(header, options_.group, block);
-    if (!status.ok()) return Damage(block, 0, status.message());
-    found->verified = true;
   }
   return found->file;
 }
@@ -398,7 +384,7 @@ absl::Status StreamBlocks::Flush() {
   for (const TailBuffer::Piece& piece : pieces) {
     if (!failure_.ok()) break;
     const bool create = piece.place.block > created_;
-    auto file = FileOf(piece.place.block, create, /*verify=*/false);
+    auto file = FileOf(piece.place.block, create);
     if (create && file.ok()) {
       created_ = piece.place.block;
       directory_changed_ = true;
@@ -423,7 +409,7 @@ absl::Status StreamBlocks::Sync() {
   }
   absl::Status status;
   for (uint32_t block = first; block <= last && status.ok(); ++block) {
-    auto file = FileOf(block, /*create=*/false, /*verify=*/false);
+    auto file = FileOf(block);
     status = file.ok() ? options_.file_system->SyncNow(**file) : file.status();
   }
   if (status.ok() && directory_changed) {

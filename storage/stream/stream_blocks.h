@@ -96,7 +96,6 @@ class StreamBlocks {
  private:
   struct OpenFile {
     uint32_t block = 0;
-    bool verified = false;  // its header
     std::shared_ptr<File> file;
   };
 
@@ -118,7 +117,7 @@ class StreamBlocks {
   absl::StatusOr<Bytes> ReadPage(uint32_t block, uint64_t offset, uint64_t end, bool final) const;
   absl::StatusOr<StoredStreamRecord> Parse(Place place, const Bytes& bytes) const;
   absl::Status Damage(uint32_t block, uint64_t offset, absl::string_view why) const;
-  absl::StatusOr<std::shared_ptr<File>> FileOf(uint32_t block, bool create, bool verify) const;
+  absl::StatusOr<std::shared_ptr<File>> FileOf(uint32_t block, bool create = false) const;
   std::string PathOf(uint32_t block) const;
 
   const StreamBlockOptions options_;
