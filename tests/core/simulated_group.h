@@ -67,6 +67,8 @@ class SimulatedGroup : public TraceSink {
 
   void Propose(NodeId node, uint64_t count = 1);
   void Read(NodeId node);
+  // Declares the voters `nodes`, each with its disk of now, at `node`.
+  void Declare(NodeId node, const std::vector<NodeId>& nodes);
   void Crash(NodeId node);
   void Restart(NodeId node);
   // Members of different sides do not hear each other.
