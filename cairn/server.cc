@@ -12,6 +12,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/service_type.h"
 #include "raft/host.h"
+#include "service/call_registry.h"
 #include "service/grpc_transport.h"
 #include "service/peer_service.h"
 
@@ -63,6 +64,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<ThreadExecutor> background_;
   std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<Host> host_;
+  CallRegistry peer_calls_;
   std::unique_ptr<grpc::Service> peer_service_;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -129,6 +131,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
                    [transport](NodeId node) { return transport->KnowsPeer(node); },
                    [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
+  peer.calls = &peer_calls_;
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));
 
@@ -160,6 +163,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
 void GrpcServer::Shutdown(Duration patience) {
   // Groups first: their waiters answer the calls that are under way.
   if (host_ != nullptr) host_->Shutdown(clock_.Now() + patience);
+  peer_calls_.Stop();
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() +
                       std::chrono::nanoseconds(std::max<int64_t>(0, patience.nanoseconds)));

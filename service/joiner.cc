@@ -57,6 +57,8 @@ absl::StatusOr<FormedCluster> FindCluster(const std::vector<std::string>& addres
   FormedCluster cluster = {.id = *id, .members = {}};
   for (const v1::MemberStanding& member : found->members()) {
     if (NodeId{member.node()} == node) {
+      // Added before it was there to say which disk it has.
+      if (member.incarnation() == 0) continue;
       return absl::FailedPreconditionError(absl::StrCat(
           "MEMBER_AMNESIA: node ", member.node(),
           " is a member already, with the data directory of incarnation ", member.incarnation()));

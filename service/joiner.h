@@ -35,7 +35,7 @@ class Joiner {
     std::vector<std::string> addresses;
     Member self;
     bool learner = false;
-    // Whether this node's own log names it as a member; from any thread.
+    // Whether this node's own log names it as a member with this disk; from any thread.
     std::function<bool()> joined;
     LogSink* log = nullptr;
   };

@@ -8,6 +8,7 @@
 
 #include "base/log_sink.h"
 #include "raft/envelope.h"
+#include "service/call_registry.h"
 #include "service/frame_reader.h"
 
 namespace grpc {
@@ -21,6 +22,8 @@ struct PeerServiceOptions {
   // Gets each envelope; from several threads at once, each call's in order.
   std::function<void(Envelope)> deliver;
   LogSink* log = nullptr;  // outlives the service
+  // Peers never end their calls by themselves; stopped, it ends them. Outlives the service.
+  CallRegistry* calls = nullptr;
 };
 
 // Ends a call with the error docs/protocol.md gives for what came in; nothing of that reaches

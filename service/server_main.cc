@@ -198,8 +198,10 @@ std::unique_ptr<Joiner> StartJoiner(const ServerConfig& config, const Server& se
   options.addresses = config.join;
   options.self = {config.node, server.identity().incarnation, config.advertise};
   options.learner = config.learner;
-  options.joined = [group, node = config.node] {
-    return group.Status().configuration.IsMember(node);
+  options.joined = [group, self = options.self] {
+    const GroupStatus status = group.Status();
+    const Member* member = status.configuration.Find(self.node);
+    return member != nullptr && member->incarnation == self.incarnation;
   };
   options.log = log;
   return std::make_unique<Joiner>(std::move(options));

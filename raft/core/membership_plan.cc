@@ -37,7 +37,9 @@ std::vector<Member> Updated(std::vector<Member> members, const MembershipTarget&
 std::vector<Member> Completed(const Configuration& current, std::vector<Member> members) {
   for (Member& member : members) {
     const Member* known = current.Find(member.node);
-    if (known != nullptr) member.incarnation = known->incarnation;
+    if (known != nullptr && known->incarnation != Incarnation::kUnknown) {
+      member.incarnation = known->incarnation;
+    }
   }
   SortByNode(members);
   return members;
@@ -72,8 +74,8 @@ absl::Status CheckDeclared(const Configuration& current, const DeclaredMembers& 
             absl::StrCat("address ", member.address, " is named twice"));
       }
       const Member* known = current.Find(member.node);
-      if (known != nullptr && member.incarnation != Incarnation::kUnknown &&
-          member.incarnation != known->incarnation) {
+      if (known != nullptr && known->incarnation != Incarnation::kUnknown &&
+          member.incarnation != Incarnation::kUnknown && member.incarnation != known->incarnation) {
         return absl::InvalidArgumentError(
             absl::StrCat("node ", id, " is a member with the data directory of incarnation ",
                          ToInteger(known->incarnation), ", not ", ToInteger(member.incarnation),

@@ -22,7 +22,7 @@
 namespace cairn {
 
 // Who shall be what, in any order. An incarnation that is not known (kUnknown) is taken from the
-// configuration, or the member has none.
+// configuration, or the member has none until a later declaration gives it one.
 struct DeclaredMembers {
   std::vector<Member> voters = {};
   std::vector<Member> learners = {};

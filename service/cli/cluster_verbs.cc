@@ -100,10 +100,13 @@ constexpr char kServiceConfig[] =
     R"("methodConfig":[{"name":[)"
     R"({"service":"cairn.v1.Log","method":"Read"},{"service":"cairn.v1.Log","method":"ReadRange"},)"
     R"({"service":"cairn.v1.Log","method":"Subscribe"},)"
-    R"({"service":"cairn.v1.Streams"},{"service":"cairn.v1.Cluster"}],)"
+    R"({"service":"cairn.v1.Streams"},)"
+    R"({"service":"cairn.v1.Cluster","method":"GetStatus"},)"
+    R"({"service":"cairn.v1.Cluster","method":"ListMembers"}],)"
     R"("waitForReady":true,"retryPolicy":{"maxAttempts":5,"initialBackoff":"0.02s",)"
     R"("maxBackoff":"0.5s","backoffMultiplier":2,"retryableStatusCodes":["UNAVAILABLE"]}},)"
-    R"({"name":[{"service":"cairn.v1.Log"},{"service":"cairn.v1.Sessions"}],)"
+    R"({"name":[{"service":"cairn.v1.Log"},{"service":"cairn.v1.Sessions"},)"
+    R"({"service":"cairn.v1.Cluster"}],)"
     R"("waitForReady":true}]})";
 
 }  // namespace

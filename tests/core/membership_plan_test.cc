@@ -76,6 +76,17 @@ TEST(MembershipPlanTest, FillsInKnownDisksAndOrders) {
   EXPECT_EQ(target.learners_before, Members({5}));
 }
 
+// A node can be added before it is there to say which disk it has.
+TEST(MembershipPlanTest, LearnsADiskLater) {
+  Configuration current = Of({1, 2});
+  current.voters[1].incarnation = Incarnation::kUnknown;
+  const DeclaredMembers declared = {.voters = Members({1, 2})};
+  ASSERT_TRUE(CheckDeclared(current, declared).ok());
+  const MembershipTarget target = MakeTarget(current, declared);
+  EXPECT_FALSE(LeadsTo(current, target));
+  EXPECT_EQ(FirstStep(current, target), Of({1, 2}));
+}
+
 TEST(MembershipPlanTest, WalksToTheTarget) {
   const Configuration start = Of({1, 2, 3}, {5});
   const MembershipTarget target =

@@ -280,6 +280,17 @@ void SimulatedGroup::Propose(NodeId id, uint64_t count) {
   Step(id, cairn::Propose{.payload = payload, .count = count, .bytes = 100 * count});
 }
 
+void SimulatedGroup::Declare(NodeId id, const std::vector<NodeId>& nodes) {
+  if (!running(id)) return;
+  DeclaredMembers members;
+  for (const NodeId node : nodes) {
+    members.voters.push_back({node, Of(node).incarnation, absl::StrCat("node", ToInteger(node))});
+  }
+  const uint64_t request = ++last_id_;
+  requests_.insert(request);
+  Step(id, ChangeMembership{request, std::move(members)});
+}
+
 void SimulatedGroup::Read(NodeId id) {
   if (!running(id)) return;
   const ReadId read = ++last_id_;

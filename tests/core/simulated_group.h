@@ -71,6 +71,8 @@ class SimulatedGroup : public TraceSink {
   void Read(NodeId node);
   // The node's state machine has durably what it has applied, but for the last `retained` entries.
   void Compact(NodeId node, Index retained);
+  // Declares the voters `nodes`, each with its disk of now, at `node`.
+  void Declare(NodeId node, const std::vector<NodeId>& nodes);
   void Crash(NodeId node);
   void Restart(NodeId node);
   // Members of different sides do not hear each other.

@@ -140,6 +140,7 @@ class ClientRowsTest(Cluster):
             "Log/ReadRange": text,
             "Log/Subscribe": text,
             "Sessions/Open": text,
+            "Cluster/AddMember": b"\x1a\x02\xff\xfe",
             "Peer/Exchange": b"\x4a" + bytes([len(in_parcel)]) + in_parcel,
         }
         with self.unchanged():

@@ -31,6 +31,12 @@ METHODS = {
     "Sessions/Open": (streams_pb2.OpenSessionRequest, UNARY),
     "Sessions/Close": (streams_pb2.CloseSessionRequest, UNARY),
     "Cluster/GetStatus": (cluster_pb2.GetStatusRequest, UNARY),
+    "Cluster/ListMembers": (cluster_pb2.ListMembersRequest, UNARY),
+    "Cluster/AddMember": (cluster_pb2.AddMemberRequest, UNARY),
+    "Cluster/PromoteMember": (cluster_pb2.PromoteMemberRequest, UNARY),
+    "Cluster/RemoveMember": (cluster_pb2.RemoveMemberRequest, UNARY),
+    "Cluster/CancelMemberChange": (cluster_pb2.CancelMemberChangeRequest, UNARY),
+    "Cluster/TransferLeadership": (cluster_pb2.TransferLeadershipRequest, UNARY),
     "Peer/Exchange": (peer_pb2.Frame, BOTH),
 }
 

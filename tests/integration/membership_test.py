@@ -155,6 +155,20 @@ class MembershipTest(unittest.TestCase):
         code, rows, error = servers.cairn("leader", "transfer", "2")
         self.assertEqual((0, [{"leader": 2, "outcome": "done"}]), (code, rows), error)
 
+    def test_a_node_may_be_added_before_it_is_there(self):
+        servers = self.cluster([1], [2])
+        code, rows, error = servers.cairn("member", "add", f"2={servers.addresses[2]}")
+        self.assertEqual((0, "accepted"), (code, rows and rows[0]["outcome"]), error)
+        servers.wait_for([1], [2])
+        servers.start_ready(2)
+        servers.wait_for([1, 2])
+
+        def disk_known():
+            _, rows, _ = servers.cairn("member", "list")
+            return all(row["incarnation"] for row in rows)
+
+        wait_until("the log says which disk node 2 has", disk_known)
+
     def test_a_wiped_member_is_told_to_join_as_new(self):
         servers = self.cluster([1, 2, 3])
         servers.kill(2)

@@ -77,6 +77,8 @@ class TestNode {
     options.listener = {cluster_, NodeId{id_}, [](NodeId) { return true; }};
     options.deliver = [this](Envelope envelope) { transport_->Deliver(std::move(envelope)); };
     options.log = &sink_;
+    calls_ = std::make_unique<CallRegistry>();
+    options.calls = calls_.get();
     service_ = MakePeerService(std::move(options));
     grpc::ServerBuilder builder;
     builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
@@ -86,7 +88,14 @@ class TestNode {
     ASSERT_NE(server_, nullptr);
   }
   void StopServing() {
+    if (server_ == nullptr) return;
     server_->Shutdown(std::chrono::system_clock::now());
+    server_.reset();
+  }
+  // Waits for the calls of peers, which end because they are told to.
+  void StopServingInOrder() {
+    calls_->Stop();
+    server_->Shutdown();
     server_.reset();
   }
 
@@ -115,6 +124,7 @@ class TestNode {
   ThreadExecutor executor_{clock_, "transport"};
   int port_ = 0;
   std::unique_ptr<GrpcTransport> transport_;
+  std::unique_ptr<CallRegistry> calls_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<grpc::Server> server_;
   Mutex mutex_;
@@ -215,6 +225,16 @@ TEST(GrpcTransportTest, ComesBackAfterThePeerWasAway) {
   a.transport().Send(HeartbeatOf(2));
   ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 2; }));
   EXPECT_EQ(CommitOf(b.received().back()), Index{2});
+}
+
+// Without that a server that stops in an orderly way waits until its patience is over.
+TEST(GrpcTransportTest, AServerThatStopsEndsTheCallsOfItsPeers) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(HeartbeatOf(1));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  b.StopServingInOrder();
+  EXPECT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // both lanes
 }
 
 TEST(GrpcTransportTest, FollowsThePeerToAnotherAddress) {
