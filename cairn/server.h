@@ -39,7 +39,7 @@ struct ServerOptions {
   Configuration initial_members;
   std::string cluster_token;
   // Instead of initial members: finds a running cluster that this new node joins
-  // (service/joiner.h). Once there it waits for a leader to name it as a member.
+  // (service/membership/joiner.h). Once there it waits for a leader to name it as a member.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
   std::string log_store = "block";  // or "memory", which forgets everything
   uint64_t block_bytes = uint64_t{16} << 20;

@@ -147,7 +147,7 @@ void Node::Control(Instant now, ControlCall call) {
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
-  for (auto* requests : {&held_, &forwarded_, &contents.proposals}) {
+  for (auto* requests : {&held_.requests, &forwarded_, &contents.proposals}) {
     for (ProposalRequest& request : std::exchange(*requests, {})) {
       request.span.Answer(NotApplied(Reason::kFenced));
     }
@@ -160,9 +160,9 @@ void Node::HandleFenced(MailboxContents& contents) {
 Instant Node::NextWakeup() const {
   if (fenced_) return kDistantFuture;
   // A hand-over ends in an event of Raft's.
-  const bool waits = !held_.empty() && !raft_.transferring();
+  const bool waits = !held_.requests.empty() && !raft_.transferring();
   const Instant held =
-      waits ? leaderless_since_ + settings_.options.heartbeat_interval * 2 : kDistantFuture;
+      waits ? held_.leaderless_since + settings_.options.heartbeat_interval * 2 : kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
                    forwarder_.NextDeadline(), controls_.NextDeadline(), held});
 }
@@ -274,15 +274,15 @@ void Node::TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded)
 bool Node::WaitsForLeader(Instant now) const {
   if (raft_.role() == Role::kLeader) return raft_.transferring();
   return forwarder_.leader() == NodeId::kNone &&
-         now - leaderless_since_ < settings_.options.heartbeat_interval * 2;
+         now - held_.leaderless_since < settings_.options.heartbeat_interval * 2;
 }
 
 // What was given back goes before what came later.
 void Node::RouteAgain(Instant now) {
   std::vector<ProposalRequest> requests = forwarder_.TakeRetries();
-  requests.insert(requests.end(), std::make_move_iterator(held_.begin()),
-                  std::make_move_iterator(held_.end()));
-  held_.clear();
+  requests.insert(requests.end(), std::make_move_iterator(held_.requests.begin()),
+                  std::make_move_iterator(held_.requests.end()));
+  held_.requests.clear();
   if (!requests.empty()) Route(now, std::move(requests));
 }
 
@@ -294,8 +294,8 @@ void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
     } else if (call.Expired(now)) {
       request.span.Answer(NotApplied(Reason::kDeadline));
-    } else if (!held_.empty() || WaitsForLeader(now)) {
-      held_.push_back(std::move(request));
+    } else if (!held_.requests.empty() || WaitsForLeader(now)) {
+      held_.requests.push_back(std::move(request));
     } else if (forwarder_.Busy(call.options().order)) {
       forwarder_.Forward(now, std::move(request));
     } else if (raft_.role() == Role::kLeader) {
@@ -376,7 +376,7 @@ void Node::NoteLeadership(Instant now) {
     pending_.LeadershipLost(now + settings_.options.election_timeout);
   if (leads && !(led && same_term)) intake_.Lead(current.term);
   // A hand-over counts as if the leader were there: the time without one begins with its end.
-  if (current.leader != NodeId::kNone) leaderless_since_ = now;
+  if (current.leader != NodeId::kNone) held_.leaderless_since = now;
   forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term, now);
   noted_ = current;
 }
@@ -391,7 +391,7 @@ bool Node::NoteApplied(Instant now) {
 
 void Node::GiveUp(absl::string_view message) {
   fenced_ = true;
-  for (ProposalRequest& request : std::exchange(held_, {})) {
+  for (ProposalRequest& request : std::exchange(held_.requests, {})) {
     request.span.Answer(NotApplied(Reason::kStopping));
   }
   pending_.GiveUpAll(message);
@@ -404,7 +404,7 @@ void Node::StopServing(NodeState state, const absl::Status& status) {
   if (fenced_) return;
   fenced_ = true;
   // What Raft has not taken, or was not written, is surely not applied.
-  for (ProposalRequest& request : std::exchange(held_, {})) {
+  for (ProposalRequest& request : std::exchange(held_.requests, {})) {
     request.span.Answer(NotApplied(Reason::kFenced));
   }
   payloads_.ForEachProposal(

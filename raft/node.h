@@ -155,9 +155,12 @@ class Node {
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.
   std::vector<ProposalRequest> forwarded_;
-  // While leadership is handed over, and for a moment without a leader, commands wait here.
-  std::vector<ProposalRequest> held_;
-  Instant leaderless_since_;
+  // Commands that wait while leadership is handed over, and for a moment without a leader.
+  struct Held {
+    std::vector<ProposalRequest> requests;
+    Instant leaderless_since;
+  };
+  Held held_;
   LeadershipChange noted_;  // what pending_, intake_ and forwarder_ were told
   LogPosition peers_of_;    // the configuration the transport knows
   bool fenced_ = false;

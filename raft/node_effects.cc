@@ -42,7 +42,8 @@ void Node::Flush(Instant now) {
     feed_.Reach(std::min({raft_.applied(), raft_.commit(), raft_.durable()}));
     feed_.Advance();
     bool applied = NoteApplied(now);
-    const bool again = forwarder_.has_retries() || (!held_.empty() && !WaitsForLeader(now));
+    const bool again =
+        forwarder_.has_retries() || (!held_.requests.empty() && !WaitsForLeader(now));
     if (effects.removed.has_value()) {
       return StopServing(NodeState::kHalted,
                          absl::FailedPreconditionError(absl::StrCat(
@@ -88,7 +89,7 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
     } else if (outcome.reason == RefusalReason::kBusy) {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kOverloaded, settings_.self.node));
     } else if (outcome.reason == RefusalReason::kTransferring) {
-      held_.push_back(std::move(request));
+      held_.requests.push_back(std::move(request));
     } else {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
     }

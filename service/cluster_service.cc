@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "cairn/v1/cluster.grpc.pb.h"
-#include "service/member_calls.h"
+#include "service/membership/member_calls.h"
 #include "service/unary_call.h"
 
 namespace cairn {

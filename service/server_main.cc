@@ -32,7 +32,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "service/config.h"
 #include "service/exit_line.h"
-#include "service/joiner.h"
+#include "service/membership/joiner.h"
 #include "service/service_set.h"
 #include "service/spdlog_sink.h"
 

@@ -1,8 +1,8 @@
 // The calls of service Cluster that look at members and change them. For cluster_service only,
 // because it brings gRPC's headers.
 
-#ifndef SERVICE_MEMBER_CALLS_H_
-#define SERVICE_MEMBER_CALLS_H_
+#ifndef SERVICE_MEMBERSHIP_MEMBER_CALLS_H_
+#define SERVICE_MEMBERSHIP_MEMBER_CALLS_H_
 
 #include <string>
 
@@ -29,4 +29,4 @@ void HandleCall(ServiceContext& context, TransferCall* call);
 
 }  // namespace cairn
 
-#endif  // SERVICE_MEMBER_CALLS_H_
+#endif  // SERVICE_MEMBERSHIP_MEMBER_CALLS_H_

@@ -1,4 +1,4 @@
-#include "service/member_edit.h"
+#include "service/membership/member_edit.h"
 
 #include <string>
 #include <variant>

@@ -1,8 +1,8 @@
 // MemberEdit: what becomes of a group's members when one is added, promoted or removed, as the
 // whole declaration Group::ChangeMembership takes.
 
-#ifndef SERVICE_MEMBER_EDIT_H_
-#define SERVICE_MEMBER_EDIT_H_
+#ifndef SERVICE_MEMBERSHIP_MEMBER_EDIT_H_
+#define SERVICE_MEMBERSHIP_MEMBER_EDIT_H_
 
 #include <variant>
 
@@ -27,4 +27,4 @@ Declaration WithoutMember(const Configuration& current, NodeId node);
 
 }  // namespace cairn
 
-#endif  // SERVICE_MEMBER_EDIT_H_
+#endif  // SERVICE_MEMBERSHIP_MEMBER_EDIT_H_

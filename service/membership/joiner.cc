@@ -1,4 +1,4 @@
-#include "service/joiner.h"
+#include "service/membership/joiner.h"
 
 #include <algorithm>
 #include <cstdint>

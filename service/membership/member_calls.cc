@@ -1,4 +1,4 @@
-#include "service/member_calls.h"
+#include "service/membership/member_calls.h"
 
 #include <algorithm>
 #include <optional>
@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "service/call_context.h"
-#include "service/member_edit.h"
+#include "service/membership/member_edit.h"
 
 namespace cairn {
 namespace {

@@ -1,7 +1,7 @@
 // Joiner: how a new node finds a running cluster and becomes a member of it.
 
-#ifndef SERVICE_JOINER_H_
-#define SERVICE_JOINER_H_
+#ifndef SERVICE_MEMBERSHIP_JOINER_H_
+#define SERVICE_MEMBERSHIP_JOINER_H_
 
 #include <functional>
 #include <memory>
@@ -55,4 +55,4 @@ class Joiner {
 
 }  // namespace cairn
 
-#endif  // SERVICE_JOINER_H_
+#endif  // SERVICE_MEMBERSHIP_JOINER_H_
