@@ -90,6 +90,10 @@ std::unique_ptr<Pending<ReadResult>> Group::Linearize(std::optional<Instant> dea
   return pending;
 }
 
+void Group::Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done) {
+  runner_->Snapshot(std::move(done));
+}
+
 GroupStatus Group::Status() const { return runner_->Status(); }
 
 void Group::WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed) {

@@ -66,6 +66,11 @@ class Group {
   void Linearize(std::optional<Instant> deadline, ReadCallback done);
   std::unique_ptr<Pending<ReadResult>> Linearize(std::optional<Instant> deadline = std::nullopt);
 
+  // Saves the state now, so that the log up to there can be dropped; `done` gets the position of
+  // the last snapshot then. UNIMPLEMENTED where the state machine has none. Meant for operators:
+  // snapshots are taken by themselves (GroupOptions::compaction).
+  void Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done);
+
   GroupStatus Status() const;
   // Calls `changed` now and at every change of role, term, leader or state, until the host stops.
   void WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed);

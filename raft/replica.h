@@ -5,7 +5,9 @@
 #define RAFT_REPLICA_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +16,22 @@
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/frozen_state.h"
 #include "raft/proposal.h"
 #include "raft/session.h"
 #include "raft/state_machine.h"
+#include "storage/file_system.h"
 #include "storage/record.h"
+#include "storage/stored_snapshot.h"
 
 namespace cairn {
+
+// Where a durable machine keeps its state, and whom it tells.
+struct MachineHome {
+  FileSystem* file_system = nullptr;
+  std::string directory;
+  std::function<void(LogPosition)> durable;
+};
 
 // Holds: applied() only grows, by one entry after the other; a command reaches the state machine
 // only if its session says so; the time given to the machine never falls.
@@ -32,7 +44,9 @@ class Replica final : public ReplicaArchive {
   // Opens the machine. The first entry to Apply is the one behind applied(): where the machine
   // holds state but restored no sessions, that is the log's first, and the commands up to
   // machine_position() only pass through the session table.
-  absl::Status Open(GroupId group, const LogReader* log);
+  absl::Status Open(GroupId group, const LogReader* log, MachineHome home = {});
+  // Whether the machine keeps its state on disk by itself.
+  bool durable() const { return machine_->durable(); }
   LogPosition machine_position() const { return machine_position_; }
   LogPosition applied() const { return applied_; }
   size_t sessions() const { return sessions_.size(); }
@@ -41,6 +55,15 @@ class Replica final : public ReplicaArchive {
   void Apply(const RecordRun& run, std::vector<ProposalResult>* results);
   // Tells the machine that everything up to applied() was applied, once that can be read.
   void Announce();
+
+  // The last configuration applied, and where it stood; {0, 0} if there was none.
+  LogPosition configuration_at() const { return configuration_at_; }
+  const std::string& configuration() const { return configuration_; }
+
+  // What the entries up to applied() have made; nothing if the machine has no snapshots.
+  std::optional<FrozenState> Freeze() const;
+  // Becomes what `snapshot` says, which is later than applied(). After an error nothing is sure.
+  absl::Status RestoreFrom(const StoredSnapshot& snapshot);
 
   std::string Save() const override;
   absl::Status Restore(absl::string_view saved) override;
@@ -63,6 +86,8 @@ class Replica final : public ReplicaArchive {
   SessionTable sessions_;
   LogPosition applied_;
   WallTime time_{0};
+  LogPosition configuration_at_;
+  std::string configuration_;
   LogPosition machine_position_;
   bool sessions_restored_ = false;
 };

@@ -70,7 +70,9 @@ void Raft::State::DecideTail() {
   } else if (const auto* drop = std::get_if<TornTail::Drop>(&verdict)) {
     Trace("drops undecided entries ", drop->first, "..", torn_.last().index,
           ": no voter holds them");
-    if (torn_.on_disk()) {
+    // Between undecided entries the log store cannot cut: what is before the cut cannot be read.
+    // The rewriting of those before cuts them all.
+    if (torn_.on_disk() && drop->first == torn_.from()) {
       TruncateLog(drop->first);
     } else {
       torn_.Forget(drop->first);

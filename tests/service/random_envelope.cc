@@ -125,6 +125,19 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     ForwardedResults body = {random.Next(), Small(random), {}};
     for (uint64_t n = 1 + random.Below(4); n > 0; --n) body.results.push_back(Result(random));
     envelope.body = std::move(body);
+  } else if (kind == 15) {
+    const Term term = Small(random) + 1;
+    envelope.body = SnapshotOffer{
+        term, ContentIdOf(Text(random, 9)), {Small(random) + 1, term}, 1 + random.Below(9999)};
+  } else if (kind == 16) {
+    envelope.body =
+        SnapshotRequest{ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
+                        Small(random), 1 + static_cast<uint32_t>(random.Below(999))};
+  } else if (kind == 17) {
+    SnapshotPiece body = {ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
+                          Small(random), Text(random, 30) + "x", false};
+    if (random.OneIn(4)) body = {body.id, body.file, body.offset, {}, true};
+    envelope.body = std::move(body);
   } else {
     envelope.group = GroupId::kNone;
     envelope.body =
