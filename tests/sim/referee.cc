@@ -182,10 +182,22 @@ void Referee::Sent(const Envelope& envelope) {
     world_.counters.Count("snapshot offered");
     states_.SnapshotMade(envelope.from, offer->position, offer->id);
     ledger_.Claimed(envelope.from, offer->position.index, "SnapshotOffer");
+  } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
+    CountPull(envelope.from, *request);
   } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
     world_.counters.Count(piece->gone ? "snapshot gone" : "snapshot piece sent");
   }
   durability_.Sent(envelope);
+}
+
+// Who asks for the manifest of a snapshot of which it has asked for chunks goes on with it.
+void Referee::CountPull(NodeId node, const SnapshotRequest& request) {
+  if (request.file != kManifestPart) {
+    pulled_[node] = request.id;
+  } else if (auto pulled = pulled_.find(node);
+             pulled != pulled_.end() && pulled->second == request.id) {
+    world_.counters.Count("snapshot taken up again");
+  }
 }
 
 void Referee::Shown(NodeId node, const GroupStatus& status) {
