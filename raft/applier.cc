@@ -1,6 +1,7 @@
 #include "raft/applier.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -69,6 +70,20 @@ absl::Status Applier::Open(OpenContext context) {
   return absl::OkStatus();
 }
 
+absl::Status Applier::RestoreAtStart(const StoredSnapshot& snapshot) {
+  absl::Status status = replica_->RestoreFrom(snapshot);
+  if (!status.ok()) return status;
+  applied_ = replica_->applied().index;
+  sessions_ = replica_->sessions();
+  return absl::OkStatus();
+}
+
+void Applier::Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done) {
+  executor_->Post([this, done = std::move(done)]() mutable {
+    done(failed_ ? std::nullopt : replica_->Freeze());
+  });
+}
+
 void Applier::Submit(ApplyWork work) {
   CAIRN_CHECK_LE(work.first, work.last);
   queued_bytes_.fetch_add(BytesOf(work.runs), std::memory_order_relaxed);
@@ -106,6 +121,7 @@ bool Applier::DoPiece() {
     current_ = std::move(queue_.front());
     queue_.pop_front();
   }
+  if (current_.restore != nullptr) return Restore();
   CAIRN_CHECK_EQ(current_.first, applied() + 1);
   std::vector<RecordRun> runs = std::move(current_.runs);
   std::vector<PlacedSpan> spans = std::move(current_.spans);
@@ -115,6 +131,10 @@ bool Applier::DoPiece() {
     absl::StatusOr<std::vector<RecordRun>> read = store_->Read(current_.first, last, kPieceBytes);
     if (!read.ok()) {
       current_.spans = std::move(spans);
+      if (restore_expected_.load(std::memory_order_acquire)) {
+        DropUnreadable();
+        return false;
+      }
       return Failed(read.status());
     }
     runs = *std::move(read);
@@ -149,6 +169,34 @@ void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> 
     AnswerSpan(placed, runs,
                absl::MakeSpan(results).subspan(placed.first.index - first, placed.span.count));
   }
+}
+
+bool Applier::Restore() {
+  const std::shared_ptr<const StoredSnapshot> snapshot = std::move(current_.restore);
+  current_.first = current_.last + 1;
+  restore_expected_.store(false, std::memory_order_release);
+  if (snapshot->position().index <= applied()) return true;
+  absl::Status status = replica_->RestoreFrom(*snapshot);
+  if (!status.ok()) return Failed(status);
+  sessions_.store(replica_->sessions(), std::memory_order_relaxed);
+  applied_.store(snapshot->position().index, std::memory_order_release);
+  return true;
+}
+
+// What stands before the restore in the queue, or all there is if that has not come yet.
+void Applier::DropUnreadable() {
+  std::vector<PlacedSpan> spans = std::exchange(current_.spans, {});
+  current_.first = current_.last + 1;
+  {
+    MutexLock lock(mutex_);
+    while (!queue_.empty() && queue_.front().restore == nullptr) {
+      ApplyWork& work = queue_.front();
+      queued_bytes_.fetch_sub(BytesOf(work.runs), std::memory_order_relaxed);
+      std::move(work.spans.begin(), work.spans.end(), std::back_inserter(spans));
+      queue_.pop_front();
+    }
+  }
+  for (PlacedSpan& placed : spans) placed.AnswerUnknown("a snapshot stands for it here");
 }
 
 bool Applier::Failed(const absl::Status& status) {

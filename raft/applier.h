@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -15,11 +16,13 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/types.h"
+#include "raft/frozen_state.h"
 #include "raft/pending_proposals.h"
 #include "raft/replica.h"
 #include "raft/state_machine.h"
 #include "storage/log_store.h"
 #include "storage/record.h"
+#include "storage/stored_snapshot.h"
 
 namespace cairn {
 
@@ -30,6 +33,8 @@ struct ApplyWork {
   // The entries first..last, or none: then they are read from the store in pieces.
   std::vector<RecordRun> runs;
   std::vector<PlacedSpan> spans;  // who waits for entries among them, in log order
+  // Instead of all that: the state up to `last` comes from here.
+  std::shared_ptr<const StoredSnapshot> restore = nullptr;
 };
 
 // Holds: work is applied in the order it was submitted, without gaps, in pieces of at most
@@ -59,14 +64,23 @@ class Applier {
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
 
-  // Opens the state machine, before any other call; `context` without log and archive.
+  // Opens the state machine, before any other call but the next two; `context` without log and
+  // archive.
   absl::Status Open(OpenContext context);
-  bool durable() const { return replica_->durable(); }
-  // What the state machine held at Open.
+  // Before Submit.
+  const Replica& replica() const { return *replica_; }
+  // Before Submit: restores the machine, which holds less.
+  absl::Status RestoreAtStart(const StoredSnapshot& snapshot);
+  // What the state machine held at Open, or was restored to at the start.
   LogPosition machine_position() const { return replica_->machine_position(); }
 
-  // work.first follows what was submitted before.
+  // work.first follows what was submitted before, but for work to restore: that may be further on.
   void Submit(ApplyWork work);
+  // The log gave way to a snapshot. Of what was submitted, entries that cannot be read any more are
+  // dropped, and who waits for them is told that nobody knows; a restore follows.
+  void ExpectRestore() { restore_expected_.store(true, std::memory_order_release); }
+  // Calls `done` on `executor` with what is applied then.
+  void Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done);
   // So much waits that no more should be submitted before `applied` was called.
   bool full() const { return queued_bytes_.load(std::memory_order_relaxed) >= kMaxQueuedBytes; }
   Index applied() const { return applied_.load(std::memory_order_acquire); }
@@ -94,6 +108,8 @@ class Applier {
   bool DoPiece();
   void Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> spans);
   bool Failed(const absl::Status& status);
+  bool Restore();
+  void DropUnreadable();
 
   const std::unique_ptr<Replica> replica_;
   const LogStore* const store_;
@@ -104,6 +120,7 @@ class Applier {
   std::atomic<Index> applied_ = 0;
   std::atomic<size_t> sessions_ = 0;
   std::atomic<size_t> queued_bytes_ = 0;
+  std::atomic<bool> restore_expected_ = false;
 
   Mutex mutex_;
   std::deque<ApplyWork> queue_ CAIRN_GUARDED_BY(mutex_);

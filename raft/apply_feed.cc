@@ -1,8 +1,24 @@
 #include "raft/apply_feed.h"
 
+#include <memory>
 #include <utility>
 
+#include "base/check.h"
+
 namespace cairn {
+
+void ApplyFeed::Restore(std::shared_ptr<const StoredSnapshot> snapshot) {
+  const Index index = snapshot->position().index;
+  CAIRN_CHECK_GT(index, submitted_);
+  for (PlacedSpan& placed : pending_->TakeUpTo(index)) {
+    placed.AnswerUnknown("a snapshot stands for it here");
+  }
+  submitted_ = reached_ = index;
+  ApplyWork work;
+  work.first = work.last = index;
+  work.restore = std::move(snapshot);
+  applier_->Submit(std::move(work));
+}
 
 void ApplyFeed::Advance() {
   while (submitted_ < reached_ && !applier_->full()) {

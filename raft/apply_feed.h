@@ -4,6 +4,7 @@
 #define RAFT_APPLY_FEED_H_
 
 #include <algorithm>
+#include <memory>
 
 #include "base/types.h"
 #include "raft/applier.h"
@@ -24,6 +25,13 @@ class ApplyFeed {
 
   // Entries up to `index` are committed, and durable here.
   void Reach(Index index) { reached_ = std::max(reached_, index); }
+  // The log gave way to a snapshot: what was not submitted is not there any more.
+  void Stop() {
+    reached_ = submitted_;
+    applier_->ExpectRestore();
+  }
+  // The state comes from `snapshot` now, which is further on.
+  void Restore(std::shared_ptr<const StoredSnapshot> snapshot);
   // Submits what fits.
   void Advance();
 

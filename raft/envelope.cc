@@ -251,6 +251,36 @@ absl::Status CheckBody(const Envelope&, const ForwardedResults& results) {
 
 absl::Status CheckBody(const Envelope&, const IdentityRefusal&) { return absl::OkStatus(); }
 
+absl::Status CheckBody(const Envelope&, const SnapshotOffer& offer) {
+  if (absl::Status status = CheckMessageTerm(offer.term); !status.ok()) return status;
+  if (absl::Status status = CheckPosition("position", offer.position); !status.ok()) return status;
+  if (offer.position.index == 0 || offer.position.term > offer.term) {
+    return Invalid(
+        absl::StrCat("a snapshot at ", ToString(offer.position), " in term ", offer.term));
+  }
+  if (offer.manifest_bytes == 0 || offer.manifest_bytes > kMaxManifestBytes) {
+    return Invalid(absl::StrCat("a snapshot with a manifest of ", offer.manifest_bytes, " bytes"));
+  }
+  return absl::OkStatus();
+}
+
+// Whether there are such bytes only the sender, or the receiver of the snapshot, knows.
+absl::Status CheckPart(uint64_t offset, size_t bytes) {
+  if (bytes == 0 || bytes > kSnapshotPieceBytes || offset > kMaxIndex) {
+    return Invalid(absl::StrCat("a piece of ", bytes, " bytes at ", offset));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope&, const SnapshotRequest& request) {
+  return CheckPart(request.offset, request.bytes);
+}
+
+absl::Status CheckBody(const Envelope&, const SnapshotPiece& piece) {
+  if (!piece.gone) return CheckPart(piece.offset, piece.bytes.size());
+  return piece.bytes.empty() ? absl::OkStatus() : Invalid("a piece that is gone and here");
+}
+
 }  // namespace
 
 Lane LaneOf(const Envelope& envelope) {
@@ -260,6 +290,11 @@ Lane LaneOf(const Envelope& envelope) {
   if (std::holds_alternative<ForwardedProposals>(envelope.body) ||
       std::holds_alternative<ForwardedResults>(envelope.body)) {
     return Lane::kAppend;
+  }
+  if (std::holds_alternative<SnapshotOffer>(envelope.body) ||
+      std::holds_alternative<SnapshotRequest>(envelope.body) ||
+      std::holds_alternative<SnapshotPiece>(envelope.body)) {
+    return Lane::kSnapshot;
   }
   return Lane::kControl;
 }

@@ -15,6 +15,7 @@
 #include "raft/core/messages.h"
 #include "raft/proposal.h"
 #include "storage/record.h"
+#include "storage/snapshot_manifest.h"
 
 namespace cairn {
 
@@ -58,8 +59,35 @@ struct IdentityRefusal {
   std::string message;  // names both sides
 };
 
-using EnvelopeBody =
-    std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults, IdentityRefusal>;
+// A snapshot moves from the leader to a member that lacks what the leader's log has no more; the
+// member pulls it, piece by piece, from whoever offered it last
+// (raft/snapshots/snapshot_receiver.h).
+struct SnapshotOffer {
+  Term term = 0;  // of the leader in whose name it is offered
+  ContentId id;
+  LogPosition position;
+  uint64_t manifest_bytes = 0;
+};
+// Bytes of one file of the snapshot, or of its manifest.
+inline constexpr uint32_t kManifestPart = 0xffffffff;
+struct SnapshotRequest {
+  ContentId id;
+  uint32_t file = kManifestPart;
+  uint64_t offset = 0;
+  uint32_t bytes = 0;  // 1..kSnapshotPieceBytes
+};
+struct SnapshotPiece {
+  ContentId id;
+  uint32_t file = kManifestPart;
+  uint64_t offset = 0;
+  std::string bytes;
+  bool gone = false;  // the sender does not have that snapshot any more, or cannot read it
+};
+// So that a frame holds one.
+inline constexpr size_t kSnapshotPieceBytes = size_t{56} << 10;
+
+using EnvelopeBody = std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults,
+                                  IdentityRefusal, SnapshotOffer, SnapshotRequest, SnapshotPiece>;
 
 struct Envelope {
   ClusterId cluster;
@@ -76,8 +104,10 @@ struct Envelope {
   std::vector<RecordRun> entries;
 };
 
-// Bulk (entries, forwarded commands and their results) is what must not delay votes and heartbeats.
-enum class Lane { kControl, kAppend };
+// Bulk (entries, forwarded commands and their results) is what must not delay votes and heartbeats;
+// snapshots must delay neither.
+enum class Lane { kControl, kAppend, kSnapshot };
+inline constexpr size_t kLanes = 3;
 Lane LaneOf(const Envelope& envelope);
 
 // INVALID_ARGUMENT for a message no honest member sends: terms or indexes out of range (the message

@@ -115,6 +115,10 @@ void Group::StepDown(ControlCallback done) {
   runner_->Control(StepDownRequest{}, kDistantFuture, std::move(done));
 }
 
+void Group::Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done) {
+  runner_->Snapshot(std::move(done));
+}
+
 GroupStatus Group::Status() const { return runner_->Status(); }
 
 void Group::WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed) {

@@ -86,6 +86,10 @@ class Group {
   void Campaign(ControlCallback done);
   // Stops leading and hands nothing over.
   void StepDown(ControlCallback done);
+  // Saves the state now, so that the log up to there can be dropped; `done` gets the position of
+  // the last snapshot then. UNIMPLEMENTED where the state machine has none. Meant for operators:
+  // snapshots are taken by themselves (GroupOptions::compaction).
+  void Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done);
 
   GroupStatus Status() const;
   // Calls `changed` now and at every change of role, term, leader or state, until the host stops.

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "raft/compaction.h"
 
 namespace cairn {
 
@@ -27,6 +28,8 @@ struct GroupOptions {
   size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
   // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
   Duration max_clock_jump = Seconds(10);
+  // When the state is saved and how much of the log stays (docs/snapshots.md).
+  CompactionOptions compaction;
 };
 
 }  // namespace cairn

@@ -102,6 +102,9 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
 
 absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store) {
   bool on_runner = dependencies_.applier == nullptr;
+  const bool durable = machine->durable();
+  absl::StatusOr<std::unique_ptr<SnapshotStore>> snapshots = OpenSnapshots();
+  if (!snapshots.ok()) return snapshots.status();
   Applier::Events events;
   events.applied = [this](Index index) { mailbox_.PutApplied(index); };
   events.failed = [this](const absl::Status& status) {
@@ -114,10 +117,13 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
       on_runner ? dependencies_.runner : dependencies_.applier, on_runner, std::move(events));
   absl::StatusOr<OpenContext> context = MakeOpenContext();
   if (!context.ok()) return context.status();
-  if (absl::Status status = applier_->Open(*std::move(context)); !status.ok()) {
+  absl::Status status = applier_->Open(*std::move(context));
+  if (status.ok() && *snapshots != nullptr) status = RestoreAtStart(**snapshots);
+  if (!status.ok()) {
     return absl::Status(status.code(), absl::StrCat("group ", ToInteger(settings_.group),
                                                     ": the state machine: ", status.message()));
   }
+  StartMover(*std::move(snapshots), durable);
   LogPosition base = opened_.recovered.base;
   if (applier_->applied() < base.index) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -126,23 +132,6 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
         applier_->applied()));
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
-  OpenContext context;
-  context.group = settings_.group;
-  if (!applier_->durable()) return context;
-  context.file_system = dependencies_.file_system;
-  context.directory = absl::StrCat(dependencies_.data_directory, "/groups/",
-                                   ToInteger(settings_.group), "/machine");
-  context.failed = [this](const absl::Status& status) {
-    mailbox_.PutTask([this, status] {
-      if (node_ != nullptr) node_->StopServing(NodeState::kFenced, status);
-    });
-  };
-  absl::Status made = context.file_system->MakeDirectory(context.directory);
-  if (!made.ok()) return made;
-  return context;
 }
 
 void GroupRunner::Start(const Configuration& members) {
@@ -167,6 +156,7 @@ void GroupRunner::Start(const Configuration& members) {
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
     }
+    AddSnapshotHooks(dependencies);
     Gate expected = Gate::kNotFormed;
     gate_.compare_exchange_strong(expected, Gate::kOpen);
     {
@@ -202,7 +192,10 @@ void GroupRunner::Halt(NodeState state, const absl::Status& status) {
   if (stopped_ != nullptr) std::exchange(stopped_, nullptr)(state, status);
 }
 
-void GroupRunner::StopCalls() { gate_ = Gate::kStopping; }
+void GroupRunner::StopCalls() {
+  gate_ = Gate::kStopping;
+  if (mover_ != nullptr) mover_->Abort();
+}
 
 void GroupRunner::Close() {
   MailboxContents rest = mailbox_.Close();
@@ -223,6 +216,7 @@ void GroupRunner::Finish() {
   RefuseWaiting(rest);
   if (node_ != nullptr) node_->GiveUp("the host has stopped");
   if (applier_ != nullptr) applier_->GiveUp("the host has stopped");
+  if (mover_ != nullptr) mover_->GiveUp();
   watchers_.clear();
 }
 
@@ -248,6 +242,7 @@ void GroupRunner::Run() {
   }
   contents_.Clear();
   if (node_ == nullptr) return;
+  TakeDueSnapshot();
   ScheduleWakeup();
   Publish(now);
 }
@@ -471,6 +466,10 @@ GroupStatus GroupRunner::Status() const {
   if (applier_ != nullptr) {
     status.applied_index = applier_->applied();
     status.sessions = applier_->sessions();
+    // What is applied is committed; a snapshot may have brought the state ahead of the log.
+    status.commit_index = std::max(status.commit_index, status.applied_index);
+    status.last_index = std::max(status.last_index, status.commit_index);
+    if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
   }
   return status;
 }

@@ -32,10 +32,13 @@
 #include "raft/proposal.h"
 #include "raft/proposal_call.h"
 #include "raft/sender_check.h"
+#include "raft/snapshots/byte_budget.h"
+#include "raft/snapshots/snapshot_mover.h"
 #include "raft/state_machine.h"
 #include "raft/transport.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
+#include "storage/snapshot_store.h"
 
 namespace cairn {
 
@@ -49,13 +52,16 @@ struct GroupRunnerSettings {
 struct GroupRunnerDependencies {
   const Clock* clock = nullptr;
   Transport* transport = nullptr;
-  FileSystem* file_system = nullptr;
-  std::string data_directory;  // durable state machines keep theirs below it
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
   Executor* runner = nullptr;
   Executor* applier = nullptr;  // null: state machines run on the runner's sequence
   Executor* reader = nullptr;   // null: the runner reads what lagging peers need
+  // Of snapshots; null: there are none. Then the next three are not needed.
+  Executor* snapshots = nullptr;
+  ByteBudget* snapshot_budget = nullptr;
+  FileSystem* file_system = nullptr;
+  std::string data_directory;  // durable state machines and snapshots are below it
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
 };
@@ -96,11 +102,12 @@ class GroupRunner {
                     BatchCallback done);
   void BeginRead(const ReadOptions& options, ReadCallback done);
   void Control(ControlRequest request, Instant deadline, ControlCallback done);
+  void Snapshot(SnapshotMover::TakenCallback done);
   GroupStatus Status() const;
   void Watch(Watcher watcher);
 
   // From the transport. The envelope is addressed to this node (CheckAddress).
-  void Deliver(Envelope envelope) { mailbox_.PutEnvelope(std::move(envelope)); }
+  void Deliver(Envelope envelope);
   void PeerLost(NodeId peer) { mailbox_.PutLost(peer); }
   // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
   absl::Status Vet(const Envelope& envelope) const;
@@ -128,7 +135,15 @@ class GroupRunner {
   void Put(ProposalRequest request);
   void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+
+  // group_runner_snapshots.cc
+  absl::StatusOr<std::unique_ptr<SnapshotStore>> OpenSnapshots();
   absl::StatusOr<OpenContext> MakeOpenContext();
+  absl::Status RestoreAtStart(SnapshotStore& store);
+  void StartMover(std::unique_ptr<SnapshotStore> store, bool durable);
+  void AddSnapshotHooks(NodeDependencies& dependencies);
+  void FreezeState();
+  void TakeDueSnapshot();
 
   const GroupRunnerSettings settings_;
   const GroupRunnerDependencies dependencies_;
@@ -139,6 +154,7 @@ class GroupRunner {
   // Set by Open.
   OpenedLog opened_;
   std::unique_ptr<Applier> applier_;
+  std::unique_ptr<SnapshotMover> mover_;  // null: there are no snapshots
   LogWriter::Client log_client_ = 0;
 
   // On the runner's sequence.

@@ -39,6 +39,7 @@ struct GroupStatus {
   NodeId leader = NodeId::kNone;
   bool serving_leader = false;  // leads, and has committed and applied an entry of its own term
   Index first_index = 0;
+  Index snapshot_index = 0;  // of the last snapshot saved or received here; 0: none
   Index last_index = 0;
   Index durable_index = 0;
   Index commit_index = 0;

@@ -15,6 +15,7 @@
 #include "raft/group_runner.h"
 #include "raft/log_writer.h"
 #include "raft/sender_check.h"
+#include "raft/snapshots/byte_budget.h"
 
 namespace cairn {
 namespace {
@@ -65,8 +66,10 @@ class HostImpl final : public Host {
   const LocalIdentity self_;
   std::unique_ptr<Executor> runner_;
   std::unique_ptr<Executor> writer_executor_;
-  std::unique_ptr<Executor> applier_;  // may be null
-  std::unique_ptr<Executor> reader_;   // may be null
+  std::unique_ptr<Executor> applier_;    // may be null
+  std::unique_ptr<Executor> reader_;     // may be null
+  std::unique_ptr<Executor> snapshots_;  // may be null
+  ByteBudget snapshot_budget_;
   std::unique_ptr<LogWriter> log_writer_;
   std::atomic<int> waiting_hellos_ = 0;
 
@@ -90,6 +93,8 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       writer_executor_(dependencies_.make_executor("log-writer")),
       applier_(dependencies_.make_executor("applier")),
       reader_(dependencies_.make_executor("reader")),
+      snapshots_(dependencies_.make_executor("snapshots")),
+      snapshot_budget_(dependencies_.snapshot_bytes_per_second),
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
       identity_(identity) {
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
@@ -153,13 +158,15 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   GroupRunnerDependencies parts;
   parts.clock = dependencies_.clock;
   parts.transport = dependencies_.transport;
-  parts.file_system = dependencies_.file_system;
-  parts.data_directory = dependencies_.data_directory;
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();
   parts.applier = applier_.get();
   parts.reader = reader_.get();
+  parts.snapshots = snapshots_.get();
+  parts.snapshot_budget = &snapshot_budget_;
+  parts.file_system = dependencies_.file_system;
+  parts.data_directory = dependencies_.data_directory;
   parts.log = dependencies_.log;
   parts.trace = dependencies_.trace;
   auto runner = std::make_shared<GroupRunner>(
@@ -206,6 +213,7 @@ void HostImpl::Shutdown(Instant deadline) {
   // Those who give work first, so that nobody posts to one that is gone.
   runner_.reset();
   applier_.reset();
+  snapshots_.reset();
   reader_.reset();
   writer_executor_.reset();
   log_writer_.reset();

@@ -35,11 +35,15 @@ struct HostDependencies {
   std::string data_directory;
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
-  // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader". May be
-  // null for "applier": state machines run on the runner's sequence, which saves a hand-off per
-  // command and lets a slow state machine delay elections and heartbeats; and for "reader": the
-  // runner reads from the disk what members need that lag far behind.
+  // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader",
+  // "snapshots". May be null for "applier": state machines run on the runner's sequence, which
+  // saves a hand-off per command and lets a slow state machine delay elections and heartbeats; and
+  // for "reader": the runner reads from the disk what members need that lag far behind; and for
+  // "snapshots": there are none then, and logs are kept whole.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
+  // What all groups of this host together send of snapshots to members that lag far behind; 0: no
+  // limit.
+  uint64_t snapshot_bytes_per_second = 0;
   // Of all randomness of this host. Must differ from start to start.
   uint64_t seed = 0;
   // An unformed node asks the initial members this often, waiting longer and longer between the

@@ -22,6 +22,7 @@ size_t BulkBytes(const Envelope& envelope) {
       bytes += sizeof(ProposalResult) + (applied == nullptr ? 0 : applied->reply.size());
     }
   }
+  if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) bytes += piece->bytes.size();
   return bytes;
 }
 

@@ -84,7 +84,21 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeSettings& settings,
   raft.base_configuration = settings.initial_members;
   raft.torn_from = recovered.torn_from;
   raft.applied = dependencies.applier->machine_position().index;
+  if (dependencies.received != nullptr) {
+    absl::StatusOr<SnapshotPoint> point = PointOf(dependencies.received->manifest());
+    if (!point.ok()) return point.status();
+    raft.snapshot = *std::move(point);
+  }
+  // What was applied is committed, so nothing goes back to the configurations before its last one.
+  const Replica& replica = dependencies.applier->replica();
+  if (replica.configuration_at().index > 0) {
+    absl::StatusOr<Configuration> applied = DecodeConfiguration(replica.configuration());
+    if (!applied.ok()) return applied.status();
+    raft.base_configuration_position = replica.configuration_at();
+    raft.base_configuration = *std::move(applied);
+  }
   for (const RawConfiguration& raw : recovered.configurations) {
+    if (raw.at.index <= raft.base_configuration_position.index) continue;
     absl::StatusOr<Configuration> configuration = DecodeConfiguration(raw.body.view());
     if (!configuration.ok()) {
       return absl::DataLossError(absl::StrCat("configuration entry ", ToString(raw.at), ": ",
@@ -104,9 +118,12 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       log_(settings.group, dependencies.store, recovered, settings.options.log_cache_bytes),
       entry_clock_(settings.options.max_clock_jump, now, dependencies.clock->WallNow()),
       feed_(dependencies.applier, &log_, &pending_, dependencies.applier->applied()),
+      compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
+      received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
       on_fenced_(std::move(fenced)) {
   entry_clock_.Saw(log_.last_timestamp());
+  compaction_.Durable(dependencies.state_durable);
   SetPeers();
   Flush(now);
 }
@@ -133,6 +150,9 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   reads_.Expire(now);
   forwarder_.Expire(now);
   controls_.Expire(now);
+  Flush(now);
+  if (fenced_) return;
+  CompactLog(now);
   Flush(now);
 }
 
@@ -194,6 +214,9 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
   }
   if (auto* results = std::get_if<ForwardedResults>(&envelope.body)) {
     return forwarder_.Receive(envelope.from, std::move(*results));
+  }
+  if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
+    return TakeOffer(now, envelope.from, *offer);
   }
   if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),

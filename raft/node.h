@@ -19,6 +19,7 @@
 #include "base/types.h"
 #include "raft/applier.h"
 #include "raft/apply_feed.h"
+#include "raft/compaction.h"
 #include "raft/core/raft.h"
 #include "raft/core/trace.h"
 #include "raft/entry_clock.h"
@@ -36,6 +37,7 @@
 #include "raft/sender_check.h"
 #include "raft/transport.h"
 #include "storage/log_store.h"
+#include "storage/stored_snapshot.h"
 
 namespace cairn {
 
@@ -53,6 +55,16 @@ struct NodeDependencies {
   // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
   // Node::Fetched; null: they are read at once.
   std::function<void(const SendEntries&, Index last)> fetch;
+  // Snapshots (raft/snapshots/snapshot_mover.h); null: there are none, and the whole log is kept.
+  std::function<void(const SendSnapshot&)> offer_snapshot;
+  std::function<void(NodeId from, const SnapshotOffer&)> take_offer;
+  std::function<std::optional<Index>()> wanted;  // as SnapshotMover::wanted
+  // State and log have come to the snapshot received last.
+  std::function<void()> installed;
+  // Found at the start: the state machine holds what it says, the log may not have given way yet.
+  std::shared_ptr<const StoredSnapshot> received;
+  // The state up to here is durable outside the log.
+  Index state_durable = 0;
 };
 
 struct NodeSettings {
@@ -93,6 +105,12 @@ class Node {
   void Fetched(Instant now, const SendEntries& send, absl::StatusOr<std::vector<RecordRun>> runs);
   // An operator asks. Before Handle, which carries out what comes of it.
   void Control(Instant now, ControlCall call);
+  // Before Handle, as Fetched. A snapshot of another node, offered in `term`, is published here.
+  void Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot> snapshot);
+  // The state up to `index` is durable outside the log.
+  void StateDurable(Index index);
+  // So much was applied since then that it should be made so.
+  bool SnapshotDue() const;
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
   // Fences this node, if it is not yet.
@@ -125,6 +143,13 @@ class Node {
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
+  // Snapshots (node_snapshots.cc).
+  void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
+  void RestoreFrom(LogPosition position);
+  void NoteInstalled();
+  void CompactLog(Instant now);
+  void MeasureBatch(const LogBatch& batch, const LogAppend& append);
+
   // What Raft wants (node_effects.cc).
   void Flush(Instant now);
   bool Write(Instant now, const std::vector<LogBatch>& batches);
@@ -147,6 +172,8 @@ class Node {
   EntryClock entry_clock_;
   PendingProposals pending_;
   ApplyFeed feed_;
+  Compaction compaction_;
+  std::shared_ptr<const StoredSnapshot> received_;  // until state and log have come to it
   PendingReads reads_;
   PendingControls controls_;
   ReadId last_read_ = 0;
@@ -167,6 +194,9 @@ class Node {
   Fenced on_fenced_;
   Instant complain_after_;
 };
+
+// DATA_LOSS if its configuration cannot be decoded.
+absl::StatusOr<SnapshotPoint> PointOf(const SnapshotManifest& manifest);
 
 }  // namespace cairn
 

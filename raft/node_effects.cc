@@ -29,6 +29,9 @@ void Node::Flush(Instant now) {
     payloads_.Clear();
     for (Message& message : effects.messages) Send(message.to, std::move(message.body));
     for (const SendEntries& send : effects.send_entries) Read(now, send);
+    for (const SendSnapshot& send : effects.send_snapshots) {
+      if (dependencies_.offer_snapshot != nullptr) dependencies_.offer_snapshot(send);
+    }
     for (Forwarder::Outgoing& out : forwarder_.TakeOutgoing(now)) {
       Send(out.to, std::move(out.forwarded));
     }
@@ -36,6 +39,7 @@ void Node::Flush(Instant now) {
     for (const ControlOutcome& outcome : effects.controls) controls_.Take(outcome);
     controls_.Committed(raft_.commit(), [this](Index index) { return raft_.TermAt(index); });
     if (raft_.configuration_position() != peers_of_) SetPeers();
+    if (effects.restore.has_value()) RestoreFrom(*effects.restore);
     feed_.Reach(effects.apply_up_to);
     // What the machine holds is committed, and Raft does not name it. Where the machine kept no
     // sessions, they are built from it, as far as the log has it: its end may be torn.
@@ -73,6 +77,7 @@ bool Node::Write(Instant now, const std::vector<LogBatch>& batches) {
       StopServing(NodeState::kFenced, append.status());
       return false;
     }
+    MeasureBatch(batch, *append);
     writes.push_back({batch.ticket, *std::move(append), batch.reset_to, batch.drop_to});
   }
   entry_clock_.Saw(log_.last_timestamp());

@@ -11,7 +11,7 @@
 namespace cairn {
 namespace {
 
-constexpr uint8_t kArchiveVersion = 1;
+constexpr uint8_t kArchiveVersion = 2;
 
 using Reason = ProposalNotApplied::Reason;
 
@@ -39,6 +39,26 @@ ProposalResult Refusal(const SessionTable::Decision& decision) {
   CAIRN_CHECK(false) << "no refusal";
   return {};
 }
+
+// A stored snapshot without the archive, as the machine made it.
+class MachineFiles final : public SnapshotReader {
+ public:
+  explicit MachineFiles(const StoredSnapshot& snapshot) : snapshot_(snapshot) {
+    const std::vector<ManifestFile>& files = snapshot.manifest().files;
+    for (size_t file = 1; file < files.size(); ++file) {
+      files_.push_back({files[file].name, files[file].bytes});
+    }
+  }
+  const std::vector<SnapshotFile>& files() const override { return files_; }
+  absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const override {
+    return snapshot_.Read(file + 1, offset, bytes);
+  }
+  std::string PathOf(size_t file) const override { return snapshot_.PathOf(file + 1); }
+
+ private:
+  const StoredSnapshot& snapshot_;
+  std::vector<SnapshotFile> files_;
+};
 
 }  // namespace
 
@@ -86,8 +106,11 @@ ProposalResult Replica::ApplyEntryOf(const RecordRun& run, const RecordView& rec
     case EntryType::kCloseSession:
       if (!sessions_.Close(record.call().session)) return NotApplied(Reason::kSessionExpired);
       break;
-    case EntryType::kNoop:
     case EntryType::kConfiguration:
+      configuration_at_ = record.position();
+      configuration_ = std::string(record.Payload(run.bytes()).view());
+      break;
+    case EntryType::kNoop:
     case EntryType::kClock:
       break;
   }
@@ -134,11 +157,42 @@ void Replica::Finish(Round& round) {
   round.places.clear();
 }
 
-// version:u8 time:i64 sessions
+std::optional<FrozenState> Replica::Freeze() const {
+  std::unique_ptr<SnapshotSource> machine = machine_->Freeze();
+  if (machine == nullptr || applied_.index == 0) return std::nullopt;
+  FrozenState frozen;
+  frozen.position = applied_;
+  frozen.time = time_;
+  frozen.configuration_at = configuration_at_;
+  frozen.configuration = configuration_;
+  frozen.archive = Save();
+  frozen.machine = std::move(machine);
+  return frozen;
+}
+
+absl::Status Replica::RestoreFrom(const StoredSnapshot& snapshot) {
+  CAIRN_CHECK_GT(snapshot.position().index, applied_.index);
+  const std::vector<ManifestFile>& files = snapshot.manifest().files;
+  if (files.empty() || files[0].name != kArchiveFile) {
+    return absl::DataLossError("the snapshot has no archive");
+  }
+  absl::StatusOr<std::string> archive = snapshot.Read(0, 0, static_cast<size_t>(files[0].bytes));
+  if (!archive.ok()) return archive.status();
+  if (absl::Status status = Restore(*archive); !status.ok()) return status;
+  absl::Status status = machine_->Restore(MachineFiles(snapshot), snapshot.position());
+  if (!status.ok()) return status;
+  applied_ = machine_position_ = snapshot.position();
+  return absl::OkStatus();
+}
+
+// version:u8 time:i64 configuration_at:u64,u64 configuration:length-prefixed sessions
 std::string Replica::Save() const {
   std::string bytes;
   AppendLittleEndian(&bytes, kArchiveVersion);
   AppendLittleEndian(&bytes, static_cast<uint64_t>(time_.nanoseconds));
+  AppendLittleEndian(&bytes, configuration_at_.index);
+  AppendLittleEndian(&bytes, configuration_at_.term);
+  AppendLengthPrefixed(&bytes, configuration_);
   bytes += sessions_.Encode();
   return bytes;
 }
@@ -147,12 +201,18 @@ absl::Status Replica::Restore(absl::string_view saved) {
   Decoder decoder(saved);
   uint8_t version = decoder.Read<uint8_t>();
   uint64_t time = decoder.Read<uint64_t>();
+  LogPosition configuration_at;
+  configuration_at.index = decoder.Read<uint64_t>();
+  configuration_at.term = decoder.Read<uint64_t>();
+  std::string configuration(decoder.ReadLengthPrefixed());
   if (!decoder.ok() || version != kArchiveVersion) {
     return absl::DataLossError("saved sessions: not what was saved");
   }
   absl::Status status = sessions_.Decode(decoder.ReadBytes(decoder.remaining()));
   if (!status.ok()) return status;
   time_ = WallTime{static_cast<int64_t>(time)};
+  configuration_at_ = configuration_at;
+  configuration_ = std::move(configuration);
   sessions_restored_ = true;
   return absl::OkStatus();
 }

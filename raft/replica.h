@@ -5,7 +5,9 @@
 #define RAFT_REPLICA_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +16,13 @@
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/frozen_state.h"
 #include "raft/proposal.h"
 #include "raft/session.h"
 #include "raft/state_machine.h"
+#include "storage/file_system.h"
 #include "storage/record.h"
+#include "storage/stored_snapshot.h"
 
 namespace cairn {
 
@@ -45,6 +50,15 @@ class Replica final : public ReplicaArchive {
   // Tells the machine that everything up to applied() was applied, once that can be read.
   void Announce();
 
+  // The last configuration applied, and where it stood; {0, 0} if there was none.
+  LogPosition configuration_at() const { return configuration_at_; }
+  const std::string& configuration() const { return configuration_; }
+
+  // What the entries up to applied() have made; nothing if the machine has no snapshots.
+  std::optional<FrozenState> Freeze() const;
+  // Becomes what `snapshot` says, which is later than applied(). After an error nothing is sure.
+  absl::Status RestoreFrom(const StoredSnapshot& snapshot);
+
   std::string Save() const override;
   absl::Status Restore(absl::string_view saved) override;
 
@@ -66,6 +80,8 @@ class Replica final : public ReplicaArchive {
   SessionTable sessions_;
   LogPosition applied_;
   WallTime time_{0};
+  LogPosition configuration_at_;
+  std::string configuration_;
   LogPosition machine_position_;
   bool sessions_restored_ = false;
 };

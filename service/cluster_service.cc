@@ -73,6 +73,7 @@ void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupSt
     to->set_leader_address(leader->address);
   }
   to->set_first_index(from.first_index);
+  to->set_snapshot_index(from.snapshot_index);
   to->set_last_index(from.last_index);
   to->set_commit_index(from.commit_index);
   to->set_applied_index(from.applied_index);

@@ -12,7 +12,7 @@ namespace {
 
 // Bounds of what protobuf adds: keys, lengths and integers of a message that has no more fields
 // than any here, and of one element of a list.
-constexpr size_t kMessageBytes = 96;
+constexpr size_t kMessageBytes = 128;
 constexpr size_t kElementBytes = 48;
 
 size_t BytesOf(const std::vector<Member>& members) {
@@ -47,6 +47,9 @@ size_t BytesOf(const ForwardedResults& body) {
   return bytes;
 }
 size_t BytesOf(const IdentityRefusal& body) { return body.message.size(); }
+size_t BytesOf(const SnapshotOffer&) { return 0; }
+size_t BytesOf(const SnapshotRequest&) { return 0; }
+size_t BytesOf(const SnapshotPiece& body) { return body.bytes.size(); }
 
 }  // namespace
 

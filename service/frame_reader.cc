@@ -60,8 +60,7 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
                                              absl::FunctionRef<void(Envelope)> take) {
   absl::StatusOr<Envelope> envelope = ReadParcel(identity, std::move(parcel));
   if (!envelope.ok()) return BadFrame(envelope.status().message());
-  bool control = LaneOf(*envelope) == Lane::kControl;
-  if (control != (lane_ == v1::FRAME_LANE_CONTROL)) return BadFrame("a parcel on the wrong lane");
+  if (WireLane(LaneOf(*envelope)) != lane_) return BadFrame("a parcel on the wrong lane");
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
     absl::string_view message = vetted.message();
     return Make(vetted.code(), message.substr(0, message.find(':')), message);

@@ -125,7 +125,7 @@ GrpcTransport::~GrpcTransport() { Stop(); }
 
 void GrpcTransport::SetPeer(NodeId node, const std::string& address) {
   if (node == options_.node) return;
-  std::array<std::shared_ptr<PeerLane>, 2> lanes;
+  std::array<std::shared_ptr<PeerLane>, kLanes> lanes;
   {
     MutexLock lock(mutex_);
     if (stopped_) return;
@@ -138,7 +138,7 @@ void GrpcTransport::SetPeer(NodeId node, const std::string& address) {
       greeting.from = options_.node;
       greeting.to = node;
       greeting.from_incarnation = options_.incarnation;
-      for (Lane lane : {Lane::kControl, Lane::kAppend}) {
+      for (Lane lane : {Lane::kControl, Lane::kAppend, Lane::kSnapshot}) {
         peer.lanes[static_cast<size_t>(lane)] =
             std::make_shared<PeerLane>(greeting, lane, options_.max_queued_bytes, owner_.get());
       }

@@ -60,7 +60,7 @@ class GrpcTransport final : public Transport {
   class Owner;
   struct Peer {
     std::string address;
-    std::array<std::shared_ptr<PeerLane>, 2> lanes;  // by Lane
+    std::array<std::shared_ptr<PeerLane>, kLanes> lanes;  // by Lane
   };
   std::shared_ptr<PeerLane> LaneTo(NodeId node, Lane lane) const;
 

@@ -43,8 +43,7 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
 
   void Start() {
     WriteIdentity(lane_->greeting_, &frame_);
-    frame_.set_lane(lane_->lane_ == Lane::kControl ? v1::FRAME_LANE_CONTROL
-                                                   : v1::FRAME_LANE_APPEND);
+    frame_.set_lane(WireLane(lane_->lane_));
     context_.set_wait_for_ready(true);
     stub_->async()->Exchange(&context_, this);
     AddHold();

@@ -344,6 +344,55 @@ absl::StatusOr<IdentityRefusal> Read(const v1::IdentityRefusal& from) {
   return IdentityRefusal{*reason, from.message()};
 }
 
+void Write(const ContentId& from, std::string* to) {
+  to->assign(from.bytes.begin(), from.bytes.end());
+}
+absl::StatusOr<ContentId> ReadId(const std::string& from) {
+  ContentId to;
+  if (from.size() != to.bytes.size()) return Invalid("a snapshot's id of another length");
+  std::memcpy(to.bytes.data(), from.data(), from.size());
+  return to;
+}
+
+void WriteBody(const SnapshotOffer& from, v1::Parcel* parcel) {
+  v1::SnapshotOffer* to = parcel->mutable_snapshot_offer();
+  to->set_term(from.term);
+  Write(from.id, to->mutable_id());
+  Write(from.position, to->mutable_position());
+  to->set_manifest_bytes(from.manifest_bytes);
+}
+absl::StatusOr<SnapshotOffer> Read(const v1::SnapshotOffer& from) {
+  absl::StatusOr<ContentId> id = ReadId(from.id());
+  if (!id.ok()) return id.status();
+  return SnapshotOffer{from.term(), *id, Read(from.position()), from.manifest_bytes()};
+}
+void WriteBody(const SnapshotRequest& from, v1::Parcel* parcel) {
+  v1::SnapshotRequest* to = parcel->mutable_snapshot_request();
+  Write(from.id, to->mutable_id());
+  to->set_file(from.file);
+  to->set_offset(from.offset);
+  to->set_bytes(from.bytes);
+}
+absl::StatusOr<SnapshotRequest> Read(const v1::SnapshotRequest& from) {
+  absl::StatusOr<ContentId> id = ReadId(from.id());
+  if (!id.ok()) return id.status();
+  return SnapshotRequest{*id, from.file(), from.offset(), from.bytes()};
+}
+void WriteBody(const SnapshotPiece& from, v1::Parcel* parcel) {
+  v1::SnapshotPiece* to = parcel->mutable_snapshot_piece();
+  Write(from.id, to->mutable_id());
+  to->set_file(from.file);
+  to->set_offset(from.offset);
+  to->set_content(from.bytes);
+  to->set_gone(from.gone);
+}
+absl::StatusOr<SnapshotPiece> Read(v1::SnapshotPiece&& from) {
+  absl::StatusOr<ContentId> id = ReadId(from.id());
+  if (!id.ok()) return id.status();
+  return SnapshotPiece{*id, from.file(), from.offset(), std::move(*from.mutable_content()),
+                       from.gone()};
+}
+
 // The body of an envelope of any kind, from a message's struct or StatusOr of one.
 template <typename Body>
 absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
@@ -355,7 +404,7 @@ absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
   }
 }
 
-absl::StatusOr<EnvelopeBody> ReadBody(const v1::Parcel& parcel) {
+absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
   using Body = v1::Parcel;
   switch (parcel.body_case()) {
     case Body::kPreVoteRequest:
@@ -394,6 +443,12 @@ absl::StatusOr<EnvelopeBody> ReadBody(const v1::Parcel& parcel) {
       return Wrap<ForwardedResults>(Read(parcel.forwarded_results()));
     case Body::kIdentityRefusal:
       return Wrap<IdentityRefusal>(Read(parcel.identity_refusal()));
+    case Body::kSnapshotOffer:
+      return Wrap<SnapshotOffer>(Read(parcel.snapshot_offer()));
+    case Body::kSnapshotRequest:
+      return Wrap<SnapshotRequest>(Read(parcel.snapshot_request()));
+    case Body::kSnapshotPiece:
+      return Wrap<SnapshotPiece>(Read(std::move(*parcel.mutable_snapshot_piece())));
     case Body::BODY_NOT_SET:
       break;
   }
@@ -401,6 +456,11 @@ absl::StatusOr<EnvelopeBody> ReadBody(const v1::Parcel& parcel) {
 }
 
 }  // namespace
+
+v1::FrameLane WireLane(Lane lane) {
+  static_assert(static_cast<int>(Lane::kSnapshot) + 1 == v1::FRAME_LANE_SNAPSHOT);
+  return static_cast<v1::FrameLane>(static_cast<int>(lane) + 1);
+}
 
 void WriteIdentity(const Envelope& envelope, v1::Frame* frame) {
   frame->set_cluster_id(envelope.cluster.bytes.data(), envelope.cluster.bytes.size());
@@ -410,8 +470,7 @@ void WriteIdentity(const Envelope& envelope, v1::Frame* frame) {
   frame->set_version(envelope.version);
   frame->set_oldest_version(envelope.oldest_version);
   frame->set_newest_version(envelope.newest_version);
-  frame->set_lane(LaneOf(envelope) == Lane::kControl ? v1::FRAME_LANE_CONTROL
-                                                     : v1::FRAME_LANE_APPEND);
+  frame->set_lane(WireLane(LaneOf(envelope)));
 }
 
 bool SameIdentity(const Envelope& a, const Envelope& b) {
@@ -434,7 +493,7 @@ absl::StatusOr<Envelope> ReadIdentity(const v1::Frame& frame) {
     return Invalid(absl::StrCat("a cluster id of ", frame.cluster_id().size(), " bytes"));
   }
   std::memcpy(envelope.cluster.bytes.data(), frame.cluster_id().data(), frame.cluster_id().size());
-  if (frame.lane() != v1::FRAME_LANE_CONTROL && frame.lane() != v1::FRAME_LANE_APPEND) {
+  if (frame.lane() < v1::FRAME_LANE_CONTROL || frame.lane() > v1::FRAME_LANE_SNAPSHOT) {
     return Invalid(absl::StrCat("unknown lane ", frame.lane()));
   }
   if (frame.from() == 0 || frame.to() == 0) return Invalid("node 0 speaks or is spoken to");

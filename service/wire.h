@@ -12,7 +12,10 @@ namespace cairn {
 namespace v1 {
 class Frame;
 class Parcel;
+enum FrameLane : int;
 }  // namespace v1
+
+v1::FrameLane WireLane(Lane lane);
 
 // Who speaks to whom, in which versions: all of an envelope but its group, body and entries. A
 // frame carries it once for all its parcels.

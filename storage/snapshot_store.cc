@@ -220,12 +220,13 @@ absl::Status SnapshotStore::WriteFiles(const std::string& stem, SnapshotManifest
 absl::StatusOr<ManifestFile> SnapshotStore::SaveFile(const std::string& path,
                                                      const SnapshotContent& content, size_t file,
                                                      const std::function<bool()>& aborted) {
+  // What a crash or an error left is not written again.
+  absl::Status removed = file_system_->Remove(path);
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   ManifestFile saved = {.name = content.NameOf(file), .bytes = content.BytesOf(file), .chunks = {}};
   absl::StatusOr<std::unique_ptr<File>> opened =
-      file_system_->Open(path, {.mode = FileSystem::OpenMode::kOpenOrCreate});
+      file_system_->Open(path, {.mode = FileSystem::OpenMode::kCreate});
   if (!opened.ok()) return opened.status();
-  // A power cut may have left a longer one.
-  if (absl::Status status = (*opened)->Resize(0); !status.ok()) return status;
   for (uint64_t offset = 0; offset < saved.bytes; offset += kChunkBytes) {
     if (aborted()) return absl::CancelledError("the snapshot was aborted");
     const auto length = static_cast<size_t>(std::min(kChunkBytes, saved.bytes - offset));

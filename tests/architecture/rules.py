@@ -29,7 +29,7 @@ _SERVICE_LIBRARIES = (
     "abseil cli11 grpc grpc_reflection httplib openssl prometheus protobuf pthread spdlog zstd"
 )
 # The outermost ring: everything inside it, and each other.
-_INSIDE = "base raft raft/core storage storage/block storage/stream proto"
+_INSIDE = "base raft raft/core raft/snapshots storage storage/block storage/stream proto"
 _OUTER = f"{_INSIDE} cairn client service service/cli"
 
 LAYERS = [
@@ -38,7 +38,9 @@ LAYERS = [
     _layer("storage", "base", _STORAGE_LIBRARIES),
     _layer("storage/block", "base storage", _STORAGE_LIBRARIES),
     _layer("storage/stream", "base storage storage/block", _STORAGE_LIBRARIES),
-    _layer("raft", "base raft/core storage", "abseil pthread"),
+    # One ring: a host's groups and what moves their snapshots.
+    _layer("raft", "base raft/core raft/snapshots storage", "abseil pthread"),
+    _layer("raft/snapshots", "base raft raft/core storage", "abseil"),
     _layer("proto", "", "protobuf grpc"),
     _layer("cairn", _OUTER, _SERVICE_LIBRARIES),
     _layer("client", _OUTER, _SERVICE_LIBRARIES),

@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "storage/simulated_file_system.h"
+#include "storage/snapshot_store.h"
 #include "tests/raft/call_log.h"
 #include "tests/raft/fake_log_disk.h"
 #include "tests/raft/manual_executor.h"
 #include "tests/raft/records.h"
+#include "tests/storage/snapshot_content.h"
 
 namespace cairn {
 namespace {
@@ -18,7 +21,8 @@ using Strings = std::vector<std::string>;
 
 class CountingMachine final : public StateMachine {
  public:
-  explicit CountingMachine(std::vector<Index>* applied) : applied_(applied) {}
+  explicit CountingMachine(std::vector<Index>* applied, LogPosition* restored = nullptr)
+      : applied_(applied), restored_(restored) {}
   absl::StatusOr<LogPosition> Open(const OpenContext& context) override {
     log_ = context.log;
     return LogPosition{};
@@ -30,17 +34,24 @@ class CountingMachine final : public StateMachine {
       EXPECT_TRUE(absl::IsOutOfRange(log_->Read(entry.position().index, kMaxIndex, 1).status()));
     }
   }
+  absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override {
+    EXPECT_EQ(snapshot.files().size(), 1u) << "the archive is not the machine's";
+    EXPECT_EQ(snapshot.Read(0, 0, 1).value(), "x");
+    *restored_ = position;
+    return absl::OkStatus();
+  }
   const LogReader* log() const { return log_; }
 
  private:
   std::vector<Index>* const applied_;
+  LogPosition* const restored_;
   const LogReader* log_ = nullptr;
 };
 
 class ApplierTest : public ::testing::Test {
  protected:
   void Make(bool on_runner) {
-    auto machine = std::make_unique<CountingMachine>(&applied_);
+    auto machine = std::make_unique<CountingMachine>(&applied_, &restored_);
     machine_ = machine.get();
     Applier::Events events;
     events.applied = [this](Index index) { told_.push_back(index); };
@@ -71,6 +82,7 @@ class ApplierTest : public ::testing::Test {
   LogPosition last_;
   EntryHash last_hash_;
   std::vector<Index> applied_;
+  LogPosition restored_;
   std::vector<Index> told_;
   absl::Status failure_;
   CallLog log_;
@@ -195,6 +207,53 @@ TEST_F(ApplierTest, MachinesReadTheAppliedLogOnly) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->back().last().index, 3u);
   EXPECT_TRUE(absl::IsOutOfRange(machine_->log()->Read(4, 5, 1'000'000).status()));
+}
+
+// Entries wait to be read when the log gives way to a snapshot: they are gone, which is no damage.
+// Who waits for them hears that nobody knows, and all goes on from the snapshot.
+TEST_F(ApplierTest, ASnapshotTakesThePlaceOfWhatCannotBeReadAnyMore) {
+  Make(false);
+  Grow(8);
+  disk_.store(kTestGroup).Damage(3);
+  std::vector<PlacedSpan> spans;
+  spans.push_back({{5, 1}, log_.Span("a", 2), {}});
+  applier_->Submit({1, 6, {}, std::move(spans)});
+  std::vector<PlacedSpan> more;
+  more.push_back({{7, 1}, log_.Span("b", 1), {}});
+  applier_->Submit({7, 8, {}, std::move(more)});
+  applier_->ExpectRestore();
+  world_.RunReady();
+  EXPECT_EQ(applier_->applied(), 2u);
+  EXPECT_EQ(log_.Take(), (Strings{"a[0]: unknown 5/1", "a[1]: unknown 6/1", "b[0]: unknown 7/1"}));
+  EXPECT_TRUE(failure_.ok()) << failure_;
+
+  SimulatedFileSystem file_system;
+  auto snapshots = SnapshotStore::Open(&file_system, "/snapshots", ClusterId(), kTestGroup).value();
+  SnapshotManifest head;
+  head.position = {20, 1};
+  TestContent content(
+      {{kArchiveFile, Replica(std::make_unique<CountingMachine>(&applied_), 10).Save()},
+       {"state", "x"}});
+  ApplyWork restore;
+  restore.first = restore.last = 20;
+  restore.restore = snapshots->Save(head, content, [] { return false; }).value();
+  applier_->Submit(std::move(restore));
+  applier_->Submit(Work(MakeRun({20, 1}, {}, {1, 1})));
+  world_.RunReady();
+  EXPECT_EQ(restored_, (LogPosition{20, 1}));
+  EXPECT_EQ(applied_, (std::vector<Index>{1, 2, 21, 22}));
+  EXPECT_EQ(applier_->applied(), 22u);
+  EXPECT_TRUE(failure_.ok()) << failure_;
+}
+
+// Without that the same is damage.
+TEST_F(ApplierTest, AnUnreadableEntryIsDamageWhereNoSnapshotComes) {
+  Make(false);
+  Grow(8);
+  disk_.store(kTestGroup).Damage(3);
+  applier_->Submit({1, 6, {}, {}});
+  world_.RunReady();
+  EXPECT_TRUE(absl::IsDataLoss(failure_));
 }
 
 }  // namespace

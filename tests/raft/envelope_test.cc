@@ -215,6 +215,40 @@ TEST(EnvelopeTest, BulkHasItsOwnLane) {
   EXPECT_EQ(LaneOf(Append(1, {}, {})), Lane::kAppend);
   EXPECT_EQ(LaneOf(Frame(ForwardedProposals{})), Lane::kAppend);
   EXPECT_EQ(LaneOf(Frame(ForwardedResults{})), Lane::kAppend);
+  EXPECT_EQ(LaneOf(Frame(SnapshotOffer{})), Lane::kSnapshot);
+  EXPECT_EQ(LaneOf(Frame(SnapshotRequest{})), Lane::kSnapshot);
+  EXPECT_EQ(LaneOf(Frame(SnapshotPiece{})), Lane::kSnapshot);
+}
+
+// Fault catalogue 5.2, row 21: sizes and places that are none.
+TEST(EnvelopeTest, SnapshotsOnTheirWay) {
+  SnapshotOffer offer = {4, ContentIdOf("x"), {100, 3}, 500};
+  EXPECT_TRUE(Validate(Frame(offer)).ok());
+  offer.position = {0, 0};
+  ExpectInvalid(Frame(offer), "a snapshot at 0/0 in term 4");
+  offer.position = {100, 5};
+  ExpectInvalid(Frame(offer), "a snapshot at 100/5 in term 4");
+  offer.position = {100, 3};
+  for (uint64_t bytes : {uint64_t{0}, kMaxManifestBytes + 1, uint64_t{1} << 63}) {
+    offer.manifest_bytes = bytes;
+    ExpectInvalid(Frame(offer), "a snapshot with a manifest of");
+  }
+  SnapshotRequest request = {ContentIdOf("x"), 3, 0, kSnapshotPieceBytes};
+  EXPECT_TRUE(Validate(Frame(request)).ok());
+  request.bytes = kSnapshotPieceBytes + 1;
+  ExpectInvalid(Frame(request), "a piece of");
+  request.bytes = 0;
+  ExpectInvalid(Frame(request), "a piece of 0 bytes");
+  request = {ContentIdOf("x"), 3, ~uint64_t{0}, 10};
+  ExpectInvalid(Frame(request), "a piece of 10 bytes");
+  SnapshotPiece piece = {ContentIdOf("x"), 3, 0, "bytes", false};
+  EXPECT_TRUE(Validate(Frame(piece)).ok());
+  piece.gone = true;
+  ExpectInvalid(Frame(piece), "a piece that is gone and here");
+  piece.bytes.clear();
+  EXPECT_TRUE(Validate(Frame(piece)).ok());
+  piece.gone = false;
+  ExpectInvalid(Frame(piece), "a piece of 0 bytes");
 }
 
 }  // namespace

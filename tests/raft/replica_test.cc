@@ -202,5 +202,21 @@ TEST_F(ReplicaTest, DamagedSessionsAreNotRestored) {
   EXPECT_TRUE(absl::IsDataLoss(replica.Open({.group = kTestGroup})));
 }
 
+TEST_F(ReplicaTest, TheArchiveHoldsTheConfiguration) {
+  Replica replica(std::make_unique<RecordingMachine>(&journal_), 10);
+  ASSERT_TRUE(replica.Open(kTestGroup, nullptr).ok());
+  RecordRunBuilder builder(kTestGroup, {}, {});
+  builder.Add(PreparedEntry::Make(EntryType::kConfiguration, "members"), 3, WallTime{70});
+  builder.Add(PreparedEntry::Make(EntryType::kNoop, ""), 4, WallTime{60});
+  replica.Apply(std::move(builder).Build(), nullptr);
+  EXPECT_EQ(replica.configuration_at(), (LogPosition{1, 3}));
+  EXPECT_EQ(replica.Freeze().has_value(), false) << "the machine has no snapshots";
+  Replica other(std::make_unique<RecordingMachine>(&journal_), 10);
+  ASSERT_TRUE(other.Restore(replica.Save()).ok());
+  EXPECT_EQ(other.configuration_at(), (LogPosition{1, 3}));
+  EXPECT_EQ(other.configuration(), "members");
+  EXPECT_EQ(other.Save(), replica.Save());
+}
+
 }  // namespace
 }  // namespace cairn

@@ -105,9 +105,9 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
       return ReadIndexReply{term, random.Next(), random.OneIn(2), Small(random), random.OneIn(2)};
     case 10:
       return TailQuery{term, random.Next(), {9, 2}, {{3, 12}, {4, 15 + random.Below(9)}}};
-    case 16:
+    case 19:
       return TimeoutNow{term};
-    case 17:
+    case 20:
       return RemovedNotice{5 + term, {Small(random), 1 + random.Below(4 + term)}};
     default:
       return TailReply{term, random.Next(), Small(random), Small(random)};
@@ -123,7 +123,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from = NodeId{1};
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
-  if (kind < 12 || kind >= 16) {
+  if (kind < 12 || kind >= 19) {
     envelope.body = RandomMessage(random, kind, envelope);
   } else if (kind == 12) {
     envelope.group = GroupId::kNone;
@@ -135,6 +135,19 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   } else if (kind == 14) {
     ForwardedResults body = {random.Next(), Small(random), {}};
     for (uint64_t n = 1 + random.Below(4); n > 0; --n) body.results.push_back(Result(random));
+    envelope.body = std::move(body);
+  } else if (kind == 15) {
+    const Term term = Small(random) + 1;
+    envelope.body = SnapshotOffer{
+        term, ContentIdOf(Text(random, 9)), {Small(random) + 1, term}, 1 + random.Below(9999)};
+  } else if (kind == 16) {
+    envelope.body =
+        SnapshotRequest{ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
+                        Small(random), 1 + static_cast<uint32_t>(random.Below(999))};
+  } else if (kind == 17) {
+    SnapshotPiece body = {ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
+                          Small(random), Text(random, 30) + "x", false};
+    if (random.OneIn(4)) body = {body.id, body.file, body.offset, {}, true};
     envelope.body = std::move(body);
   } else {
     envelope.group = GroupId::kNone;

@@ -62,6 +62,9 @@ const char* NameOfBody(const Envelope& envelope) {
                         [](const ForwardedProposals&) { return "ForwardedProposals"; },
                         [](const ForwardedResults&) { return "ForwardedResults"; },
                         [](const IdentityRefusal&) { return "IdentityRefusal"; },
+                        [](const SnapshotOffer&) { return "SnapshotOffer"; },
+                        [](const SnapshotRequest&) { return "SnapshotRequest"; },
+                        [](const SnapshotPiece&) { return "SnapshotPiece"; },
                     },
                     envelope.body);
 }
@@ -81,6 +84,13 @@ std::string EnvelopeText(const Envelope& envelope) {
     absl::StrAppend(&text, " request=", results->request, " of ", results->results.size());
   } else if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     absl::StrAppend(&text, " ", refusal->message);
+  } else if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
+    absl::StrAppend(&text, " term=", offer->term, " at ", ToString(offer->position));
+  } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
+    absl::StrAppend(&text, " file=", request->file, " ", request->offset, "+", request->bytes);
+  } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
+    absl::StrAppend(&text, " file=", piece->file, " ", piece->offset, "+", piece->bytes.size(),
+                    piece->gone ? " gone" : "");
   }
   for (const RecordRun& run : envelope.entries) {
     if (run.empty()) continue;

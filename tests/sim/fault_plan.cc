@@ -40,6 +40,10 @@ void DrawGroup(FaultPlan& plan) {
   if (random.OneIn(4)) group.max_inflight_bytes = 2000;
   if (random.OneIn(3)) group.max_sessions = OneOf<size_t>(random, {1, 2, 4});
   if (random.OneIn(3)) group.log_cache_bytes = OneOf<size_t>(random, {0, 1000});
+  if (random.OneIn(2)) {
+    group.compaction.snapshot_entries = OneOf<uint64_t>(random, {1, 5, 20, 60});
+    group.compaction.retained_entries = OneOf<uint64_t>(random, {0, 3, 30});
+  }
   for (NodeOptions& node : plan.nodes) {
     if (random.OneIn(6)) node.priority = 1;
   }

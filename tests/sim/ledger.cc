@@ -38,6 +38,11 @@ void Ledger::Recovered(NodeId node, LogImage image) {
 void Ledger::Appended(NodeId node, LogChange change) {
   LogModel& log = logs_[node];
   if (change.truncate_from) CheckTruncation(node, *change.truncate_from);
+  if (change.reset_to) {
+    Claimed(node, *change.reset_to, "log reset to a snapshot");
+    counters_.Count("log gave way to a snapshot");
+  }
+  if (change.drop_up_to) counters_.Count("log compacted");
   CheckMatching(change.first, change.entries, node);
   HardState before = log.live().hard_state();
   HardState after = change.hard_state.value_or(before);

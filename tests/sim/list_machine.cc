@@ -38,4 +38,49 @@ void ListMachine::Apply(ApplyBatch& batch) {
 
 void ListMachine::AppliedUpTo(LogPosition position, WallTime) { observer_.applied_up_to(position); }
 
+namespace {
+
+constexpr uint64_t kBytesOfAnElement = 3000;
+
+class FrozenList final : public SnapshotSource {
+ public:
+  FrozenList(uint64_t length, uint64_t hash) {
+    AppendLittleEndian(&head_, length);
+    AppendLittleEndian(&head_, hash);
+    files_ = {{"head", head_.size()}, {"list", length * kBytesOfAnElement}};
+  }
+  const std::vector<SnapshotFile>& files() const override { return files_; }
+  absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const override {
+    if (file == 0) return head_.substr(offset, bytes);
+    std::string content(bytes, '\0');
+    for (size_t i = 0; i < bytes; ++i) {
+      content[i] = static_cast<char>('a' + (offset + i) / kBytesOfAnElement % 26);
+    }
+    return content;
+  }
+
+ private:
+  std::string head_;
+  std::vector<SnapshotFile> files_;
+};
+
+}  // namespace
+
+std::unique_ptr<SnapshotSource> ListMachine::Freeze() {
+  return std::make_unique<FrozenList>(length_, hash_);
+}
+
+absl::Status ListMachine::Restore(const SnapshotReader& snapshot, LogPosition position) {
+  absl::StatusOr<std::string> head = snapshot.Read(0, 0, 2 * sizeof(uint64_t));
+  if (!head.ok()) return head.status();
+  Decoder decoder(*head);
+  length_ = decoder.Read<uint64_t>();
+  hash_ = decoder.Read<uint64_t>();
+  if (snapshot.files()[1].bytes != length_ * kBytesOfAnElement) {
+    return absl::DataLossError("the list has another length");
+  }
+  observer_.restored(position, hash_);
+  return absl::OkStatus();
+}
+
 }  // namespace cairn::sim

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -17,18 +18,22 @@ namespace cairn::sim {
 std::string MakeCommand(CommandId id, absl::string_view filling);
 CommandId CommandIdOf(absl::string_view command);  // 0 if it is none
 
-// Keeps the length of the list and a hash over all of it, in memory: a restart replays the log.
-// Answers "length hash".
+// Keeps the length of the list and a hash over all of it, in memory: a restart replays the log,
+// from the last snapshot on. Answers "length hash". Snapshots grow with the list, as if they held
+// it, so that they have several chunks and share the first ones.
 class ListMachine final : public StateMachine {
  public:
   struct Observer {
     std::function<void(const AppliedCommand&)> applied;
     std::function<void(LogPosition)> applied_up_to;
+    std::function<void(LogPosition, uint64_t state_hash)> restored;
   };
   explicit ListMachine(Observer observer) : observer_(std::move(observer)) {}
 
   void Apply(ApplyBatch& batch) override;
   void AppliedUpTo(LogPosition position, WallTime time) override;
+  std::unique_ptr<SnapshotSource> Freeze() override;
+  absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override;
 
  private:
   Observer observer_;

@@ -178,8 +178,26 @@ void Referee::Sent(const Envelope& envelope) {
     }
   } else if (std::holds_alternative<ForwardedProposals>(envelope.body)) {
     world_.counters.Count("proposals forwarded");
+  } else if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
+    world_.counters.Count("snapshot offered");
+    states_.SnapshotMade(envelope.from, offer->position, offer->id);
+    ledger_.Claimed(envelope.from, offer->position.index, "SnapshotOffer");
+  } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
+    CountPull(envelope.from, *request);
+  } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
+    world_.counters.Count(piece->gone ? "snapshot gone" : "snapshot piece sent");
   }
   durability_.Sent(envelope);
+}
+
+// Who asks for the manifest of a snapshot of which it has asked for chunks goes on with it.
+void Referee::CountPull(NodeId node, const SnapshotRequest& request) {
+  if (request.file != kManifestPart) {
+    pulled_[node] = request.id;
+  } else if (auto pulled = pulled_.find(node);
+             pulled != pulled_.end() && pulled->second == request.id) {
+    world_.counters.Count("snapshot taken up again");
+  }
 }
 
 void Referee::Shown(NodeId node, const GroupStatus& status) {
@@ -214,6 +232,14 @@ ListMachine::Observer Referee::MachineObserver(NodeId node) {
             });
           },
       .applied_up_to = [this, node](LogPosition position) { states_.AppliedUpTo(node, position); },
+      .restored =
+          [this, node](LogPosition position, uint64_t state_hash) {
+            world_.counters.Count("state restored from a snapshot");
+            world_.log.Add(node, "restore", {position.index, state_hash}, [&] {
+              return absl::StrCat("g", ToInteger(group_), " at ", ToString(position));
+            });
+            states_.Restored(node, position, state_hash);
+          },
   };
 }
 

@@ -55,6 +55,7 @@ class Referee {
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
   void CheckRecoveredIsDurable(NodeId node, const LogImage& image);
+  void CountPull(NodeId node, const SnapshotRequest& request);
   void CountRecovery(NodeId node, const RecoveredLog& recovered);
   void Report(const char* invariant, NodeId node, const std::string& what);
 
@@ -68,6 +69,7 @@ class Referee {
   std::set<NodeId> opened_;       // at least once
   std::map<NodeId, Index> torn_;  // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
+  std::map<NodeId, ContentId> pulled_;
 };
 
 }  // namespace cairn::sim

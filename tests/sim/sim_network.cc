@@ -154,7 +154,7 @@ void SimNetwork::Launch(const std::shared_ptr<const Envelope>& envelope, bool ma
   if (state.under_way >= options_.link_capacity) return Lose(*envelope, "link full");
   if (Happens(options_.loss)) return Lose(*envelope, "lost");
   Instant arrival = events_.now() + DrawDelay(may_be_slow);
-  Instant& last_arrival = state.last_arrival[LaneOf(*envelope) == Lane::kAppend ? 1 : 0];
+  Instant& last_arrival = state.last_arrival[static_cast<size_t>(LaneOf(*envelope))];
   if (options_.ordered) arrival = std::max(arrival, last_arrival + Nanoseconds(1));
   if (arrival < last_arrival) counters_.Count("network: envelope overtaken");
   last_arrival = std::max(last_arrival, arrival);

@@ -82,7 +82,7 @@ class SimNetwork {
   };
   struct LinkState {
     size_t under_way = 0;
-    Instant last_arrival[2];  // by lane
+    Instant last_arrival[kLanes];  // by lane
   };
 
   void Send(Envelope envelope, uint64_t start);

@@ -1,5 +1,6 @@
 #include "tests/sim/checkers/state_checker.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,24 @@ void StateChecker::Applied(NodeId node, const AppliedCommand& applied) {
                                     " at ", index, ", where command ", known->second.command,
                                     " was applied, or comes to another state"));
   }
+}
+
+void StateChecker::Restored(NodeId node, LogPosition position, uint64_t state_hash) {
+  AppliedUpTo(node, position);
+  auto behind = by_index_.upper_bound(position.index);
+  const uint64_t known = behind == by_index_.begin() ? 0 : std::prev(behind)->second.state_hash;
+  if (known == state_hash) return;
+  violations_.Report("I18 snapshot equivalence",
+                     absl::StrCat("n", ToInteger(node), " restores another state at ",
+                                  ToString(position), " than the entries make"));
+}
+
+void StateChecker::SnapshotMade(NodeId node, LogPosition position, const ContentId& id) {
+  auto [known, is_new] = snapshots_.insert({position, id});
+  if (is_new || known->second == id) return;
+  violations_.Report("I18 snapshot equivalence",
+                     absl::StrCat("n", ToInteger(node), " has another snapshot at ",
+                                  ToString(position), " than others"));
 }
 
 void StateChecker::CheckFirst(NodeId node, const AppliedCommand& applied) {

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "storage/record.h"
+#include "storage/snapshot_manifest.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/violations.h"
 
@@ -32,7 +33,8 @@ struct AppliedCommand {
 };
 
 // I8 (state machine safety), I12 (nothing is applied that was not proposed, or with other bytes),
-// I15 (nothing twice) and I17 (applied is committed, in order). One thread.
+// I15 (nothing twice), I17 (applied is committed, in order) and I18 (a snapshot is what the entries
+// made, byte for byte the same wherever it was made). One thread.
 class StateChecker {
  public:
   StateChecker(Ledger& ledger, Violations& violations) : ledger_(ledger), violations_(violations) {}
@@ -45,6 +47,10 @@ class StateChecker {
   // A state machine of `node` starts with an empty state.
   void Started(NodeId node) { applied_[node] = {}; }
   void Applied(NodeId node, const AppliedCommand& applied);
+  // The state machine of `node` comes from a snapshot at `position` (I18).
+  void Restored(NodeId node, LogPosition position, uint64_t state_hash);
+  // A snapshot at `position` has this id on `node`.
+  void SnapshotMade(NodeId node, LogPosition position, const ContentId& id);
   // Everything up to `index` was applied, entries that are no commands included.
   void AppliedUpTo(NodeId node, LogPosition position);
 
@@ -70,6 +76,7 @@ class StateChecker {
   std::map<Index, AppliedCommand> by_index_;
   std::map<CommandId, Index> by_command_;
   std::map<NodeId, LogPosition> applied_;
+  std::map<LogPosition, ContentId> snapshots_;
 };
 
 }  // namespace cairn::sim

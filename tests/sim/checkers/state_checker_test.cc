@@ -71,6 +71,35 @@ TEST_F(StateCheckerTest, OutOfOrder) {
   EXPECT_EQ(Violation(), "I17");
 }
 
+// Between two commands the state is that of the one before.
+TEST_F(StateCheckerTest, SnapshotsAreWhatTheEntriesMade) {
+  Apply(kA, 2, 1, 100);
+  Apply(kA, 4, 2, 200);
+  states_.Restored(kB, {3, 1}, 100);
+  states_.Restored(kB, {4, 1}, 200);
+  Apply(kB, 6, 3, 300);
+  states_.Started(kB);
+  states_.Restored(kB, {1, 1}, 0);
+  states_.SnapshotMade(kA, {4, 1}, ContentIdOf("x"));
+  states_.SnapshotMade(kB, {4, 1}, ContentIdOf("x"));
+  EXPECT_EQ(Violation(), "");
+  states_.Restored(kB, {5, 1}, 100);
+  EXPECT_EQ(Violation(), "I18");
+}
+
+TEST_F(StateCheckerTest, AnotherSnapshotOfTheSameEntries) {
+  states_.SnapshotMade(kA, {4, 1}, ContentIdOf("x"));
+  states_.SnapshotMade(kB, {4, 1}, ContentIdOf("y"));
+  EXPECT_EQ(Violation(), "I18");
+}
+
+TEST_F(StateCheckerTest, ASnapshotOlderThanTheState) {
+  Apply(kA, 2, 1, 100);
+  Apply(kA, 4, 2, 200);
+  states_.Restored(kA, {3, 1}, 100);
+  EXPECT_EQ(Violation(), "I17");
+}
+
 TEST_F(StateCheckerTest, BeyondWhatIsCommitted) {
   Apply(kA, 10, 1, 100);
   EXPECT_EQ(Violation(), "I9 ");

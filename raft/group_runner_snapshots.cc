@@ -1,0 +1,143 @@
+// The part of GroupRunner that opens, takes and installs snapshots.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/group_runner.h"
+
+namespace cairn {
+
+absl::StatusOr<std::unique_ptr<SnapshotStore>> GroupRunner::OpenSnapshots() {
+  if (dependencies_.snapshots == nullptr) return nullptr;
+  return SnapshotStore::Open(
+      dependencies_.file_system,
+      absl::StrCat(dependencies_.data_directory, "/snapshots/", ToInteger(settings_.group)),
+      settings_.self.cluster, settings_.group);
+}
+
+absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
+  OpenContext context;
+  context.group = settings_.group;
+  if (!applier_->replica().durable()) return context;
+  if (dependencies_.snapshots == nullptr) {
+    return absl::FailedPreconditionError("a durable state machine needs a host with a directory");
+  }
+  context.file_system = dependencies_.file_system;
+  context.directory = absl::StrCat(dependencies_.data_directory, "/groups/",
+                                   ToInteger(settings_.group), "/machine");
+  context.durable = [this](LogPosition position) {
+    mailbox_.PutTask([this, position] {
+      if (node_ != nullptr) node_->StateDurable(position.index);
+    });
+  };
+  context.failed = [this](const absl::Status& status) {
+    mailbox_.PutTask([this, status] {
+      if (node_ != nullptr) node_->StopServing(NodeState::kFenced, status);
+    });
+  };
+  absl::Status made = context.file_system->MakeDirectory(context.directory);
+  if (!made.ok()) return made;
+  return context;
+}
+
+// Brings the machine to the last snapshot, where it holds less. A snapshot of another node may be
+// ahead of the log, too; the node sees to that.
+absl::Status GroupRunner::RestoreAtStart(SnapshotStore& store) {
+  std::shared_ptr<const StoredSnapshot> last = store.last();
+  if (last == nullptr) return absl::OkStatus();
+  if (last->position().index <= applier_->applied()) return absl::OkStatus();
+  absl::Status status = last->Verify();
+  if (status.ok()) return applier_->RestoreAtStart(*last);
+  if (!absl::IsDataLoss(status)) return status;
+  return store.MarkDamaged(*last, status.message());
+}
+
+void GroupRunner::StartMover(std::unique_ptr<SnapshotStore> store, bool durable) {
+  if (store == nullptr) return;
+  SnapshotMover::Parts parts;
+  parts.self = settings_.self;
+  parts.group = settings_.group;
+  parts.clock = dependencies_.clock;
+  parts.transport = dependencies_.transport;
+  parts.log = opened_.store;
+  parts.executor = dependencies_.snapshots;
+  parts.budget = dependencies_.snapshot_budget;
+  parts.log_sink = dependencies_.log;
+  parts.durable_machine = durable;
+  SnapshotMover::Events events;
+  events.freeze = [this] { mailbox_.PutTask([this] { FreezeState(); }); };
+  events.taken = [this, durable](const absl::StatusOr<LogPosition>& taken) {
+    // A durable machine says itself how far its state is safe.
+    if (!taken.ok() || durable) return;
+    mailbox_.PutTask([this, index = taken->index] {
+      if (node_ != nullptr) node_->StateDurable(index);
+    });
+  };
+  events.received = [this](Term term, std::shared_ptr<const StoredSnapshot> snapshot) {
+    mailbox_.PutTask([this, term, snapshot = std::move(snapshot)] {
+      if (node_ != nullptr) node_->Received(dependencies_.clock->Now(), term, snapshot);
+    });
+  };
+  mover_ = std::make_unique<SnapshotMover>(parts, std::move(store), std::move(events));
+}
+
+void GroupRunner::AddSnapshotHooks(NodeDependencies& dependencies) {
+  if (mover_ == nullptr) return;
+  dependencies.offer_snapshot = [this](const SendSnapshot& send) { mover_->Offer(send); };
+  dependencies.take_offer = [this](NodeId from, const SnapshotOffer& offer) {
+    mover_->TakeOffer(from, offer);
+  };
+  dependencies.wanted = [this] { return mover_->wanted(); };
+  dependencies.installed = [this] { mover_->Installed(); };
+  std::shared_ptr<const StoredSnapshot> last = mover_->last();
+  const bool durable = applier_->replica().durable();
+  if (last != nullptr && last->kind() == SnapshotKind::kReceived) dependencies.received = last;
+  if (durable) {
+    dependencies.state_durable = applier_->machine_position().index;
+  } else if (last != nullptr) {
+    dependencies.state_durable = last->position().index;
+  }
+}
+
+// On the runner's sequence, which gives work to the applier.
+void GroupRunner::FreezeState() {
+  applier_->Freeze([this](std::optional<FrozenState> frozen) { mover_->Take(std::move(frozen)); });
+}
+
+void GroupRunner::TakeDueSnapshot() {
+  if (mover_ == nullptr || applier_->replica().durable() || !node_->SnapshotDue()) return;
+  if (mover_->BeginTaking()) FreezeState();
+}
+
+void GroupRunner::Snapshot(SnapshotMover::TakenCallback done) {
+  if (mover_ == nullptr || Refuses().has_value()) {
+    return done(absl::FailedPreconditionError("this node takes no snapshots now"));
+  }
+  // Tasks are dropped unrun when the host stops.
+  struct Answer {
+    ~Answer() {
+      if (done != nullptr) done(absl::UnavailableError("the host has stopped"));
+    }
+    SnapshotMover::TakenCallback done;
+  };
+  auto answer = std::make_shared<Answer>();
+  answer->done = std::move(done);
+  mailbox_.PutTask([this, answer] {
+    mover_->TellTaken([answer](const absl::StatusOr<LogPosition>& taken) {
+      std::exchange(answer->done, nullptr)(taken);
+    });
+  });
+}
+
+void GroupRunner::Deliver(Envelope envelope) {
+  const bool bulk = std::holds_alternative<SnapshotRequest>(envelope.body) ||
+                    std::holds_alternative<SnapshotPiece>(envelope.body);
+  if (!bulk) {
+    mailbox_.PutEnvelope(std::move(envelope));
+  } else if (mover_ != nullptr && Vet(envelope).ok() && Validate(envelope).ok()) {
+    mover_->Deliver(std::move(envelope));
+  }
+}
+
+}  // namespace cairn

@@ -1,0 +1,100 @@
+// The part of Node that deals with snapshots and the front of the log.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "raft/core/configuration.h"
+#include "raft/node.h"
+
+namespace cairn {
+
+absl::StatusOr<SnapshotPoint> PointOf(const SnapshotManifest& manifest) {
+  absl::StatusOr<Configuration> configuration = DecodeConfiguration(manifest.configuration);
+  if (!configuration.ok()) return configuration.status();
+  return SnapshotPoint{.position = manifest.position,
+                       .hash = manifest.hash,
+                       .configuration_position = manifest.configuration_at,
+                       .configuration = *std::move(configuration)};
+}
+
+// Offers of another term than this node's are void; heartbeats bring it there if it lags.
+void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
+  if (offer.term != raft_.term() || raft_.leader() != from) return;
+  const LogPosition position = offer.position;
+  const bool here = position.index <= raft_.commit() ||
+                    (position.index > raft_.base().index && raft_.TermAt(position.index) != 0 &&
+                     raft_.TermAt(position.index) == position.term && !raft_.torn_from());
+  if (here) {
+    raft_.Step(now, SnapshotReceived{.term = offer.term, .snapshot = {.position = position}});
+  } else if (dependencies_.take_offer != nullptr) {
+    dependencies_.take_offer(from, offer);
+  }
+}
+
+void Node::Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot> snapshot) {
+  if (fenced_) return;
+  const SnapshotManifest manifest = snapshot->manifest();
+  absl::StatusOr<SnapshotPoint> point = PointOf(manifest);
+  if (!point.ok()) {
+    return Complain(now, absl::StrCat("the snapshot at ", ToString(manifest.position),
+                                      " is of no use: ", point.status().ToString()));
+  }
+  const Index index = manifest.position.index;
+  if (raft_.TermAt(index) == manifest.position.term && index <= log_.last_index()) {
+    absl::StatusOr<EntryHash> own = log_.HashAt(index);
+    if (own.ok() && *own != manifest.hash) {
+      return StopServing(
+          NodeState::kFenced,
+          absl::InternalError(absl::StrCat("safety violation: entry ", ToString(manifest.position),
+                                           " has hash ", ToString(*own), " here, and ",
+                                           ToString(manifest.hash), " in a snapshot")));
+    }
+  }
+  const LogPosition base = raft_.base();
+  raft_.Step(now, SnapshotReceived{.term = term, .snapshot = *std::move(point)});
+  // The log gave way to it; or nothing did, and only its space is to be given back.
+  const bool taken = raft_.base() != base && raft_.base() == manifest.position;
+  if (taken || received_ == nullptr) received_ = std::move(snapshot);
+}
+
+void Node::RestoreFrom(LogPosition position) {
+  CAIRN_CHECK(received_ != nullptr && received_->position() == position) << ToString(position);
+  feed_.Restore(received_);
+}
+
+void Node::StateDurable(Index index) { compaction_.Durable(index); }
+
+bool Node::SnapshotDue() const {
+  return !fenced_ && compaction_.SnapshotDue(dependencies_.applier->applied());
+}
+
+// A snapshot of another node is kept until both the state and the log have come to it.
+void Node::NoteInstalled() {
+  if (received_ == nullptr) return;
+  const Index index = received_->position().index;
+  if (dependencies_.applier->applied() < index || raft_.durable() < index) return;
+  compaction_.Durable(index);
+  received_.reset();
+  if (dependencies_.installed != nullptr) dependencies_.installed();
+}
+
+void Node::CompactLog(Instant now) {
+  NoteInstalled();
+  const Index to =
+      compaction_.DropTo(dependencies_.wanted == nullptr ? std::nullopt : dependencies_.wanted());
+  if (to == 0) return;
+  raft_.Step(now, Compact{to});
+  compaction_.Dropped(raft_.base().index);
+}
+
+void Node::MeasureBatch(const LogBatch& batch, const LogAppend& append) {
+  if (batch.reset_to) {
+    compaction_.Reset(batch.reset_to->base.index);
+    feed_.Stop();
+  }
+  if (append.truncate_from) compaction_.Truncate(*append.truncate_from);
+  for (const RecordRun& run : append.runs) compaction_.Append(run.last().index, run.byte_size());
+}
+
+}  // namespace cairn

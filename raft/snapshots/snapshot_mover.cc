@@ -1,0 +1,240 @@
+#include "raft/snapshots/snapshot_mover.h"
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "raft/snapshots/served_snapshots.h"
+
+namespace cairn {
+namespace {
+
+// Envelopes that wait for the executor; more are lost, and asked for again.
+constexpr size_t kMaxWaiting = 1024;
+constexpr Duration kTickInterval = Seconds(1);
+constexpr Duration kRetryInterval = Seconds(10);
+
+}  // namespace
+
+SnapshotMover::SnapshotMover(const Parts& parts, std::unique_ptr<SnapshotStore> store,
+                             Events events)
+    : parts_(parts), store_(std::move(store)), events_(std::move(events)), receiver_(store_.get()) {
+  for (const std::string& note : store_->TakeNotes()) Complain(note);
+}
+
+SnapshotMover::~SnapshotMover() = default;
+
+void SnapshotMover::Post(absl::AnyInvocable<void()> task) {
+  parts_.executor->Post(std::move(task));
+}
+
+std::optional<Index> SnapshotMover::wanted() const {
+  const Index wanted = wanted_.load(std::memory_order_relaxed);
+  return wanted == 0 ? std::nullopt : std::optional<Index>(wanted);
+}
+
+LogPosition SnapshotMover::position() const {
+  std::shared_ptr<const StoredSnapshot> last = store_->last();
+  return last == nullptr ? LogPosition{} : last->position();
+}
+
+void SnapshotMover::Installed() {
+  if (!parts_.durable_machine) return;
+  Post([this] {
+    std::shared_ptr<const StoredSnapshot> last = store_->last();
+    if (last == nullptr) return;
+    absl::Status status = store_->Forget(*last);
+    if (!status.ok()) Complain(status.ToString());
+  });
+}
+
+// Taking ------------------------------------------------------------------------------------------
+
+void SnapshotMover::Take(std::optional<FrozenState> frozen) {
+  Post([this, frozen = std::move(frozen)]() mutable {
+    freezing_ = false;
+    absl::StatusOr<LogPosition> taken = absl::UnimplementedError("there is nothing to save");
+    if (frozen) taken = DoTake(*std::move(frozen));
+    for (const std::string& note : store_->TakeNotes()) Complain(note);
+    const bool failed = frozen && !taken.ok() && !absl::IsCancelled(taken.status());
+    if (failed) Complain(absl::StrCat("none was saved: ", taken.status().ToString()));
+    if (!taken.ok()) {
+      // A machine without snapshots never has any; a disk may be full for a while.
+      not_before_ = frozen ? (Now() + kRetryInterval).nanoseconds : kDistantFuture.nanoseconds;
+    }
+    taking_ = false;
+    events_.taken(taken);
+    for (TakenCallback& done : std::exchange(tell_taken_, {})) done(taken);
+  });
+}
+
+bool SnapshotMover::BeginTaking() {
+  return Now().nanoseconds >= not_before_ && !taking_.exchange(true);
+}
+
+void SnapshotMover::GiveUp() {
+  for (TakenCallback& done : std::exchange(tell_taken_, {})) {
+    done(absl::UnavailableError("the host has stopped"));
+  }
+}
+
+void SnapshotMover::TellTaken(TakenCallback done) {
+  Post([this, done = std::move(done)]() mutable {
+    tell_taken_.push_back(std::move(done));
+    if (!taking_.exchange(true)) events_.freeze();
+  });
+}
+
+absl::StatusOr<SnapshotManifest> SnapshotMover::HeadOf(const FrozenState& frozen) const {
+  SnapshotManifest head;
+  head.cluster = parts_.self.cluster;
+  head.group = parts_.group;
+  head.position = frozen.position;
+  absl::StatusOr<EntryHash> hash = parts_.log->HashAt(frozen.position.index);
+  if (!hash.ok()) return hash.status();
+  head.hash = *hash;
+  head.configuration_at = frozen.configuration_at;
+  head.configuration = frozen.configuration;
+  head.time = frozen.time;
+  return head;
+}
+
+absl::StatusOr<LogPosition> SnapshotMover::DoTake(FrozenState frozen) {
+  const LogPosition position = frozen.position;
+  if (std::shared_ptr<const StoredSnapshot> last = store_->last();
+      last != nullptr && last->position().index >= position.index) {
+    return last->position();
+  }
+  absl::StatusOr<SnapshotManifest> head = HeadOf(frozen);
+  if (!head.ok()) return head.status();
+  const auto aborted = [this] { return aborted_.load(); };
+  if (parts_.durable_machine) {
+    auto served = ServedFromMemory::Make(std::move(frozen), *std::move(head), aborted);
+    if (!served.ok()) return served.status();
+    sender_.Serve(*std::move(served), Now());
+  } else {
+    absl::Status saved = store_->Save(*std::move(head), FrozenContent(frozen), aborted).status();
+    if (!saved.ok()) return saved;
+  }
+  ScheduleTick();
+  return position;
+}
+
+// Giving ------------------------------------------------------------------------------------------
+
+void SnapshotMover::Offer(const SendSnapshot& send) {
+  Post([this, send] { DoOffer(send); });
+}
+
+void SnapshotMover::DoOffer(const SendSnapshot& send) {
+  const Index base = parts_.log->base().index;
+  std::optional<SnapshotOffer> offer = sender_.Offer(send.term, base, Now());
+  if (!offer) {
+    std::shared_ptr<const StoredSnapshot> last = store_->last();
+    if (last != nullptr && last->position().index >= base) {
+      auto damaged = [this, last](const absl::Status& status) {
+        store_->MarkDamaged(*last, status.message()).IgnoreError();
+        for (const std::string& note : store_->TakeNotes()) Complain(note);
+      };
+      sender_.Serve(std::make_shared<ServedFromDisk>(last, damaged), Now());
+      offer = sender_.Offer(send.term, base, Now());
+    }
+  }
+  if (offer) {
+    Send(send.to, *offer);
+  } else if (!std::exchange(freezing_, true)) {
+    // The offer comes again by then.
+    sender_.KeepLast();
+    events_.freeze();
+  }
+  ScheduleTick();
+}
+
+void SnapshotMover::Answer(NodeId to, const SnapshotRequest& request) {
+  const Part part = {to, request.id, request.file, request.offset};
+  if (answering_.contains(part)) return;  // asked again while it waits
+  const Instant when = parts_.budget->Take(Now(), request.bytes);
+  if (when <= Now()) return Send(to, sender_.Answer(request, Now()));
+  answering_.insert(part);
+  parts_.executor->PostAt(when, [this, to, request, part] {
+    answering_.erase(part);
+    Send(to, sender_.Answer(request, Now()));
+  });
+}
+
+// Getting -----------------------------------------------------------------------------------------
+
+void SnapshotMover::TakeOffer(NodeId from, const SnapshotOffer& offer) {
+  Post([this, from, offer] {
+    receiver_.TakeOffer(from, offer, Now());
+    AfterReceiver();
+  });
+}
+
+void SnapshotMover::Deliver(Envelope envelope) {
+  if (waiting_.fetch_add(1) >= kMaxWaiting) {
+    waiting_.fetch_sub(1);
+    return;
+  }
+  Post([this, envelope = std::move(envelope)]() mutable {
+    waiting_.fetch_sub(1);
+    DoDeliver(std::move(envelope));
+  });
+}
+
+void SnapshotMover::DoDeliver(Envelope envelope) {
+  if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
+    Answer(envelope.from, *request);
+    PublishWanted();
+  } else if (auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
+    receiver_.TakePiece(envelope.from, std::move(*piece), Now());
+    AfterReceiver();
+  }
+}
+
+void SnapshotMover::AfterReceiver() {
+  for (auto& [to, request] : receiver_.TakeRequests()) Send(to, request);
+  for (const std::string& complaint : receiver_.TakeComplaints()) Complain(complaint);
+  if (std::optional<SnapshotReceiver::Received> received = receiver_.TakeReceived()) {
+    events_.received(received->term, std::move(received->snapshot));
+  }
+  ScheduleTick();
+}
+
+// Time --------------------------------------------------------------------------------------------
+
+void SnapshotMover::Tick() {
+  ticking_ = false;
+  sender_.Expire(Now());
+  receiver_.Expire(Now());
+  PublishWanted();
+  ScheduleTick();
+}
+
+void SnapshotMover::ScheduleTick() {
+  if (ticking_ || (sender_.empty() && !receiver_.active())) return;
+  ticking_ = true;
+  parts_.executor->PostAt(Now() + kTickInterval, [this] { Tick(); });
+}
+
+void SnapshotMover::PublishWanted() {
+  wanted_.store(sender_.Wanted(Now()).value_or(0), std::memory_order_relaxed);
+}
+
+void SnapshotMover::Send(NodeId to, EnvelopeBody body) {
+  Envelope envelope;
+  envelope.cluster = parts_.self.cluster;
+  envelope.group = parts_.group;
+  envelope.from = parts_.self.node;
+  envelope.to = to;
+  envelope.from_incarnation = parts_.self.incarnation;
+  envelope.body = std::move(body);
+  parts_.transport->Send(std::move(envelope));
+}
+
+void SnapshotMover::Complain(const std::string& what) {
+  parts_.log_sink->Log(LogLevel::kWarning,
+                       absl::StrCat("group ", ToInteger(parts_.group), ": snapshots: ", what));
+}
+
+}  // namespace cairn

@@ -1,0 +1,217 @@
+#include "raft/snapshots/snapshot_receiver.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace cairn {
+namespace {
+
+// A sender whose chunks do not match so often has another snapshot than it says.
+constexpr int kMaxBadChunks = 3;
+// Pieces of a manifest that are asked for at once.
+constexpr size_t kManifestWindow = 32;
+
+uint64_t PieceLength(uint64_t bytes, size_t piece) {
+  return std::min<uint64_t>(kSnapshotPieceBytes, bytes - piece * kSnapshotPieceBytes);
+}
+
+}  // namespace
+
+SnapshotReceiver::Assembly SnapshotReceiver::MakeAssembly(uint64_t bytes) {
+  Assembly assembly;
+  assembly.missing = static_cast<size_t>((bytes + kSnapshotPieceBytes - 1) / kSnapshotPieceBytes);
+  assembly.there.resize(assembly.missing, false);
+  assembly.bytes.resize(static_cast<size_t>(bytes));
+  return assembly;
+}
+
+bool SnapshotReceiver::Take(Assembly& assembly, uint64_t offset, absl::string_view bytes) {
+  const uint64_t piece = offset / kSnapshotPieceBytes;
+  if (offset % kSnapshotPieceBytes != 0 || piece >= assembly.there.size()) return false;
+  if (assembly.there[piece] || bytes.size() != PieceLength(assembly.bytes.size(), piece)) {
+    return false;
+  }
+  std::copy(bytes.begin(), bytes.end(),
+            assembly.bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  assembly.there[piece] = true;
+  --assembly.missing;
+  return true;
+}
+
+// Offers ------------------------------------------------------------------------------------------
+
+void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now) {
+  if (transfer_ && transfer_->offer.id == offer.id) {
+    transfer_->offer.term = std::max(transfer_->offer.term, offer.term);
+    if (transfer_->from != from) {
+      transfer_->from = from;
+      for (auto& [place, chunk] : transfer_->chunks) chunk.asked = Instant();
+      if (transfer_->manifest) transfer_->manifest->asked = Instant();
+    }
+    return AskAgain(now);
+  }
+  if (now < quiet_until_) return;
+  // While the one before comes on, it goes on.
+  if (transfer_ && now - transfer_->last_news < kPatience * 2) return AskAgain(now);
+  Begin(from, offer, now);
+}
+
+void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, Instant now) {
+  transfer_.emplace();
+  transfer_->offer = offer;
+  transfer_->from = from;
+  transfer_->last_news = now;
+  transfer_->manifest = MakeAssembly(offer.manifest_bytes);
+  Ask(kManifestPart, 0, *transfer_->manifest, now);
+}
+
+// The pieces of `assembly`, which stands at `file_offset`, that are not there.
+void SnapshotReceiver::Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now) {
+  assembly.asked = now;
+  size_t asked = 0;
+  for (size_t piece = 0; piece < assembly.there.size() && asked < kManifestWindow; ++piece) {
+    if (assembly.there[piece]) continue;
+    ++asked;
+    requests_.emplace_back(
+        transfer_->from,
+        SnapshotRequest{transfer_->offer.id, file, file_offset + piece * kSnapshotPieceBytes,
+                        static_cast<uint32_t>(PieceLength(assembly.bytes.size(), piece))});
+  }
+}
+
+void SnapshotReceiver::AskAgain(Instant now) {
+  if (transfer_->manifest && now - transfer_->manifest->asked >= kPatience) {
+    Ask(kManifestPart, 0, *transfer_->manifest, now);
+  }
+  // While others come, one that is late may only be behind them.
+  const bool silent = now - transfer_->last_news >= kPatience;
+  for (auto& [place, chunk] : transfer_->chunks) {
+    if (now - chunk.asked < (silent ? kPatience : kPatience * 4)) continue;
+    Ask(static_cast<uint32_t>(place.file), place.chunk * kChunkBytes, chunk, now);
+  }
+}
+
+// Pieces ------------------------------------------------------------------------------------------
+
+void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) {
+  if (!transfer_ || piece.id != transfer_->offer.id) return;
+  if (piece.gone) {
+    // The next offer says what there is instead.
+    if (from == transfer_->from) transfer_.reset();
+    return;
+  }
+  ++figures_.pieces;
+  if (piece.file == kManifestPart) {
+    if (!transfer_->manifest || !Take(*transfer_->manifest, piece.offset, piece.bytes)) return;
+    figures_.bytes += piece.bytes.size();
+    transfer_->last_news = now;
+    const size_t got = transfer_->manifest->there.size() - transfer_->manifest->missing;
+    if (transfer_->manifest->missing == 0) {
+      TakeManifest(now);
+    } else if (got % kManifestWindow == 0) {
+      Ask(kManifestPart, 0, *transfer_->manifest, now);
+    }
+    return;
+  }
+  const ChunkPlace place = {piece.file, piece.offset / kChunkBytes};
+  auto chunk = transfer_->chunks.find(place);
+  if (chunk == transfer_->chunks.end()) return;
+  if (!Take(chunk->second, piece.offset % kChunkBytes, piece.bytes)) return;
+  figures_.bytes += piece.bytes.size();
+  transfer_->last_news = now;
+  if (chunk->second.missing == 0) TakeChunk(place, now);
+}
+
+void SnapshotReceiver::TakeManifest(Instant now) {
+  std::string encoded = std::move(transfer_->manifest->bytes);
+  transfer_->manifest.reset();
+  if (SnapshotIdOf(encoded) != transfer_->offer.id) {
+    return Fail("manifest", absl::DataLossError("it is not the one offered"));
+  }
+  absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming = store_->Receive(std::move(encoded));
+  if (absl::IsAlreadyExists(incoming.status())) {
+    // It arrived before, and this node has not come to take it yet.
+    received_ = Received{transfer_->offer.term, store_->last()};
+    transfer_.reset();
+    return;
+  }
+  if (!incoming.ok()) return Fail("manifest", incoming.status());
+  if ((*incoming)->manifest().position != transfer_->offer.position) {
+    return Fail("manifest", absl::DataLossError("it is of another position"));
+  }
+  transfer_->incoming = *std::move(incoming);
+  FillWindow(now);
+}
+
+void SnapshotReceiver::FillWindow(Instant now) {
+  std::map<ChunkPlace, Assembly>& chunks = transfer_->chunks;
+  std::optional<ChunkPlace> next = transfer_->incoming->NextMissing({});
+  while (next && chunks.size() < kWindow) {
+    if (!chunks.contains(*next)) {
+      Assembly& chunk = chunks[*next] = MakeAssembly(transfer_->incoming->LengthOf(*next));
+      Ask(static_cast<uint32_t>(next->file), next->chunk * kChunkBytes, chunk, now);
+    }
+    next = transfer_->incoming->NextMissing({next->file, next->chunk + 1});
+  }
+  if (transfer_->incoming->complete()) Publish(now);
+}
+
+void SnapshotReceiver::TakeChunk(ChunkPlace place, Instant now) {
+  const std::string bytes = std::move(transfer_->chunks.at(place).bytes);
+  transfer_->chunks.erase(place);
+  absl::Status status = transfer_->incoming->Put(place, bytes);
+  if (absl::IsDataLoss(status)) {
+    ++figures_.refused;
+    if (++transfer_->bad_chunks >= kMaxBadChunks) return Fail("chunk", status);
+  } else if (!status.ok()) {
+    GiveBack(now);
+    return Fail("chunk", status);
+  }
+  FillWindow(now);
+}
+
+// The disk is full, or failed: what could not be written or synced is never used again.
+void SnapshotReceiver::GiveBack(Instant now) {
+  store_->Discard(*transfer_->incoming);
+  quiet_until_ = now + kIdle;
+}
+
+void SnapshotReceiver::Publish(Instant now) {
+  absl::StatusOr<std::shared_ptr<const StoredSnapshot>> published =
+      store_->Publish(*transfer_->incoming);
+  if (!published.ok()) {
+    if (!absl::IsDataLoss(published.status())) GiveBack(now);
+    return Fail("snapshot", published.status());
+  }
+  received_ = Received{transfer_->offer.term, *std::move(published)};
+  transfer_.reset();
+}
+
+// Ends --------------------------------------------------------------------------------------------
+
+void SnapshotReceiver::Fail(absl::string_view what, const absl::Status& status) {
+  complaints_.push_back(absl::StrCat("the ", what, " of node ", ToInteger(transfer_->from), " at ",
+                                     ToString(transfer_->offer.position),
+                                     " was not taken: ", status.ToString()));
+  transfer_.reset();
+}
+
+void SnapshotReceiver::Expire(Instant now) {
+  if (transfer_ && now - transfer_->last_news > kIdle) transfer_.reset();
+}
+
+std::vector<std::pair<NodeId, SnapshotRequest>> SnapshotReceiver::TakeRequests() {
+  return std::exchange(requests_, {});
+}
+
+std::optional<SnapshotReceiver::Received> SnapshotReceiver::TakeReceived() {
+  return std::exchange(received_, std::nullopt);
+}
+
+std::vector<std::string> SnapshotReceiver::TakeComplaints() {
+  return std::exchange(complaints_, {});
+}
+
+}  // namespace cairn

@@ -1,0 +1,106 @@
+// SnapshotReceiver: pulls a snapshot from who offers it.
+
+#ifndef RAFT_SNAPSHOTS_SNAPSHOT_RECEIVER_H_
+#define RAFT_SNAPSHOTS_SNAPSHOT_RECEIVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/envelope.h"
+#include "storage/snapshot_store.h"
+
+namespace cairn {
+
+// One transfer at a time. What was asked for and does not come is asked for again when the offer is
+// repeated; another member's offer of the same snapshot changes whom it is asked from; another
+// snapshot takes over once nothing comes any more, with the chunks they share. A transfer to which
+// nothing comes for kIdle ends, and gives back what it held in memory; its chunks stay on the disk.
+//
+// Threads: one at a time; calls block on the disk.
+class SnapshotReceiver {
+ public:
+  static constexpr Duration kIdle = Seconds(30);
+  // What was asked for and has not come after so long is lost.
+  static constexpr Duration kPatience = Milliseconds(500);
+  // This many chunks are under way.
+  static constexpr size_t kWindow = 4;
+
+  // `store` outlives it.
+  explicit SnapshotReceiver(SnapshotStore* store) : store_(store) {}
+
+  void TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now);
+  void TakePiece(NodeId from, SnapshotPiece piece, Instant now);
+  void Expire(Instant now);
+
+  // What is to be sent.
+  std::vector<std::pair<NodeId, SnapshotRequest>> TakeRequests();
+  // A snapshot that is published now, and the term of its last offer.
+  struct Received {
+    Term term = 0;
+    std::shared_ptr<const StoredSnapshot> snapshot;
+  };
+  std::optional<Received> TakeReceived();
+  // What went wrong, for people.
+  std::vector<std::string> TakeComplaints();
+
+  bool active() const { return transfer_.has_value(); }
+  struct Figures {
+    uint64_t pieces = 0;
+    uint64_t bytes = 0;  // of pieces that were of use
+    uint64_t refused = 0;
+  };
+  const Figures& figures() const { return figures_; }
+
+ private:
+  // Something that comes in pieces: a chunk, or the manifest.
+  struct Assembly {
+    std::string bytes;
+    std::vector<bool> there;  // by piece
+    size_t missing = 0;
+    Instant asked;
+  };
+  struct Transfer {
+    SnapshotOffer offer;
+    NodeId from = NodeId::kNone;
+    Instant last_news;
+    std::optional<Assembly> manifest;            // until it is whole
+    std::unique_ptr<IncomingSnapshot> incoming;  // from then on
+    std::map<ChunkPlace, Assembly> chunks;       // under way
+    int bad_chunks = 0;
+  };
+
+  static Assembly MakeAssembly(uint64_t bytes);
+  // Takes a piece; true if it was missing.
+  static bool Take(Assembly& assembly, uint64_t offset, absl::string_view bytes);
+  void Begin(NodeId from, const SnapshotOffer& offer, Instant now);
+  void Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now);
+  void AskAgain(Instant now);
+  void FillWindow(Instant now);
+  void TakeManifest(Instant now);
+  void TakeChunk(ChunkPlace place, Instant now);
+  void Publish(Instant now);
+  void GiveBack(Instant now);
+  void Fail(absl::string_view what, const absl::Status& status);
+
+  SnapshotStore* const store_;
+  std::optional<Transfer> transfer_;
+  Instant quiet_until_;  // the disk had no room
+  std::vector<std::pair<NodeId, SnapshotRequest>> requests_;
+  std::optional<Received> received_;
+  std::vector<std::string> complaints_;
+  Figures figures_;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_SNAPSHOTS_SNAPSHOT_RECEIVER_H_
