@@ -53,7 +53,7 @@ class ReadRangeCall final : public WriteChain<v1::ReadResponse> {
       }
       const auto& progress = std::get<ReadProgress>(read);
       if (!end_) end_ = progress.last_sequence;
-      // Applied and not yet readable: only where the read is a stale one.
+      // Nothing is left, or was there.
       if (end_ && next_ == progress.next_sequence) end_ = next_ - 1;
       next_ = progress.next_sequence;
       left_ -= static_cast<uint64_t>(response->messages_size());

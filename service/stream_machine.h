@@ -72,8 +72,9 @@ class StreamMachine final : public StateMachine {
   // false (the message then counts as not visited), or the end, or about `max_bytes` of the stream
   // were read. At least one message is visited if there is one.
   //
-  // NOT_FOUND (no such stream), OUT_OF_RANGE (`from` above last_sequence + 1), DATA_LOSS (a message
-  // cannot be read; it names file and byte).
+  // NOT_FOUND (no such stream), OUT_OF_RANGE (`from` above last_sequence + 1), DATA_LOSS (the first
+  // message cannot be read; it names file and byte). A later one that cannot be read ends the read
+  // before it.
   absl::StatusOr<ReadEnd> Read(absl::string_view stream, uint64_t from, size_t max_bytes,
                                absl::FunctionRef<bool(const StoredMessageView&)> visit) const;
 

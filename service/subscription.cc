@@ -130,7 +130,7 @@ class Subscription final : public WriteChain<v1::SubscribeResponse> {
         last_sent_ = now;
         return Step::kWrite;
       }
-      if (next_ == read_from) break;  // applied, and not yet to be read; the watch will tell
+      if (next_ == read_from) break;  // nothing new; the watch will tell
     }
     if (now - last_sent_ >= plan_.heartbeat) return WriteProgress(response, now);
     return Step::kWait;

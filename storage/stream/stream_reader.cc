@@ -18,8 +18,12 @@ absl::Status StreamReader::ReadWindow(const StreamWindow& window) {
   absl::Status status;
   const bool together = window.mark.sequence != 0 && window.mark.place.block == end.block &&
                         end.offset - window.mark.place.offset <= kCloseTogether;
-  if (together) status = ReadTogether(window, end);
-  if (done_ || (together && status.ok() && next_ >= window.end_sequence)) return status;
+  if (together) {
+    status = ReadTogether(window, end);
+  } else if (window.mark.sequence != 0) {
+    status = ReadMarked(window);
+  }
+  if (done_ || (status.ok() && next_ >= window.end_sequence)) return status;
   // Also around damage, which may be of another stream.
   return ReadByLinks(window);
 }
@@ -40,6 +44,18 @@ absl::Status StreamReader::ReadTogether(const StreamWindow& window, Place end) {
         return !done_;
       });
   return broken.ok() ? status : broken;
+}
+
+// The marked record itself: all that is wanted where records are large.
+absl::Status StreamReader::ReadMarked(const StreamWindow& window) {
+  absl::StatusOr<StoredStreamRecord> stored = window.blocks->Read(window.mark.place);
+  if (!stored.ok()) return stored.status();
+  const StreamRecord& record = stored->record;
+  if (record.stream != stream_ || record.first_sequence != window.mark.sequence) {
+    return Broken(window.mark.place, "the index names it as another one");
+  }
+  if (next_ < record.first_sequence + record.messages) Visit(*stored);
+  return absl::OkStatus();
 }
 
 absl::Status StreamReader::ReadByLinks(const StreamWindow& window) {

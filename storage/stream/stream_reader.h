@@ -49,6 +49,7 @@ class StreamReader {
 
  private:
   absl::Status ReadTogether(const StreamWindow& window, Place end);
+  absl::Status ReadMarked(const StreamWindow& window);
   absl::Status ReadByLinks(const StreamWindow& window);
   void Visit(const StoredStreamRecord& stored);
   absl::Status Broken(Place place, absl::string_view why) const;

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
@@ -337,6 +338,29 @@ TEST_F(StreamMachineTest, AStartFindsWhatTheLastCheckpointHolds) {
   EXPECT_EQ(machine_->Find("s")->state.last_sequence, last_ - 1);
   while (last_ < applied) Append("s", {std::string(size_t{1} << 20, 'x')});
   EXPECT_EQ(machine_->Find("s")->state, before);
+}
+
+TEST_F(StreamMachineTest, AReadEndsBeforeADamagedMessageAndGoesOnBehindIt) {
+  Create("s");
+  for (int i = 0; i < 300; ++i) Append("s", {std::string(size_t{256} << 10, 'x')});
+  world_.RunReady();
+  OpenMachine(file_system_);  // nothing is in memory
+  file_system_.FlipBits("/machine/00000001-00000001.block", size_t{10} << 20, 1);
+  uint64_t visited = 0;
+  auto visit = [&visited](const StoredMessageView&) {
+    ++visited;
+    return true;
+  };
+  auto end = machine_->Read("s", 1, SIZE_MAX, visit);
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(visited, 39u);
+  EXPECT_EQ(end->next_sequence, 40u);
+  end = machine_->Read("s", 40, SIZE_MAX, visit);
+  EXPECT_EQ(end.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(absl::StrContains(end.status().message(), "/machine/00000001-00000001.block"));
+  end = machine_->Read("s", 41, SIZE_MAX, visit);
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(end->next_sequence, end->last_sequence + 1);
 }
 
 }  // namespace
