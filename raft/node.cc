@@ -146,9 +146,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   reads_.Expire(now);
   forwarder_.Expire(now);
   Flush(now);
-  if (fenced_) return;
-  CompactLog(now);
-  Flush(now);
+  if (!fenced_ && CompactLog(now)) Flush(now);
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
