@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "base/check.h"
 
@@ -11,6 +12,8 @@ namespace {
 // Between two marks at least so many bytes or entries, so that they stay few.
 constexpr uint64_t kMarkBytes = 64 << 10;
 constexpr uint64_t kMarkEntries = 64;
+// Where nothing is ever durable elsewhere they would grow with the log.
+constexpr size_t kMaxMarks = 4096;
 
 }  // namespace
 
@@ -29,6 +32,16 @@ void Compaction::Append(Index last, uint64_t bytes) {
     marks_.push_back(next);
   }
   while (marks_.size() > 2 && marks_[1].last <= std::min(base_, durable_)) marks_.pop_front();
+  if (marks_.size() > kMaxMarks) ThinOut();
+}
+
+// Every second mark goes, but for the last two.
+void Compaction::ThinOut() {
+  std::deque<Mark> kept;
+  for (size_t i = 0; i < marks_.size(); ++i) {
+    if (i % 2 == 0 || i + 2 >= marks_.size()) kept.push_back(marks_[i]);
+  }
+  marks_ = std::move(kept);
 }
 
 void Compaction::Truncate(Index first_removed) {
@@ -70,12 +83,14 @@ bool Compaction::SnapshotDue(Index applied) const {
 }
 
 Index Compaction::DropTo(std::optional<Index> held) const {
+  if (durable_ <= base_) return 0;
   // The tail that stays begins behind here.
   Index tail = last() > options_.retained_entries ? last() - options_.retained_entries : 0;
   const uint64_t bytes = marks_.back().bytes;
-  for (const Mark& mark : marks_) {
-    if (bytes - mark.bytes > options_.retained_bytes) tail = std::max(tail, mark.last);
-  }
+  auto kept = std::partition_point(marks_.begin(), marks_.end(), [&](const Mark& mark) {
+    return bytes - mark.bytes > options_.retained_bytes;
+  });
+  if (kept != marks_.begin()) tail = std::max(tail, std::prev(kept)->last);
   const Index wanted = std::min({durable_, tail, held.value_or(tail)});
   if (wanted <= base_) return 0;
   const bool much = wanted - base_ > options_.retained_entries / 4 ||

@@ -50,6 +50,7 @@ class Compaction {
     uint64_t bytes = 0;  // of all entries ever appended up to here
   };
   uint64_t BytesUpTo(Index index) const;
+  void ThinOut();
   Index last() const { return marks_.back().last; }
 
   const CompactionOptions options_;

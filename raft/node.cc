@@ -151,9 +151,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   forwarder_.Expire(now);
   controls_.Expire(now);
   Flush(now);
-  if (fenced_) return;
-  CompactLog(now);
-  Flush(now);
+  if (!fenced_ && CompactLog(now)) Flush(now);
 }
 
 void Node::Control(Instant now, ControlCall call) {

@@ -147,7 +147,7 @@ class Node {
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
   void RestoreFrom(LogPosition position);
   void NoteInstalled();
-  void CompactLog(Instant now);
+  bool CompactLog(Instant now);
   void MeasureBatch(const LogBatch& batch, const LogAppend& append);
 
   // What Raft wants (node_effects.cc).

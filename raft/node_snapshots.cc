@@ -79,13 +79,15 @@ void Node::NoteInstalled() {
   if (dependencies_.installed != nullptr) dependencies_.installed();
 }
 
-void Node::CompactLog(Instant now) {
+// True if Raft has effects because of it.
+bool Node::CompactLog(Instant now) {
   NoteInstalled();
   const Index to =
       compaction_.DropTo(dependencies_.wanted == nullptr ? std::nullopt : dependencies_.wanted());
-  if (to == 0) return;
+  if (to == 0) return false;
   raft_.Step(now, Compact{to});
   compaction_.Dropped(raft_.base().index);
+  return true;
 }
 
 void Node::MeasureBatch(const LogBatch& batch, const LogAppend& append) {
