@@ -204,7 +204,7 @@ TEST_F(ReplicaTest, DamagedSessionsAreNotRestored) {
 
 TEST_F(ReplicaTest, TheArchiveHoldsTheConfiguration) {
   Replica replica(std::make_unique<RecordingMachine>(&journal_), 10);
-  ASSERT_TRUE(replica.Open(kTestGroup, nullptr).ok());
+  ASSERT_TRUE(replica.Open({.group = kTestGroup}).ok());
   RecordRunBuilder builder(kTestGroup, {}, {});
   builder.Add(PreparedEntry::Make(EntryType::kConfiguration, "members"), 3, WallTime{70});
   builder.Add(PreparedEntry::Make(EntryType::kNoop, ""), 4, WallTime{60});

@@ -234,6 +234,14 @@ void FaultInjector::InjectCrash(FaultKind kind) {
     case FaultKind::kPowerCutLeader:
       return CutPower(LeaderOrAny());
     case FaultKind::kPowerCutAll:
+      // In the middle of one another's writes, so that entries may be torn on several nodes.
+      if (random_.OneIn(2)) {
+        for (const auto& node : cluster_.nodes()) {
+          node->PowerCut(CrashPolicy::kRandomSubset);
+          RestartLater(*node);
+        }
+        return;
+      }
       for (const auto& node : cluster_.nodes()) CutPower(*node);
       return;
     case FaultKind::kKill:
