@@ -149,6 +149,29 @@ TEST(SeedTest, ChangesStandWhereTheyWereAskedFor) {
   EXPECT_EQ(runs[2].first.index, last + 5);
 }
 
+// The leader's disk cannot give the entries right now. That is not the end of the log, and the next
+// message begins where this one would have (openraft#1795: it began at nothing).
+TEST(SeedTest, EntriesThatCouldNotBeReadAreSentFromTheSamePlace) {
+  Node node(3);
+  node.BecomeLeader();
+  node.Step(Propose{.payload = 77, .count = 3, .bytes = 30});
+  const Effects first = node.Take();
+  ASSERT_EQ(first.send_entries.size(), 2u);
+  for (const SendEntries& send : first.send_entries) {
+    node.Step(EntriesSent{send.to, send.request, send.previous.index, 0});
+  }
+  node.Sync();
+  EXPECT_TRUE(node.Take().send_entries.empty());
+  node.Timeout();
+  const Effects again = node.Take();
+  ASSERT_EQ(again.send_entries.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(again.send_entries[i].to, first.send_entries[i].to);
+    EXPECT_EQ(again.send_entries[i].previous, first.send_entries[i].previous);
+    EXPECT_EQ(again.send_entries[i].last, first.send_entries[i].last);
+  }
+}
+
 // A follower that lost entries, or whose leader claims what cannot be: it commits what it has, asks
 // for the rest, and goes on (etcd#10166: it stopped for ever).
 TEST(SeedTest, ACommitBeyondTheLogIsNoReasonToStop) {
