@@ -91,7 +91,7 @@ struct HeartbeatReply {
   // From when the heartbeat came in, the replier grants nobody else a vote or a pre-vote for this
   // long on its clock. 0: it promises nothing.
   Duration promise = {};
-  Instant clock = {};  // of the replier, when it replied
+  Instant clock = {};     // of the replier, when it replied
   uint32_t priority = 0;  // RaftOptions::priority of the sender, or kNeverLeads
 };
 
