@@ -378,13 +378,8 @@ void Node::Ask(Instant now, std::vector<ReadRequest> requests) {
   for (bool lease : {false, true}) {
     std::vector<ReadRequest>& batch = lease ? asked_by_lease : asked;
     if (batch.empty()) continue;
-    reads_.Ask(now, ++last_read_, std::move(batch));
-    raft_.Step(now, ReadBarrier{.read = last_read_, .lease = lease});
+    raft_.Step(now, ReadBarrier{.read = reads_.Ask(now, std::move(batch)), .lease = lease});
   }
-}
-
-void Node::AnswerReads(Index applied) {
-  fresh_as_of_ = std::max(fresh_as_of_, reads_.Applied(applied));
 }
 
 // Tells the others who leads. Before anything is proposed or forwarded, since that depends on it.
@@ -406,7 +401,7 @@ bool Node::NoteApplied(Instant now) {
   Index applied = dependencies_.applier->applied();
   if (applied <= raft_.applied()) return false;
   raft_.Step(now, Applied{applied});
-  AnswerReads(applied);
+  reads_.Applied(applied);
   return true;
 }
 

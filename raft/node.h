@@ -120,8 +120,7 @@ class Node {
 
   const Raft& raft() const { return raft_; }
   bool fenced() const { return fenced_; }
-  // Everything acknowledged before this moment is applied here, as far as reads have shown.
-  Instant fresh_as_of() const { return fresh_as_of_; }
+  Instant fresh_as_of() const { return reads_.fresh_as_of(); }  // PendingReads
   // The leader of its term, which it can prove by an entry of that term, applied here.
   bool serving_leader() const;
 
@@ -139,7 +138,6 @@ class Node {
   void RouteAgain(Instant now);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
-  void AnswerReads(Index applied);
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
@@ -176,8 +174,6 @@ class Node {
   std::shared_ptr<const StoredSnapshot> received_;  // until state and log have come to it
   PendingReads reads_;
   PendingControls controls_;
-  ReadId last_read_ = 0;
-  Instant fresh_as_of_;
   ForwardIntake intake_;
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.

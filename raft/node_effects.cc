@@ -150,7 +150,7 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
     return;
   }
   reads_.Ready(outcome.read, outcome.index);
-  AnswerReads(dependencies_.applier->applied());
+  reads_.Applied(dependencies_.applier->applied());
 }
 
 void Node::SetPeers() {

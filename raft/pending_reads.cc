@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
-
 namespace cairn {
 namespace {
 
@@ -38,12 +36,12 @@ void ReadRequest::Answer(ReadResult result) {
   if (budget != nullptr) std::exchange(budget, nullptr)->Release(0);
 }
 
-void PendingReads::Ask(Instant now, ReadId read, std::vector<ReadRequest> requests) {
+ReadId PendingReads::Ask(Instant now, std::vector<ReadRequest> requests) {
   for (const ReadRequest& request : requests) {
     if (request.deadline.has_value()) next_deadline_ = std::min(next_deadline_, *request.deadline);
   }
-  bool is_new = asked_.emplace(read, Batch{now, std::move(requests)}).second;
-  CAIRN_CHECK(is_new) << "read " << read << " asked twice";
+  asked_.emplace(++last_read_, Batch{now, std::move(requests)});
+  return last_read_;
 }
 
 void PendingReads::Ready(ReadId read, Index index) {
@@ -61,16 +59,14 @@ void PendingReads::Refuse(ReadId read, ReadRefused refusal) {
   AnswerAll(requests, refusal);
 }
 
-Instant PendingReads::Applied(Index index) {
-  Instant latest = {};
+void PendingReads::Applied(Index index) {
   while (!ready_.empty() && ready_.begin()->first <= index) {
     Index at = ready_.begin()->first;
     Batch batch = std::move(ready_.begin()->second);
     ready_.erase(ready_.begin());
-    latest = std::max(latest, batch.asked);
+    fresh_as_of_ = std::max(fresh_as_of_, batch.asked);
     AnswerAll(batch.requests, ReadReady{at});
   }
-  return latest;
 }
 
 void PendingReads::Expire(Instant now) {

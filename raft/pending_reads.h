@@ -30,14 +30,16 @@ struct ReadRequest {
 // together share one ReadId. Threads: one at a time.
 class PendingReads {
  public:
-  // The core is asked under `read`, at `now`.
-  void Ask(Instant now, ReadId read, std::vector<ReadRequest> requests);
+  // Draws the id under which the core is to be asked, at `now`.
+  ReadId Ask(Instant now, std::vector<ReadRequest> requests);
   // The core's answers. An unknown id (its reads have expired) is ignored.
   void Ready(ReadId read, Index index);
   void Refuse(ReadId read, ReadRefused refusal);
-  // Answers those that waited for entries up to `index`. Gives the moment the latest of them asked:
-  // everything acknowledged before is applied. The distant past if there were none.
-  Instant Applied(Index index);
+  // Answers those that waited for entries up to `index`.
+  void Applied(Index index);
+  // Everything acknowledged before this moment is applied here, as far as answered reads have
+  // shown.
+  Instant fresh_as_of() const { return fresh_as_of_; }
   // Refuses those whose deadline has passed.
   void Expire(Instant now);
   void RefuseAll(ReadRefused refusal);
@@ -53,6 +55,8 @@ class PendingReads {
   };
   std::map<ReadId, Batch> asked_;
   std::multimap<Index, Batch> ready_;
+  ReadId last_read_ = 0;
+  Instant fresh_as_of_;
   Instant next_deadline_ = kDistantFuture;
 };
 

@@ -41,8 +41,8 @@ class PendingReadsTest : public ::testing::Test {
 };
 
 TEST_F(PendingReadsTest, WaitForTheirIndexToBeApplied) {
-  reads_.Ask(kNow, 1, Requests({"a", "b"}));
-  reads_.Ask(kNow, 2, Requests({"c"}));
+  reads_.Ask(kNow, Requests({"a", "b"}));
+  reads_.Ask(kNow, Requests({"c"}));
   reads_.Applied(100);
   EXPECT_EQ(Heard(), Strings{});
   reads_.Ready(1, 7);
@@ -58,7 +58,7 @@ TEST_F(PendingReadsTest, WaitForTheirIndexToBeApplied) {
 }
 
 TEST_F(PendingReadsTest, AreRefusedTogether) {
-  reads_.Ask(kNow, 1, Requests({"a", "b"}));
+  reads_.Ask(kNow, Requests({"a", "b"}));
   reads_.Refuse(1, {ReadRefused::Reason::kNoLeader, NodeId::kNone});
   EXPECT_EQ(Heard(), (Strings{"a: NO_LEADER", "b: NO_LEADER"}));
   reads_.Refuse(1, {ReadRefused::Reason::kNoLeader, NodeId::kNone});
@@ -67,9 +67,9 @@ TEST_F(PendingReadsTest, AreRefusedTogether) {
 }
 
 TEST_F(PendingReadsTest, ExpireWhereverTheyWait) {
-  reads_.Ask(kNow, 1, Requests({"a"}, kNow + Seconds(1)));
-  reads_.Ask(kNow, 2, Requests({"b"}, kNow + Seconds(2)));
-  reads_.Ask(kNow, 3, Requests({"c"}));
+  reads_.Ask(kNow, Requests({"a"}, kNow + Seconds(1)));
+  reads_.Ask(kNow, Requests({"b"}, kNow + Seconds(2)));
+  reads_.Ask(kNow, Requests({"c"}));
   reads_.Ready(2, 10);
   EXPECT_EQ(reads_.NextDeadline(), kNow + Seconds(1));
   reads_.Expire(kNow + Seconds(1));
@@ -85,8 +85,8 @@ TEST_F(PendingReadsTest, ExpireWhereverTheyWait) {
 }
 
 TEST_F(PendingReadsTest, AreAllRefusedAtTheEnd) {
-  reads_.Ask(kNow, 1, Requests({"a"}));
-  reads_.Ask(kNow, 2, Requests({"b"}));
+  reads_.Ask(kNow, Requests({"a"}));
+  reads_.Ask(kNow, Requests({"b"}));
   reads_.Ready(2, 10);
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
   EXPECT_EQ(Heard(), (Strings{"a: STOPPING", "b: STOPPING"}));
