@@ -1,5 +1,5 @@
 // Envelope: everything one node says to another, with who says it. The transport carries
-// envelopes; service/wire.h is the only place that turns them into protobuf and back.
+// envelopes; service/wire/wire.h is the only place that turns them into protobuf and back.
 
 #ifndef RAFT_ENVELOPE_H_
 #define RAFT_ENVELOPE_H_

@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "base/time.h"
 #include "base/types.h"
-#include "raft/control.h"
+#include "raft/control/control.h"
 #include "raft/core/configuration.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
@@ -71,7 +71,7 @@ class Group {
   std::unique_ptr<Pending<ReadResult>> Linearize(std::optional<Instant> deadline = std::nullopt);
 
   // Membership and leadership; the leader is asked, others refuse and name it. The outcomes:
-  // raft/control.h.
+  // raft/control/control.h.
   //
   // Declares who the members shall be. The group goes there by itself. `based_on`: the
   // GroupStatus::configuration_index the members were worked out from; refused if it is another one

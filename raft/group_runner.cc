@@ -322,15 +322,15 @@ void GroupRunner::Publish(Instant now) {
                        : state == NodeState::kRepairing ? "asks the others for its last entries"
                                                         : "no leader is known";
     }
-    if (raft.configuration_position() != published_configuration_ ||
+    if (raft.configuration_position() != published_.configuration ||
         status_.configuration.voters.empty()) {
-      published_configuration_ = raft.configuration_position();
+      published_.configuration = raft.configuration_position();
       status_.configuration = raft.configuration();
-      status_.configuration_index = published_configuration_.index;
+      status_.configuration_index = published_.configuration.index;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
-    if (tell || now >= peers_due_) {
-      peers_due_ = now + kPeersInterval;
+    if (tell || now >= published_.peers_due) {
+      published_.peers_due = now + kPeersInterval;
       status_.peers.clear();
       for (NodeId node : status_.configuration.Nodes()) {
         std::optional<Raft::PeerStatus> peer = raft.Peer(node);

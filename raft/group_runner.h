@@ -21,7 +21,7 @@
 #include "base/types.h"
 #include "raft/applier.h"
 #include "raft/call_budget.h"
-#include "raft/control.h"
+#include "raft/control/control.h"
 #include "raft/core/trace.h"
 #include "raft/envelope.h"
 #include "raft/group_options.h"
@@ -164,8 +164,11 @@ class GroupRunner {
   Stopped stopped_;
   std::vector<Watcher> watchers_;
   Instant next_wakeup_ = kDistantFuture;  // of the timer that counts
-  Instant peers_due_;                     // when to publish the peers again
-  LogPosition published_configuration_;
+  struct Published {
+    Instant peers_due;  // when to publish the peers again
+    LogPosition configuration;
+  };
+  Published published_;
 
   // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
   std::atomic<int64_t> fresh_as_of_ = 0;

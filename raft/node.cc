@@ -386,15 +386,15 @@ void Node::Ask(Instant now, std::vector<ReadRequest> requests) {
 void Node::NoteLeadership(Instant now) {
   LeadershipChange current = {raft_.role(), raft_.term(), raft_.leader()};
   bool leads = current.role == Role::kLeader;
-  bool led = noted_.role == Role::kLeader;
-  bool same_term = current.term == noted_.term;
+  bool led = told_.leadership.role == Role::kLeader;
+  bool same_term = current.term == told_.leadership.term;
   if (led && !(leads && same_term))
     pending_.LeadershipLost(now + settings_.options.election_timeout);
   if (leads && !(led && same_term)) intake_.Lead(current.term);
   // A hand-over counts as if the leader were there: the time without one begins with its end.
   if (current.leader != NodeId::kNone) held_.leaderless_since = now;
   forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term, now);
-  noted_ = current;
+  told_.leadership = current;
 }
 
 bool Node::NoteApplied(Instant now) {

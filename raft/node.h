@@ -20,18 +20,18 @@
 #include "raft/applier.h"
 #include "raft/apply_feed.h"
 #include "raft/compaction.h"
+#include "raft/control/pending_controls.h"
 #include "raft/core/raft.h"
 #include "raft/core/trace.h"
 #include "raft/entry_clock.h"
 #include "raft/envelope.h"
-#include "raft/forward_intake.h"
-#include "raft/forwarder.h"
+#include "raft/forwarding/forward_intake.h"
+#include "raft/forwarding/forwarder.h"
 #include "raft/group_log.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
-#include "raft/pending_controls.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
 #include "raft/sender_check.h"
@@ -184,8 +184,11 @@ class Node {
     Instant leaderless_since;
   };
   Held held_;
-  LeadershipChange noted_;  // what pending_, intake_ and forwarder_ were told
-  LogPosition peers_of_;    // the configuration the transport knows
+  struct Told {
+    LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
+    LogPosition peers_of;         // the configuration the transport knows
+  };
+  Told told_;
   bool fenced_ = false;
   Fenced on_fenced_;
   Instant complain_after_;

@@ -38,7 +38,7 @@ void Node::Flush(Instant now) {
     for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
     for (const ControlOutcome& outcome : effects.controls) controls_.Take(outcome);
     controls_.Committed(raft_.commit(), [this](Index index) { return raft_.TermAt(index); });
-    if (raft_.configuration_position() != peers_of_) SetPeers();
+    if (raft_.configuration_position() != told_.peers_of) SetPeers();
     if (effects.restore.has_value()) RestoreFrom(*effects.restore);
     feed_.Reach(effects.apply_up_to);
     // What the machine holds is committed, and Raft does not name it. Where the machine kept no
@@ -99,7 +99,8 @@ void Node::TakeOutcome(Instant now, const ProposalOutcome& outcome) {
       request.span.Answer(NotApplied(ProposalNotApplied::Reason::kNotLeader, outcome.leader));
     }
   }
-  bool leads = noted_.role == Role::kLeader && noted_.term == outcome.first.term;
+  bool leads =
+      told_.leadership.role == Role::kLeader && told_.leadership.term == outcome.first.term;
   if (outcome.accepted && !leads) {
     pending_.LeadershipLost(now + settings_.options.election_timeout);
   }
@@ -154,7 +155,7 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
 }
 
 void Node::SetPeers() {
-  peers_of_ = raft_.configuration_position();
+  told_.peers_of = raft_.configuration_position();
   const Configuration& configuration = raft_.configuration();
   for (NodeId node : configuration.Nodes()) {
     if (node == settings_.self.node) continue;

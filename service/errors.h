@@ -13,7 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
-#include "raft/control.h"
+#include "raft/control/control.h"
 #include "raft/group.h"
 #include "raft/proposal.h"
 #include "service/stream_command.h"

@@ -5,7 +5,7 @@
 #include <variant>
 
 #include "base/check.h"
-#include "service/wire.h"
+#include "service/wire/wire.h"
 
 namespace cairn {
 namespace {

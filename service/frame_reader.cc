@@ -5,7 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "service/frame_queue.h"
-#include "service/wire.h"
+#include "service/wire/wire.h"
 
 namespace cairn {
 namespace {

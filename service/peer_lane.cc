@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cairn/v1/peer.grpc.pb.h"
-#include "service/wire.h"
+#include "service/wire/wire.h"
 
 namespace cairn {
 namespace {

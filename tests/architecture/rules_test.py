@@ -35,7 +35,7 @@ class IncludesTest(unittest.TestCase):
         self.assert_bad("storage/a.h", "storage/block/block_log.h", "does not know storage/block")
         self.assert_bad("raft/a.h", "storage/block/block_log.h", "raft does not know storage/block")
         self.assert_bad("raft/a.h", "storage/rocksdb_log_store.h", "knows the interface")
-        self.assert_bad("raft/a.h", "service/wire.h", "raft does not know service")
+        self.assert_bad("raft/a.h", "service/wire/wire.h", "raft does not know service")
         self.assert_good("raft/core/a.cc", "base/check.h", "raft/core/raft.h", "<vector>")
         self.assert_good("storage/block/a.h", "storage/record.h", "base/bytes.h", "<memory>")
         self.assert_good("raft/a.h", "raft/core/raft.h", "storage/log_store.h", "<thread>")
@@ -44,7 +44,7 @@ class IncludesTest(unittest.TestCase):
     def test_nobody_knows_tests(self):
         self.assert_bad("base/a.cc", "tests/sim/sim.h", "nobody knows tests")
         self.assert_bad("service/a.cc", "bench/load.h", "nobody knows bench")
-        self.assert_good("tests/sim/sim.cc", "tests/sim/sim.h", "service/wire.h", "<thread>")
+        self.assert_good("tests/sim/sim.cc", "tests/sim/sim.h", "service/wire/wire.h", "<thread>")
         self.assert_good("bench/load.cc", "bench/load.h", "tests/sim/sim.h")
 
     def test_libraries(self):

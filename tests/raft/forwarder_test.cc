@@ -1,4 +1,4 @@
-#include "raft/forwarder.h"
+#include "raft/forwarding/forwarder.h"
 
 #include <string>
 #include <utility>

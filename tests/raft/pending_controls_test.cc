@@ -1,4 +1,4 @@
-#include "raft/pending_controls.h"
+#include "raft/control/pending_controls.h"
 
 #include <string>
 #include <utility>

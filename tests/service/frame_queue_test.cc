@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "service/frame_reader.h"
-#include "service/wire.h"
+#include "service/wire/wire.h"
 #include "storage/record.h"
 #include "tests/service/random_envelope.h"
 

@@ -1,4 +1,4 @@
-#include "service/wire.h"
+#include "service/wire/wire.h"
 
 #include <cstdint>
 #include <set>

@@ -1,7 +1,7 @@
 // PendingControls: requests about membership and leadership on their way through the core.
 
-#ifndef RAFT_PENDING_CONTROLS_H_
-#define RAFT_PENDING_CONTROLS_H_
+#ifndef RAFT_CONTROL_PENDING_CONTROLS_H_
+#define RAFT_CONTROL_PENDING_CONTROLS_H_
 
 #include <cstdint>
 #include <map>
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
-#include "raft/control.h"
+#include "raft/control/control.h"
 #include "raft/core/effects.h"
 #include "raft/core/events.h"
 
@@ -53,4 +53,4 @@ class PendingControls {
 
 }  // namespace cairn
 
-#endif  // RAFT_PENDING_CONTROLS_H_
+#endif  // RAFT_CONTROL_PENDING_CONTROLS_H_

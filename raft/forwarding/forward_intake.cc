@@ -1,4 +1,4 @@
-#include "raft/forward_intake.h"
+#include "raft/forwarding/forward_intake.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // What operators ask of a group's membership and leadership, and what becomes of it.
 
-#ifndef RAFT_CONTROL_H_
-#define RAFT_CONTROL_H_
+#ifndef RAFT_CONTROL_CONTROL_H_
+#define RAFT_CONTROL_CONTROL_H_
 
 #include <string>
 #include <utility>
@@ -84,4 +84,4 @@ class ControlCall {
 
 }  // namespace cairn
 
-#endif  // RAFT_CONTROL_H_
+#endif  // RAFT_CONTROL_CONTROL_H_

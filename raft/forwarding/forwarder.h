@@ -1,7 +1,7 @@
 // Forwarder: commands proposed on a member that does not lead, on their way to the leader.
 
-#ifndef RAFT_FORWARDER_H_
-#define RAFT_FORWARDER_H_
+#ifndef RAFT_FORWARDING_FORWARDER_H_
+#define RAFT_FORWARDING_FORWARDER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -121,4 +121,4 @@ class Forwarder {
 
 }  // namespace cairn
 
-#endif  // RAFT_FORWARDER_H_
+#endif  // RAFT_FORWARDING_FORWARDER_H_

@@ -1,4 +1,4 @@
-#include "raft/control.h"
+#include "raft/control/control.h"
 
 #include <utility>
 

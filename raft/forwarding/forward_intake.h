@@ -1,7 +1,7 @@
 // ForwardIntake: which forwarded requests a leader has seen.
 
-#ifndef RAFT_FORWARD_INTAKE_H_
-#define RAFT_FORWARD_INTAKE_H_
+#ifndef RAFT_FORWARDING_FORWARD_INTAKE_H_
+#define RAFT_FORWARDING_FORWARD_INTAKE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -47,4 +47,4 @@ class ForwardIntake {
 
 }  // namespace cairn
 
-#endif  // RAFT_FORWARD_INTAKE_H_
+#endif  // RAFT_FORWARDING_FORWARD_INTAKE_H_

@@ -1,28 +1,23 @@
-#include "service/wire.h"
+#include "service/wire/wire.h"
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "cairn/v1/peer.pb.h"
+#include "service/wire/wire_messages.h"
 
 namespace cairn {
 namespace {
 
 absl::Status Invalid(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
-// Positions, runs and members.
-
-void Write(LogPosition from, v1::LogPosition* to) {
-  to->set_index(from.index);
-  to->set_term(from.term);
-}
-LogPosition Read(const v1::LogPosition& from) { return {from.index(), from.term()}; }
+// Members.
 
 void Write(const std::vector<Member>& from,
            google::protobuf::RepeatedPtrField<v1::PeerMember>* to) {
@@ -41,164 +36,8 @@ std::vector<Member> Read(const google::protobuf::RepeatedPtrField<v1::PeerMember
   return members;
 }
 
-// Bodies. For each: WriteBody of the struct into the parcel, Read of the message into the struct.
-
-void WriteBody(const PreVoteRequest& from, v1::Parcel* parcel) {
-  v1::PreVoteRequest* to = parcel->mutable_pre_vote_request();
-  to->set_term(from.term);
-  Write(from.last, to->mutable_last());
-  to->set_campaign(from.campaign);
-}
-PreVoteRequest Read(const v1::PreVoteRequest& from) {
-  return {from.term(), Read(from.last()), from.campaign()};
-}
-
-void WriteBody(const PreVoteReply& from, v1::Parcel* parcel) {
-  v1::PreVoteReply* to = parcel->mutable_pre_vote_reply();
-  to->set_term(from.term);
-  to->set_granted(from.granted);
-  to->set_campaign(from.campaign);
-}
-PreVoteReply Read(const v1::PreVoteReply& from) {
-  return {from.term(), from.granted(), from.campaign()};
-}
-
-void WriteBody(const VoteRequest& from, v1::Parcel* parcel) {
-  v1::VoteRequest* to = parcel->mutable_vote_request();
-  to->set_term(from.term);
-  Write(from.last, to->mutable_last());
-  to->set_campaign(from.campaign);
-  to->set_forced(from.forced);
-}
-VoteRequest Read(const v1::VoteRequest& from) {
-  return {from.term(), Read(from.last()), from.campaign(), from.forced()};
-}
-
-void WriteBody(const VoteReply& from, v1::Parcel* parcel) {
-  v1::VoteReply* to = parcel->mutable_vote_reply();
-  to->set_term(from.term);
-  to->set_granted(from.granted);
-  to->set_campaign(from.campaign);
-}
-VoteReply Read(const v1::VoteReply& from) { return {from.term(), from.granted(), from.campaign()}; }
-
-// The runs and configurations are not sent: they stand in the records.
-void WriteBody(const AppendEntries& from, v1::Parcel* parcel) {
-  v1::AppendEntries* to = parcel->mutable_append_entries();
-  to->set_term(from.term);
-  Write(from.previous, to->mutable_previous());
-  to->set_commit(from.commit);
-}
-AppendEntries Read(const v1::AppendEntries& from) {
-  AppendEntries to;
-  to.term = from.term();
-  to.previous = Read(from.previous());
-  to.commit = from.commit();
-  return to;
-}
-
-void WriteBody(const AppendReply& from, v1::Parcel* parcel) {
-  v1::AppendReply* to = parcel->mutable_append_reply();
-  to->set_term(from.term);
-  to->set_success(from.success);
-  to->set_match(from.match);
-  Write(from.hint, to->mutable_hint());
-  to->set_refused_index(from.refused_index);
-}
-AppendReply Read(const v1::AppendReply& from) {
-  return {from.term(), from.success(), from.match(), Read(from.hint()), from.refused_index()};
-}
-
-void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
-  v1::Heartbeat* to = parcel->mutable_heartbeat();
-  to->set_term(from.term);
-  to->set_commit(from.commit);
-  to->set_context(from.context);
-  to->set_sent(from.sent.nanoseconds);
-}
-Heartbeat Read(const v1::Heartbeat& from) {
-  return {from.term(), from.commit(), from.context(), Instant{from.sent()}};
-}
-
-void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
-  v1::HeartbeatReply* to = parcel->mutable_heartbeat_reply();
-  to->set_term(from.term);
-  to->set_context(from.context);
-  to->set_sent(from.sent.nanoseconds);
-  to->set_promise(from.promise.nanoseconds);
-  to->set_clock(from.clock.nanoseconds);
-  to->set_priority(from.priority);
-}
-HeartbeatReply Read(const v1::HeartbeatReply& from) {
-  return {from.term(),           from.context(), Instant{from.sent()}, Nanoseconds(from.promise()),
-          Instant{from.clock()}, from.priority()};
-}
-
-void WriteBody(const ReadIndexRequest& from, v1::Parcel* parcel) {
-  v1::ReadIndexRequest* to = parcel->mutable_read_index_request();
-  to->set_term(from.term);
-  to->set_request(from.request);
-  to->set_lease(from.lease);
-}
-ReadIndexRequest Read(const v1::ReadIndexRequest& from) {
-  return {from.term(), from.request(), from.lease()};
-}
-
-void WriteBody(const ReadIndexReply& from, v1::Parcel* parcel) {
-  v1::ReadIndexReply* to = parcel->mutable_read_index_reply();
-  to->set_term(from.term);
-  to->set_request(from.request);
-  to->set_ready(from.ready);
-  to->set_index(from.index);
-  to->set_lease(from.lease);
-}
-ReadIndexReply Read(const v1::ReadIndexReply& from) {
-  return {from.term(), from.request(), from.ready(), from.index(), from.lease()};
-}
-
-void WriteBody(const TailQuery& from, v1::Parcel* parcel) {
-  v1::TailQuery* to = parcel->mutable_tail_query();
-  to->set_term(from.term);
-  to->set_query(from.query);
-  Write(from.good, to->mutable_good());
-  for (const TermRun& run : from.torn) {
-    v1::TermRun* added = to->add_torn();
-    added->set_term(run.term);
-    added->set_last_index(run.last_index);
-  }
-}
-TailQuery Read(const v1::TailQuery& from) {
-  TailQuery to = {from.term(), from.query(), Read(from.good()), {}};
-  for (const v1::TermRun& run : from.torn()) to.torn.push_back({run.term(), run.last_index()});
-  return to;
-}
-
-void WriteBody(const TailReply& from, v1::Parcel* parcel) {
-  v1::TailReply* to = parcel->mutable_tail_reply();
-  to->set_term(from.term);
-  to->set_query(from.query);
-  to->set_have_through(from.have_through);
-  to->set_known_commit(from.known_commit);
-}
-TailReply Read(const v1::TailReply& from) {
-  return {from.term(), from.query(), from.have_through(), from.known_commit()};
-}
-
-void WriteBody(const TimeoutNow& from, v1::Parcel* parcel) {
-  parcel->mutable_timeout_now()->set_term(from.term);
-}
-TimeoutNow Read(const v1::TimeoutNow& from) { return {from.term()}; }
-
-void WriteBody(const RemovedNotice& from, v1::Parcel* parcel) {
-  v1::RemovedNotice* to = parcel->mutable_removed_notice();
-  to->set_term(from.term);
-  Write(from.at, to->mutable_at());
-}
-RemovedNotice Read(const v1::RemovedNotice& from) { return {from.term(), Read(from.at())}; }
-
-void WriteBody(const MessageBody& from, v1::Parcel* parcel) {
-  std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, from);
-}
+// Other bodies. For each: WriteBody of the struct into the parcel, Read of the message into the
+// struct.
 
 void WriteBody(const Hello& from, v1::Parcel* parcel) {
   v1::Hello* to = parcel->mutable_hello();
@@ -393,48 +232,17 @@ absl::StatusOr<SnapshotPiece> Read(v1::SnapshotPiece&& from) {
                        from.gone()};
 }
 
-// The body of an envelope of any kind, from a message's struct or StatusOr of one.
+// The body of an envelope of any kind, from a struct or StatusOr of one.
 template <typename Body>
 absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
   if (!body.ok()) return body.status();
-  if constexpr (std::is_constructible_v<MessageBody, Body>) {
-    return EnvelopeBody(MessageBody(*std::move(body)));
-  } else {
-    return EnvelopeBody(*std::move(body));
-  }
+  return EnvelopeBody(*std::move(body));
 }
 
 absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
+  if (std::optional<MessageBody> message = ReadMessage(parcel)) return EnvelopeBody(*message);
   using Body = v1::Parcel;
   switch (parcel.body_case()) {
-    case Body::kPreVoteRequest:
-      return Wrap<PreVoteRequest>(Read(parcel.pre_vote_request()));
-    case Body::kPreVoteReply:
-      return Wrap<PreVoteReply>(Read(parcel.pre_vote_reply()));
-    case Body::kVoteRequest:
-      return Wrap<VoteRequest>(Read(parcel.vote_request()));
-    case Body::kVoteReply:
-      return Wrap<VoteReply>(Read(parcel.vote_reply()));
-    case Body::kAppendEntries:
-      return Wrap<AppendEntries>(Read(parcel.append_entries()));
-    case Body::kAppendReply:
-      return Wrap<AppendReply>(Read(parcel.append_reply()));
-    case Body::kHeartbeat:
-      return Wrap<Heartbeat>(Read(parcel.heartbeat()));
-    case Body::kHeartbeatReply:
-      return Wrap<HeartbeatReply>(Read(parcel.heartbeat_reply()));
-    case Body::kReadIndexRequest:
-      return Wrap<ReadIndexRequest>(Read(parcel.read_index_request()));
-    case Body::kReadIndexReply:
-      return Wrap<ReadIndexReply>(Read(parcel.read_index_reply()));
-    case Body::kTailQuery:
-      return Wrap<TailQuery>(Read(parcel.tail_query()));
-    case Body::kTailReply:
-      return Wrap<TailReply>(Read(parcel.tail_reply()));
-    case Body::kTimeoutNow:
-      return Wrap<TimeoutNow>(Read(parcel.timeout_now()));
-    case Body::kRemovedNotice:
-      return Wrap<RemovedNotice>(Read(parcel.removed_notice()));
     case Body::kHello:
       return Wrap<Hello>(Read(parcel.hello()));
     case Body::kForwardedProposals:
@@ -449,10 +257,9 @@ absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
       return Wrap<SnapshotRequest>(Read(parcel.snapshot_request()));
     case Body::kSnapshotPiece:
       return Wrap<SnapshotPiece>(Read(std::move(*parcel.mutable_snapshot_piece())));
-    case Body::BODY_NOT_SET:
-      break;
+    default:
+      return Invalid("a parcel without a body");
   }
-  return Invalid("a parcel without a body");
 }
 
 }  // namespace

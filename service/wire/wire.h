@@ -1,7 +1,7 @@
 // Wire: the only place that turns envelopes into protobuf and back.
 
-#ifndef SERVICE_WIRE_H_
-#define SERVICE_WIRE_H_
+#ifndef SERVICE_WIRE_WIRE_H_
+#define SERVICE_WIRE_WIRE_H_
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,4 +37,4 @@ absl::StatusOr<Envelope> ReadParcel(const Envelope& identity, v1::Parcel&& parce
 
 }  // namespace cairn
 
-#endif  // SERVICE_WIRE_H_
+#endif  // SERVICE_WIRE_WIRE_H_
