@@ -39,6 +39,8 @@ std::vector<Member> Read(const google::protobuf::RepeatedPtrField<v1::PeerMember
 // Other bodies. For each: WriteBody of the struct into the parcel, Read of the message into the
 // struct.
 
+void WriteBody(const MessageBody& from, v1::Parcel* parcel) { WriteMessage(from, parcel); }
+
 void WriteBody(const Hello& from, v1::Parcel* parcel) {
   v1::Hello* to = parcel->mutable_hello();
   to->set_formed(from.formed);
@@ -123,7 +125,7 @@ absl::StatusOr<Ours> FromWire(Wire reason, const std::pair<Ours, Wire> (&table)[
 
 void Write(const ProposalResult& from, v1::ForwardedResult* to) {
   if (const auto* applied = std::get_if<ProposalApplied>(&from)) {
-    Write(applied->at, to->mutable_applied()->mutable_at());
+    WritePosition(applied->at, to->mutable_applied()->mutable_at());
     to->mutable_applied()->set_reply(applied->reply.data(), applied->reply.size());
     to->mutable_applied()->set_duplicate(applied->duplicate);
   } else if (const auto* not_applied = std::get_if<ProposalNotApplied>(&from)) {
@@ -132,7 +134,7 @@ void Write(const ProposalResult& from, v1::ForwardedResult* to) {
     to->mutable_not_applied()->set_message(not_applied->message);
   } else {
     const auto& unknown = std::get<ProposalUnknown>(from);
-    Write(unknown.at, to->mutable_unknown()->mutable_at());
+    WritePosition(unknown.at, to->mutable_unknown()->mutable_at());
     to->mutable_unknown()->set_message(unknown.message);
   }
 }
@@ -140,7 +142,7 @@ void Write(const ProposalResult& from, v1::ForwardedResult* to) {
 absl::StatusOr<ProposalResult> Read(const v1::ForwardedResult& from) {
   switch (from.result_case()) {
     case v1::ForwardedResult::kApplied:
-      return ProposalApplied{Read(from.applied().at()), Bytes::Copy(from.applied().reply()),
+      return ProposalApplied{ReadPosition(from.applied().at()), Bytes::Copy(from.applied().reply()),
                              from.applied().duplicate()};
     case v1::ForwardedResult::kNotApplied: {
       auto reason = FromWire(from.not_applied().reason(), kNotAppliedReasons);
@@ -149,7 +151,7 @@ absl::StatusOr<ProposalResult> Read(const v1::ForwardedResult& from) {
                                 from.not_applied().message()};
     }
     case v1::ForwardedResult::kUnknown:
-      return ProposalUnknown{Read(from.unknown().at()), from.unknown().message()};
+      return ProposalUnknown{ReadPosition(from.unknown().at()), from.unknown().message()};
     case v1::ForwardedResult::RESULT_NOT_SET:
       break;
   }
@@ -197,13 +199,13 @@ void WriteBody(const SnapshotOffer& from, v1::Parcel* parcel) {
   v1::SnapshotOffer* to = parcel->mutable_snapshot_offer();
   to->set_term(from.term);
   Write(from.id, to->mutable_id());
-  Write(from.position, to->mutable_position());
+  WritePosition(from.position, to->mutable_position());
   to->set_manifest_bytes(from.manifest_bytes);
 }
 absl::StatusOr<SnapshotOffer> Read(const v1::SnapshotOffer& from) {
   absl::StatusOr<ContentId> id = ReadId(from.id());
   if (!id.ok()) return id.status();
-  return SnapshotOffer{from.term(), *id, Read(from.position()), from.manifest_bytes()};
+  return SnapshotOffer{from.term(), *id, ReadPosition(from.position()), from.manifest_bytes()};
 }
 void WriteBody(const SnapshotRequest& from, v1::Parcel* parcel) {
   v1::SnapshotRequest* to = parcel->mutable_snapshot_request();

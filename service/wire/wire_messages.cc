@@ -6,11 +6,11 @@
 
 namespace cairn {
 
-void Write(LogPosition from, v1::LogPosition* to) {
+void WritePosition(LogPosition from, v1::LogPosition* to) {
   to->set_index(from.index);
   to->set_term(from.term);
 }
-LogPosition Read(const v1::LogPosition& from) { return {from.index(), from.term()}; }
+LogPosition ReadPosition(const v1::LogPosition& from) { return {from.index(), from.term()}; }
 
 namespace {
 
@@ -19,11 +19,11 @@ namespace {
 void WriteBody(const PreVoteRequest& from, v1::Parcel* parcel) {
   v1::PreVoteRequest* to = parcel->mutable_pre_vote_request();
   to->set_term(from.term);
-  Write(from.last, to->mutable_last());
+  WritePosition(from.last, to->mutable_last());
   to->set_campaign(from.campaign);
 }
 PreVoteRequest Read(const v1::PreVoteRequest& from) {
-  return {from.term(), Read(from.last()), from.campaign()};
+  return {from.term(), ReadPosition(from.last()), from.campaign()};
 }
 
 void WriteBody(const PreVoteReply& from, v1::Parcel* parcel) {
@@ -39,12 +39,12 @@ PreVoteReply Read(const v1::PreVoteReply& from) {
 void WriteBody(const VoteRequest& from, v1::Parcel* parcel) {
   v1::VoteRequest* to = parcel->mutable_vote_request();
   to->set_term(from.term);
-  Write(from.last, to->mutable_last());
+  WritePosition(from.last, to->mutable_last());
   to->set_campaign(from.campaign);
   to->set_forced(from.forced);
 }
 VoteRequest Read(const v1::VoteRequest& from) {
-  return {from.term(), Read(from.last()), from.campaign(), from.forced()};
+  return {from.term(), ReadPosition(from.last()), from.campaign(), from.forced()};
 }
 
 void WriteBody(const VoteReply& from, v1::Parcel* parcel) {
@@ -59,13 +59,13 @@ VoteReply Read(const v1::VoteReply& from) { return {from.term(), from.granted(),
 void WriteBody(const AppendEntries& from, v1::Parcel* parcel) {
   v1::AppendEntries* to = parcel->mutable_append_entries();
   to->set_term(from.term);
-  Write(from.previous, to->mutable_previous());
+  WritePosition(from.previous, to->mutable_previous());
   to->set_commit(from.commit);
 }
 AppendEntries Read(const v1::AppendEntries& from) {
   AppendEntries to;
   to.term = from.term();
-  to.previous = Read(from.previous());
+  to.previous = ReadPosition(from.previous());
   to.commit = from.commit();
   return to;
 }
@@ -75,11 +75,12 @@ void WriteBody(const AppendReply& from, v1::Parcel* parcel) {
   to->set_term(from.term);
   to->set_success(from.success);
   to->set_match(from.match);
-  Write(from.hint, to->mutable_hint());
+  WritePosition(from.hint, to->mutable_hint());
   to->set_refused_index(from.refused_index);
 }
 AppendReply Read(const v1::AppendReply& from) {
-  return {from.term(), from.success(), from.match(), Read(from.hint()), from.refused_index()};
+  return {from.term(), from.success(), from.match(), ReadPosition(from.hint()),
+          from.refused_index()};
 }
 
 void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
@@ -133,7 +134,7 @@ void WriteBody(const TailQuery& from, v1::Parcel* parcel) {
   v1::TailQuery* to = parcel->mutable_tail_query();
   to->set_term(from.term);
   to->set_query(from.query);
-  Write(from.good, to->mutable_good());
+  WritePosition(from.good, to->mutable_good());
   for (const TermRun& run : from.torn) {
     v1::TermRun* added = to->add_torn();
     added->set_term(run.term);
@@ -141,7 +142,7 @@ void WriteBody(const TailQuery& from, v1::Parcel* parcel) {
   }
 }
 TailQuery Read(const v1::TailQuery& from) {
-  TailQuery to = {from.term(), from.query(), Read(from.good()), {}};
+  TailQuery to = {from.term(), from.query(), ReadPosition(from.good()), {}};
   for (const v1::TermRun& run : from.torn()) to.torn.push_back({run.term(), run.last_index()});
   return to;
 }
@@ -165,13 +166,13 @@ TimeoutNow Read(const v1::TimeoutNow& from) { return {from.term()}; }
 void WriteBody(const RemovedNotice& from, v1::Parcel* parcel) {
   v1::RemovedNotice* to = parcel->mutable_removed_notice();
   to->set_term(from.term);
-  Write(from.at, to->mutable_at());
+  WritePosition(from.at, to->mutable_at());
 }
-RemovedNotice Read(const v1::RemovedNotice& from) { return {from.term(), Read(from.at())}; }
+RemovedNotice Read(const v1::RemovedNotice& from) { return {from.term(), ReadPosition(from.at())}; }
 
 }  // namespace
 
-void WriteBody(const MessageBody& from, v1::Parcel* parcel) {
+void WriteMessage(const MessageBody& from, v1::Parcel* parcel) {
   std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, from);
 }
 

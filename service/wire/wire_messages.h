@@ -11,11 +11,11 @@
 
 namespace cairn {
 
-void Write(LogPosition from, v1::LogPosition* to);
-LogPosition Read(const v1::LogPosition& from);
+void WritePosition(LogPosition from, v1::LogPosition* to);
+LogPosition ReadPosition(const v1::LogPosition& from);
 
 // Sets the parcel's body. The entries of AppendEntries are not part of the message.
-void WriteBody(const MessageBody& from, v1::Parcel* parcel);
+void WriteMessage(const MessageBody& from, v1::Parcel* parcel);
 // Nothing if the parcel carries none of Raft's messages. What it carries is not checked.
 std::optional<MessageBody> ReadMessage(const v1::Parcel& parcel);
 
