@@ -173,6 +173,12 @@ void DrawScenario(FaultPlan& plan) {
       plan.workload.moves = 50;
       plan.workload.longest_think = plan.group.election_timeout / 10;
       break;
+    case 5:  // what was acknowledged last rots, and the power goes
+      if (plan.memory_store || plan.nodes.size() < 3) break;
+      often(FaultKind::kRot);
+      plan.faults_from_start = false;
+      plan.between_faults = plan.group.election_timeout * 4;
+      break;
     default:
       break;
   }
