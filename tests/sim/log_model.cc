@@ -109,6 +109,15 @@ Index LogModel::durable_floor() const {
   return floor;
 }
 
+Index LogModel::least_last() const {
+  Index least = durable_.last();
+  for (const LogChange& change : pending_) {
+    if (change.truncate_from) least = std::min(least, *change.truncate_from - 1);
+    if (change.reset_to) least = std::min(least, *change.reset_to);
+  }
+  return least;
+}
+
 std::string LogModel::WhyNotAfterPowerCut(const LogImage& image) const {
   bool hard_state_fits = image.hard_state() == durable_.hard_state();
   bool log_fits = SameLog(durable_, image);

@@ -80,6 +80,9 @@ class LogModel {
   // The last entry that stays whatever part of the pending changes a power cut leaves: a pending
   // truncation may reach the disk although what follows it does not.
   Index durable_floor() const;
+  // The least last index that a power cut now leaves. Below the floor where a reset of the log has
+  // not reached the disk: the snapshot stands for the rest.
+  Index least_last() const;
 
   // Empty if a power cut now may leave `image`: its log is the durable one with a prefix of the
   // pending changes, its hard state is the durable or a later one. Otherwise what is wrong.

@@ -47,6 +47,19 @@ TEST(LogModelTest, PendingTruncationLowersTheFloor) {
   EXPECT_EQ(log.durable_floor(), 2u);
 }
 
+TEST(LogModelTest, AResetThatIsNotSyncedMayBeMissing) {
+  LogModel log;
+  log.Append(Entries(1, {Id(1, 1)}));
+  log.Synced(1);
+  LogChange reset;
+  reset.reset_to = 5;
+  log.Append(reset);
+  EXPECT_EQ(log.durable_floor(), 5u);
+  EXPECT_EQ(log.least_last(), 1u);
+  log.Synced(2);
+  EXPECT_EQ(log.least_last(), 5u);
+}
+
 TEST(LogModelTest, PowerCutLeavesAPrefixOfTheChanges) {
   LogModel log;
   log.Append(Entries(1, {Id(1, 1), Id(1, 2)}));

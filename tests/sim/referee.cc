@@ -71,10 +71,10 @@ void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage
   }
   if (rotten) {
     // Damaged entries may be missing, if the node knows it.
-    if (last < before.durable_floor()) {
+    if (last < before.least_last()) {
       Report("I20 no silent loss", node,
              absl::StrCat("recovers entries up to ", last, ", durable were those up to ",
-                          before.durable_floor()));
+                          before.least_last()));
     }
     return;
   }
