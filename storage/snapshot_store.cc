@@ -116,6 +116,7 @@ absl::Status SnapshotStore::Load() {
   for (auto& [stem, found] : stems) {
     if (absl::Status status = LoadManifest(stem, found); !status.ok()) return status;
   }
+  // They mean nothing; the next start tries again.
   for (const std::string& path : temporary) file_system_->Remove(path).IgnoreError();
   for (auto& [stem, found] : stems) {
     if (absl::Status status = LoadStem(stem, found); !status.ok()) return status;
@@ -307,6 +308,7 @@ absl::StatusOr<std::shared_ptr<const StoredSnapshot>> SnapshotStore::Publish(
 }
 
 void SnapshotStore::Discard(const IncomingSnapshot& incoming) {
+  // What stays is found at the next start, and goes on or is superseded.
   RemoveManifest(incoming.stem(), kIncoming).IgnoreError();
   RemoveData(incoming.stem(), incoming.manifest().files.size());
 }
@@ -373,6 +375,7 @@ absl::Status SnapshotStore::RemoveManifest(const std::string& stem, absl::string
 
 void SnapshotStore::RemoveData(const std::string& stem, size_t files) {
   for (size_t file = 0; file < files; ++file) {
+    // Without its manifest it means nothing; the next start tries again.
     file_system_->Remove(SnapshotDataPath(stem, file)).IgnoreError();
   }
 }

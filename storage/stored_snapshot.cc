@@ -29,6 +29,7 @@ StoredSnapshot::StoredSnapshot(FileSystem* file_system, std::string stem, Snapsh
 StoredSnapshot::~StoredSnapshot() {
   if (!superseded_) return;
   for (size_t file = 0; file < manifest_.files.size(); ++file) {
+    // Without its manifest it means nothing; the next start tries again.
     file_system_->Remove(PathOf(file)).IgnoreError();
   }
 }

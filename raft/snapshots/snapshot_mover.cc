@@ -133,6 +133,7 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
     std::shared_ptr<const StoredSnapshot> last = store_->last();
     if (last != nullptr && last->position().index >= base) {
       auto damaged = [this, last](const absl::Status& status) {
+        // Under its old name it is found damaged again, and used no more than now.
         store_->MarkDamaged(*last, status.message()).IgnoreError();
         for (const std::string& note : store_->TakeNotes()) Complain(note);
       };
