@@ -121,6 +121,14 @@ absl::Status SnapshotStore::Load() {
   for (auto& [stem, found] : stems) {
     if (absl::Status status = LoadStem(stem, found); !status.ok()) return status;
   }
+  // Transfers that came too late.
+  const std::shared_ptr<const StoredSnapshot> have = last();
+  for (auto& [stem, found] : stems) {
+    const bool late = have != nullptr && found.position.index <= have->position().index;
+    if (!found.incoming || found.published || found.damaged || !late) continue;
+    if (absl::Status status = RemoveManifest(stem, kIncoming); !status.ok()) return status;
+    for (const std::string& path : found.data) file_system_->Remove(path).IgnoreError();
+  }
   return absl::OkStatus();
 }
 
@@ -295,6 +303,12 @@ absl::StatusOr<IncomingSnapshot::Sources> SnapshotStore::OtherIncoming(
 
 absl::StatusOr<std::shared_ptr<const StoredSnapshot>> SnapshotStore::Publish(
     IncomingSnapshot& incoming) {
+  // This node may have saved its own meanwhile, and let go of its log up to there.
+  if (std::shared_ptr<const StoredSnapshot> have = last();
+      have != nullptr && incoming.manifest().position.index <= have->position().index) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("there is a snapshot at ", ToString(have->position())));
+  }
   if (absl::Status status = incoming.Finish(); !status.ok()) return status;
   absl::Status status = file_system_->Rename(IncomingManifestPath(incoming.stem()),
                                              absl::StrCat(incoming.stem(), kPublished));
@@ -325,6 +339,7 @@ absl::Status SnapshotStore::Replace(Shared next) {
   Shared before;
   {
     MutexLock lock(mutex_);
+    if (last_ != nullptr) CAIRN_CHECK_GE(next->position().index, last_->position().index);
     before = std::exchange(last_, std::move(next));
   }
   if (before != nullptr) {

@@ -62,7 +62,8 @@ class SnapshotStore {
   // before gives what they have in common, and goes. INVALID_ARGUMENT for one
   // of another cluster or group, ALREADY_EXISTS if last() is not before it.
   absl::StatusOr<std::unique_ptr<IncomingSnapshot>> Receive(std::string encoded);
-  // Publishes what came in, all of it. DATA_LOSS: it has to be completed again.
+  // Publishes what came in, all of it. DATA_LOSS: it has to be completed again. ALREADY_EXISTS if
+  // last() is not before it any more.
   absl::StatusOr<std::shared_ptr<const StoredSnapshot>> Publish(IncomingSnapshot& incoming);
   // Nobody goes on with it: gives the space back.
   void Discard(const IncomingSnapshot& incoming);

@@ -181,6 +181,11 @@ void SnapshotReceiver::GiveBack(Instant now) {
 void SnapshotReceiver::Publish(Instant now) {
   absl::StatusOr<std::shared_ptr<const StoredSnapshot>> published =
       store_->Publish(*transfer_->incoming);
+  if (absl::IsAlreadyExists(published.status())) {
+    // This node saved a later one of its own while it came.
+    store_->Discard(*transfer_->incoming);
+    published = store_->last();
+  }
   if (!published.ok()) {
     if (!absl::IsDataLoss(published.status())) GiveBack(now);
     return Fail("snapshot", published.status());

@@ -222,6 +222,21 @@ TEST_F(SnapshotStoreTest, ChunksThatAreHereAreNotAskedFor) {
   ExpectLast(25, third);
 }
 
+// Or it would take the place of the later one, up to which the log may be gone.
+TEST_F(SnapshotStoreTest, WhatCameInIsNotPublishedOverALaterOneOfThisNode) {
+  std::unique_ptr<IncomingSnapshot> incoming = Receive(ManifestOf(Head(27), kContent));
+  ASSERT_NE(incoming, nullptr);
+  PutMissing(*incoming, kContent);
+  const TestContent::Files own = {{"cairn", "own"}};
+  ASSERT_TRUE(Save(30, TestContent(own)).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(store_->Publish(*incoming).status()));
+  ExpectLast(30, own);
+  incoming.reset();
+  Open();
+  ExpectLast(30, own);
+  EXPECT_EQ(Names().size(), 2u) << "what came too late is gone";
+}
+
 TEST_F(SnapshotStoreTest, ADiscardedTransferGivesItsSpaceBack) {
   std::unique_ptr<IncomingSnapshot> incoming = Receive(ManifestOf(Head(30), kContent));
   PutMissing(*incoming, kContent, 1);

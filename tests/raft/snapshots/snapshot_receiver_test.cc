@@ -199,5 +199,23 @@ TEST(SnapshotReceiverTest, WhatIsHereAlreadyIsGivenAtOnce) {
   EXPECT_LT(transfer.bytes_sent, sent + 1000) << "only the manifest came again";
 }
 
+// Found by the simulator: the snapshot received took the place of the later one, up to which this
+// node had let go of its log.
+TEST(SnapshotReceiverTest, ALaterSnapshotOfThisNodeIsKept) {
+  SnapshotTransfer transfer;
+  transfer.Serve(100, Content(30));
+  EXPECT_FALSE(transfer.Run(Milliseconds(300)));
+  EXPECT_TRUE(transfer.receiver->active());
+  const TestContent::Files own = Content(2);
+  ASSERT_TRUE(
+      transfer.store->Save(SnapshotTransfer::Head(110), TestContent(own), [] { return false; })
+          .ok());
+  ASSERT_TRUE(transfer.Run(Seconds(10)));
+  ExpectReceived(transfer, 110, own);
+  transfer.RestartReceiver();
+  EXPECT_EQ(transfer.store->last()->position().index, 110u);
+  EXPECT_EQ(transfer.file_system.List("/snapshots")->size(), 1 + own.size());
+}
+
 }  // namespace
 }  // namespace cairn
