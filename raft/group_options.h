@@ -22,6 +22,9 @@ struct GroupOptions {
   // of members' clocks differ by no more than so many parts in a thousand.
   bool lease = false;
   int64_t max_clock_drift_per_mille = 50;
+  // As a leader, hand over when the log's disk has not synced for this long what a majority's disks
+  // have: commands are answered by what the leader's own disk holds. 0: never.
+  Duration slow_disk_timeout = Milliseconds(500);
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
   size_t max_sessions = 10'000;                  // the same on every member

@@ -33,7 +33,7 @@ absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
   };
   context.failed = [this](const absl::Status& status) {
     mailbox_.PutTask([this, status] {
-      if (node_ != nullptr) node_->StopServing(NodeState::kFenced, status);
+      if (node_ != nullptr) node_->StorageFailed(dependencies_.clock->Now(), status);
     });
   };
   absl::Status made = context.file_system->MakeDirectory(context.directory);

@@ -30,6 +30,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings) {
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;
   options.priority = settings.options.priority;
+  options.slow_disk_timeout = settings.options.slow_disk_timeout;
   options.never_campaigns = settings.options.never_campaigns;
   options.lease = settings.options.lease;
   options.max_clock_drift_per_mille = settings.options.max_clock_drift_per_mille;
@@ -129,7 +130,7 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
 }
 
 void Node::Handle(Instant now, MailboxContents& contents) {
-  if (!contents.log_status.ok()) StopServing(NodeState::kFenced, contents.log_status);
+  if (!contents.log_status.ok()) StorageFailed(now, contents.log_status);
   if (fenced_) return HandleFenced(contents);
   if (contents.synced != 0) {
     log_.Written(contents.synced);
@@ -414,6 +415,13 @@ void Node::GiveUp(absl::string_view message) {
   forwarder_.GiveUpAll(message);
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
   controls_.RefuseAll(ControlRefused::Reason::kStopping, message);
+}
+
+void Node::StorageFailed(Instant now, const absl::Status& status) {
+  if (fenced_) return;
+  raft_.Step(now, DiskFailed{});
+  for (Message& message : raft_.TakeEffects().messages) Send(message.to, std::move(message.body));
+  StopServing(NodeState::kFenced, status);
 }
 
 void Node::StopServing(NodeState state, const absl::Status& status) {

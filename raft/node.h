@@ -113,6 +113,9 @@ class Node {
   bool SnapshotDue() const;
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
+  // A write or a sync has failed, which is final: fences this node, if it is not yet. A leader asks
+  // a successor to campaign first.
+  void StorageFailed(Instant now, const absl::Status& status);
   // Fences this node, if it is not yet.
   void StopServing(NodeState state, const absl::Status& status);
   // Answers everybody who waits: the host stops.

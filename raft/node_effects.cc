@@ -38,6 +38,13 @@ void Node::Flush(Instant now) {
     for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
     for (const ControlOutcome& outcome : effects.controls) controls_.Take(outcome);
     controls_.Committed(raft_.commit(), [this](Index index) { return raft_.TermAt(index); });
+    if (effects.slow_disk_successor != NodeId::kNone) {
+      Complain(now,
+               absl::StrCat("the log's disk is slow: a majority has what it has not synced for ",
+                            ToMilliseconds(settings_.options.slow_disk_timeout),
+                            " ms; hands leadership over to node ",
+                            ToInteger(effects.slow_disk_successor)));
+    }
     if (raft_.configuration_position() != told_.peers_of) SetPeers();
     if (effects.restore.has_value()) RestoreFrom(*effects.restore);
     feed_.Reach(effects.apply_up_to);

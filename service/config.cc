@@ -25,6 +25,7 @@ struct Flags {
   int64_t heartbeat_interval_ms = 100;
   std::string max_clock_jump = "10s";
   std::string fence_grace = "30s";
+  std::string slow_disk_timeout = "500ms";
   std::string fsync = "always";
   std::string log_level = "info";
   std::string log_format = "text";
@@ -81,6 +82,10 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "the members' clocks run alike to so many parts in a thousand; leases are shorter "
                  "by as much, and end where a clock is seen to differ by more")
       ->check(CLI::Range(int64_t{0}, int64_t{500}))
+      ->capture_default_str();
+  app.add_option("--slow_disk_timeout", flags.slow_disk_timeout,
+                 "as a leader, hand over when the own disk has not synced for so long what a "
+                 "majority's disks have; 0s: never")
       ->capture_default_str();
   app.add_option("--fence_grace", flags.fence_grace,
                  "how long a node whose storage failed still answers status and health")
@@ -188,6 +193,9 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   absl::StatusOr<Duration> grace = ParseDurationFlag("--fence_grace", flags.fence_grace);
   if (!grace.ok()) return grace.status();
   config.fence_grace = *grace;
+  absl::StatusOr<Duration> slow = ParseDurationFlag("--slow_disk_timeout", flags.slow_disk_timeout);
+  if (!slow.ok()) return slow.status();
+  config.slow_disk_timeout = *slow;
   if (config.max_inflight_bytes < config.max_message_bytes) {
     return absl::InvalidArgumentError("--max_inflight_bytes is less than --max_message_bytes");
   }

@@ -38,6 +38,7 @@ struct ServerConfig {
   bool lease_reads = false;
   int64_t max_clock_drift_per_mille = 50;
   Duration fence_grace = Seconds(30);
+  Duration slow_disk_timeout = Milliseconds(500);
   uint64_t block_bytes = uint64_t{16} << 20;
   size_t max_message_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;

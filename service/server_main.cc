@@ -140,6 +140,7 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   options.heartbeat_interval = config.heartbeat_interval;
   options.max_inflight_bytes = config.max_inflight_bytes;
   options.max_clock_jump = config.max_clock_jump;
+  options.slow_disk_timeout = config.slow_disk_timeout;
   options.lease = config.lease_reads;
   options.max_clock_drift_per_mille = config.max_clock_drift_per_mille;
   options.max_command_bytes = ServiceSet::MaxCommandBytes(config.max_message_bytes);

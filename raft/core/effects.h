@@ -152,11 +152,14 @@ struct Effects {
   // Said once: the committed configuration there no longer names this node, which had been a
   // member. It takes part no more; only a new node can join again.
   std::optional<LogPosition> removed = {};
+  // Said once for each: leadership goes to this node, because the own disk is slow.
+  NodeId slow_disk_successor = NodeId::kNone;
 
   bool empty() const {
     return log_batches.empty() && messages.empty() && send_entries.empty() &&
            send_snapshots.empty() && !restore && apply_up_to == 0 && proposals.empty() &&
-           reads.empty() && controls.empty() && !leadership && !fence && !removed;
+           reads.empty() && controls.empty() && !leadership && !fence && !removed &&
+           slow_disk_successor == NodeId::kNone;
   }
 };
 

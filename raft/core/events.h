@@ -120,9 +120,13 @@ struct StepDown {
   uint64_t request = 0;
 };
 
+// Nothing becomes durable on this node's disk any more. A leader asks its best successor to
+// campaign at once; then the node takes part no more, as after Effects::fence.
+struct DiskFailed {};
+
 using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
                            PeerUnreachable, Applied, Compact, SnapshotReceived, ChangeMembership,
-                           CancelMembership, TransferLeadership, Campaign, StepDown>;
+                           CancelMembership, TransferLeadership, Campaign, StepDown, DiskFailed>;
 
 }  // namespace cairn
 

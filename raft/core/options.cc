@@ -31,6 +31,9 @@ absl::Status Validate(const RaftOptions& options) {
   if (options.commit_notice_delay < Duration{} || options.commit_notice_delay > kLongestTimeout) {
     return absl::InvalidArgumentError("commit_notice_delay: is negative or above one hour");
   }
+  if (options.slow_disk_timeout < Duration{} || options.slow_disk_timeout > kLongestTimeout) {
+    return absl::InvalidArgumentError("slow_disk_timeout: is negative or above one hour");
+  }
   if (options.max_clock_drift_per_mille < 0 || options.max_clock_drift_per_mille > 500) {
     return absl::InvalidArgumentError("max_clock_drift_per_mille: is not in 0..500");
   }

@@ -42,6 +42,9 @@ struct RaftOptions {
   uint64_t seed = 0;
   uint32_t priority =
       0;  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer
+  // A leader whose disk has not synced for this long what a quorum's disks have hands over. 0: it
+  // goes on.
+  Duration slow_disk_timeout = Milliseconds(500);
   // As a leader, answer reads that allow it by the promises of a quorum and without asking it
   // (raft/core/lease.h). Members need not agree on this: promises are made either way.
   bool lease = false;

@@ -103,6 +103,7 @@ void Raft::State::Step(Instant now, Event event) {
     StepFenced(event);
   } else {
     std::visit([this](auto& each) { On(each); }, event);
+    WatchOwnDisk();
     DriveTransfer();
     DriveMembership();
     LearnRemoval();
@@ -345,7 +346,8 @@ Instant Raft::State::NextWakeup() const {
   const Instant control = control_.transfer ? control_.transfer->deadline : kDistantFuture;
   if (leader == nullptr) return std::min(clock_.deadline(), control);
   if (leader->peers.empty()) return control;
-  return std::min({leader->heartbeat_due, leader->commit_notice_due, control});
+  return std::min(
+      {leader->heartbeat_due, leader->commit_notice_due, control, SlowDiskDue(*leader)});
 }
 
 // State -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/disk_lag.h"
 #include "raft/core/lag_gate.h"
 #include "raft/core/lease.h"
 #include "raft/core/messages.h"
@@ -62,6 +63,7 @@ struct Leader {
   LeaderReads reads;
   Lease lease;
   Uncommitted uncommitted;
+  DiskLag disk_lag;
   // The first entry of this leader's term; only counting from there on commits (paper 5.4.2).
   Index first_index;
   Instant heartbeat_due;

@@ -105,6 +105,7 @@ class Raft::State {
   void On(const TransferLeadership& transfer);
   void On(const Campaign& campaign);
   void On(const StepDown& step_down);
+  void On(const DiskFailed& failed);
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);
@@ -216,6 +217,8 @@ class Raft::State {
   NodeId BestSuccessor(const Leader& leader) const;
   std::string SuccessorFault(const Leader& leader, NodeId target) const;
   void HandOverAndLeave(const Leader& leader);
+  Instant SlowDiskDue(const Leader& leader) const;
+  void WatchOwnDisk();
   void DriveTransfer();
   void FinishTransfer(const Transfer& transfer);
   void AbortTransfer(std::string why);

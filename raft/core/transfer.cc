@@ -95,6 +95,31 @@ void Raft::State::HandOverAndLeave(const Leader& leader) {
                  .then_step_down = true});
 }
 
+// When a leader whose disk does not come on hands over.
+Instant Raft::State::SlowDiskDue(const Leader& leader) const {
+  const Instant since = leader.disk_lag.behind_since();
+  const bool watched = options_.slow_disk_timeout > Duration{} && !control_.transfer;
+  return watched && since != kDistantFuture ? since + options_.slow_disk_timeout : kDistantFuture;
+}
+
+// A quorum commits without this leader's disk, but it answers only what that has.
+void Raft::State::WatchOwnDisk() {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  leader->disk_lag.Look(commit_, durable(), now_);
+  if (now_ < SlowDiskDue(*leader)) return;
+  leader->disk_lag.Restart(now_);  // tries again later, if nothing comes of it
+  const NodeId target = BestSuccessor(*leader);
+  if (target == NodeId::kNone) {
+    Trace("its disk is slow, and nobody to hand over to answers");
+    return;
+  }
+  Trace("its disk is slow: durable ", durable(), " of ", commit_, " committed");
+  effects_.slow_disk_successor = target;
+  BeginTransfer(
+      {.target = target, .term = ballot_.state.term, .deadline = now_ + options_.election_timeout});
+}
+
 // What is to do for the transfer under way after every event; nothing without one.
 void Raft::State::DriveTransfer() {
   if (!control_.transfer) return;
@@ -165,6 +190,24 @@ void Raft::State::On(const Campaign& campaign) {
   if (!fault.empty()) return Refuse(campaign.request, ControlRefusal::kNothingToDo, fault);
   Answer({.request = campaign.request});
   BecomePreCandidate("asked to");
+}
+
+// TimeoutNow says nothing of this node's disk. The successor need not hold all that this leader
+// does, only enough to win: what a quorum has not, nobody was promised.
+void Raft::State::On(const DiskFailed&) {
+  auto* leader = std::get_if<Leader>(&role_);
+  const NodeId target = leader == nullptr ? NodeId::kNone : BestSuccessor(*leader);
+  if (target != NodeId::kNone) leader->lease.End();
+  Trace("its disk has failed: takes part no more");
+  fenced_ = true;
+  ChangeRole(Follower{});
+  if (target != NodeId::kNone) {
+    Trace("asks ", ToInteger(target), " to campaign at once");
+    Send(target, TimeoutNow{.term = ballot_.state.term});
+  }
+  if (const auto transfer = std::exchange(control_.transfer, std::nullopt)) {
+    Refuse(transfer->request, ControlRefusal::kTimeout, "the node's disk has failed");
+  }
 }
 
 void Raft::State::On(const StepDown& step_down) {

@@ -186,6 +186,8 @@ void ScenarioCluster::Campaign(NodeId id) { Step(id, cairn::Campaign{++last_requ
 
 void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_request_}); }
 
+void ScenarioCluster::FailDisk(NodeId id) { Step(id, DiskFailed{}); }
+
 void ScenarioCluster::Compact(NodeId id, Index up_to) { Step(id, cairn::Compact{up_to}); }
 
 void ScenarioCluster::SendSnapshot(NodeId from, NodeId to, Index at) {
@@ -346,6 +348,7 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
   for (const ProposalOutcome& outcome : effects.proposals) Print(id, Describe(outcome));
   for (const ReadOutcome& outcome : effects.reads) Print(id, Describe(outcome));
   for (const ControlOutcome& outcome : effects.controls) Print(id, Describe(outcome));
+  if (effects.slow_disk_successor != NodeId::kNone) Print(id, "says that its disk is slow");
   if (effects.removed) Print(id, absl::StrCat("is removed by ", ToString(*effects.removed)));
   for (const Message& message : effects.messages) {
     Print(id, absl::StrCat("-> n", ToInteger(message.to), " ", Describe(message.body, names_)),

@@ -294,6 +294,14 @@ absl::StatusOr<Lines> Unreachable(ScenarioArguments& arguments, ScenarioCluster&
   return Lines();
 }
 
+// diskfail node=N: a write or sync of its disk has failed.
+absl::StatusOr<Lines> FailDisk(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.FailDisk(node);
+  return Lines();
+}
+
 // compact node=N up_to=I: what the entries up to I have made is durable elsewhere.
 absl::StatusOr<Lines> Compact(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
@@ -450,17 +458,23 @@ absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& clu
 
 const std::map<std::string, Handler>& Handlers() {
   static const auto* const kHandlers = new std::map<std::string, Handler>{
-      {"campaign", Control},    {"cancel", Control},    {"change", Change},
-      {"compact", Compact},     {"crash", Crash},       {"deliver", MoveMessages},
-      {"disk", Disk},           {"drop", MoveMessages}, {"duplicate", MoveMessages},
-      {"fast", SlowOrFast},     {"heal", Heal},         {"hold", Hold},
-      {"log", ShowLog},         {"messages", Messages}, {"observer", Observer},
-      {"partition", Partition}, {"priority", Priority}, {"propose", Propose},
-      {"read", Read},           {"release", Release},   {"run", Run},
-      {"settle", Settle},       {"show", Show},         {"slow", SlowOrFast},
-      {"snapshot", Snapshot},   {"start", Start},       {"status", ShowStatus},
-      {"stepdown", Control},    {"sync", Sync},         {"tick", Tick},
-      {"timeout", Timeout},     {"transfer", Transfer}, {"unreachable", Unreachable},
+      {"campaign", Control},    {"cancel", Control},
+      {"change", Change},       {"compact", Compact},
+      {"crash", Crash},         {"deliver", MoveMessages},
+      {"disk", Disk},           {"diskfail", FailDisk},
+      {"drop", MoveMessages},   {"duplicate", MoveMessages},
+      {"fast", SlowOrFast},     {"heal", Heal},
+      {"hold", Hold},           {"log", ShowLog},
+      {"messages", Messages},   {"observer", Observer},
+      {"partition", Partition}, {"priority", Priority},
+      {"propose", Propose},     {"read", Read},
+      {"release", Release},     {"run", Run},
+      {"settle", Settle},       {"show", Show},
+      {"slow", SlowOrFast},     {"snapshot", Snapshot},
+      {"start", Start},         {"status", ShowStatus},
+      {"stepdown", Control},    {"sync", Sync},
+      {"tick", Tick},           {"timeout", Timeout},
+      {"transfer", Transfer},   {"unreachable", Unreachable},
       {"wipe", Wipe},
   };
   return *kHandlers;

@@ -254,6 +254,64 @@ TEST(GroupControlTest, OrderedCommandsStayInOrderOverAHandOver) {
   }
 }
 
+// Before it falls silent it asks another to campaign: nobody waits for an election timeout.
+TEST(GroupControlTest, ALeaderWhoseDiskFailsHandsOverAtOnce) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t first = cluster.AwaitLeader();
+  ASSERT_TRUE(Applied(cluster.Propose(first, "a")));
+  cluster.Disk(first).FailSyncs(absl::InternalError("the disk is gone"));
+  std::optional<ProposalResult> lost;
+  cluster.At(first).Propose("b", {}, [&](ProposalResult r) { lost = std::move(r); });
+  cluster.Run(Milliseconds(50));
+  EXPECT_EQ(cluster.At(first).Status().state, NodeState::kFenced);
+  const uint64_t next = cluster.Leader();
+  ASSERT_NE(next, 0u) << "an election timeout is 1000 ms";
+  EXPECT_NE(next, first);
+  EXPECT_TRUE(Applied(cluster.Propose(next, "c")));
+}
+
+TEST(GroupControlTest, ALeaderWhoseDiskIsSlowHandsOver) {
+  GroupOptions options;
+  options.slow_disk_timeout = Milliseconds(300);
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  const uint64_t first = cluster.AwaitLeader();
+  cluster.Disk(first).HoldSyncs();
+  std::optional<ProposalResult> slow;
+  cluster.At(first).Propose("a", {}, [&](ProposalResult r) { slow = std::move(r); });
+  cluster.Run(Milliseconds(250));
+  EXPECT_EQ(cluster.Leader(), first);
+  EXPECT_FALSE(slow.has_value()) << "answered by what its own disk holds";
+  cluster.Run(Milliseconds(150));
+  const uint64_t next = cluster.Leader();
+  ASSERT_NE(next, 0u);
+  EXPECT_NE(next, first);
+  EXPECT_TRUE(Applied(cluster.Propose(next, "b")));
+  cluster.Disk(first).ReleaseSyncs();
+  cluster.Run(Seconds(1));
+  ASSERT_TRUE(slow.has_value());
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_EQ(cluster.Commands(node), (std::vector<std::string>{"a", "b"})) << node;
+  }
+}
+
+TEST(GroupControlTest, ASlowDiskIsBorneWhereThatIsAskedFor) {
+  GroupOptions options;
+  options.slow_disk_timeout = {};
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  const uint64_t first = cluster.AwaitLeader();
+  cluster.Disk(first).HoldSyncs();
+  std::optional<ProposalResult> slow;
+  cluster.At(first).Propose("a", {}, [&](ProposalResult r) { slow = std::move(r); });
+  cluster.Run(Seconds(5));
+  EXPECT_EQ(cluster.Leader(), first);
+  cluster.Disk(first).ReleaseSyncs();
+  cluster.Run(Milliseconds(10));
+  EXPECT_TRUE(slow.has_value() && Applied(*slow));
+}
+
 TEST(GroupControlTest, StepsDownAndCampaigns) {
   TestCluster cluster(3);
   cluster.StartAll();

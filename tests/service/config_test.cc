@@ -38,6 +38,7 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.heartbeat_interval, Milliseconds(100));
   EXPECT_EQ(config.max_message_bytes, 1048576u);
   EXPECT_EQ(config.fence_grace, Seconds(30));
+  EXPECT_EQ(config.slow_disk_timeout, Milliseconds(500));
   EXPECT_EQ(config.max_clock_jump, Seconds(10));
   EXPECT_FALSE(config.lease_reads);
   EXPECT_TRUE(config.sync);
@@ -81,6 +82,7 @@ TEST(ConfigTest, NonsenseIsRefused) {
   ExpectRefused(With({"--log_store=paper"}), "log_store");
   ExpectRefused(With({"--fsync=sometimes"}), "fsync");
   ExpectRefused(With({"--fence_grace=soon"}), "fence_grace");
+  ExpectRefused(With({"--slow_disk_timeout=never"}), "slow_disk_timeout");
   ExpectRefused(With({"--max_clock_drift_per_mille=501"}), "max_clock_drift_per_mille");
   ExpectRefused(With({"--max_message_bytes=2097152", "--max_inflight_bytes=1048576"}),
                 "--max_inflight_bytes");
