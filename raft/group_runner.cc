@@ -477,7 +477,7 @@ GroupStatus GroupRunner::Status() const {
 absl::Status GroupRunner::Vet(const Envelope& envelope) const {
   MutexLock lock(mutex_);
   if (status_.configuration.voters.empty()) return absl::OkStatus();  // nothing is published yet
-  return cairn::Vet(envelope, status_.configuration, status_.term);
+  return cairn::Vet(envelope, status_.configuration, status_.term, status_.leader);
 }
 
 void GroupRunner::Watch(Watcher watcher) {

@@ -245,6 +245,8 @@ void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
 // first entry that is appended is checked again, against the log as it is then (GroupLog).
 std::optional<std::string> Node::Contradiction(const AppendEntries& append,
                                                const std::vector<RecordRun>& entries) const {
+  // What is said in a term that is over is void.
+  if (append.term < raft_.term()) return std::nullopt;
   // With effects to carry out, Raft's log is ahead of the one here: a position may be overwritten
   // already.
   if (!payloads_.empty()) return std::nullopt;

@@ -68,11 +68,27 @@ absl::Status CheckTermJump(const Envelope& envelope, Term own) {
                                                  TermOf(*body), ", this node is in term ", own));
 }
 
-absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own) {
+absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader) {
+  const auto* body = std::get_if<MessageBody>(&envelope.body);
+  if (body == nullptr || leader == NodeId::kNone || envelope.from == leader) {
+    return absl::OkStatus();
+  }
+  const bool of_a_leader = std::holds_alternative<AppendEntries>(*body) ||
+                           std::holds_alternative<Heartbeat>(*body) ||
+                           std::holds_alternative<TimeoutNow>(*body);
+  if (!of_a_leader || TermOf(*body) != own) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "SAFETY_VIOLATION: node ", ToInteger(envelope.from), " says that it leads term ", own,
+      " of group ", ToInteger(envelope.group), ", which node ", ToInteger(leader), " leads"));
+}
+
+absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own,
+                 NodeId leader) {
   if (std::holds_alternative<Hello>(envelope.body)) return absl::OkStatus();
   std::optional<IdentityRefusal> refusal = CheckSender(envelope, configuration);
   if (!refusal || refusal->reason != IdentityRefusal::Reason::kMemberAmnesia) {
-    return CheckTermJump(envelope, own);
+    absl::Status jump = CheckTermJump(envelope, own);
+    return jump.ok() ? CheckLeader(envelope, own, leader) : jump;
   }
   for (NodeId node : configuration.Nodes()) {
     if (configuration.Find(node)->incarnation != envelope.from_incarnation) continue;

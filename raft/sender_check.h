@@ -37,12 +37,19 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
 // INVALID_ARGUMENT, the message begins with TERM_RANGE.
 absl::Status CheckTermJump(const Envelope& envelope, Term own);
 
-// What a node that is in term `own` of a group with members `configuration` takes off the network;
-// the rest is refused before it is queued, while its sender can still be told:
+// Refusal of what only a leader says, in the name of a node that is not the one known to lead the
+// term: no term has two leaders (paper 5.2), so the sender is not who it says, or the cluster is
+// broken. FAILED_PRECONDITION, the message begins with SAFETY_VIOLATION. `leader`: of term `own`,
+// kNone if it is not known.
+absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader);
+
+// What a node that is in term `own`, led by `leader`, of a group with members `configuration` takes
+// off the network; the rest is refused before it is queued, while its sender can still be told:
 // FAILED_PRECONDITION (MEMBER_AMNESIA) for a member with another data directory, PERMISSION_DENIED
-// (SENDER_MISMATCH) if that directory is another member's, and what CheckTermJump refuses. The
-// message begins with the reason. Hellos pass: by them a wiped node learns what it is.
-absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own);
+// (SENDER_MISMATCH) if that directory is another member's, and what CheckTermJump and CheckLeader
+// refuse. The message begins with the reason. Hellos pass: by them a wiped node learns what it is.
+absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own,
+                 NodeId leader);
 
 }  // namespace cairn
 

@@ -67,7 +67,12 @@ ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directo
 ExitLine ExitOfStop(NodeState state, const absl::Status& status,
                     const std::string& data_directory) {
   std::string what(status.message());
-  if (state != NodeState::kHalted) return StorageFailed(what, data_directory);
+  if (state != NodeState::kHalted) {
+    if (!absl::StartsWith(what, "safety violation")) return StorageFailed(what, data_directory);
+    return {kServerStorageFailed, what, data_directory,
+            "keep the directory, for it contradicts its leader's log; take this node out of the "
+            "cluster and bring it back under a new id"};
+  }
   // What an operator wanted is no failure (fault catalogue M2).
   if (absl::StartsWith(what, "MEMBER_REMOVED")) return {kServerStopped, what, data_directory, ""};
   if (absl::IsFailedPrecondition(status)) return Mismatch(what, data_directory);

@@ -8,15 +8,14 @@ import contextlib
 import os
 import pathlib
 import random
-import subprocess
 import sys
 import unittest
-import uuid
 
 RUNFILES = pathlib.Path.cwd()
 sys.path.insert(0, str(RUNFILES / "tests/integration"))
 
 from cluster_case import BOTH, CALL_SECONDS, METHODS, Cluster, path_of  # noqa: E402
+from peer_case import PeerCase, records  # noqa: E402
 from raw_http2 import ENHANCE_YOUR_CALM, RawCall  # noqa: E402
 from rpc_errors import answer_of  # noqa: E402
 from servers import NODES, wait_until  # noqa: E402
@@ -24,18 +23,9 @@ import grpc  # noqa: E402 (Debian's)
 from google.protobuf.duration_pb2 import Duration  # noqa: E402
 from cairn.v1 import peer_pb2, streams_pb2, streams_pb2_grpc  # noqa: E402
 
-RECORD_MAKER = RUNFILES / "tests/integration/record_maker"
 RECEIVE_LIMIT = 16 << 20
 MESSAGE_LIMIT = 1 << 20
 GREATEST = (1 << 64) - 1
-
-
-def records(group, previous_index, previous_term, term, count):
-    """Entries as a leader would send them."""
-    printed = subprocess.run([RECORD_MAKER, *map(str, (group, previous_index, previous_term, term,
-                                                       count))],
-                             check=True, capture_output=True, text=True)
-    return bytes.fromhex(printed.stdout)
 
 
 def append_request(*messages, stream="kept", **fields):
@@ -316,54 +306,8 @@ class ClientRowsTest(Cluster):
                     self.assertTrue(answer.text.isascii() and answer.text.isprintable(), answer)
 
 
-class PeerRowsTest(Cluster):
+class PeerRowsTest(PeerCase):
     """Frames made by hand, each right in everything but what its row says."""
-
-    def setUp(self):
-        self.leader = self.servers.leader()
-        self.followers = [node for node in NODES if node != self.leader]
-        status = self.servers.status(self.leader)
-        self.group = status.groups[0]
-        self.cluster_id = uuid.UUID(status.cluster_id).bytes
-        self.incarnations = {each.node: each.incarnation for each in self.group.members}
-
-    def frame(self, sender, receiver, *parcels, lane=peer_pb2.FRAME_LANE_CONTROL, **fields):
-        values = {"cluster_id": self.cluster_id, "from": sender, "to": receiver,
-                  "from_incarnation": self.incarnations.get(sender, 1), "version": 1,
-                  "oldest_version": 1, "newest_version": 1, "lane": lane, **fields}
-        return peer_pb2.Frame(parcels=parcels, **values)
-
-    def parcel(self, group=1, **body):
-        return peer_pb2.Parcel(group=group, **body)
-
-    def vote(self, term=None, **fields):
-        """A vote request that a node which takes it adopts the term of."""
-        values = {"term": term or self.group.term + 5, "campaign": 1,
-                  "last": {"index": self.group.last_index, "term": self.group.term}, **fields}
-        return self.parcel(vote_request=values)
-
-    def entries(self, *runs, **fields):
-        values = {"term": self.group.term, "commit": 0, "records": runs,
-                  "previous": {"index": self.group.last_index, "term": self.group.term}, **fields}
-        return self.parcel(append_entries=values)
-
-    def expect_refused(self, cases, code, reason=None):
-        """The frames of each case, sent to the leader and to a follower, end the call so."""
-        with self.unchanged():
-            for name, frames_of in cases.items():
-                for sender, receiver in ((self.followers[0], self.leader),
-                                         (self.leader, self.followers[0])):
-                    with self.subTest(name, to=receiver):
-                        frames = frames_of(sender, receiver)
-                        answer = self.call("Peer/Exchange", *frames, node=receiver)
-                        self.expect(answer, code, reason or name)
-
-    def expect_invalid_parcels(self, parcels, reason, lane=peer_pb2.FRAME_LANE_CONTROL):
-        def frames_of(parcel):
-            return lambda sender, receiver: [self.frame(sender, receiver, parcel, lane=lane)]
-
-        self.expect_refused({name: frames_of(parcel) for name, parcel in parcels.items()},
-                            grpc.StatusCode.INVALID_ARGUMENT, reason)
 
     def test_row_10_senders_who_are_not_who_they_say(self):
         other = self.followers[1]

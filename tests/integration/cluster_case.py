@@ -103,7 +103,8 @@ class Cluster(unittest.TestCase):
         """All that must not change, of every node; None while the nodes do not agree yet."""
         standing = {}
         for node in NODES:
-            self.assertTrue(self.servers.running(node), f"node {node} has ended")
+            self.assertTrue(self.servers.running(node),
+                            f"node {node} has ended:\n{self.servers.log(node)[-3000:]}")
             status = self.servers.status(node)
             if status is None:
                 return None

@@ -97,28 +97,49 @@ TEST(SenderCheckTest, TermsNobodyCanHaveReached) {
   absl::Status status = CheckTermJump(envelope, 6);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message().substr(0, 11), "TERM_RANGE:");
-  EXPECT_EQ(Vet(envelope, Members(), 6), status);
+  EXPECT_EQ(Vet(envelope, Members(), 6, NodeId::kNone), status);
   EXPECT_TRUE(CheckTermJump(Frame(ForwardedProposals{kMaxTerm, 1, 1, {}}), 1).ok())
       << "no term that anybody adopts";
 }
 
 // Fault catalogue 5.2, rows 10 and 12.
+// Fault catalogue 5.2, row 15.
+TEST(SenderCheckTest, ATermHasOneLeader) {
+  const NodeId leader{3};
+  for (const MessageBody& body :
+       {MessageBody(Heartbeat{.term = 4}), MessageBody(AppendEntries{.term = 4}),
+        MessageBody(TimeoutNow{.term = 4})}) {
+    absl::Status status = CheckLeader(Frame(body), 4, leader);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_EQ(status.message(),
+              "SAFETY_VIOLATION: node 1 says that it leads term 4 of group 1, which node 3 leads");
+    EXPECT_EQ(Vet(Frame(body), Members(), 4, leader), status);
+    EXPECT_TRUE(CheckLeader(Frame(body), 4, NodeId{1}).ok());
+    EXPECT_TRUE(CheckLeader(Frame(body), 4, NodeId::kNone).ok()) << "it may be the one";
+    EXPECT_TRUE(CheckLeader(Frame(body), 5, leader).ok()) << "it is told that its term is over";
+    EXPECT_TRUE(CheckLeader(Frame(body), 3, leader).ok()) << "of the next term";
+  }
+  EXPECT_TRUE(CheckLeader(Frame(MessageBody(VoteRequest{.term = 4})), 4, leader).ok());
+}
+
 TEST(SenderCheckTest, VetTellsWhoSpeaksUnderAMembersId) {
   Envelope envelope = Frame(MessageBody(Heartbeat{.term = 3}));
-  EXPECT_TRUE(Vet(envelope, Members(), 3).ok());
+  EXPECT_TRUE(Vet(envelope, Members(), 3, NodeId::kNone).ok());
   envelope.from_incarnation = Incarnation{12};
-  absl::Status status = Vet(envelope, Members(), 3);
+  absl::Status status = Vet(envelope, Members(), 3, NodeId::kNone);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message().substr(0, 15), "MEMBER_AMNESIA:");
   envelope.from_incarnation = Incarnation{22};  // of node 2
-  status = Vet(envelope, Members(), 3);
+  status = Vet(envelope, Members(), 3, NodeId::kNone);
   EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(status.message().substr(0, 42), "SENDER_MISMATCH: node 2 speaks as node 1: ");
   envelope.body = Hello{};
-  EXPECT_TRUE(Vet(envelope, Members(), 3).ok()) << "a wiped node has to learn what it is";
+  EXPECT_TRUE(Vet(envelope, Members(), 3, NodeId::kNone).ok())
+      << "a wiped node has to learn what it is";
   envelope = Frame(MessageBody(VoteRequest{.term = 3}));
   envelope.from = NodeId{9};
-  EXPECT_TRUE(Vet(envelope, Members(), 3).ok()) << "membership is the leader's to know";
+  EXPECT_TRUE(Vet(envelope, Members(), 3, NodeId::kNone).ok())
+      << "membership is the leader's to know";
 }
 
 }  // namespace

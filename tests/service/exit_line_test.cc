@@ -64,6 +64,14 @@ TEST(ExitLineTest, AFencedNodeHadAFailureOfStorage) {
   ExitLine line = ExitOfStop(NodeState::kFenced, absl::InternalError("sync failed"), kDirectory);
   EXPECT_EQ(line.code, kServerStorageFailed);
   EXPECT_EQ(line.where, kDirectory);
+  EXPECT_THAT(line.what_to_do, HasSubstr("disk"));
+}
+
+TEST(ExitLineTest, ALogThatContradictsItsLeadersIsKept) {
+  ExitLine line = ExitOfStop(NodeState::kFenced, absl::InternalError("safety violation: entry 3/1"),
+                             kDirectory);
+  EXPECT_EQ(line.code, kServerStorageFailed);
+  EXPECT_THAT(line.what_to_do, HasSubstr("keep the directory"));
 }
 
 TEST(ExitLineTest, AHaltedNodeHasDamageOrNoMemory) {
