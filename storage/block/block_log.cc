@@ -38,7 +38,7 @@ absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system
   if (write_checkpoint) {
     absl::StatusOr<bool> written = log->WriteBatch(/*even_if_empty=*/true);
     if (!written.ok()) return written.status();
-    absl::Status status = file_system.SyncNow(log->end_.block()->file());
+    absl::Status status = log->SyncNow();
     if (!status.ok()) return status;
   }
   absl::Status forgotten = ForgetFailedSync(file_system, log->options_.directory);
@@ -333,6 +333,15 @@ void BlockLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
       });
 }
 
+// The last batch, outside the write path.
+absl::Status BlockLog::SyncNow() {
+  absl::Status status = file_system_.SyncNow(end_.block()->file());
+  if (!status.ok()) {
+    MarkFailedSync(file_system_, options_.directory, end_.boot(), end_.last_batch());
+  }
+  return status;
+}
+
 absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
   {
     MutexLock lock(mutex_);
@@ -451,7 +460,7 @@ absl::Status BlockLog::WriteCopies(const SyncBatch& next) {
   end_.Place(batch);
   const BatchPlace place = end_.place();
   absl::Status status = end_.Write(batch);
-  if (status.ok()) status = file_system_.SyncNow(end_.block()->file());
+  if (status.ok()) status = SyncNow();
   if (!status.ok()) return status;
   last_copies_ = end_.last_batch();
   MutexLock lock(mutex_);

@@ -114,6 +114,7 @@ class BlockLog final : public LogDisk {
   // Writes what is pending, in another block if it does not fit in this one. False if there was
   // nothing.
   absl::StatusOr<bool> WriteBatch(bool even_if_empty);
+  absl::Status SyncNow();
   SyncBatch Gather(bool checkpoint) const;
   absl::Status Roll(const SyncBatch& batch);
   absl::Status WriteCopies(const SyncBatch& next);

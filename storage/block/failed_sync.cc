@@ -16,6 +16,7 @@ constexpr uint32_t kMagic = 0x5fa11e0d;
 
 void MarkFailedSync(FileSystem& file_system, const std::string& directory, uint64_t boot,
                     uint64_t batch) {
+  if (FindFailedSync(file_system, directory, boot).value_or(0) >= batch) return;
   std::string bytes;
   AppendLittleEndian(&bytes, kMagic);
   AppendLittleEndian(&bytes, boot);

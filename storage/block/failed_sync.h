@@ -21,8 +21,9 @@ namespace cairn {
 
 inline constexpr char kFailedSyncFileName[] = "FAILED_SYNC";
 
-// Leaves the mark in the log's directory. `boot`: checksum of the boot id. On a disk that takes no
-// writes there will be none, and recovery decides as if the sync had not failed: it halts.
+// Leaves the mark in the log's directory, unless there is one of this boot for a later batch.
+// `boot`: checksum of the boot id. On a disk that takes no writes there will be none, and recovery
+// decides as if the sync had not failed: it halts.
 void MarkFailedSync(FileSystem& file_system, const std::string& directory, uint64_t boot,
                     uint64_t batch);
 

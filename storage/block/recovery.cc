@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/block/block_bytes.h"
+#include "storage/block/failed_sync.h"
 #include "storage/block/log_directory.h"
 #include "storage/checksum.h"
 
@@ -57,6 +58,7 @@ class Recovery {
   const BlockSet::Options options_;
   LogFiles files_;
   std::vector<std::string> notes_;
+  uint64_t boot_ = 0;  // checksum of the boot id
 };
 
 // The first block is there before the manifest is: a log that has a manifest has blocks. Without a
@@ -121,11 +123,12 @@ absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
   if (!scan.ok()) return scan.status();
   absl::StatusOr<std::string> boot = file_system_.BootId();
   if (!boot.ok()) return boot.status();
+  boot_ = Checksum(*boot);
   if (absl::Status status = Heal(*scan); !status.ok()) return status;
 
   auto blocks = std::make_shared<BlockSet>(file_system_, options_, files_.spares);
   for (auto& [id, block] : scan->blocks) blocks->Add(block.file);
-  LogEnd end(Checksum(*boot), scan->last_batch, scan->last_id_hash);
+  LogEnd end(boot_, scan->last_batch, scan->last_id_hash);
   const ScannedBlock& head = scan->blocks.at(scan->head);
   end.Continue(head.file, head.walk->batches.empty() ? 0 : head.walk->batches.front().id.batch,
                scan->data_end, scan->id_begin);
@@ -175,7 +178,11 @@ absl::Status Recovery::Heal(LogScan& scan) {
   }
   for (uint64_t id : written) {
     absl::Status status = file_system_.SyncNow(scan.blocks.at(id).file->file());
-    if (!status.ok()) return status;
+    if (status.ok()) continue;
+    if (id == scan.head) {
+      MarkFailedSync(file_system_, options_.directory, boot_, scan.last_batch);
+    }
+    return status;
   }
   return absl::OkStatus();
 }
