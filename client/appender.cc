@@ -236,10 +236,10 @@ class StreamAppender final : public Appender, public CallObserver {
     Report(std::move(completions));
   }
 
-  // A broken connection or a change of leader says nothing of what was sent, and the session makes
-  // sending it again safe.
+  // A broken connection or a change of leader says nothing of what was sent, nor does it that a
+  // batch before was not applied; and the session makes sending it again safe.
   static bool Resumable(const absl::Status& status) {
-    return WorthRetrying(status) || OutcomeUnknown(status);
+    return WorthRetrying(status) || OutcomeUnknown(status) || ReasonOf(status) == "ORDER_BROKEN";
   }
 
   // False: the appender is being closed.

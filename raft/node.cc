@@ -166,7 +166,7 @@ void Node::Control(Instant now, ControlCall call) {
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
-  for (auto* requests : {&held_.requests, &forwarded_, &contents.proposals}) {
+  for (auto* requests : {&held_.behind_doubt, &held_.requests, &forwarded_, &contents.proposals}) {
     for (ProposalRequest& request : std::exchange(*requests, {})) {
       request.span.Answer(NotApplied(Reason::kFenced));
     }
@@ -301,12 +301,30 @@ bool Node::WaitsForLeader(Instant now) const {
          now - held_.leaderless_since < settings_.options.heartbeat_interval * 2;
 }
 
+// Whether something of its order is in doubt, or waits because of that: the answer may have come
+// this very moment.
+bool Node::WaitsForDoubt(const ProposalCall& call) const {
+  const ProposalOrder* order = call.options().order.get();
+  if (order == nullptr) return false;
+  return order->in_doubt > 0 ||
+         std::any_of(held_.behind_doubt.begin(), held_.behind_doubt.end(),
+                     [order](const ProposalRequest& request) {
+                       return request.span.call->options().order.get() == order;
+                     });
+}
+
+std::vector<ProposalRequest> Node::TakeHeld() {
+  std::vector<ProposalRequest> held = std::exchange(held_.behind_doubt, {});
+  std::move(held_.requests.begin(), held_.requests.end(), std::back_inserter(held));
+  held_.requests.clear();
+  return held;
+}
+
 // What was given back goes before what came later.
 void Node::RouteAgain(Instant now) {
   std::vector<ProposalRequest> requests = forwarder_.TakeRetries();
-  requests.insert(requests.end(), std::make_move_iterator(held_.requests.begin()),
-                  std::make_move_iterator(held_.requests.end()));
-  held_.requests.clear();
+  std::vector<ProposalRequest> held = TakeHeld();
+  std::move(held.begin(), held.end(), std::back_inserter(requests));
   if (!requests.empty()) Route(now, std::move(requests));
 }
 
@@ -318,6 +336,8 @@ void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
     } else if (call.Expired(now)) {
       request.span.Answer(NotApplied(Reason::kDeadline));
+    } else if (WaitsForDoubt(call)) {
+      held_.behind_doubt.push_back(std::move(request));
     } else if (!held_.requests.empty() || WaitsForLeader(now)) {
       held_.requests.push_back(std::move(request));
     } else if (forwarder_.Busy(call.options().order)) {
@@ -410,7 +430,7 @@ bool Node::NoteApplied(Instant now) {
 
 void Node::GiveUp(absl::string_view message) {
   fenced_ = true;
-  for (ProposalRequest& request : std::exchange(held_.requests, {})) {
+  for (ProposalRequest& request : TakeHeld()) {
     request.span.Answer(NotApplied(Reason::kStopping));
   }
   pending_.GiveUpAll(message);
@@ -430,7 +450,7 @@ void Node::StopServing(NodeState state, const absl::Status& status) {
   if (fenced_) return;
   fenced_ = true;
   // What Raft has not taken, or was not written, is surely not applied.
-  for (ProposalRequest& request : std::exchange(held_.requests, {})) {
+  for (ProposalRequest& request : TakeHeld()) {
     request.span.Answer(NotApplied(Reason::kFenced));
   }
   payloads_.ForEachProposal(

@@ -138,6 +138,8 @@ class Node {
   void TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded);
   void Route(Instant now, std::vector<ProposalRequest> requests);
   bool WaitsForLeader(Instant now) const;
+  bool WaitsForDoubt(const ProposalCall& call) const;
+  std::vector<ProposalRequest> TakeHeld();
   void RouteAgain(Instant now);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
@@ -181,9 +183,11 @@ class Node {
   Forwarder forwarder_;
   // Commands that came over the network in this Handle.
   std::vector<ProposalRequest> forwarded_;
-  // Commands that wait while leadership is handed over, and for a moment without a leader.
+  // Commands that wait: while leadership is handed over, and for a moment without a leader; or, of
+  // an order, until it is known what becomes of those before.
   struct Held {
     std::vector<ProposalRequest> requests;
+    std::vector<ProposalRequest> behind_doubt;
     Instant leaderless_since;
   };
   Held held_;

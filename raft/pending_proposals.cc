@@ -77,7 +77,10 @@ std::vector<PlacedSpan> PendingProposals::TakeUpTo(Index up_to) { return TakeSpa
 void PendingProposals::LeadershipLost(Instant give_up) {
   for (PlacedSpan& placed : spans_) {
     placed.give_up = std::min(placed.give_up, give_up);
-    placed.span.call->BreakOrder();
+    const std::shared_ptr<ProposalOrder>& order = placed.span.call->options().order;
+    if (order != nullptr && placed.doubt == nullptr) {
+      placed.doubt = std::make_shared<OrderDoubt>(order);
+    }
   }
   if (!spans_.empty()) next_deadline_ = std::min(next_deadline_, give_up);
 }

@@ -16,10 +16,25 @@
 namespace cairn {
 
 // Entries of one call that stand in the log from `first` on, all in its term.
+// Until this object ends it is not known what becomes of some proposals of the order.
+class OrderDoubt {
+ public:
+  explicit OrderDoubt(std::shared_ptr<ProposalOrder> order) : order_(std::move(order)) {
+    ++order_->in_doubt;
+  }
+  ~OrderDoubt() { --order_->in_doubt; }
+  OrderDoubt(const OrderDoubt&) = delete;
+  OrderDoubt& operator=(const OrderDoubt&) = delete;
+
+ private:
+  const std::shared_ptr<ProposalOrder> order_;
+};
+
 struct PlacedSpan {
   LogPosition first;
   ProposalSpan span;
-  Instant give_up = kDistantFuture;  // answered as unknown then
+  Instant give_up = kDistantFuture;        // answered as unknown then
+  std::shared_ptr<OrderDoubt> doubt = {};  // since leadership was lost, until it is answered
 
   Index last_index() const { return first.index + span.count - 1; }
   void AnswerUnknown(absl::string_view message);

@@ -61,9 +61,11 @@ using ProposalCallback = absl::AnyInvocable<void(ProposalResult)>;
 // the order they were made, or may be (unknown). `broken` is set by whoever refuses one of them,
 // and looked at in the moment one is taken or refused, in the order they were proposed. It does not
 // bind members to each other: proposals that may be forwarded wait until the earlier ones are
-// answered.
+// answered, and so do all while it is not known what becomes of `in_doubt` earlier ones, since the
+// leader that took them leads no more.
 struct ProposalOrder {
   std::atomic<bool> broken = false;
+  std::atomic<int> in_doubt = 0;
 };
 
 struct ProposeOptions {

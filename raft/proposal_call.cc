@@ -29,14 +29,11 @@ ProposalCall::ProposalCall(BatchCallback done, size_t count, const ProposeOption
 
 ProposalCall::~ProposalCall() { CAIRN_CHECK_EQ(answered_, count_) << "a call without its answer"; }
 
-void ProposalCall::BreakOrder() {
-  if (options_.order != nullptr) options_.order->broken = true;
-}
-
 void ProposalCall::Answer(size_t first, absl::Span<ProposalResult> results) {
   CAIRN_CHECK_LE(first + results.size(), count_);
   for (const ProposalResult& result : results) {
-    if (!std::holds_alternative<ProposalApplied>(result)) BreakOrder();
+    const bool applied = std::holds_alternative<ProposalApplied>(result);
+    if (!applied && options_.order != nullptr) options_.order->broken = true;
   }
   if (!batch_) {
     CAIRN_CHECK_EQ(results.size(), 1u);

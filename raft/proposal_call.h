@@ -40,7 +40,6 @@ class ProposalCall {
   size_t count() const { return count_; }
   const ProposeOptions& options() const { return options_; }
   bool order_broken() const { return options_.order != nullptr && options_.order->broken; }
-  void BreakOrder();
   bool Expired(Instant now) const {
     return options_.deadline.has_value() && *options_.deadline <= now;
   }

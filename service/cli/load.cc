@@ -29,6 +29,7 @@ void Load::Run(const StartCall& start_call) {
   {
     MutexLock lock(mutex_);
     under_way_ = options_.inflight;
+    last_good_ = measure_from_;
   }
   for (size_t i = 0; i < options_.inflight; ++i) StartOne(start_call);
   double cpu_before = CpuSeconds();
@@ -66,6 +67,8 @@ void Load::EndOne(const StartCall& start_call, absl::Time started, const absl::S
       if (first_error_.ok()) first_error_ = status;
     } else if (now >= measure_from_ && now < measure_until_) {
       latencies_.push_back(absl::ToInt64Nanoseconds(now - started));
+      longest_pause_ = std::max(longest_pause_, now - last_good_);
+      last_good_ = std::max(last_good_, now);
     }
     // A failing server is not to be hammered.
     again = now < measure_until_ && errors_ + unknown_ < 1000;
@@ -84,6 +87,7 @@ Row Load::ToRow() const {
     return static_cast<double>(sorted[place]) / 1e3;
   };
   uint64_t ops = sorted.size();
+  const absl::Duration pause = std::max(longest_pause_, measure_until_ - last_good_);
   return Row()
       .Add("ops", ops)
       .Add("ops_per_second", static_cast<double>(ops) / absl::ToDoubleSeconds(options_.seconds))
@@ -92,7 +96,8 @@ Row Load::ToRow() const {
       .Add("p999_us", percentile(999))
       .Add("client_cpu_seconds", cpu_seconds_)
       .Add("errors", errors_)
-      .Add("unknown", unknown_);
+      .Add("unknown", unknown_)
+      .Add("longest_pause_us", absl::ToDoubleMicroseconds(pause));
 }
 
 absl::Status Load::error() const {

@@ -37,7 +37,8 @@ class Load {
   // Runs until the time is over and all calls have ended.
   void Run(const StartCall& start_call);
 
-  // ops, ops_per_second, p50_us, p99_us, p999_us, client_cpu_seconds, errors, unknown.
+  // ops, ops_per_second, p50_us, p99_us, p999_us, client_cpu_seconds, errors, unknown, and
+  // longest_pause_us, for which no call ended well.
   Row ToRow() const;
   // The first error, if any.
   absl::Status error() const;
@@ -54,6 +55,8 @@ class Load {
   CondVar all_ended_;
   size_t under_way_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::vector<int64_t> latencies_ CAIRN_GUARDED_BY(mutex_);  // nanoseconds, of good calls
+  absl::Time last_good_ CAIRN_GUARDED_BY(mutex_);
+  absl::Duration longest_pause_ CAIRN_GUARDED_BY(mutex_);
   uint64_t errors_ CAIRN_GUARDED_BY(mutex_) = 0;
   uint64_t unknown_ CAIRN_GUARDED_BY(mutex_) = 0;
   absl::Status first_error_ CAIRN_GUARDED_BY(mutex_);

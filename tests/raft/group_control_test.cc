@@ -254,6 +254,41 @@ TEST(GroupControlTest, OrderedCommandsStayInOrderOverAHandOver) {
   }
 }
 
+// Where the first of two commands in order was taken by a leader that leads no more, the second one
+// waits until it is known what became of the first.
+TEST(GroupControlTest, AnOrderWaitsForWhatAFormerLeaderTook) {
+  GroupOptions options;
+  options.slow_disk_timeout = Milliseconds(300);
+  TestCluster cluster(3, options);
+  cluster.StartAll();
+  const uint64_t first = cluster.AwaitLeader();
+  ProposeOptions in_order;
+  in_order.order = std::make_shared<ProposalOrder>();
+  std::vector<std::string> answers;
+  const auto propose = [&](const std::string& command) {
+    cluster.At(first).Propose(command, in_order, [&, command](const ProposalResult& result) {
+      answers.push_back(command + (Applied(result) ? " applied" : " refused"));
+    });
+  };
+  cluster.Disk(first).HoldSyncs();
+  propose("a");
+  cluster.Run(Milliseconds(400));
+  ASSERT_NE(cluster.Leader(), first) << "handed over because its disk is slow";
+  propose("b");
+  propose("c");
+  std::optional<ProposalResult> other;
+  cluster.At(first).Propose("x", {}, [&](ProposalResult result) { other = std::move(result); });
+  cluster.Run(Milliseconds(100));
+  EXPECT_TRUE(answers.empty());
+  ASSERT_TRUE(other.has_value()) << "out of that order";
+  EXPECT_TRUE(Applied(*other));
+  cluster.Disk(first).ReleaseSyncs();
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(answers, (std::vector<std::string>{"a applied", "b applied", "c applied"}));
+  EXPECT_EQ(cluster.Commands(first), (std::vector<std::string>{"a", "x", "b", "c"}));
+  EXPECT_FALSE(in_order.order->broken);
+}
+
 // Before it falls silent it asks another to campaign: nobody waits for an election timeout.
 TEST(GroupControlTest, ALeaderWhoseDiskFailsHandsOverAtOnce) {
   TestCluster cluster(3);
