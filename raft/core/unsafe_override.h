@@ -41,6 +41,10 @@ struct UnsafeOverride {
   size_t quorum = 0;                 // 0 for an eviction
   Instant expires = {};
   WallTime asked = {};
+  Duration expiry = {};  // from `asked` on
+
+  // When it expires, for people.
+  WallTime until() const { return {asked.nanoseconds + expiry.nanoseconds}; }
 };
 
 // Whether it changes anything under `configuration`: an eviction does while it names the evicted, a

@@ -42,7 +42,8 @@ void Raft::State::On(const UnsafeRecover& recover) {
   control_.unsafe = UnsafeOverride{.evicted = recover.evicted,
                                    .quorum = recover.quorum,
                                    .expires = now_ + recover.expiry,
-                                   .asked = recover.asked};
+                                   .asked = recover.asked,
+                                   .expiry = recover.expiry};
   std::sort(control_.unsafe->evicted.begin(), control_.unsafe->evicted.end());
   Trace("UNSAFE: ", ToString(*control_.unsafe), " from now on");
   BecomePreCandidate("unsafe recovery");
