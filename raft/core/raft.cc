@@ -281,6 +281,7 @@ void Raft::State::ChangeRole(RoleState role) {
   outbox_.Drop();
   const bool was_follower = std::holds_alternative<Follower>(role_);
   RoleState old = std::exchange(role_, std::move(role));
+  if (std::holds_alternative<Leader>(old)) control_.led_until = now_;
   if (std::holds_alternative<PreCandidate>(role_)) {
     clock_.StartCampaign(now_);
   } else if (!was_follower || !std::holds_alternative<Follower>(role_)) {

@@ -62,7 +62,7 @@ class Raft {
   LogPosition configuration_position() const;
   // What an operator has said of a lost majority, while it holds.
   const std::optional<UnsafeOverride>& unsafe_override() const;
-  // When a leader was heard last since the start; leaders do not hear themselves.
+  // When this node heard a leader last, or stopped leading, since its start.
   std::optional<Instant> last_heard_leader() const;
   // What the leader knows of `peer`; nullopt elsewhere.
   struct PeerStatus {

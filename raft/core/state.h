@@ -6,6 +6,7 @@
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -58,7 +59,9 @@ class Raft::State {
   Term TermAt(Index index) const;
   const Membership& membership() const { return membership_; }
   const std::optional<UnsafeOverride>& unsafe_override() const { return control_.unsafe; }
-  std::optional<Instant> last_heard_leader() const { return clock_.last_heard(); }
+  std::optional<Instant> last_heard_leader() const {
+    return std::max(clock_.last_heard(), control_.led_until);
+  }
   std::optional<PeerStatus> Peer(NodeId peer) const;
 
  private:
@@ -83,6 +86,7 @@ class Raft::State {
     // The committed configuration by which this node is no member any more.
     std::optional<LogPosition> removed;
     std::optional<UnsafeOverride> unsafe;
+    std::optional<Instant> led_until;  // when this node stopped leading last
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
