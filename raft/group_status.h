@@ -51,8 +51,8 @@ struct GroupStatus {
   Configuration configuration;    // unsafe_recoveries tells whether it ever was forced
   Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
   std::vector<PeerStatus> peers;  // on the leader
-  // When a leader was last heard here or this node last led, by its clock; of a leader, when it last
-  // looked. nullopt: not since its start.
+  // When a leader was last heard here or this node last led, by its clock; on the leader, when it
+  // last looked. nullopt: not since its start.
   std::optional<Instant> leader_heard_at;
   uint64_t sessions = 0;
 };

@@ -25,9 +25,9 @@ TEST(LossEstimateTest, SaysWhatStaysAndWhatNobodyKnows) {
 
 TEST(LossEstimateTest, CountsVotersOnce) {
   Configuration configuration;
-  configuration.voters = {{.node = NodeId{1}}, {.node = NodeId{2}}, {.node = NodeId{4}}};
-  configuration.outgoing_voters = {{.node = NodeId{1}}, {.node = NodeId{3}}};
-  configuration.learners = {{.node = NodeId{5}}};
+  configuration.voters = {{NodeId{1}, {}, {}}, {NodeId{2}, {}, {}}, {NodeId{4}, {}, {}}};
+  configuration.outgoing_voters = {{NodeId{1}, {}, {}}, {NodeId{3}, {}, {}}};
+  configuration.learners = {{NodeId{5}, {}, {}}};
   EXPECT_EQ(VotersLeft(configuration, {}), 4u);
   EXPECT_EQ(VotersLeft(configuration, {NodeId{2}, NodeId{3}, NodeId{5}}), 2u);
 }
