@@ -81,6 +81,17 @@ absl::StatusOr<v1::GetStatusResponse> Channels::GetStatus(const std::string& end
   return response;
 }
 
+absl::StatusOr<v1::UnsafeRecoverResponse> Channels::UnsafeRecover(
+    const std::string& endpoint, const v1::UnsafeRecoverRequest& request, Duration patience) {
+  grpc::ClientContext context;
+  SetDeadline(&context, patience);
+  v1::UnsafeRecoverResponse response;
+  grpc::Status status =
+      v1::Cluster::NewStub(To(endpoint))->UnsafeRecover(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status);
+  return response;
+}
+
 absl::StatusOr<std::string> Channels::FindLeader(Duration patience) {
   absl::Status last = absl::UnavailableError("nobody was asked");
   for (size_t i = 0; i <= endpoints_.size(); ++i) {

@@ -40,6 +40,9 @@ class Channels {
   absl::StatusOr<std::string> FindLeader(Duration patience);
 
   absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint, Duration patience);
+  absl::StatusOr<v1::UnsafeRecoverResponse> UnsafeRecover(const std::string& endpoint,
+                                                          const v1::UnsafeRecoverRequest& request,
+                                                          Duration patience);
 
   const std::vector<std::string>& endpoints() const { return endpoints_; }
 

@@ -127,6 +127,11 @@ class GrpcClient final : public Client {
     return response->leader();
   }
 
+  absl::StatusOr<v1::UnsafeRecoverResponse> UnsafeRecover(
+      const std::string& endpoint, const v1::UnsafeRecoverRequest& request) override {
+    return channels_.UnsafeRecover(endpoint, request, options_.timeout);
+  }
+
   absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint) override {
     return channels_.GetStatus(endpoint, options_.timeout);
   }

@@ -105,6 +105,10 @@ class Client {
   // To the voter that holds most if `node` is 0. Gives who leads now.
   virtual absl::StatusOr<uint64_t> TransferLeadership(uint64_t node) = 0;
 
+  // Asks the member at `endpoint`, and it alone: a majority is lost (docs/operations.md).
+  virtual absl::StatusOr<v1::UnsafeRecoverResponse> UnsafeRecover(
+      const std::string& endpoint, const v1::UnsafeRecoverRequest& request) = 0;
+
   // What the member at `endpoint` says of itself.
   virtual absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint) = 0;
 };

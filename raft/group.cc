@@ -115,6 +115,10 @@ void Group::StepDown(ControlCallback done) {
   runner_->Control(StepDownRequest{}, kDistantFuture, std::move(done));
 }
 
+void Group::RecoverUnsafely(UnsafeRecoveryRequest request, ControlCallback done) {
+  runner_->Control(std::move(request), kDistantFuture, std::move(done));
+}
+
 void Group::Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done) {
   runner_->Snapshot(std::move(done));
 }

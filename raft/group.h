@@ -86,6 +86,10 @@ class Group {
   void Campaign(ControlCallback done);
   // Stops leading and hands nothing over.
   void StepDown(ControlCallback done);
+  // For operators who have lost a majority for good, on each survivor that may lead: it may lose
+  // what was acknowledged (raft/core/unsafe_override.h; docs/operations.md says when). Answered at
+  // once; GroupStatus then says what holds.
+  void RecoverUnsafely(UnsafeRecoveryRequest request, ControlCallback done);
   // Saves the state now, so that the log up to there can be dropped; `done` gets the position of
   // the last snapshot then. UNIMPLEMENTED where the state machine has none. Meant for operators:
   // snapshots are taken by themselves (GroupOptions::compaction).

@@ -1,10 +1,12 @@
 #include "raft/group_runner.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "raft/control/standing.h"
 #include "raft/replica.h"
 #include "raft/sender_check.h"
 
@@ -301,26 +303,24 @@ void GroupRunner::Publish(Instant now) {
   {
     MutexLock lock(mutex_);
     bool serving = node_->serving_leader();
-    NodeState state = raft.torn_from().has_value()            ? NodeState::kRepairing
-                      : raft.leader() != NodeId::kNone        ? NodeState::kServing
-                      : status_.state == NodeState::kStarting ? NodeState::kStarting
-                                                              : NodeState::kDegraded;
+    Standing standing = StandingOf(raft, status_.state);
     tell = status_.role != raft.role() || status_.term != raft.term() ||
            status_.leader != raft.leader() || status_.serving_leader != serving ||
-           status_.state != state;
+           status_.state != standing.state || status_.reason != standing.reason;
     status_.role = raft.role();
     status_.term = raft.term();
     status_.leader = raft.leader();
     status_.serving_leader = serving;
     status_.first_index = raft.base().index + 1;
     status_.last_index = raft.last().index;
+    status_.last_term = raft.last().term;
+    status_.leader_heard_at =
+        raft.role() == Role::kLeader ? std::optional(now) : raft.last_heard_leader();
     status_.durable_index = raft.durable();
     status_.commit_index = raft.commit();
     if (tell) {
-      status_.state = state;
-      status_.reason = state == NodeState::kServing     ? ""
-                       : state == NodeState::kRepairing ? "asks the others for its last entries"
-                                                        : "no leader is known";
+      status_.state = standing.state;
+      status_.reason = std::move(standing.reason);
     }
     if (raft.configuration_position() != published_.configuration ||
         status_.configuration.voters.empty()) {

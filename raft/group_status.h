@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,14 +42,18 @@ struct GroupStatus {
   Index first_index = 0;
   Index snapshot_index = 0;  // of the last snapshot saved or received here; 0: none
   Index last_index = 0;
+  Term last_term = 0;
   Index durable_index = 0;
   Index commit_index = 0;
   Index applied_index = 0;
   NodeState state = NodeState::kStarting;
-  std::string reason;  // of a state other than serving
-  Configuration configuration;
+  std::string reason;             // of a state other than serving
+  Configuration configuration;    // unsafe_recoveries tells whether it ever was forced
   Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
   std::vector<PeerStatus> peers;  // on the leader
+  // When a leader was last heard here or this node last led, by its clock; on the leader, when it
+  // last looked. nullopt: not since its start.
+  std::optional<Instant> leader_heard_at;
   uint64_t sessions = 0;
 };
 

@@ -160,7 +160,7 @@ void Node::Control(Instant now, ControlCall call) {
     return call.Answer(ControlRefused{ControlRefused::Reason::kFenced,
                                       "this member does not take part any more", NodeId::kNone});
   }
-  if (std::optional<Event> event = controls_.Ask(std::move(call))) {
+  if (std::optional<Event> event = controls_.Ask(std::move(call), dependencies_.clock->WallNow())) {
     raft_.Step(now, *std::move(event));
   }
 }

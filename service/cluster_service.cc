@@ -62,7 +62,18 @@ void WriteMembers(const Configuration& configuration, v1::GroupStatus* to) {
   }
 }
 
-void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupStatus* to) {
+void WriteRecoveries(const UnsafeRecoveries& from, v1::UnsafeRecoveries* to) {
+  to->set_count(from.count);
+  for (NodeId node : from.evicted) to->add_evicted(ToInteger(node));
+  to->set_quorum(from.quorum);
+  to->set_index(from.at.index);
+  to->set_term(from.at.term);
+  to->mutable_asked()->set_seconds(from.asked.nanoseconds / 1'000'000'000);
+  to->mutable_asked()->set_nanos(static_cast<int32_t>(from.asked.nanoseconds % 1'000'000'000));
+}
+
+void WriteGroup(const GroupStatus& from, const std::string& address, Instant now,
+                v1::GroupStatus* to) {
   to->set_group(ToInteger(from.group));
   to->set_node(ToInteger(from.node));
   to->set_address(address);
@@ -85,6 +96,13 @@ void WriteGroup(const GroupStatus& from, const std::string& address, v1::GroupSt
   to->set_durable_index(from.durable_index);
   to->set_sessions(from.sessions);
   to->set_incarnation(ToInteger(from.incarnation));
+  to->set_last_term(from.last_term);
+  if (from.leader_heard_at) {
+    *to->mutable_since_leader() = ToProto(std::max(now - *from.leader_heard_at, Duration{}));
+  }
+  if (from.configuration.unsafe_recoveries.count > 0) {
+    WriteRecoveries(from.configuration.unsafe_recoveries, to->mutable_unsafe_recoveries());
+  }
   WriteMembers(from.configuration, to);
   for (const PeerStatus& peer : from.peers) {
     v1::PeerProgress* added = to->add_peers();
@@ -104,7 +122,8 @@ using RawMembers = v1::Cluster::WithRawCallbackMethod_ListMembers<
     v1::Cluster::WithRawCallbackMethod_AddMember<v1::Cluster::WithRawCallbackMethod_PromoteMember<
         v1::Cluster::WithRawCallbackMethod_RemoveMember<
             v1::Cluster::WithRawCallbackMethod_CancelMemberChange<
-                v1::Cluster::WithRawCallbackMethod_TransferLeadership<Base>>>>>>;
+                v1::Cluster::WithRawCallbackMethod_TransferLeadership<
+                    v1::Cluster::WithRawCallbackMethod_UnsafeRecover<Base>>>>>>>;
 
 class ClusterServiceImpl final
     : public RawMembers<v1::Cluster::WithRawCallbackMethod_GetStatus<v1::Cluster::Service>> {
@@ -153,6 +172,11 @@ class ClusterServiceImpl final
                                                grpc::ByteBuffer* response) override {
     return Start<TransferCall>(context, request, response);
   }
+  grpc::ServerUnaryReactor* UnsafeRecover(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override {
+    return Start<UnsafeRecoverCall>(context, request, response);
+  }
 
  private:
   template <typename Call>
@@ -175,7 +199,8 @@ class ClusterServiceImpl final
       }
     }
     if (const ServiceContext::Opened* opened = context_.opened()) {
-      WriteGroup(opened->group.Status(), description_.address, response->add_groups());
+      WriteGroup(opened->group.Status(), description_.address, context_.Now(),
+                 response->add_groups());
     }
   }
 

@@ -240,6 +240,9 @@ RpcError ErrorOf(const ControlRefused& refusal, const ErrorContext& context) {
     case Reason::kNothingToDo:
       error = precondition("NOTHING_TO_DO");
       break;
+    case Reason::kNotLost:
+      error = precondition("MAJORITY_NOT_LOST");
+      break;
     case Reason::kUnknown:
       error = Make(StatusCode::kUnavailable, "OUTCOME_UNKNOWN", refusal.message);
       error.metadata["outcome"] = kOutcomeUnknown;

@@ -25,6 +25,8 @@ const char* NameOf(ControlRefused::Reason reason) {
       return "timeout";
     case Reason::kNothingToDo:
       return "nothing to do";
+    case Reason::kNotLost:
+      return "the majority is not lost";
     case Reason::kUnknown:
       return "unknown";
     case Reason::kOverloaded:

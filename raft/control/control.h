@@ -3,9 +3,11 @@
 #ifndef RAFT_CONTROL_CONTROL_H_
 #define RAFT_CONTROL_CONTROL_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "base/time.h"
@@ -34,6 +36,7 @@ struct ControlRefused {
     kBadTarget,        // nobody who could take the leadership over
     kTimeout,          // a transfer was not done by its deadline
     kNothingToDo,      // nothing to cancel; leads already; cannot campaign
+    kNotLost,          // a leader may be live, or a majority is left
     kUnknown,          // the change was appended, and leadership lost; it may take place
     kOverloaded,       // too many such requests wait
     kStopping,
@@ -49,6 +52,9 @@ const char* NameOf(ControlRefused::Reason reason);
 using ControlResult = std::variant<ControlDone, ControlRefused>;
 using ControlCallback = absl::AnyInvocable<void(ControlResult)>;
 
+// How long an override holds unless it is said.
+inline constexpr Duration kUsualOverride = Seconds(300);
+
 // The events of the core (raft/core/events.h) without their numbers.
 struct MembershipRequest {
   DeclaredMembers members;
@@ -60,8 +66,15 @@ struct TransferRequest {
 };
 struct CampaignRequest {};
 struct StepDownRequest {};
+// Either `evicted` or `quorum`. The wall time it is asked at is kept in the log.
+struct UnsafeRecoveryRequest {
+  std::vector<NodeId> evicted = {};
+  uint64_t quorum = 0;
+  Duration expiry = kUsualOverride;
+  bool only_check = false;  // nothing is done; done: it would not be refused
+};
 using ControlRequest = std::variant<MembershipRequest, CancelRequest, TransferRequest,
-                                    CampaignRequest, StepDownRequest>;
+                                    CampaignRequest, StepDownRequest, UnsafeRecoveryRequest>;
 
 // One call. Answered exactly once: at the latest, with kStopping, when it is destroyed.
 class ControlCall {

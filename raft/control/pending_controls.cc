@@ -37,6 +37,8 @@ Reason ReasonOf(ControlRefusal refusal) {
       return Reason::kTimeout;
     case ControlRefusal::kNothingToDo:
       return Reason::kNothingToDo;
+    case ControlRefusal::kNotLost:
+      return Reason::kNotLost;
   }
   CAIRN_CHECK(false) << "no refusal";
   return Reason::kUnknown;
@@ -45,6 +47,7 @@ Reason ReasonOf(ControlRefusal refusal) {
 struct MakeEvent {
   uint64_t request;
   Instant deadline;
+  WallTime wall_now;
 
   Event operator()(const MembershipRequest& asked) {
     return ChangeMembership{
@@ -56,17 +59,25 @@ struct MakeEvent {
   }
   Event operator()(const CampaignRequest&) { return Campaign{request}; }
   Event operator()(const StepDownRequest&) { return StepDown{request}; }
+  Event operator()(const UnsafeRecoveryRequest& asked) {
+    return UnsafeRecover{.request = request,
+                         .evicted = asked.evicted,
+                         .quorum = asked.quorum,
+                         .expiry = asked.expiry,
+                         .asked = wall_now,
+                         .only_check = asked.only_check};
+  }
 };
 
 }  // namespace
 
-std::optional<Event> PendingControls::Ask(ControlCall call) {
+std::optional<Event> PendingControls::Ask(ControlCall call, WallTime wall_now) {
   if (asked_.size() + accepted_.size() >= kMaxWaiting) {
     call.Answer(ControlRefused{Reason::kOverloaded, "too many requests wait", NodeId::kNone});
     return std::nullopt;
   }
   const uint64_t request = ++last_request_;
-  Event event = std::visit(MakeEvent{request, call.deadline()}, call.request());
+  Event event = std::visit(MakeEvent{request, call.deadline(), wall_now}, call.request());
   asked_.emplace(request, std::move(call));
   return event;
 }

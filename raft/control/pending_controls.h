@@ -22,7 +22,7 @@ class PendingControls {
  public:
   // What the core is told of a call, which waits from now on. nullopt: too many wait, and the call
   // is answered.
-  std::optional<Event> Ask(ControlCall call);
+  std::optional<Event> Ask(ControlCall call, WallTime wall_now);
   // The core's answer to one of them; of unknown ones, nothing.
   void Take(const ControlOutcome& outcome);
   // The log's commit index, and the term of an entry (0 for what is not there or was compacted).

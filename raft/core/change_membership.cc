@@ -41,9 +41,10 @@ void Raft::State::On(const ChangeMembership& change) {
                                trail_.last().index, " entries and has not caught up"));
   }
   // Who is new is waited for.
-  const std::string fault = QuorumFault(target.voters, [&](NodeId voter) {
+  const auto answers = [&](NodeId voter) {
     return !current.IsMember(voter) || Answers(*leader, voter);
-  });
+  };
+  const std::string fault = QuorumFault(target.voters, answers, Rule().most);
   if (!fault.empty()) {
     return Refuse(change.request, ControlRefusal::kWouldLoseQuorum, fault);
   }
@@ -135,7 +136,7 @@ void Raft::State::DriveMembership() {
   if (current.joint() || current.target) {
     std::optional<Configuration> next = NextStep(
         current, [&](NodeId learner) { return CaughtUp(*leader, learner); },
-        [&](NodeId voter) { return Answers(*leader, voter); });
+        [&](NodeId voter) { return Answers(*leader, voter); }, Rule().most);
     if (next) AppendConfiguration(*std::move(next));
   } else if (!current.IsVoter(node())) {
     HandOverAndLeave(*leader);
@@ -185,6 +186,16 @@ void Raft::State::Handle(NodeId from, const RemovedNotice& notice) {
   const LogPosition own = membership_.position();
   const bool member = NamesDisk(membership_.in_force(), node(), options_.incarnation);
   const bool was_member = member || membership_.WasMember(node(), options_.incarnation);
+  if (was_member && Contradicts(notice.at)) {
+    RaiseFence(
+        Fence::Reason::kSafetyViolation,
+        absl::StrCat("by the configuration ", ToString(notice.at), " of node ", ToInteger(from),
+                     " this node is no member, and it knows another entry "
+                     "committed there: it was evicted unsafely while its group went on. "
+                     "Committed here up to ",
+                     commit_));
+    return;
+  }
   if (!was_member || notice.at < own || (notice.at == own && member)) {
     Trace("ignores RemovedNotice of ", ToInteger(from), " by ", ToString(notice.at),
           ": knows the configuration ", ToString(own));

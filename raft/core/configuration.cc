@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kVersionWithTarget = 2;
+constexpr uint8_t kVersionWithRecoveries = 3;
 
 const Member* FindIn(const std::vector<Member>& members, NodeId node) {
   auto found = std::find_if(members.begin(), members.end(),
@@ -42,6 +43,29 @@ absl::string_view FindFault(const MembershipTarget& target) {
   return "";
 }
 
+bool Ordered(const std::vector<NodeId>& nodes) {
+  NodeId before = NodeId::kNone;
+  for (NodeId node : nodes) {
+    if (node <= before) return false;
+    before = node;
+  }
+  return true;
+}
+
+absl::string_view FindFault(const UnsafeRecoveries& recoveries) {
+  if (recoveries.count == 0) {
+    return recoveries == UnsafeRecoveries() ? "" : "an unsafe recovery that never was";
+  }
+  if (recoveries.evicted.empty() == (recoveries.quorum == 0)) {
+    return "an unsafe recovery that is neither an eviction nor a lower quorum, or both";
+  }
+  if (!Ordered(recoveries.evicted) || !Ordered(recoveries.evicted_ever)) {
+    return "evicted nodes are not ordered";
+  }
+  if (recoveries.at.index == 0) return "an unsafe recovery without an entry";
+  return "";
+}
+
 // What is wrong with `configuration` as the body of an entry; empty if nothing is.
 absl::string_view FindFault(const Configuration& configuration) {
   if (configuration.voters.empty()) return "no voters";
@@ -50,6 +74,9 @@ absl::string_view FindFault(const Configuration& configuration) {
   if (!Ordered(configuration.learners)) return "learners are not ordered by node";
   for (const Member& learner : configuration.learners) {
     if (configuration.IsVoter(learner.node)) return "a learner is a voter, too";
+  }
+  if (absl::string_view fault = FindFault(configuration.unsafe_recoveries); !fault.empty()) {
+    return fault;
   }
   return configuration.target ? FindFault(*configuration.target) : "";
 }
@@ -75,6 +102,60 @@ std::vector<Member> ReadMembers(Decoder& from) {
     members.push_back(std::move(member));
   }
   return members;
+}
+
+void AppendTarget(std::string* to, const MembershipTarget& target) {
+  AppendMembers(to, target.voters);
+  AppendMembers(to, target.learners);
+  AppendMembers(to, target.voters_before);
+  AppendMembers(to, target.learners_before);
+}
+
+MembershipTarget ReadTarget(Decoder& from) {
+  // A brace-enclosed list is read in order.
+  return MembershipTarget{.voters = ReadMembers(from),
+                          .learners = ReadMembers(from),
+                          .voters_before = ReadMembers(from),
+                          .learners_before = ReadMembers(from)};
+}
+
+void AppendNodes(std::string* to, const std::vector<NodeId>& nodes) {
+  AppendLittleEndian(to, static_cast<uint32_t>(nodes.size()));
+  for (NodeId node : nodes) AppendLittleEndian(to, ToInteger(node));
+}
+
+std::vector<NodeId> ReadNodes(Decoder& from) {
+  std::vector<NodeId> nodes;
+  auto count = from.Read<uint32_t>();
+  for (uint32_t i = 0; i < count && from.ok(); ++i) nodes.push_back(NodeId{from.Read<uint64_t>()});
+  return nodes;
+}
+
+void AppendRecoveries(std::string* to, const UnsafeRecoveries& recoveries) {
+  AppendLittleEndian(to, recoveries.count);
+  AppendNodes(to, recoveries.evicted);
+  AppendLittleEndian(to, recoveries.quorum);
+  AppendLittleEndian(to, recoveries.at.index);
+  AppendLittleEndian(to, recoveries.at.term);
+  AppendLittleEndian(to, static_cast<uint64_t>(recoveries.asked.nanoseconds));
+  AppendNodes(to, recoveries.evicted_ever);
+}
+
+UnsafeRecoveries ReadRecoveries(Decoder& from) {
+  UnsafeRecoveries recoveries;
+  recoveries.count = from.Read<uint64_t>();
+  recoveries.evicted = ReadNodes(from);
+  recoveries.quorum = from.Read<uint64_t>();
+  recoveries.at.index = from.Read<uint64_t>();
+  recoveries.at.term = from.Read<uint64_t>();
+  recoveries.asked.nanoseconds = static_cast<int64_t>(from.Read<uint64_t>());
+  recoveries.evicted_ever = ReadNodes(from);
+  return recoveries;
+}
+
+uint8_t VersionOf(const Configuration& configuration) {
+  if (configuration.unsafe_recoveries.count > 0) return kVersionWithRecoveries;
+  return configuration.target ? kVersionWithTarget : kVersion;
 }
 
 std::string JoinNodes(const std::vector<Member>& members) {
@@ -118,23 +199,23 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   absl::string_view fault = FindFault(configuration);
   CAIRN_CHECK(fault.empty()) << fault << ": " << ToString(configuration);
   std::string bytes;
-  AppendLittleEndian(&bytes, configuration.target ? kVersionWithTarget : kVersion);
+  const uint8_t version = VersionOf(configuration);
+  AppendLittleEndian(&bytes, version);
   AppendMembers(&bytes, configuration.voters);
   AppendMembers(&bytes, configuration.outgoing_voters);
   AppendMembers(&bytes, configuration.learners);
-  if (configuration.target) {
-    AppendMembers(&bytes, configuration.target->voters);
-    AppendMembers(&bytes, configuration.target->learners);
-    AppendMembers(&bytes, configuration.target->voters_before);
-    AppendMembers(&bytes, configuration.target->learners_before);
+  if (version == kVersionWithRecoveries) {
+    AppendRecoveries(&bytes, configuration.unsafe_recoveries);
+    AppendLittleEndian(&bytes, static_cast<uint8_t>(configuration.target ? 1 : 0));
   }
+  if (configuration.target) AppendTarget(&bytes, *configuration.target);
   return bytes;
 }
 
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   Decoder decoder(bytes);
   auto version = decoder.Read<uint8_t>();
-  if (decoder.ok() && version != kVersion && version != kVersionWithTarget) {
+  if (decoder.ok() && (version < kVersion || version > kVersionWithRecoveries)) {
     return absl::DataLossError(
         absl::StrCat("configuration entry: version ", version, " is not known"));
   }
@@ -142,19 +223,22 @@ absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   configuration.voters = ReadMembers(decoder);
   configuration.outgoing_voters = ReadMembers(decoder);
   configuration.learners = ReadMembers(decoder);
-  if (version == kVersionWithTarget) {
-    // A brace-enclosed list is read in order.
-    configuration.target = MembershipTarget{.voters = ReadMembers(decoder),
-                                            .learners = ReadMembers(decoder),
-                                            .voters_before = ReadMembers(decoder),
-                                            .learners_before = ReadMembers(decoder)};
+  uint8_t targets = version == kVersionWithTarget ? 1 : 0;
+  if (version == kVersionWithRecoveries) {
+    configuration.unsafe_recoveries = ReadRecoveries(decoder);
+    targets = decoder.Read<uint8_t>();
   }
+  if (decoder.ok() && targets > 1) {
+    return absl::DataLossError(absl::StrCat("configuration entry: ", targets, " targets"));
+  }
+  if (targets == 1) configuration.target = ReadTarget(decoder);
   if (!decoder.ok()) return absl::DataLossError("configuration entry: cut short");
   if (!decoder.Done()) {
     return absl::DataLossError(
         absl::StrCat("configuration entry: ", decoder.remaining(), " bytes left over"));
   }
   absl::string_view fault = FindFault(configuration);
+  if (fault.empty() && version != VersionOf(configuration)) fault = "not of its version";
   if (!fault.empty()) return absl::DataLossError(absl::StrCat("configuration entry: ", fault));
   return configuration;
 }
@@ -172,6 +256,9 @@ std::string ToString(const Configuration& configuration) {
     if (!configuration.target->learners.empty()) {
       absl::StrAppend(&text, " target_learners=", JoinNodes(configuration.target->learners));
     }
+  }
+  if (configuration.unsafe_recoveries.count > 0) {
+    absl::StrAppend(&text, " unsafe_recoveries=", configuration.unsafe_recoveries.count);
   }
   return text;
 }

@@ -4,6 +4,7 @@
 #define RAFT_CORE_CONFIGURATION_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/time.h"
 #include "base/types.h"
 
 namespace cairn {
@@ -37,6 +39,22 @@ struct MembershipTarget {
   friend auto operator<=>(const MembershipTarget&, const MembershipTarget&) = default;
 };
 
+// That leaders decided by less than a majority because an operator said so
+// (raft/core/unsafe_override.h). What was acknowledged before may be lost, and a second history may
+// exist. Each configuration takes this over from the one before, so that it is known for ever.
+struct UnsafeRecoveries {
+  uint64_t count = 0;  // 0: never, and all else is empty
+  // The last one: who was not counted any more, or how many voters were enough; the other is empty.
+  std::vector<NodeId> evicted = {};
+  uint64_t quorum = 0;
+  LogPosition at = {};  // of its configuration entry
+  WallTime asked = {};  // by the clock of the leader it made
+  // By it and by all before. No message of theirs is listened to unless they are members again.
+  std::vector<NodeId> evicted_ever = {};
+
+  friend auto operator<=>(const UnsafeRecoveries&, const UnsafeRecoveries&) = default;
+};
+
 // A membership as a log entry carries it. In force from the moment it is appended (thesis 4.1),
 // undone when the entry is truncated.
 //
@@ -51,6 +69,7 @@ struct Configuration {
   std::vector<Member> learners;
   // Declared and not reached yet (raft/core/membership_plan.h).
   std::optional<MembershipTarget> target = {};
+  UnsafeRecoveries unsafe_recoveries = {};
 
   bool joint() const { return !outgoing_voters.empty(); }
   bool IsVoter(NodeId node) const;   // in voters or outgoing_voters
@@ -66,12 +85,13 @@ struct Configuration {
 absl::Status Validate(const Configuration& configuration);
 
 // The body of a configuration entry; the format starts with a version byte: 1 without a target, as
-// ever, 2 with one. Encode CHECKs what Validate says; Decode gives DATA_LOSS for anything else.
+// ever, 2 with one, 3 with unsafe recoveries and with or without a target. Encode CHECKs what
+// Validate says; Decode gives DATA_LOSS for anything else.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 
-// "voters=1,2,3 outgoing=1,2 learners=4 target=1,2,4 target_learners=3", as traces print it; empty
-// lists but voters are left out.
+// "voters=1,2,3 outgoing=1,2 learners=4 target=1,2,4 target_learners=3 unsafe_recoveries=1", as
+// traces print it; empty lists but voters are left out.
 std::string ToString(const Configuration& configuration);
 
 // True if both lists name the same nodes; both are ordered.

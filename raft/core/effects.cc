@@ -41,6 +41,8 @@ const char* NameOf(ControlRefusal refusal) {
       return "timeout";
     case ControlRefusal::kNothingToDo:
       return "nothing to do";
+    case ControlRefusal::kNotLost:
+      return "the majority is not lost";
   }
   CAIRN_CHECK(false) << "refusal " << static_cast<int>(refusal);
   return "";

@@ -107,10 +107,12 @@ enum class ControlRefusal {
   kBadTarget,        // nobody who could take the leadership over
   kTimeout,          // not done by the deadline
   kNothingToDo,      // nothing to cancel; leads already; cannot campaign
+  kNotLost,          // a leader may be live, or a majority is left: nothing to recover from
 };
 const char* NameOf(ControlRefusal refusal);
 
-// The answer to one ChangeMembership, CancelMembership, TransferLeadership, Campaign or StepDown.
+// The answer to one ChangeMembership, CancelMembership, TransferLeadership, Campaign, StepDown
+// or UnsafeRecover.
 struct ControlOutcome {
   uint64_t request = 0;
   ControlRefusal refusal = ControlRefusal::kNone;

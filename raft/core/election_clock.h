@@ -30,6 +30,7 @@ class ElectionClock {
 
   // A message of the current term's leader has come in; also draws a new deadline.
   void HeardLeader(Instant now);
+  std::optional<Instant> last_heard() const { return last_heard_; }  // since the start
   // True for an election timeout after hearing from a leader: then nobody else gets a vote
   // (thesis 4.2.3).
   bool LeaderIsLive(Instant now) const;

@@ -1,6 +1,7 @@
 // Elections: paper 5.2 and 5.4.1, pre-vote (thesis 9.6), leader stickiness (thesis 4.2.3) and
 // check-quorum (thesis 6.2).
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -65,11 +66,12 @@ void Raft::State::Handle(NodeId from, const VoteReply& reply) {
 }
 
 VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
-  return cairn::CountVotes(membership_.in_force(), [&](NodeId voter) -> std::optional<bool> {
+  const auto vote_of = [&](NodeId voter) -> std::optional<bool> {
     const auto vote = votes.find(voter);
     if (vote == votes.end()) return std::nullopt;
     return vote->second;
-  });
+  };
+  return cairn::CountVotes(membership_.in_force(), vote_of, Rule());
 }
 
 void Raft::State::OnElectionTimeout() {
@@ -92,6 +94,7 @@ void Raft::State::BecomePreCandidate(absl::string_view why) {
   const CampaignId campaign = random_.Next();
   ChangeRole(PreCandidate{.campaign = campaign, .votes = {{node(), true}}});
   for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
+    if (Evicts(voter)) continue;
     Send(voter, PreVoteRequest{
                     .term = ballot_.state.term + 1, .last = claimed_last(), .campaign = campaign});
   }
@@ -103,9 +106,15 @@ void Raft::State::CountPreVotes() {
   if (ResultOf(candidate.votes) == VoteResult::kWon) BecomeCandidate(false);
 }
 
+Term Raft::State::NextTerm() {
+  const Term next = ballot_.state.term + 1;
+  if (!OverrideActs()) return next;
+  return std::min(kMaxTerm, next + kUnsafeTermJump + random_.Below(kUnsafeTermJump));
+}
+
 // `forced`: the leader of the term before has asked for it.
 void Raft::State::BecomeCandidate(bool forced) {
-  SetTerm(ballot_.state.term + 1);
+  SetTerm(NextTerm());
   const CampaignId campaign = random_.Next();
   ChangeRole(Candidate{.campaign = campaign});
   SetVote(node());
@@ -113,6 +122,7 @@ void Raft::State::BecomeCandidate(bool forced) {
   // The ticket of the hard state covers the log before it, so all the request claims.
   const Ticket ticket = OwnCandidacyDurable() ? 0 : ballot_.ticket;
   for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
+    if (Evicts(voter)) continue;
     SendAfter(ticket, voter,
               VoteRequest{.term = ballot_.state.term,
                           .last = claimed_last(),
@@ -150,6 +160,7 @@ void Raft::State::BecomeLeader() {
   Leader leader(ballot_.state.term, trail_.last().index + 1, now_ + options_.heartbeat_interval,
                 options_.max_clock_drift_per_mille);
   for (const NodeId member : OtherMembers(membership_.in_force(), node())) {
+    if (Evicts(member)) continue;  // nothing of its log is to be overwritten
     leader.peers.emplace(member, Leader::Peer{Progress(trail_.last().index + 1, now_)});
   }
   ChangeRole(std::move(leader));
@@ -157,6 +168,12 @@ void Raft::State::BecomeLeader() {
     // A new group: from here on the log says who its members are, and on which disks.
     AppendOwn(
         {.source = AppendRun::Source::kConfiguration, .configuration = membership_.in_force()}, 1);
+  }
+  // Before anything else, so that nothing is committed by an override that is not written down; and
+  // an eviction commits nothing at all: from here on its configuration decides, with its majority.
+  if (OverrideActs()) {
+    const LogPosition at = {trail_.last().index + 1, ballot_.state.term};
+    AppendConfiguration(Recovered(membership_.in_force(), *control_.unsafe, node(), at));
   }
   AppendOwn({.source = AppendRun::Source::kNoop}, 1);  // paper 8
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <variant>
+#include <vector>
 
 #include "base/time.h"
 #include "base/types.h"
@@ -124,9 +125,24 @@ struct StepDown {
 // campaign at once; then the node takes part no more, as after Effects::fence.
 struct DiskFailed {};
 
-using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
-                           PeerUnreachable, Applied, Compact, SnapshotReceived, ChangeMembership,
-                           CancelMembership, TransferLeadership, Campaign, StepDown, DiskFailed>;
+// An operator declares a majority lost for good (raft/core/unsafe_override.h): either these members
+// are not counted any more, or `quorum` voters are enough, until `expiry` from now. Each survivor
+// that may lead must be told. Refused while a leader is known or may be live, while a majority is
+// left, and by who could not lead. Done at once: the node then campaigns. A lower quorum, or others
+// to be evicted, may be asked for again.
+struct UnsafeRecover {
+  uint64_t request = 0;
+  std::vector<NodeId> evicted = {};
+  size_t quorum = 0;  // 0: an eviction
+  Duration expiry = {};
+  WallTime asked = {};      // kept in the log, for people
+  bool only_check = false;  // whether it would be refused; nothing is done
+};
+
+using Event =
+    std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
+                 Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
+                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed>;
 
 }  // namespace cairn
 

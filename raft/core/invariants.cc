@@ -96,7 +96,12 @@ std::optional<std::string> InvariantChecker::CheckMembership(const Raft& raft) {
   if (!led || !before || before->index == 0) return std::nullopt;
   if (!raft.leads_with_commit()) return "a change before the leader committed in its term";
   if (raft.commit() < before->index) return "a change while another one is not committed";
-  if (!QuorumsMeet(old, configuration_)) {
+  // What an operator has forced; that it is said in the log is checked where it is appended.
+  const bool forced = configuration_.unsafe_recoveries.count == old.unsafe_recoveries.count + 1;
+  if (!forced && configuration_.unsafe_recoveries != old.unsafe_recoveries) {
+    return absl::StrCat(ToString(configuration_), " forgets an unsafe recovery");
+  }
+  if (!forced && !QuorumsMeet(old, configuration_)) {
     return absl::StrCat(ToString(configuration_), " follows ", ToString(old),
                         ", and their quorums need not meet");
   }

@@ -45,8 +45,12 @@ std::vector<Member> Completed(const Configuration& current, std::vector<Member> 
   return members;
 }
 
-Configuration Reached(const MembershipTarget& target) {
-  return {.voters = target.voters, .outgoing_voters = {}, .learners = target.learners};
+Configuration Reached(const Configuration& current, const MembershipTarget& target) {
+  return {.voters = target.voters,
+          .outgoing_voters = {},
+          .learners = target.learners,
+          .target = {},
+          .unsafe_recoveries = current.unsafe_recoveries};
 }
 
 }  // namespace
@@ -103,11 +107,12 @@ bool LeadsTo(const Configuration& current, const MembershipTarget& target) {
 
 Configuration FirstStep(const Configuration& current, const MembershipTarget& target) {
   CAIRN_CHECK(!current.joint() && !current.target) << "one change at a time";
-  if (SameNodes(current.voters, target.voters)) return Reached(target);
+  if (SameNodes(current.voters, target.voters)) return Reached(current, target);
   Configuration next = {.voters = Updated(current.voters, target),
                         .outgoing_voters = {},
                         .learners = Updated(current.learners, target),
-                        .target = target};
+                        .target = target,
+                        .unsafe_recoveries = current.unsafe_recoveries};
   for (const auto* members : {&target.voters, &target.learners}) {
     for (const Member& member : *members) {
       if (!current.IsMember(member.node)) next.learners.push_back(member);
@@ -119,10 +124,10 @@ Configuration FirstStep(const Configuration& current, const MembershipTarget& ta
 
 std::optional<Configuration> NextStep(const Configuration& current,
                                       absl::FunctionRef<bool(NodeId)> caught_up,
-                                      absl::FunctionRef<bool(NodeId)> answers) {
+                                      absl::FunctionRef<bool(NodeId)> answers, size_t most) {
   if (current.joint()) {
     if (current.target && SameNodes(current.voters, current.target->voters)) {
-      return Reached(*current.target);
+      return Reached(current, *current.target);
     }
     Configuration next = current;
     next.outgoing_voters.clear();
@@ -133,11 +138,12 @@ std::optional<Configuration> NextStep(const Configuration& current,
   for (const Member& voter : target.voters) {
     if (!current.IsVoter(voter.node) && !caught_up(voter.node)) return std::nullopt;
   }
-  if (!QuorumFault(target.voters, answers).empty()) return std::nullopt;
+  if (!QuorumFault(target.voters, answers, most).empty()) return std::nullopt;
   Configuration next = {.voters = target.voters,
                         .outgoing_voters = current.voters,
                         .learners = current.learners,
-                        .target = target};
+                        .target = target,
+                        .unsafe_recoveries = current.unsafe_recoveries};
   std::erase_if(next.learners,
                 [&](const Member& member) { return Names(target.voters, member.node); });
   return next;
@@ -147,16 +153,18 @@ Configuration StepBack(const Configuration& current) {
   CAIRN_CHECK(current.target && !current.joint());
   return {.voters = current.target->voters_before,
           .outgoing_voters = {},
-          .learners = current.target->learners_before};
+          .learners = current.target->learners_before,
+          .target = {},
+          .unsafe_recoveries = current.unsafe_recoveries};
 }
 
-std::string QuorumFault(const std::vector<Member>& voters,
-                        absl::FunctionRef<bool(NodeId)> answers) {
+std::string QuorumFault(const std::vector<Member>& voters, absl::FunctionRef<bool(NodeId)> answers,
+                        size_t most) {
   std::vector<std::string> answering;
   for (const Member& voter : voters) {
     if (answers(voter.node)) answering.push_back(absl::StrCat(ToInteger(voter.node)));
   }
-  const size_t needed = voters.size() / 2 + 1;
+  const size_t needed = std::min(voters.size() / 2 + 1, most);
   if (answering.size() >= needed) return "";
   std::string who = "none answers";
   if (answering.size() == 1) who = absl::StrCat("only node ", answering[0], " answers");
@@ -167,6 +175,14 @@ std::string QuorumFault(const std::vector<Member>& voters,
 }
 
 std::string TransitionFault(const Configuration& before, const Configuration& after) {
+  const UnsafeRecoveries& inherited = before.unsafe_recoveries;
+  const UnsafeRecoveries& recoveries = after.unsafe_recoveries;
+  // Of an operator's making: its quorums need not meet those before.
+  if (recoveries.count == inherited.count + 1) return "";
+  if (recoveries != inherited) {
+    return absl::StrCat(ToString(after), " follows ", ToString(before),
+                        ": unsafe recoveries are forgotten");
+  }
   const bool from_one = !before.joint();
   bool meets = false;
   if (from_one && !after.joint()) {

@@ -10,6 +10,8 @@
 #ifndef RAFT_CORE_MEMBERSHIP_PLAN_H_
 #define RAFT_CORE_MEMBERSHIP_PLAN_H_
 
+#include <cstddef>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,20 +46,24 @@ Configuration FirstStep(const Configuration& current, const MembershipTarget& ta
 
 // The next configuration on the way, once `current` is committed; nullopt: not yet, or there is
 // none. `caught_up`: whether a learner may become a voter; `answers`: whether a node is heard of.
-// Nobody becomes a voter while less than a majority of the voters to be answers.
+// Nobody becomes a voter while less than a majority of the voters to be, or than `most` of them,
+// answers.
 std::optional<Configuration> NextStep(const Configuration& current,
                                       absl::FunctionRef<bool(NodeId)> caught_up,
-                                      absl::FunctionRef<bool(NodeId)> answers);
+                                      absl::FunctionRef<bool(NodeId)> answers,
+                                      size_t most = std::numeric_limits<size_t>::max());
 
 // Back to where the target was declared; `current` has a target and is not joint.
 Configuration StepBack(const Configuration& current);
 
-// Why a majority of `voters` could not be had now; empty if it could. "needs 2 of 3 voters, only
-// node 1 answers".
-std::string QuorumFault(const std::vector<Member>& voters, absl::FunctionRef<bool(NodeId)> answers);
+// Why a majority of `voters`, or `most` of them, could not be had now; empty if it could. "needs 2
+// of 3 voters, only node 1 answers".
+std::string QuorumFault(const std::vector<Member>& voters, absl::FunctionRef<bool(NodeId)> answers,
+                        size_t most = std::numeric_limits<size_t>::max());
 
 // Why `after` must not follow `before` in one log; empty if it may: any two quorums of neighbours
-// must meet (thesis 4.3). Initial configurations follow nothing.
+// must meet (thesis 4.3), unless it is one more unsafe recovery; those before are taken over.
+// Initial configurations follow nothing.
 std::string TransitionFault(const Configuration& before, const Configuration& after);
 
 }  // namespace cairn

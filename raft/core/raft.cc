@@ -102,9 +102,11 @@ void Raft::State::Step(Instant now, Event event) {
   if (fenced_) {
     StepFenced(event);
   } else {
+    ExpireOverride();
     std::visit([this](auto& each) { On(each); }, event);
     WatchOwnDisk();
     DriveTransfer();
+    DriveOverride();
     DriveMembership();
     LearnRemoval();
   }
@@ -123,6 +125,13 @@ void Raft::State::On(Receive& receive) {
   if (message.to != node() || message.from == node() || !Admits(message)) {
     Trace("ignores ", NameOf(message.body), " of ", ToInteger(message.from), ": not for us");
     return;
+  }
+  if (Evicts(message.from)) {
+    EndOverride(absl::StrCat("node ", ToInteger(message.from), " is not lost"));
+  }
+  if (EvictedForGood(message.from)) {
+    Trace("does not listen to ", ToInteger(message.from), ": evicted");
+    return TellRemoved(message.from);
   }
   if (std::holds_alternative<PreVoteRequest>(message.body) ||
       std::holds_alternative<VoteRequest>(message.body)) {
@@ -189,6 +198,7 @@ void Raft::State::StepFenced(const Event& event) {
   if (const auto* transfer = std::get_if<TransferLeadership>(&event)) On(*transfer);
   if (const auto* campaign = std::get_if<Campaign>(&event)) On(*campaign);
   if (const auto* step_down = std::get_if<StepDown>(&event)) On(*step_down);
+  if (const auto* recover = std::get_if<UnsafeRecover>(&event)) On(*recover);
 }
 
 // Terms and roles ---------------------------------------------------------------------------------
@@ -272,6 +282,7 @@ void Raft::State::ChangeRole(RoleState role) {
   outbox_.Drop();
   const bool was_follower = std::holds_alternative<Follower>(role_);
   RoleState old = std::exchange(role_, std::move(role));
+  if (std::holds_alternative<Leader>(old)) control_.led_until = now_;
   if (std::holds_alternative<PreCandidate>(role_)) {
     clock_.StartCampaign(now_);
   } else if (!was_follower || !std::holds_alternative<Follower>(role_)) {
@@ -343,7 +354,8 @@ Effects Raft::State::TakeEffects() {
 Instant Raft::State::NextWakeup() const {
   if (fenced_) return kDistantFuture;
   const auto* leader = std::get_if<Leader>(&role_);
-  const Instant control = control_.transfer ? control_.transfer->deadline : kDistantFuture;
+  const Instant transfer = control_.transfer ? control_.transfer->deadline : kDistantFuture;
+  const Instant control = control_.unsafe ? std::min(transfer, control_.unsafe->expires) : transfer;
   if (leader == nullptr) return std::min(clock_.deadline(), control);
   if (leader->peers.empty()) return control;
   return std::min(
@@ -413,6 +425,10 @@ bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }
+const std::optional<UnsafeOverride>& Raft::unsafe_override() const {
+  return state_->unsafe_override();
+}
+std::optional<Instant> Raft::last_heard_leader() const { return state_->last_heard_leader(); }
 std::optional<Raft::PeerStatus> Raft::Peer(NodeId peer) const { return state_->Peer(peer); }
 
 }  // namespace cairn

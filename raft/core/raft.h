@@ -14,6 +14,7 @@
 #include "raft/core/events.h"
 #include "raft/core/options.h"
 #include "raft/core/trace.h"
+#include "raft/core/unsafe_override.h"
 
 namespace cairn {
 
@@ -59,6 +60,10 @@ class Raft {
   Term TermAt(Index index) const;              // 0 where the log has no such entry
   const Configuration& configuration() const;  // in force: the last one appended
   LogPosition configuration_position() const;
+  // What an operator has said of a lost majority, while it holds.
+  const std::optional<UnsafeOverride>& unsafe_override() const;
+  // When this node heard a leader last, or stopped leading, since its start.
+  std::optional<Instant> last_heard_leader() const;
   // What the leader knows of `peer`; nullopt elsewhere.
   struct PeerStatus {
     Index match = 0;

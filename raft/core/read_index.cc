@@ -44,9 +44,10 @@ Duration Raft::State::Promise() const {
   return durability_.HardStateDurable() ? options_.election_timeout : Duration{};
 }
 
-// True while nobody else can lead, so that this leader's commit index is the group's.
+// True while nobody else can lead, so that this leader's commit index is the group's. Who is not
+// counted has promised nothing.
 bool Raft::State::HoldsLease(const Leader& leader) const {
-  return options_.lease && leads_with_commit() &&
+  return options_.lease && !control_.unsafe && leads_with_commit() &&
          now_ < leader.lease.Until(membership_.in_force(), node());
 }
 
@@ -63,9 +64,10 @@ void Raft::State::AddRead(Leader& leader, Reader reader, bool lease) {
 // The last round that a quorum has answered; this node answers its own at once.
 ReadContext Raft::State::ConfirmedContext(const Leader& leader) const {
   if (MutantEnabled(Mutant::kReadWithoutRound)) return leader.reads.context();
-  return ReachedByQuorum(membership_.in_force(), [&](NodeId voter) {
+  const auto answered = [&](NodeId voter) {
     return voter == node() ? leader.reads.context() : leader.reads.AcknowledgedBy(voter);
-  });
+  };
+  return ReachedByQuorum(membership_.in_force(), answered, Rule());
 }
 
 void Raft::State::AnswerConfirmedReads(Leader& leader) {

@@ -73,11 +73,12 @@ void Raft::State::Handle(NodeId from, const AppendReply& reply) {
 // The last index that a quorum holds durably. The leader counts like everybody: its disk works
 // beside the replication, and others may be faster.
 Index Raft::State::CountedCommit(const Leader& leader) const {
-  return ReachedByQuorum(membership_.in_force(), [&](NodeId voter) -> Index {
+  const auto held_by = [&](NodeId voter) -> Index {
     if (voter == node()) return durable();
     const auto peer = leader.peers.find(voter);
     return peer == leader.peers.end() ? 0 : peer->second.progress.match();
-  });
+  };
+  return ReachedByQuorum(membership_.in_force(), held_by, Rule());
 }
 
 // Only entries of the leader's own term are committed by counting; those before go with them
@@ -145,11 +146,12 @@ void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
 
 // Check-quorum (thesis 6.2): a leader cut off must not go on promising.
 bool Raft::State::HeardFromQuorum(const Leader& leader) const {
-  const Instant since = QuorumContact(membership_.in_force(), [&](NodeId voter) {
+  const auto last_contact = [&](NodeId voter) {
     if (voter == node()) return now_;
     const auto peer = leader.peers.find(voter);
     return peer == leader.peers.end() ? Instant() : peer->second.progress.last_contact();
-  });
+  };
+  const Instant since = QuorumContact(membership_.in_force(), last_contact, Rule());
   return now_ - since < options_.election_timeout;
 }
 

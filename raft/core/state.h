@@ -1,11 +1,12 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
 // side of both roles), replication.cc (the leader and its peers), read_index.cc, snapshots.cc,
-// tail_query.cc, change_membership.cc, transfer.cc (leadership by wish).
+// tail_query.cc, change_membership.cc, transfer.cc (leadership by wish), unsafe_recovery.cc.
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@
 #include "raft/core/torn_tail.h"
 #include "raft/core/trace.h"
 #include "raft/core/trail.h"
+#include "raft/core/unsafe_override.h"
 
 namespace cairn {
 
@@ -56,6 +58,10 @@ class Raft::State {
   bool Transferring() const;
   Term TermAt(Index index) const;
   const Membership& membership() const { return membership_; }
+  const std::optional<UnsafeOverride>& unsafe_override() const { return control_.unsafe; }
+  std::optional<Instant> last_heard_leader() const {
+    return std::max(clock_.last_heard(), control_.led_until);
+  }
   std::optional<PeerStatus> Peer(NodeId peer) const;
 
  private:
@@ -79,6 +85,8 @@ class Raft::State {
     std::optional<Transfer> transfer;
     // The committed configuration by which this node is no member any more.
     std::optional<LogPosition> removed;
+    std::optional<UnsafeOverride> unsafe;
+    std::optional<Instant> led_until;  // when this node stopped leading last
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -106,6 +114,7 @@ class Raft::State {
   void On(const Campaign& campaign);
   void On(const StepDown& step_down);
   void On(const DiskFailed& failed);
+  void On(const UnsafeRecover& recover);
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);
@@ -132,6 +141,7 @@ class Raft::State {
   VoteResult ResultOf(const std::map<NodeId, bool>& votes) const;
   void OnElectionTimeout();
   void BecomePreCandidate(absl::string_view why);
+  Term NextTerm();
   void BecomeCandidate(bool forced);
   void BecomeLeader();
   bool RefusesElections() const;
@@ -222,6 +232,19 @@ class Raft::State {
   void DriveTransfer();
   void FinishTransfer(const Transfer& transfer);
   void AbortTransfer(std::string why);
+
+  // unsafe_recovery.cc (and On UnsafeRecover)
+  std::string RecoveryFault() const;
+  std::string SignOfLeader() const;
+  std::string DemandFault(const UnsafeRecover& recover) const;
+  bool OverrideActs() const;
+  QuorumRule Rule() const;
+  bool Evicts(NodeId id) const;
+  void ExpireOverride();
+  void DriveOverride();
+  void EndOverride(absl::string_view why);
+  bool EvictedForGood(NodeId id) const;
+  bool Contradicts(LogPosition at) const;
 
   template <typename... Parts>
   void Trace(const Parts&... parts) const {

@@ -5,8 +5,10 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/retry.h"
 #include "service/cli/cluster_view.h"
 #include "service/cli/context.h"
@@ -37,7 +39,8 @@ Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group)
       .Add("lag", group.lag())
       .Add("state", PlainName(v1::MemberState_Name(group.state()), "MEMBER_STATE_"))
       .Add("log_store", status.log_store())
-      .Add("version", status.version());
+      .Add("version", status.version())
+      .Add("unsafe_recoveries", group.unsafe_recoveries().count());
 }
 
 // A member that does not answer: what is not known is zero or empty.
@@ -58,6 +61,26 @@ Row UnreachableRow(const std::string& address) {
   return row;
 }
 
+// What a table has no room for.
+void NoteOddities(const v1::GroupStatus& group) {
+  if (!group.reason().empty()) {
+    std::cerr << "note: node " << group.node() << " is "
+              << PlainName(v1::MemberState_Name(group.state()), "MEMBER_STATE_") << ": "
+              << group.reason() << std::endl;
+  }
+  const v1::UnsafeRecoveries& unsafe = group.unsafe_recoveries();
+  if (unsafe.count() == 0) return;
+  const std::string how =
+      unsafe.quorum() > 0
+          ? absl::StrCat("a quorum of ", unsafe.quorum())
+          : absl::StrCat("without node ", absl::StrJoin(unsafe.evicted(), ", node "));
+  const absl::Time asked = absl::FromUnixSeconds(unsafe.asked().seconds());
+  std::cerr << "note: node " << group.node() << ": the group was recovered unsafely "
+            << unsafe.count() << (unsafe.count() == 1 ? " time" : " times") << ", last " << how
+            << " at entry " << unsafe.index() << ", asked for at "
+            << absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", asked, absl::UTCTimeZone()) << std::endl;
+}
+
 int RunStatus(CliContext& context) {
   ClusterView view = ViewCluster(context.client(), context.endpoints());
   for (const ClusterView::Member& member : view.members) {
@@ -67,6 +90,7 @@ int RunStatus(CliContext& context) {
     }
     for (const v1::GroupStatus& group : member.status->groups()) {
       context.output().Print(StatusRow(*member.status, group));
+      NoteOddities(group);
     }
     for (const std::string& warning : member.status->warnings()) {
       std::cerr << "warning: node " << member.status->node() << ": " << warning << std::endl;

@@ -130,6 +130,7 @@ void AddMemberFamily(CLI::App& app, CliContext& context) {
   context.AddVerb(
       *member, "cancel", "undoes the change under way, unless it is joint already",
       [&context] { return Report(context, 0, false, context.client().CancelMemberChange()); });
+  AddUnsafeMemberVerbs(*member, context);
 }
 
 int RunTransfer(CliContext& context, uint64_t node) {

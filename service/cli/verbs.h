@@ -16,9 +16,10 @@ void AddAppendVerb(CLI::App& app, CliContext& context);    // append
 void AddReadVerbs(CLI::App& app, CliContext& context);     // read, tail
 void AddClusterVerbs(CLI::App& app, CliContext& context);  // status, wait, service-config
 void AddMemberVerbs(CLI::App& app, CliContext& context);   // member list|add|…, leader transfer
-void AddLogVerbs(CLI::App& app, CliContext& context);      // log ls|cat|verify (offline)
-void AddBenchVerbs(CLI::App& app, CliContext& context);    // bench append|read
-void AddDemoVerbs(CLI::App& app, CliContext& context);     // demo, demo kill|pause|resume|restart
+void AddUnsafeMemberVerbs(CLI::App& member, CliContext& context);  // member unsafe-…
+void AddLogVerbs(CLI::App& app, CliContext& context);              // log ls|cat|verify (offline)
+void AddBenchVerbs(CLI::App& app, CliContext& context);            // bench append|read
+void AddDemoVerbs(CLI::App& app, CliContext& context);  // demo, demo kill|pause|resume|restart
 
 }  // namespace cairn
 

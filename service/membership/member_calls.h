@@ -17,6 +17,7 @@ using AddMemberCall = UnaryCall<v1::AddMemberRequest, v1::ChangeMembersResponse>
 using PromoteMemberCall = UnaryCall<v1::PromoteMemberRequest, v1::ChangeMembersResponse>;
 using RemoveMemberCall = UnaryCall<v1::RemoveMemberRequest, v1::ChangeMembersResponse>;
 using CancelChangeCall = UnaryCall<v1::CancelMemberChangeRequest, v1::ChangeMembersResponse>;
+using UnsafeRecoverCall = UnaryCall<v1::UnsafeRecoverRequest, v1::UnsafeRecoverResponse>;
 using TransferCall = UnaryCall<v1::TransferLeadershipRequest, v1::TransferLeadershipResponse>;
 
 // Each ends its call once. `context` outlives the call.
@@ -26,6 +27,7 @@ void HandleCall(ServiceContext& context, PromoteMemberCall* call);
 void HandleCall(ServiceContext& context, RemoveMemberCall* call);
 void HandleCall(ServiceContext& context, CancelChangeCall* call);
 void HandleCall(ServiceContext& context, TransferCall* call);
+void HandleCall(ServiceContext& context, UnsafeRecoverCall* call);
 
 }  // namespace cairn
 

@@ -62,6 +62,24 @@ Configuration MakeRandomConfiguration(Random& random) {
     }
   }
   if (configuration.voters.empty()) configuration.voters.push_back(MakeMember(UINT64_MAX));
+  if (random.OneIn(3)) {
+    UnsafeRecoveries& recoveries = configuration.unsafe_recoveries;
+    recoveries.count = 1 + random.Below(3);
+    recoveries.at = {1 + random.Below(1000), random.Below(1000)};
+    recoveries.asked = {static_cast<int64_t>(random.Below(1000)) - 500};
+    recoveries.evicted_ever = {NodeId{2}, NodeId{7}};
+    if (random.OneIn(2)) {
+      recoveries.quorum = 1 + random.Below(4);
+    } else {
+      recoveries.evicted = {NodeId{2}, NodeId{7}};
+    }
+    if (random.OneIn(2)) {
+      configuration.target = MembershipTarget{.voters = configuration.voters,
+                                              .learners = {},
+                                              .voters_before = MakeMembers({1}),
+                                              .learners_before = {}};
+    }
+  }
   return configuration;
 }
 
@@ -181,8 +199,8 @@ TEST(ConfigurationTest, DecodeHoldsWhatTheHeaderSays) {
               absl::DataLossError("configuration entry: " + test.fault));
   }
   EXPECT_TRUE(DecodeConfiguration(EncodeUnchecked({{1, 2}, {2, 3}, {4}})).ok());
-  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 3)).status(),
-            absl::DataLossError("configuration entry: version 3 is not known"));
+  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 4)).status(),
+            absl::DataLossError("configuration entry: version 4 is not known"));
 }
 
 TEST(ConfigurationDeathTest, EncodeRefusesWhatDecodeWould) {
@@ -234,6 +252,55 @@ TEST(ConfigurationTest, RefusesATargetThatIsNoConfiguration) {
     Configuration configuration = WithTarget();
     spoil(*configuration.target);
     EXPECT_EQ(Validate(configuration).code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(ConfigurationTest, UnsafeRecoveriesAreKept) {
+  Configuration configuration = MakeConfiguration({2});
+  configuration.unsafe_recoveries = {.count = 1,
+                                     .evicted = {NodeId{1}, NodeId{3}},
+                                     .quorum = 0,
+                                     .at = {.index = 7, .term = 5},
+                                     .asked = {-1},
+                                     .evicted_ever = {NodeId{1}, NodeId{3}}};
+  EXPECT_EQ(ToString(configuration), "voters=2 unsafe_recoveries=1");
+  const std::string bytes = EncodeConfiguration(configuration);
+  EXPECT_EQ(bytes[0], 3);
+  auto decoded = DecodeConfiguration(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, configuration);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeConfiguration(bytes.substr(0, size)).ok()) << size;
+  }
+  // A flag for the target that is neither.
+  EXPECT_EQ(DecodeConfiguration(bytes.substr(0, bytes.size() - 1) + "\x02").status(),
+            absl::DataLossError("configuration entry: 2 targets"));
+}
+
+TEST(ConfigurationTest, UnsafeRecoveriesThatMakeNoSense) {
+  const UnsafeRecoveries good = {.count = 1,
+                                 .evicted = {NodeId{1}, NodeId{3}},
+                                 .quorum = 0,
+                                 .at = {.index = 7, .term = 5},
+                                 .asked = {},
+                                 .evicted_ever = {NodeId{1}, NodeId{3}}};
+  const std::vector<void (*)(UnsafeRecoveries&)> kSpoilers = {
+      [](UnsafeRecoveries& r) { r.count = 0; },
+      [](UnsafeRecoveries& r) { r.evicted.clear(); },
+      [](UnsafeRecoveries& r) { r.quorum = 1; },
+      [](UnsafeRecoveries& r) {
+        r.evicted = {NodeId{3}, NodeId{1}};
+      },
+      [](UnsafeRecoveries& r) { r.evicted_ever = {NodeId{0}}; },
+      [](UnsafeRecoveries& r) { r.at.index = 0; },
+  };
+  Configuration configuration = MakeConfiguration({2});
+  configuration.unsafe_recoveries = good;
+  EXPECT_TRUE(Validate(configuration).ok());
+  for (size_t i = 0; i < kSpoilers.size(); ++i) {
+    configuration.unsafe_recoveries = good;
+    kSpoilers[i](configuration.unsafe_recoveries);
+    EXPECT_FALSE(Validate(configuration).ok()) << i;
   }
 }
 

@@ -210,5 +210,43 @@ TEST(MembershipPlanTest, RandomPlansKeepQuorumsMeeting) {
   EXPECT_GT(steps, 3000);
 }
 
+TEST(MembershipPlanTest, UnsafeRecoveriesAreNeverForgotten) {
+  Configuration before = Of({1, 2, 3});
+  before.unsafe_recoveries = {.count = 1,
+                              .evicted = {NodeId{4}},
+                              .quorum = 0,
+                              .at = {.index = 7, .term = 5},
+                              .asked = {},
+                              .evicted_ever = {NodeId{4}}};
+  EXPECT_NE(TransitionFault(before, Of({1, 2, 3})), "");
+  Configuration once_more = Of({1});
+  once_more.unsafe_recoveries = before.unsafe_recoveries;
+  EXPECT_NE(TransitionFault(before, once_more), "");
+  once_more.unsafe_recoveries.count = 2;
+  EXPECT_EQ(TransitionFault(before, once_more), "");
+  once_more.unsafe_recoveries.count = 3;
+  EXPECT_NE(TransitionFault(before, once_more), "");
+
+  const auto yes = [](NodeId) { return true; };
+  const MembershipTarget target = MakeTarget(before, {.voters = Of({1, 2, 5}).voters});
+  Configuration current = FirstStep(before, target);
+  EXPECT_EQ(StepBack(current).unsafe_recoveries, before.unsafe_recoveries);
+  while (true) {
+    EXPECT_EQ(current.unsafe_recoveries, before.unsafe_recoveries) << ToString(current);
+    const auto next = NextStep(current, yes, yes);
+    if (!next) break;
+    EXPECT_EQ(TransitionFault(current, *next), "");
+    current = *next;
+  }
+  EXPECT_EQ(current.voters, target.voters);
+}
+
+TEST(MembershipPlanTest, FewerMayBeEnough) {
+  const auto only_first = [](NodeId node) { return node == NodeId{1}; };
+  EXPECT_EQ(QuorumFault(Of({1, 2, 3}).voters, only_first),
+            "needs 2 of 3 voters, only node 1 answers");
+  EXPECT_EQ(QuorumFault(Of({1, 2, 3}).voters, only_first, 1), "");
+}
+
 }  // namespace
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "base/random.h"
@@ -153,6 +154,81 @@ TEST(QuorumTest, WhileJointTheSlowerHalfDecides) {
   EXPECT_EQ(ReachedByQuorum(joint, lookup), 1u);
   joint.outgoing_voters = MakeVoters({1, 4, 5});
   EXPECT_EQ(ReachedByQuorum(joint, lookup), 5u);
+}
+
+// What a rule means, said once more: `voters` without the evicted, of whom a majority, or `most`
+// if that is less, decide; of votes all, if the rule says so. IsQuorum is the twin without one.
+bool IsQuorumUnder(const QuorumRule& rule, bool of_votes, const Configuration& configuration,
+                   const std::map<NodeId, bool>& yes) {
+  for (const auto* voters : {&configuration.voters, &configuration.outgoing_voters}) {
+    size_t counted = 0;
+    size_t count = 0;
+    for (const Member& voter : *voters) {
+      if (std::count(rule.evicted.begin(), rule.evicted.end(), voter.node) > 0) continue;
+      ++counted;
+      count += yes.at(voter.node) ? 1 : 0;
+    }
+    const bool all = of_votes && rule.every_vote;
+    if (counted > 0 && (all ? count < counted : 2 * count <= counted && count < rule.most)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+TEST(QuorumTest, RulesChangeWhatTheySayAndNothingElse) {
+  for (uint64_t seed = 1; seed <= 20000; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Configuration configuration = MakeRandomConfiguration(random);
+    std::map<NodeId, uint64_t> reached;
+    std::vector<NodeId> evicted;
+    for (uint64_t node = 1; node <= 9; ++node) {
+      reached[NodeId{node}] = random.Below(3);
+      if (random.OneIn(4)) evicted.push_back(NodeId{node});
+    }
+    QuorumRule rule;
+    if (random.OneIn(2)) rule.evicted = evicted;
+    if (random.OneIn(2)) rule.most = 1 + random.Below(6);
+    rule.every_vote = random.OneIn(2);
+    const auto least = [&](uint64_t value) {
+      std::map<NodeId, bool> yes;
+      for (const auto& [node, has] : reached) yes[node] = has >= value;
+      return yes;
+    };
+    const uint64_t of_quorum = ReachedByQuorum(
+        configuration, [&](NodeId node) { return reached.at(node); }, rule);
+    for (uint64_t value : {uint64_t{1}, uint64_t{2}}) {
+      EXPECT_EQ(of_quorum >= value, IsQuorumUnder(rule, false, configuration, least(value)));
+    }
+    const auto vote = [&](NodeId node) -> std::optional<bool> { return reached.at(node) > 0; };
+    EXPECT_EQ(CountVotes(configuration, vote, rule) == VoteResult::kWon,
+              IsQuorumUnder(rule, true, configuration, least(1)));
+  }
+}
+
+TEST(QuorumTest, WithoutARuleAndUnderOneThatBindsNobodyTheArithmeticIsTheSame) {
+  for (uint64_t seed = 1; seed <= 5000; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Configuration configuration = MakeRandomConfiguration(random);
+    std::map<NodeId, std::optional<bool>> votes;
+    std::map<NodeId, uint64_t> reached;
+    for (uint64_t node = 1; node <= 9; ++node) {
+      votes[NodeId{node}] = random.OneIn(3) ? std::nullopt : std::optional(random.OneIn(2));
+      reached[NodeId{node}] = random.Below(12);
+    }
+    const std::vector<NodeId> strangers = {NodeId{10}, NodeId{11}};
+    QuorumRule rule;
+    rule.evicted = strangers;
+    rule.most = 5;  // a majority of nine
+    const auto vote = [&](NodeId node) { return votes.at(node); };
+    const auto value = [&](NodeId node) { return reached.at(node); };
+    EXPECT_EQ(CountVotes(configuration, vote, rule), CountVotes(configuration, vote));
+    EXPECT_EQ(CountVotes(configuration, vote, {}), NaiveCount(configuration, votes));
+    EXPECT_EQ(ReachedByQuorum(configuration, value, rule), ReachedByQuorum(configuration, value));
+    EXPECT_EQ(ReachedByQuorum(configuration, value, {}), NaiveReached(configuration, reached));
+  }
 }
 
 TEST(QuorumTest, ResultsHaveNames) {

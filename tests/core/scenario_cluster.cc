@@ -58,7 +58,7 @@ void ScenarioCluster::AdoptDisk(NodeId node) {
   LogPosition before;
   for (size_t i = 0; i < entries.size(); ++i) {
     LogPosition at{i + 1, entries[i].term};
-    Expect(ledger_.OnWrite({at, entries[i].value}, before));
+    ExpectPromise(ledger_.OnWrite({at, entries[i].value}, before));
     before = at;
   }
 }
@@ -77,7 +77,7 @@ void ScenarioCluster::Start(NodeId id) {
   // A state machine that is behind what the log was reset for is restored before anything else.
   if (node.applied < recovered.base.index) {
     node.applied = recovered.base.index;
-    Expect(ledger_.OnRestore(id, node.applied));
+    ExpectPromise(ledger_.OnRestore(id, node.applied));
   }
   recovered.applied = node.applied;
   if (!node.received.empty()) recovered.snapshot = node.received.rbegin()->second.point;
@@ -187,6 +187,12 @@ void ScenarioCluster::Campaign(NodeId id) { Step(id, cairn::Campaign{++last_requ
 void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_request_}); }
 
 void ScenarioCluster::FailDisk(NodeId id) { Step(id, DiskFailed{}); }
+
+void ScenarioCluster::RecoverUnsafely(NodeId id, UnsafeRecover recover) {
+  recover.request = ++last_request_;
+  recover.asked = {(now_ - kStart).nanoseconds};
+  Step(id, std::move(recover));
+}
 
 void ScenarioCluster::Compact(NodeId id, Index up_to) { Step(id, cairn::Compact{up_to}); }
 
@@ -340,11 +346,11 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
   for (const LogBatch& batch : effects.log_batches) Write(id, batch);
   node.payloads.clear();
   if (effects.leadership && effects.leadership->role == Role::kLeader) {
-    Expect(ledger_.OnLeader(id, effects.leadership->term,
-                            [this, id](Index index) { return EntryAt(id, index); }));
+    ExpectPromise(ledger_.OnLeader(id, effects.leadership->term,
+                                   [this, id](Index index) { return EntryAt(id, index); }));
   }
-  Expect(ledger_.OnCommit(id, node.raft->commit(),
-                          [this, id](Index index) { return EntryAt(id, index); }));
+  ExpectPromise(ledger_.OnCommit(id, node.raft->commit(),
+                                 [this, id](Index index) { return EntryAt(id, index); }));
   for (const ProposalOutcome& outcome : effects.proposals) Print(id, Describe(outcome));
   for (const ReadOutcome& outcome : effects.reads) Print(id, Describe(outcome));
   for (const ControlOutcome& outcome : effects.controls) Print(id, Describe(outcome));
@@ -358,7 +364,7 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
   if (effects.restore) {
     Print(id, absl::StrCat("restores the snapshot at ", ToString(*effects.restore)));
-    Expect(ledger_.OnRestore(id, effects.restore->index));
+    ExpectPromise(ledger_.OnRestore(id, effects.restore->index));
     node.applied = effects.restore->index;
     Step(id, Applied{.index = node.applied});
   }
@@ -399,7 +405,7 @@ void ScenarioCluster::Write(NodeId id, const LogBatch& batch) {
   node.disk.Append(std::move(write));
   for (Index index = first; index < first + count; ++index) {
     std::optional<LedgerEntry> before = EntryAt(id, index - 1);
-    Expect(ledger_.OnWrite(EntryAt(id, index).value(), before ? before->at : LogPosition{}));
+    ExpectPromise(ledger_.OnWrite(EntryAt(id, index).value(), before ? before->at : LogPosition{}));
   }
 }
 
@@ -442,8 +448,8 @@ void ScenarioCluster::Apply(NodeId id, Index up_to) {
   Print(id, absl::StrCat("applies up to ", up_to), Detail::kMessages);
   while (node.applied < up_to && violation_.empty()) {
     std::optional<LedgerEntry> entry = EntryAt(id, ++node.applied);
-    Expect(entry ? ledger_.OnApply(id, *entry)
-                 : absl::StrCat("node ", ToInteger(id), " applies what it does not have"));
+    ExpectPromise(entry ? ledger_.OnApply(id, *entry)
+                        : absl::StrCat("node ", ToInteger(id), " applies what it does not have"));
   }
   Step(id, Applied{.index = up_to});
 }
@@ -469,6 +475,10 @@ void ScenarioCluster::Trace(Instant, NodeId node, absl::string_view decision) {
 void ScenarioCluster::Expect(const std::optional<std::string>& broken) {
   if (!broken || !violation_.empty()) return;
   violation_ = *broken;
+}
+
+void ScenarioCluster::ExpectPromise(const std::optional<std::string>& broken) {
+  if (!loss_expected_) Expect(broken);
 }
 
 std::vector<std::string> ScenarioCluster::TakeLines() { return std::exchange(lines_, {}); }

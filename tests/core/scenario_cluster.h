@@ -80,6 +80,9 @@ class ScenarioCluster : public TraceSink {
   void Cancel(NodeId node);
   void Transfer(NodeId node, NodeId target, Duration patience);
   void Campaign(NodeId node);
+  void RecoverUnsafely(NodeId node, UnsafeRecover recover);
+  // From here on the promises of the group are not checked, those of each node are.
+  void ExpectLoss() { loss_expected_ = true; }
   void StepDown(NodeId node);
   void FailDisk(NodeId node);
   void Compact(NodeId node, Index up_to);
@@ -160,6 +163,7 @@ class ScenarioCluster : public TraceSink {
 
   void Print(NodeId node, absl::string_view text, Detail detail = Detail::kDecisions);
   void Expect(const std::optional<std::string>& broken);
+  void ExpectPromise(const std::optional<std::string>& broken);
 
   const RaftOptions options_;
   std::map<NodeId, Node> nodes_;
@@ -172,6 +176,7 @@ class ScenarioCluster : public TraceSink {
   uint64_t last_request_ = 0;
   ShortNames names_;
   ScenarioLedger ledger_;
+  bool loss_expected_ = false;
   Detail detail_ = Detail::kMessages;
   std::vector<std::string> lines_;
   std::string violation_;

@@ -285,6 +285,28 @@ absl::StatusOr<Lines> Transfer(ScenarioArguments& arguments, ScenarioCluster& cl
   return Lines();
 }
 
+// unsafe node=N evict=2,3 | quorum=N, [expiry_ms=300000] [check]: the node is told that a majority
+// is lost; check: it is asked whether it would do it.
+absl::StatusOr<Lines> Unsafe(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  NodeId node = TakeUp(arguments, cluster);
+  UnsafeRecover recover;
+  for (uint64_t evicted : arguments.Numbers("evict")) recover.evicted.push_back(NodeId{evicted});
+  recover.quorum = arguments.Number("quorum", 0);
+  recover.expiry = Milliseconds(static_cast<int64_t>(arguments.Number("expiry_ms", 300'000)));
+  recover.only_check = arguments.Flag("check");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.RecoverUnsafely(node, std::move(recover));
+  return Lines();
+}
+
+// expect loss: from here on promises of the group may be broken, as unsafe recoveries do.
+absl::StatusOr<Lines> ExpectLoss(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  if (arguments.Word() != "loss") arguments.Fail("loss");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.ExpectLoss();
+  return Lines();
+}
+
 // unreachable node=N peer=N: the node's transport reports that the connection to the peer broke.
 absl::StatusOr<Lines> Unreachable(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
@@ -475,6 +497,7 @@ const std::map<std::string, Handler>& Handlers() {
       {"stepdown", Control},    {"sync", Sync},
       {"tick", Tick},           {"timeout", Timeout},
       {"transfer", Transfer},   {"unreachable", Unreachable},
+      {"unsafe", Unsafe},       {"expect", ExpectLoss},
       {"wipe", Wipe},
   };
   return *kHandlers;

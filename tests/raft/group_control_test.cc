@@ -403,5 +403,67 @@ TEST(GroupControlTest, EveryCallIsAnsweredWhenTheHostStops) {
   EXPECT_EQ(answers, 3);
 }
 
+ControlResult RecoverUnsafely(TestCluster& cluster, uint64_t node, UnsafeRecoveryRequest request) {
+  std::optional<ControlResult> result;
+  cluster.At(node).RecoverUnsafely(std::move(request),
+                                   [&](ControlResult given) { result = std::move(given); });
+  for (int i = 0; i < 1000 && !result; ++i) cluster.Run(Milliseconds(1));
+  EXPECT_TRUE(result.has_value());
+  return result.value_or(ControlResult(ControlRefused{}));
+}
+
+TEST(GroupControlTest, ASurvivorGoesOnAlone) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  ASSERT_TRUE(Applied(cluster.Propose(1, "before")));
+  const UnsafeRecoveryRequest request = {.evicted = {NodeId{2}, NodeId{3}}};
+  EXPECT_EQ(ReasonOf(RecoverUnsafely(cluster, 1, request)), Reason::kNotLost);
+  cluster.Run(Milliseconds(200));
+  cluster.Stop(2);
+  cluster.Stop(3);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.At(1).Status().leader, NodeId::kNone);
+  EXPECT_TRUE(cluster.At(1).Status().leader_heard_at.has_value());
+  UnsafeRecoveryRequest check = request;
+  check.only_check = true;
+  EXPECT_EQ(Text(RecoverUnsafely(cluster, 1, check)), "done");
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.Leader(), 0u);
+  EXPECT_EQ(Text(RecoverUnsafely(cluster, 1, request)), "done");
+  ASSERT_EQ(cluster.AwaitLeader(), 1u);
+  AwaitMembers(cluster, 1, "voters=1 unsafe_recoveries=1");
+  ASSERT_TRUE(Applied(cluster.Propose(1, "after")));
+  EXPECT_EQ(cluster.Commands(1), (std::vector<std::string>{"before", "after"}));
+  // Known after a restart, too, and to whoever joins.
+  cluster.Start(1);
+  ASSERT_EQ(cluster.AwaitLeader(), 1u);
+  EXPECT_EQ(cluster.At(1).Status().configuration.unsafe_recoveries.evicted, request.evicted);
+  cluster.StartJoiner(4);
+  ASSERT_EQ(Text(cluster.Change(1, {.voters = cluster.Members({1, 4})})), "done");
+  AwaitMembers(cluster, 4, "voters=1,4 unsafe_recoveries=1");
+  EXPECT_EQ(cluster.At(4).Status().state, NodeState::kServing);
+}
+
+TEST(GroupControlTest, AnUnsafeOverrideIsShownWhileItHolds) {
+  TestCluster cluster(5);
+  cluster.StartAll();
+  ASSERT_NE(cluster.AwaitLeader(), 0u);
+  for (uint64_t node = 2; node <= 5; ++node) cluster.Stop(node);
+  cluster.Run(Seconds(10));
+  // Node 2 is counted, and is not there: nobody is elected.
+  UnsafeRecoveryRequest request = {.evicted = {NodeId{3}, NodeId{4}, NodeId{5}}};
+  request.expiry = Seconds(20);
+  EXPECT_EQ(Text(RecoverUnsafely(cluster, 1, request)), "done");
+  cluster.Run(Seconds(10));
+  const GroupStatus status = cluster.At(1).Status();
+  EXPECT_EQ(status.state, NodeState::kDegraded);
+  EXPECT_EQ(status.reason.substr(0, status.reason.find(", until")),
+            "unsafe override: nodes 3,4,5 are not counted");
+  cluster.Run(Seconds(11));
+  EXPECT_EQ(cluster.At(1).Status().reason, "no leader is known");
+  EXPECT_EQ(cluster.At(1).Status().configuration.unsafe_recoveries.count, 0u);
+}
+
 }  // namespace
 }  // namespace cairn

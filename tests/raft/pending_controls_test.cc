@@ -11,14 +11,17 @@ namespace {
 
 Instant At(int64_t milliseconds) { return Instant{} + Milliseconds(milliseconds); }
 
+constexpr WallTime kWallNow = {77};
+
 class PendingControlsTest : public testing::Test {
  protected:
   // Asks, and gives the number the core was told.
   uint64_t Ask(ControlRequest request, const std::string& name, Instant deadline = At(1000)) {
-    auto event = controls_.Ask(ControlCall(std::move(request), deadline, [this, name](auto result) {
+    ControlCall call(std::move(request), deadline, [this, name](auto result) {
       const auto* refused = std::get_if<ControlRefused>(&result);
       answers_.push_back(name + ": " + (refused != nullptr ? NameOf(refused->reason) : "done"));
-    }));
+    });
+    auto event = controls_.Ask(std::move(call), kWallNow);
     if (!event) return 0;
     return std::visit(
         [](const auto& each) -> uint64_t {
@@ -68,6 +71,30 @@ TEST_F(PendingControlsTest, OthersAreDoneWithTheOutcome) {
       {.request = Ask(CampaignRequest{}, "campaign"), .refusal = ControlRefusal::kNothingToDo});
   EXPECT_EQ(TakeAnswers(),
             (Answers{"transfer: done", "step down: done", "campaign: nothing to do"}));
+}
+
+TEST_F(PendingControlsTest, AnUnsafeRecoveryIsToldWithTheTimeOfDayAndDoneWithItsOutcome) {
+  UnsafeRecoveryRequest request = {.evicted = {NodeId{2}, NodeId{3}}, .expiry = Seconds(9)};
+  request.only_check = true;
+  auto event = controls_.Ask(
+      ControlCall(request, kDistantFuture,
+                  [this](auto result) {
+                    answers_.push_back(std::holds_alternative<ControlDone>(result) ? "done"
+                                                                                   : "refused");
+                  }),
+      kWallNow);
+  ASSERT_TRUE(event.has_value());
+  const auto& recover = std::get<UnsafeRecover>(*event);
+  EXPECT_EQ(recover.evicted, request.evicted);
+  EXPECT_EQ(recover.quorum, 0u);
+  EXPECT_EQ(recover.expiry, Seconds(9));
+  EXPECT_EQ(recover.asked, kWallNow);
+  EXPECT_TRUE(recover.only_check);
+  controls_.Take({.request = recover.request});
+  EXPECT_EQ(TakeAnswers(), Answers{"done"});
+  const uint64_t refused = Ask(UnsafeRecoveryRequest{.evicted = {}, .quorum = 1}, "quorum");
+  controls_.Take({.request = refused, .refusal = ControlRefusal::kNotLost});
+  EXPECT_EQ(TakeAnswers(), Answers{"quorum: the majority is not lost"});
 }
 
 TEST_F(PendingControlsTest, UnknownAndRepeatedOutcomesAreIgnored) {

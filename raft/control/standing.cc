@@ -1,0 +1,24 @@
+#include "raft/control/standing.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "raft/core/unsafe_override.h"
+
+namespace cairn {
+
+Standing StandingOf(const Raft& raft, NodeState before) {
+  if (raft.torn_from().has_value()) {
+    return {NodeState::kRepairing, "asks the others for its last entries"};
+  }
+  if (const auto& unsafe = raft.unsafe_override()) {
+    const absl::Time until = absl::FromUnixNanos(unsafe->until().nanoseconds);
+    return {NodeState::kDegraded,
+            absl::StrCat("unsafe override: ", ToString(*unsafe), ", until ",
+                         absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", until, absl::UTCTimeZone()))};
+  }
+  if (raft.leader() != NodeId::kNone) return {NodeState::kServing, ""};
+  if (before == NodeState::kStarting) return {before, "no leader is known yet"};
+  return {NodeState::kDegraded, "no leader is known"};
+}
+
+}  // namespace cairn
