@@ -50,7 +50,8 @@ TEST_F(LedgerTest, CommitsWhatAQuorumHoldsDurably) {
   EXPECT_EQ(ledger_.commit(), 0u);
   ledger_.Synced(kB, ledger_.log(kB).appended());
   EXPECT_EQ(ledger_.commit(), 1u);
-  EXPECT_EQ(ledger_.Holders(1), 2u);
+  EXPECT_TRUE(ledger_.QuorumHolds(1));
+  EXPECT_FALSE(ledger_.Holds(kC, 1));
   EXPECT_EQ(ledger_.LeaderOf(1), kA);
   ledger_.Claimed(kA, 1, "test");
   EXPECT_EQ(Violation(), "");
@@ -138,10 +139,10 @@ TEST_F(LedgerTest, ADiskThatRottedStaysAHolder) {
   Enter(kB, 1);
   Append(kB, 1, 1, 11);
   ASSERT_EQ(ledger_.commit(), 1u);
-  ASSERT_EQ(ledger_.Holders(1), 2u);
+  ASSERT_TRUE(ledger_.QuorumHolds(1));
   ledger_.Damaged(kB);
   ledger_.Recovered(kB, LogImage({1, NodeId::kNone}, 0, {}));
-  EXPECT_EQ(ledger_.Holders(1), 2u);
+  EXPECT_TRUE(ledger_.QuorumHolds(1));
 }
 
 }  // namespace

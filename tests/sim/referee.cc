@@ -27,7 +27,22 @@ Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
       ledger_(std::move(voters), world.violations, world.counters),
       states_(ledger_, world.violations),
       durability_(ledger_, world.violations, world.counters, std::move(recover), options),
-      clients_(ledger_, states_, durability_, world.violations, world.counters) {}
+      clients_(ledger_, states_, durability_, world.violations, world.counters),
+      membership_(ledger_, world.violations, world.counters) {
+  ledger_.ObserveLeaders([this](NodeId leader, Term term) {
+    membership_.Elected(leader, term,
+                        [&](NodeId voter) { return durability_.VotedFor(voter, term, leader); });
+    if (observer_) observer_(leader);
+  });
+  ledger_.ObserveConfigurations(
+      [this](const Ledger::ConfigurationChange& change) {
+        world_.log.Add(change.leader, "configuration", {change.index, change.term}, [&] {
+          return absl::StrCat(change.index, "/", change.term, " ", ToString(*change.next));
+        });
+        membership_.Appended(change);
+      },
+      [this](const Ledger::ConfigurationChange& change) { membership_.Committed(change); });
+}
 
 void Referee::Report(const char* invariant, NodeId node, const std::string& what) {
   world_.violations.Report(
@@ -163,7 +178,7 @@ void Referee::Sent(const Envelope& envelope) {
       std::vector<EntryId> entries;
       for (const RecordRun& run : envelope.entries) {
         for (size_t i = 0; i < run.size(); ++i) {
-          entries.push_back({run[i].position().term, run[i].hash()});
+          entries.push_back(IdOf(run, i));
         }
       }
       ledger_.SentEntries(envelope.from, append->term, append->previous.index + 1, entries);
@@ -237,6 +252,14 @@ ListMachine::Observer Referee::MachineObserver(NodeId node) {
             world_.counters.Count("state restored from a snapshot");
             world_.log.Add(node, "restore", {position.index, state_hash}, [&] {
               return absl::StrCat("g", ToInteger(group_), " at ", ToString(position));
+            });
+            states_.Restored(node, position, state_hash);
+          },
+      .opened =
+          [this, node](LogPosition position, uint64_t state_hash) {
+            world_.counters.Count("state found on the disk");
+            world_.log.Add(node, "found", {position.index, state_hash}, [&] {
+              return absl::StrCat("g", ToInteger(group_), " state at ", ToString(position));
             });
             states_.Restored(node, position, state_hash);
           },

@@ -17,6 +17,7 @@
 #include "storage/log_store.h"
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/durability_checker.h"
+#include "tests/sim/checkers/membership_checker.h"
 #include "tests/sim/checkers/state_checker.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/list_machine.h"
@@ -44,13 +45,12 @@ class Referee {
   ListMachine::Observer MachineObserver(NodeId node);
 
   // See Ledger::ObserveLeaders.
-  void ObserveLeaders(std::function<void(NodeId)> observer) {
-    ledger_.ObserveLeaders(std::move(observer));
-  }
+  void ObserveLeaders(std::function<void(NodeId)> observer) { observer_ = std::move(observer); }
 
   const Ledger& ledger() const { return ledger_; }
   StateChecker& states() { return states_; }
   ClientChecker& clients() { return clients_; }
+  MembershipChecker& membership() { return membership_; }
 
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
@@ -66,8 +66,10 @@ class Referee {
   StateChecker states_;
   DurabilityChecker durability_;
   ClientChecker clients_;
-  std::set<NodeId> opened_;       // at least once
-  std::map<NodeId, Index> torn_;  // first undecided entry
+  MembershipChecker membership_;
+  std::function<void(NodeId)> observer_;  // of leaders
+  std::set<NodeId> opened_;               // at least once
+  std::map<NodeId, Index> torn_;          // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
   std::map<NodeId, ContentId> pulled_;
 };
