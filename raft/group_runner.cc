@@ -316,6 +316,7 @@ void GroupRunner::Publish(Instant now) {
     status_.last_index = raft.last().index;
     status_.durable_index = raft.durable();
     status_.commit_index = raft.commit();
+    status_.cached_bytes = node_->cached_bytes();
     if (tell) {
       status_.state = state;
       status_.reason = state == NodeState::kServing     ? ""

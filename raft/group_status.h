@@ -50,6 +50,7 @@ struct GroupStatus {
   Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
   std::vector<PeerStatus> peers;  // on the leader
   uint64_t sessions = 0;
+  size_t cached_bytes = 0;  // of recent entries in memory (GroupOptions::log_cache_bytes)
 };
 
 }  // namespace cairn

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "raft/core/mutants.h"
 
 namespace cairn {
 namespace {
@@ -50,8 +51,9 @@ VoteResult CountMajority(const std::vector<Member>& voters,
 uint64_t ReachedByQuorum(const Configuration& configuration,
                          absl::FunctionRef<uint64_t(NodeId)> reached) {
   constexpr uint64_t kOfNobody = std::numeric_limits<uint64_t>::max();
-  return std::min(ReachedByMajority(configuration.voters, reached, kOfNobody),
-                  ReachedByMajority(configuration.outgoing_voters, reached, kOfNobody));
+  const uint64_t by_voters = ReachedByMajority(configuration.voters, reached, kOfNobody);
+  if (MutantEnabled(Mutant::kOneMajority)) return by_voters;
+  return std::min(by_voters, ReachedByMajority(configuration.outgoing_voters, reached, kOfNobody));
 }
 
 Instant QuorumContact(const Configuration& configuration,
@@ -63,6 +65,7 @@ Instant QuorumContact(const Configuration& configuration,
 VoteResult CountVotes(const Configuration& configuration,
                       absl::FunctionRef<std::optional<bool>(NodeId)> vote) {
   VoteResult incoming = CountMajority(configuration.voters, vote);
+  if (MutantEnabled(Mutant::kOneMajority)) return incoming;
   VoteResult outgoing = CountMajority(configuration.outgoing_voters, vote);
   if (incoming == VoteResult::kLost || outgoing == VoteResult::kLost) return VoteResult::kLost;
   if (incoming == VoteResult::kWon && outgoing == VoteResult::kWon) return VoteResult::kWon;

@@ -2,7 +2,9 @@
 // and the heartbeats between them.
 
 #include <algorithm>
+#include <functional>
 #include <variant>
+#include <vector>
 
 #include "raft/core/mutants.h"
 #include "raft/core/quorum.h"
@@ -73,11 +75,20 @@ void Raft::State::Handle(NodeId from, const AppendReply& reply) {
 // The last index that a quorum holds durably. The leader counts like everybody: its disk works
 // beside the replication, and others may be faster.
 Index Raft::State::CountedCommit(const Leader& leader) const {
-  return ReachedByQuorum(membership_.in_force(), [&](NodeId voter) -> Index {
+  auto reached = [&](NodeId voter) -> Index {
     if (voter == node()) return durable();
     const auto peer = leader.peers.find(voter);
     return peer == leader.peers.end() ? 0 : peer->second.progress.match();
-  });
+  };
+  if (MutantEnabled(Mutant::kCountLearners)) {
+    Configuration all = Counted();
+    // A majority of the voters' number, whoever makes it.
+    std::vector<Index> held;
+    for (const NodeId member : all.Nodes()) held.push_back(reached(member));
+    std::sort(held.begin(), held.end(), std::greater<>());
+    return held[all.voters.size() / 2];
+  }
+  return ReachedByQuorum(Counted(), reached);
 }
 
 // Only entries of the leader's own term are committed by counting; those before go with them

@@ -57,7 +57,22 @@ void Calls::Propose(GroupId group, NodeId node, CommandId id, const std::string&
                         options.session.session, " number ", options.session.number);
   });
   Group* handle = Reach(group, node, told);
-  if (handle != nullptr) handle->Propose(command, std::move(options), Wrap(node, std::move(told)));
+  if (handle == nullptr) return;
+  // What is refused at once was never taken.
+  auto open = std::make_shared<bool>(false);
+  auto answered = std::make_shared<bool>(false);
+  const size_t bytes = command.size();
+  const uint64_t life = cluster_.node(node).life();
+  handle->Propose(command, std::move(options),
+                  Wrap(node, [this, &referee, told = std::move(told), open, answered, bytes, node,
+                              life](ProposalResult result) {
+                    *answered = true;
+                    if (*open && Lives(node, life)) referee.bounds().Answered(node, bytes);
+                    told(std::move(result));
+                  }));
+  if (*answered) return;
+  *open = true;
+  referee.bounds().Taken(node, bytes);
 }
 
 void Calls::OpenSession(GroupId group, NodeId node, ProposeOptions options, Done done) {

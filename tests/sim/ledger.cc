@@ -153,26 +153,22 @@ void Ledger::SentEntries(NodeId node, Term term, Index first, const std::vector<
 
 void Ledger::Extend(Term term, Reign& reign, Index first, const std::vector<EntryId>& entries) {
   for (size_t i = 0; i < entries.size(); ++i) {
-    Index index = first + i;
+    const Index index = first + i;
     if (index <= reign.log.base()) continue;
-    if (index > reign.log.last() + 1) {
-      return violations_.Report("I6 leader append-only",
-                                absl::StrCat(Name(reign.leader), " has entry ", index,
-                                             " in its log, which ends at ", reign.log.last()));
-    }
     const EntryId* known = reign.log.Find(index);
-    if (known == nullptr) {
-      LogChange change;
-      change.first = index;
-      change.entries = {entries[i]};
-      reign.log.Apply(change);
-      if (entries[i].configuration != nullptr) {
-        Adopt(term, reign, index, entries[i].configuration);
-      }
-    } else if (*known != entries[i]) {
-      return violations_.Report(
-          "I6 leader append-only",
-          absl::StrCat(Name(reign.leader), " replaces its own entry ", index));
+    if (known == nullptr) known = &reign.ahead.insert({index, entries[i]}).first->second;
+    if (*known == entries[i]) continue;
+    return violations_.Report("I6 leader append-only",
+                              absl::StrCat(Name(reign.leader), " replaces its own entry ", index));
+  }
+  while (!reign.ahead.empty() && reign.ahead.begin()->first == reign.log.last() + 1) {
+    const auto next = reign.ahead.extract(reign.ahead.begin());
+    LogChange change;
+    change.first = next.key();
+    change.entries = {next.mapped()};
+    reign.log.Apply(change);
+    if (next.mapped().configuration != nullptr) {
+      Adopt(term, reign, next.key(), next.mapped().configuration);
     }
   }
 }

@@ -110,8 +110,10 @@ class Ledger {
   // The time of one leader.
   struct Reign {
     NodeId leader = NodeId::kNone;
-    bool over = false;              // the leader was restarted
-    LogImage log;                   // the leader's, as it wrote or sent it while it led
+    bool over = false;  // the leader was restarted
+    LogImage log;       // the leader's, as it wrote or sent it while it led
+    // Entries behind its end, which a new member was sent before anybody else.
+    std::map<Index, EntryId> ahead;
     Index first = 0;                // the first entry the leader made
     Index configuration_index = 0;  // of the last configuration in `log`; 0: the initial one
     ConfigurationPointer configuration;

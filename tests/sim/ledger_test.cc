@@ -105,6 +105,32 @@ TEST_F(LedgerTest, LeaderTruncatesItsOwnLog) {
   EXPECT_EQ(Violation(), "I6 ");
 }
 
+TEST_F(LedgerTest, LeaderGivesItsLogUpForASnapshot) {
+  for (NodeId node : {kA, kB}) Enter(node, 1);
+  Append(kA, 1, 1, 11);
+  Append(kB, 1, 1, 11);
+  LogChange change;
+  change.reset_to = 1;
+  Write(kA, change);
+  EXPECT_EQ(Violation(), "I6 ");
+}
+
+// A new member is sent the entry that names it before the leader has written, or sent anybody, the
+// ones before.
+TEST_F(LedgerTest, EntriesSentAheadAreTheLeadersToo) {
+  Enter(kA, 1);
+  Append(kA, 1, 1, 11);
+  ledger_.SentEntries(kA, 1, 3, {{1, {13, 13}}});
+  EXPECT_EQ(Violation(), "");
+  Append(kA, 2, 1, 12);
+  Append(kA, 3, 1, 13);
+  EXPECT_EQ(Violation(), "");
+  ledger_.SentEntries(kA, 1, 5, {{1, {15, 15}}});
+  Append(kA, 4, 1, 14);
+  Append(kA, 5, 1, 16);
+  EXPECT_NE(Violation(), "");
+}
+
 TEST_F(LedgerTest, CommittedEntryIsTruncated) {
   for (NodeId node : {kA, kB}) Enter(node, 1);
   Append(kA, 1, 1, 11);

@@ -20,7 +20,7 @@ std::string Show(const GroupStatus& status) {
 
 Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
                  DurabilityChecker::RecoverWorstCase recover,
-                 const DurabilityChecker::Options& options)
+                 const DurabilityChecker::Options& options, const GroupOptions& limits)
     : world_(world),
       group_(group),
       recover_(recover),
@@ -28,7 +28,8 @@ Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
       states_(ledger_, world.violations),
       durability_(ledger_, world.violations, world.counters, std::move(recover), options),
       clients_(ledger_, states_, durability_, world.violations, world.counters),
-      membership_(ledger_, world.violations, world.counters) {
+      membership_(ledger_, world.violations, world.counters),
+      bounds_(limits, world.violations) {
   ledger_.ObserveLeaders([this](NodeId leader, Term term) {
     membership_.Elected(leader, term,
                         [&](NodeId voter) { return durability_.VotedFor(voter, term, leader); });
@@ -190,6 +191,9 @@ void Referee::Sent(const Envelope& envelope) {
       ledger_.Claimed(envelope.from, tail->known_commit, "TailReply");
     } else if (const auto* read = std::get_if<ReadIndexReply>(body)) {
       if (read->ready) ledger_.Claimed(envelope.from, read->index, "ReadIndexReply");
+      if (read->ready) clients_.LeaderAnswered(envelope.to, read->request, read->index);
+    } else if (const auto* asked = std::get_if<ReadIndexRequest>(body)) {
+      clients_.AskedLeader(envelope.from, asked->request);
     }
   } else if (std::holds_alternative<ForwardedProposals>(envelope.body)) {
     world_.counters.Count("proposals forwarded");
@@ -222,16 +226,25 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
       status.first_index <= status.last_index + 1 && status.applied_index <= status.commit_index &&
       status.commit_index <= status.last_index && status.durable_index <= status.last_index;
   if (!in_order) Report("I17 order", node, Show(status));
+  bounds_.Shown(node, status);
   auto [before, is_new] = shown_.insert({node, status});
   if (is_new) return;
   if (status.term < before->second.term || status.commit_index < before->second.commit_index ||
       status.applied_index < before->second.applied_index) {
     Report("I3 monotonic", node, absl::StrCat(Show(before->second), "; then ", Show(status)));
   }
+  if (before->second.role == Role::kLeader && status.role == Role::kLeader &&
+      status.term == before->second.term && status.last_index < before->second.last_index) {
+    Report("I6 leader append-only", node,
+           absl::StrCat(Show(before->second), "; then ", Show(status)));
+  }
   before->second = status;
 }
 
-void Referee::ProcessEnded(NodeId node) { shown_.erase(node); }
+void Referee::ProcessEnded(NodeId node) {
+  shown_.erase(node);
+  bounds_.ProcessEnded(node);
+}
 
 ListMachine::Observer Referee::MachineObserver(NodeId node) {
   states_.Started(node);

@@ -15,6 +15,7 @@
 #include "raft/envelope.h"
 #include "raft/group.h"
 #include "storage/log_store.h"
+#include "tests/sim/checkers/bounds_checker.h"
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/durability_checker.h"
 #include "tests/sim/checkers/membership_checker.h"
@@ -28,8 +29,10 @@ namespace cairn::sim {
 // One thread. `world` outlives it.
 class Referee {
  public:
+  // `voters` are the initial members; `limits` hold what may grow.
   Referee(World& world, GroupId group, std::vector<NodeId> voters,
-          DurabilityChecker::RecoverWorstCase recover, const DurabilityChecker::Options& options);
+          DurabilityChecker::RecoverWorstCase recover, const DurabilityChecker::Options& options,
+          const GroupOptions& limits);
 
   // The disk of a node, see LogObserver. `rotten`: the harness has damaged it.
   void LogOpened(NodeId node, const OpenedLog& opened, bool rotten);
@@ -51,6 +54,7 @@ class Referee {
   StateChecker& states() { return states_; }
   ClientChecker& clients() { return clients_; }
   MembershipChecker& membership() { return membership_; }
+  BoundsChecker& bounds() { return bounds_; }
 
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
@@ -67,6 +71,7 @@ class Referee {
   DurabilityChecker durability_;
   ClientChecker clients_;
   MembershipChecker membership_;
+  BoundsChecker bounds_;
   std::function<void(NodeId)> observer_;  // of leaders
   std::set<NodeId> opened_;               // at least once
   std::map<NodeId, Index> torn_;          // first undecided entry

@@ -34,7 +34,7 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
     referees_[group] = std::make_unique<Referee>(
         world, group, members.Nodes(),
         [this, group](NodeId node_id) { return node(node_id).disk().RecoverWorstCase(group); },
-        options);
+        options, plan.group);
   }
   network_.ObserveSends([this](const Envelope& envelope) {
     auto referee = referees_.find(envelope.group);

@@ -285,7 +285,19 @@ void SimNode::Heal() {
 
 void SimNode::ShowStatus() {
   if (!running()) return;
-  for (const auto& [group, handle] : process_->groups) referee(group).Shown(node_, handle.Status());
+  const bool with_files = ++shown_ % 16 == 0 && !disk_.power_gone();
+  for (const auto& [group, handle] : process_->groups) {
+    referee(group).Shown(node_, handle.Status());
+    BoundsChecker& bounds = referee(group).bounds();
+    bounds.Waiting(node_, process_->scheduler.waiting());
+    if (!with_files) continue;
+    absl::StatusOr<std::vector<std::string>> names = absl::UnknownError("not read");
+    disk_.Observe([&] {
+      names = disk_.file_system().List(
+          absl::StrCat(SimDisk::kDirectory, "/snapshots/", ToInteger(group)));
+    });
+    if (names.ok()) bounds.SnapshotFiles(node_, *names);
+  }
 }
 
 void SimNode::OnOpened(GroupId group, const OpenedLog& opened) {

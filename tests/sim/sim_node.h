@@ -72,7 +72,7 @@ class SimNode final : private LogObserver {
   // Null if the node does not run.
   Group* group(GroupId group);
   Instant Now() const { return clock_->Now(); }
-  // Lets the referees see its status.
+  // Lets the referees see its status, what waits, and now and then what lies on its disk.
   void ShowStatus();
 
   // No thread of the process runs before `until`.
@@ -111,6 +111,7 @@ class SimNode final : private LogObserver {
   Incarnation incarnation_ = Incarnation::kUnknown;
   bool present_;
   bool retired_ = false;
+  uint64_t shown_ = 0;
   bool healed_ = false;
 };
 

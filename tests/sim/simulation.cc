@@ -135,6 +135,7 @@ class Simulation {
       const std::vector<SimNode*> healthy = cluster_.Healthy(group);
       for (SimNode* node : healthy) referee->clients().CheckNothingLost(node->id());
       for (SimNode* node : healthy) ReadLast(group, node->id());
+      CheckAtRest(group);
     }
   }
 
@@ -229,6 +230,14 @@ class Simulation {
     Repeat("a read is not answered", [this, group, node](std::function<void(bool)> done) {
       calls_.Read(group, node, ReadOptions(), calls_.ReadHorizon(group), std::move(done));
     });
+  }
+
+  // Nobody asks for anything: a heartbeat or two later all is written and acknowledged.
+  void CheckAtRest(GroupId group) {
+    RunFor(Timeout() * 2, [] { return false; });
+    for (SimNode* node : cluster_.Healthy(group)) {
+      cluster_.referees().at(group)->bounds().ShownAtRest(node->id(), node->group(group)->Status());
+    }
   }
 
   void End() {

@@ -66,7 +66,7 @@ void MembershipChecker::Appended(const Ledger::ConfigurationChange& change) {
   }
   CheckActive(change);
   for (const Member& member : AllOf(*change.next)) {
-    ever_.insert(member.node);
+    ever_[member.node] = std::max(ever_[member.node], change.index);
     appended_.insert(member.address);
     if (!refused_.contains(member.address)) continue;
     Report(change.leader, absl::StrCat(what, ": it was refused"));
@@ -91,8 +91,8 @@ void MembershipChecker::CheckActive(const Ledger::ConfigurationChange& change) {
 }
 
 void MembershipChecker::Committed(const Ledger::ConfigurationChange& change) {
-  for (NodeId node : change.previous->Nodes()) {
-    if (!change.next->IsMember(node)) removed_.insert(node);
+  for (const auto& [node, at] : ever_) {
+    if (at < change.index) removed_.insert(node);
   }
   for (NodeId node : change.next->Nodes()) removed_.erase(node);
   CountCommitted(change);

@@ -43,8 +43,8 @@ class MembershipChecker {
 
   // Members of some configuration that was ever appended.
   bool EverMember(NodeId node) const { return ever_.contains(node); }
-  // `node` says that it was removed; true if a committed configuration does not name it, and one
-  // before did.
+  // Whether the last committed configuration does not name `node`, and one before it did, be it
+  // that this one was never committed: a node that was to join cannot know that.
   bool WasRemoved(NodeId node) const { return removed_.contains(node); }
 
  private:
@@ -63,7 +63,7 @@ class MembershipChecker {
   std::map<uint64_t, Request> requests_;
   std::set<std::string> appended_;  // addresses
   std::set<std::string> refused_;   // tags
-  std::set<NodeId> ever_;
+  std::map<NodeId, Index> ever_;    // the last configuration that named it
   std::set<NodeId> removed_;
 };
 
