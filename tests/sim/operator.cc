@@ -129,6 +129,12 @@ void Operator::Declare(GroupId group, SimNode& node) {
   MembershipRequest request = {Draw(status.configuration, status.leader, &tag), 0};
   if (random_.OneIn(2)) request.based_on = status.configuration_index;
   calls_.Declare(group, node.id(), std::move(request), tag, Deadline(node));
+  // Somebody changes their mind.
+  if (options_.cancels == 0 || !random_.OneIn(3)) return;
+  const Duration soon = cluster_.plan().group.election_timeout / 8;
+  cluster_.world().events.After(soon, [this, group, &node] {
+    if (!stopped_) Cancel(group, node);
+  });
 }
 
 DeclaredMembers Operator::Draw(const Configuration& current, NodeId leader, std::string* tag) {

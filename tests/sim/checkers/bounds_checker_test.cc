@@ -58,10 +58,11 @@ TEST_F(BoundsCheckerTest, Sessions) {
 
 TEST_F(BoundsCheckerTest, WindowOfAPeer) {
   GroupStatus status;
-  status.peers = {{.inflight_bytes = size_t{4} << 20}};
+  status.peers.resize(1);
+  status.peers[0].inflight_bytes = size_t{4} << 20;
   checker_.Shown(kA, status);
   EXPECT_FALSE(violated());
-  status.peers = {{.inflight_bytes = size_t{6} << 20}};
+  status.peers[0].inflight_bytes = size_t{6} << 20;
   checker_.Shown(kA, status);
   EXPECT_TRUE(violated());
 }
