@@ -72,6 +72,7 @@ class GroupLog {
   absl::StatusOr<LogAppend> Append(const LogBatch& batch, Payloads& payloads, WallTime timestamp);
   // The batches up to `ticket` are in the store.
   void Written(Ticket ticket) { cache_.Written(ticket); }
+  size_t cached_bytes() const { return cache_.bytes(); }
 
   // As LogStore::Read.
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last, size_t max_bytes) const;

@@ -318,6 +318,7 @@ void GroupRunner::Publish(Instant now) {
         raft.role() == Role::kLeader ? std::optional(now) : raft.last_heard_leader();
     status_.durable_index = raft.durable();
     status_.commit_index = raft.commit();
+    status_.cached_bytes = node_->cached_bytes();
     if (tell) {
       status_.state = standing.state;
       status_.reason = std::move(standing.reason);

@@ -55,6 +55,7 @@ struct GroupStatus {
   // last looked. nullopt: not since its start.
   std::optional<Instant> leader_heard_at;
   uint64_t sessions = 0;
+  size_t cached_bytes = 0;  // of recent entries in memory (GroupOptions::log_cache_bytes)
 };
 
 }  // namespace cairn

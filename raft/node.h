@@ -123,6 +123,7 @@ class Node {
 
   const Raft& raft() const { return raft_; }
   bool fenced() const { return fenced_; }
+  size_t cached_bytes() const { return log_.cached_bytes(); }
   Instant fresh_as_of() const { return reads_.fresh_as_of(); }  // PendingReads
   // The leader of its term, which it can prove by an entry of that term, applied here.
   bool serving_leader() const;

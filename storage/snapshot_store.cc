@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/mutants.h"
 
 namespace cairn {
 namespace {
@@ -305,7 +306,8 @@ absl::StatusOr<std::shared_ptr<const StoredSnapshot>> SnapshotStore::Publish(
     IncomingSnapshot& incoming) {
   // This node may have saved its own meanwhile, and let go of its log up to there.
   if (std::shared_ptr<const StoredSnapshot> have = last();
-      have != nullptr && incoming.manifest().position.index <= have->position().index) {
+      have != nullptr && incoming.manifest().position.index <= have->position().index &&
+      !StorageMutantEnabled(StorageMutant::kLateSnapshot)) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a snapshot at ", ToString(have->position())));
   }
@@ -339,7 +341,9 @@ absl::Status SnapshotStore::Replace(Shared next) {
   Shared before;
   {
     MutexLock lock(mutex_);
-    if (last_ != nullptr) CAIRN_CHECK_GE(next->position().index, last_->position().index);
+    if (last_ != nullptr && !StorageMutantEnabled(StorageMutant::kLateSnapshot)) {
+      CAIRN_CHECK_GE(next->position().index, last_->position().index);
+    }
     before = std::exchange(last_, std::move(next));
   }
   if (before != nullptr) {

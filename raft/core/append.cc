@@ -109,6 +109,7 @@ void Raft::State::TruncateLog(Index first_removed) {
   durability_.OnTruncate(batches_.Truncate(first_removed), first_removed);
   trail_.TruncateFrom(first_removed);
   torn_.Forget(first_removed);
+  if (MutantEnabled(Mutant::kConfigurationStays)) return;
   if (membership_.Truncate(first_removed)) {
     Trace("configuration back to ", ToString(membership_.position()), ": ",
           ToString(membership_.in_force()));

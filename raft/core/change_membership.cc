@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "raft/core/membership_plan.h"
+#include "raft/core/mutants.h"
 #include "raft/core/state.h"
 
 namespace cairn {
@@ -74,10 +75,14 @@ void Raft::State::On(const CancelMembership& cancel) {
 
 // Nothing before the leader's own first commit: its log may end in a change that a quorum does not
 // know, and that was the flaw of single-server changes (raft-dev, 2015).
+bool Raft::State::MayChange() const {
+  return leads_with_commit() || MutantEnabled(Mutant::kChangeBeforeOwnCommit);
+}
+
 bool Raft::State::ReadyForChange(uint64_t request) {
   if (Transferring()) {
     Refuse(request, ControlRefusal::kInProgress, "leadership is being handed over");
-  } else if (!leads_with_commit()) {
+  } else if (!MayChange()) {
     Refuse(request, ControlRefusal::kNotReady,
            absl::StrCat("the leader has not committed an entry of term ", ballot_.state.term));
   } else {
@@ -132,7 +137,7 @@ void Raft::State::DriveMembership() {
   ForgetRemoved(*leader);
   // Also one change after the other: the next configuration is appended when the one before is
   // committed, and a leader's first one when its own term is.
-  if (Transferring() || !leads_with_commit() || commit_ < membership_.position().index) return;
+  if (Transferring() || !MayChange() || commit_ < membership_.position().index) return;
   if (current.joint() || current.target) {
     std::optional<Configuration> next = NextStep(
         current, [&](NodeId learner) { return CaughtUp(*leader, learner); },

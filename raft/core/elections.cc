@@ -65,13 +65,19 @@ void Raft::State::Handle(NodeId from, const VoteReply& reply) {
   CountVotes();
 }
 
+// Whose votes and acknowledgements count.
+const Configuration& Raft::State::Counted() const {
+  if (MutantEnabled(Mutant::kConfigurationOnCommit)) return membership_.committed(commit_).second;
+  return membership_.in_force();
+}
+
 VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
   const auto vote_of = [&](NodeId voter) -> std::optional<bool> {
     const auto vote = votes.find(voter);
     if (vote == votes.end()) return std::nullopt;
     return vote->second;
   };
-  return cairn::CountVotes(membership_.in_force(), vote_of, Rule());
+  return cairn::CountVotes(Counted(), vote_of, Rule());
 }
 
 void Raft::State::OnElectionTimeout() {

@@ -26,7 +26,14 @@ enum class Mutant {
   kCountOldTerms = 5,        // entries of older terms are committed by counting (paper figure 8)
   kDurableByIndex = 6,       // a completion counts for its indexes, truncated meanwhile or not
   // 7 is the block store's.
-  kLeaseFromReply = 8,  // promises count from the moment the answer comes in
+  kLeaseFromReply = 8,          // promises count from the moment the answer comes in
+  kCountLearners = 9,           // learners' acknowledgements are counted like voters'
+  kChangeBeforeOwnCommit = 10,  // a leader changes members before it has committed an entry
+  kConfigurationOnCommit = 11,  // a configuration counts when it is committed, not when appended
+  kConfigurationStays = 12,     // a configuration outlives the truncation of its entry
+  kOneMajority = 13,            // a majority of the new voters decides while joint
+  // 14 is the snapshot store's.
+  kLeaderOverwrites = 15,  // a leader puts a command in the place of its last uncommitted entry
 };
 
 constexpr bool MutantEnabled(Mutant mutant) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "raft/core/mutants.h"
 
 namespace cairn {
 namespace {
@@ -60,7 +61,9 @@ VoteResult CountHalf(const std::vector<Member>& voters,
 uint64_t ReachedByQuorum(const Configuration& configuration,
                          absl::FunctionRef<uint64_t(NodeId)> reached, const QuorumRule& rule) {
   constexpr uint64_t kOfNobody = std::numeric_limits<uint64_t>::max();
-  return std::min(ReachedByHalf(configuration.voters, reached, kOfNobody, rule),
+  const uint64_t by_voters = ReachedByHalf(configuration.voters, reached, kOfNobody, rule);
+  if (MutantEnabled(Mutant::kOneMajority)) return by_voters;
+  return std::min(by_voters,
                   ReachedByHalf(configuration.outgoing_voters, reached, kOfNobody, rule));
 }
 
@@ -73,6 +76,7 @@ Instant QuorumContact(const Configuration& configuration,
 VoteResult CountVotes(const Configuration& configuration,
                       absl::FunctionRef<std::optional<bool>(NodeId)> vote, const QuorumRule& rule) {
   VoteResult incoming = CountHalf(configuration.voters, vote, rule);
+  if (MutantEnabled(Mutant::kOneMajority)) return incoming;
   VoteResult outgoing = CountHalf(configuration.outgoing_voters, vote, rule);
   if (incoming == VoteResult::kLost || outgoing == VoteResult::kLost) return VoteResult::kLost;
   if (incoming == VoteResult::kWon && outgoing == VoteResult::kWon) return VoteResult::kWon;

@@ -169,6 +169,10 @@ void Raft::State::On(const Propose& propose) {
         {.payload = propose.payload, .reason = RefusalReason::kBusy, .leader = node()});
     return;
   }
+  if (MutantEnabled(Mutant::kLeaderOverwrites) && commit_ < trail_.last().index &&
+      trail_.last().index > std::max(leader->first_index, membership_.position().index)) {
+    TruncateLog(trail_.last().index);
+  }
   const LogPosition first = AppendOwn(
       {.source = AppendRun::Source::kProposals, .payload = propose.payload}, propose.count);
   leader->uncommitted.Add(trail_.last().index, propose.bytes);

@@ -2,7 +2,9 @@
 // and the heartbeats between them.
 
 #include <algorithm>
+#include <functional>
 #include <variant>
+#include <vector>
 
 #include "raft/core/mutants.h"
 #include "raft/core/quorum.h"
@@ -78,7 +80,15 @@ Index Raft::State::CountedCommit(const Leader& leader) const {
     const auto peer = leader.peers.find(voter);
     return peer == leader.peers.end() ? 0 : peer->second.progress.match();
   };
-  return ReachedByQuorum(membership_.in_force(), held_by, Rule());
+  if (MutantEnabled(Mutant::kCountLearners)) {
+    const Configuration& all = Counted();
+    // A majority of the voters' number, whoever makes it.
+    std::vector<Index> held;
+    for (const NodeId member : all.Nodes()) held.push_back(held_by(member));
+    std::sort(held.begin(), held.end(), std::greater<>());
+    return held[all.voters.size() / 2];
+  }
+  return ReachedByQuorum(Counted(), held_by, Rule());
 }
 
 // Only entries of the leader's own term are committed by counting; those before go with them

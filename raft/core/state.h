@@ -149,6 +149,7 @@ class Raft::State {
   void CountOwnVote();
   void CountPreVotes();
   void CountVotes();
+  const Configuration& Counted() const;
   void StepDownWithoutQuorum();
 
   // append.cc
@@ -205,6 +206,7 @@ class Raft::State {
 
   // change_membership.cc
   void Handle(NodeId from, const RemovedNotice& notice);
+  bool MayChange() const;
   bool ReadyForChange(uint64_t request);
   bool NoChangeUnderWay(uint64_t request);
   LogPosition AppendConfiguration(Configuration next);

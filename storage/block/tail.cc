@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "storage/block/id_record.h"
-#include "storage/block/mutants.h"
+#include "storage/mutants.h"
 
 namespace cairn {
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/time.h"
+#include "raft/control/control.h"
 #include "raft/group.h"
 #include "raft/proposal.h"
 #include "tests/sim/checkers/state_checker.h"
@@ -38,6 +39,17 @@ class Calls {
   void Read(GroupId group, NodeId node, const ReadOptions& options, Index horizon,
             std::function<void(bool)> done);
 
+  // What an operator asks (raft/control/control.h). The outcome is unknown if the process ends; if
+  // the node does not run, `done` is not called.
+  using ControlTold = std::function<void(ControlResult)>;
+  void Control(GroupId group, NodeId node, ControlRequest request, Instant deadline,
+               ControlTold done);
+  // The same for declared members; one of them has the address `tag`, if that is not empty.
+  void Declare(GroupId group, NodeId node, MembershipRequest request, const std::string& tag,
+               Instant deadline);
+  void Snapshot(GroupId group, NodeId node);
+  uint64_t requests() const { return requests_; }
+
   // Callbacks not yet called: none once every process has ended.
   uint64_t open() const { return open_; }
 
@@ -47,9 +59,11 @@ class Calls {
   // Null, and `done` answered, if the node does not run.
   Group* Reach(GroupId group, NodeId node, const Done& done);
   void Answered(NodeId node, bool& answered);
+  bool Lives(NodeId node, uint64_t life) const;
 
   SimCluster& cluster_;
   CommandId commands_ = 0;
+  uint64_t requests_ = 0;  // of operators
   uint64_t open_ = 0;
 };
 

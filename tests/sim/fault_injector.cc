@@ -32,15 +32,9 @@ Duration FaultInjector::UpTo(Duration longest) {
   return Nanoseconds(static_cast<int64_t>(random_.Below(bound)));
 }
 
-std::vector<NodeId> FaultInjector::AllNodes() const {
-  std::vector<NodeId> ids;
-  for (const auto& node : cluster_.nodes()) ids.push_back(node->id());
-  return ids;
-}
+std::vector<NodeId> FaultInjector::AllNodes() const { return cluster_.Present(); }
 
-SimNode& FaultInjector::AnyNode() {
-  return *cluster_.nodes()[random_.Below(cluster_.nodes().size())];
-}
+SimNode& FaultInjector::AnyNode() { return cluster_.AnyPresent(random_); }
 
 GroupId FaultInjector::AnyGroup() { return static_cast<GroupId>(1 + random_.Below(plan_.groups)); }
 
@@ -147,9 +141,11 @@ void FaultInjector::InjectPartition(FaultKind kind, Duration length) {
 // and find the others when they are back; the leader counts on them a little longer.
 void FaultInjector::ForsakeLeader(SimNode& leader, Duration length) {
   std::vector<NodeId> side = {leader.id()};
-  for (NodeId id : AllNodes()) {
-    if (side.size() > plan_.nodes.size() / 2) break;
-    if (id != leader.id()) side.push_back(id);
+  const Configuration& members =
+      cluster_.referees().at(GroupId::kDefault)->ledger().configuration();
+  for (const Member& voter : members.voters) {
+    if (side.size() > members.voters.size() / 2) break;
+    if (voter.node != leader.id()) side.push_back(voter.node);
   }
   const Duration patience = plan_.group.election_timeout * 2;
   Cut(Around(side), patience);
@@ -291,7 +287,7 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
     }
     default: {
       // One disk a run: the others keep good copies of what was acknowledged.
-      SimNode& node = cluster_.node(static_cast<NodeId>(1 + plan_.seed % plan_.nodes.size()));
+      SimNode& node = cluster_.node(static_cast<NodeId>(1 + plan_.seed % plan_.members));
       if (!node.running() || !node.disk().Rot()) return;
       node.PowerCut(CrashPolicy::kDropAll);
       return RestartLater(node);

@@ -22,7 +22,9 @@ Duration Between(Random& random, Duration low, Duration high) {
 void DrawSizes(FaultPlan& plan) {
   Random random(SubSeed(plan.seed, "sizes"));
   size_t nodes = OneOf<size_t>(random, {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5});
+  plan.members = nodes;
   plan.nodes.resize(nodes);
+  if (random.OneIn(4)) plan.durable_every = OneOf<uint64_t>(random, {1, 4, 15, 50});
   plan.groups = OneOf<size_t>(random, {1, 1, 1, 1, 2, 3});
   plan.memory_store = random.OneIn(5);
   plan.unit_bytes = OneOf<size_t>(random, {512, 4096});
@@ -43,9 +45,6 @@ void DrawGroup(FaultPlan& plan) {
   if (random.OneIn(2)) {
     group.compaction.snapshot_entries = OneOf<uint64_t>(random, {1, 5, 20, 60});
     group.compaction.retained_entries = OneOf<uint64_t>(random, {0, 3, 30});
-  }
-  for (NodeOptions& node : plan.nodes) {
-    if (random.OneIn(6)) node.priority = 1;
   }
 }
 
@@ -77,6 +76,7 @@ void DrawMachines(FaultPlan& plan) {
   plan.apply_on_runner = random.OneIn(3);
   bool clocks_drift = random.OneIn(3);
   for (NodeOptions& node : plan.nodes) {
+    if (random.OneIn(6)) node.priority = 1;
     node.disk.longest_sync = timeout / OneOf<int64_t>(random, {2000, 200, 40, 10});
     node.disk.shortest_sync = node.disk.longest_sync / 4;
     if (random.OneIn(3)) node.disk.slow = OneOf<uint64_t>(random, {10, 100});
@@ -103,6 +103,28 @@ void DrawWorkload(FaultPlan& plan) {
   workload.timeout = timeout * OneOf<int64_t>(random, {1, 4, 10});
 }
 
+// Members change in a third of the runs, leadership moves in more.
+void DrawOperations(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "operations"));
+  OperatorOptions& operations = plan.operations;
+  const Duration timeout = plan.group.election_timeout;
+  operations.longest_think = timeout * OneOf<int64_t>(random, {1, 2, 4});
+  const bool changes = random.OneIn(3);
+  if (changes || random.OneIn(4)) {
+    for (uint64_t* weight : {&operations.transfers, &operations.campaigns, &operations.step_downs,
+                             &operations.snapshots}) {
+      if (random.OneIn(2)) *weight = OneOf<uint64_t>(random, {1, 5, 20});
+    }
+  }
+  if (!changes) return;
+  operations.changes = 40;
+  if (random.OneIn(2)) operations.cancels = OneOf<uint64_t>(random, {1, 5, 20});
+  // One that leaves a group leaves the process.
+  plan.groups = 1;
+  plan.members = OneOf<size_t>(random, {1, 2, 3, 3, 3, 4, 5});
+  plan.nodes.resize(plan.members + OneOf<size_t>(random, {2, 4, 6}));
+}
+
 void DrawFaults(FaultPlan& plan) {
   Random random(SubSeed(plan.seed, "fault settings"));
   Duration timeout = plan.group.election_timeout;
@@ -112,7 +134,7 @@ void DrawFaults(FaultPlan& plan) {
   }
   auto never = [&](FaultKind kind) { plan.weights[static_cast<size_t>(kind)] = 0; };
   // Damage to a disk is survived by a minority only.
-  if (plan.nodes.size() < 3) never(FaultKind::kRot);
+  if (plan.members < 3) never(FaultKind::kRot);
   // Damage to files does not reach a memory store.
   if (plan.memory_store) {
     for (FaultKind kind : {FaultKind::kRot, FaultKind::kSyncError}) never(kind);
@@ -174,7 +196,7 @@ void DrawScenario(FaultPlan& plan) {
       plan.workload.longest_think = plan.group.election_timeout / 10;
       break;
     case 5:  // what was acknowledged last rots, and the power goes
-      if (plan.memory_store || plan.nodes.size() < 3) break;
+      if (plan.memory_store || plan.members < 3) break;
       often(FaultKind::kRot);
       plan.faults_from_start = false;
       plan.between_faults = plan.group.election_timeout * 4;
@@ -230,18 +252,22 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
   plan.seed = seed;
   DrawSizes(plan);
   DrawGroup(plan);
+  DrawOperations(plan);
   DrawNetwork(plan);
   DrawMachines(plan);
   DrawWorkload(plan);
   DrawFaults(plan);
   DrawScenario(plan);
   AllowForDrift(plan);
+  // A damaged disk has to stay in the minority.
+  if (plan.weight(FaultKind::kRot) > 0) plan.operations.least_voters = 3;
   return plan;
 }
 
 std::string ToString(const FaultPlan& plan) {
   std::string text = absl::StrCat(
-      "seed ", plan.seed, ": ", plan.nodes.size(), " nodes, ", plan.groups, " groups, ",
+      "seed ", plan.seed, ": ", plan.members, " members, ", plan.nodes.size() - plan.members,
+      " that may join, ", plan.groups, " groups, state on disk every ", plan.durable_every, ", ",
       plan.memory_store
           ? "memory store"
           : absl::StrCat("blocks of ", plan.block_bytes, " in units of ", plan.unit_bytes),
@@ -257,12 +283,16 @@ std::string ToString(const FaultPlan& plan) {
     if (plan.weights[i] == 0) continue;
     absl::StrAppend(&text, " ", NameOf(static_cast<FaultKind>(i)), " ", plan.weights[i], ",");
   }
-  absl::StrAppend(&text, " every ", ToMilliseconds(plan.between_faults), " ms up to ",
-                  ToMilliseconds(plan.longest_fault), " ms, nested crashes ", plan.nested_crashes,
-                  ", for ", ToMilliseconds(plan.under_fire),
-                  " ms\n  workload: ", plan.workload.clients, " clients, reads ",
-                  plan.workload.reads, ", sessions ", plan.workload.sessions, ", window ",
-                  plan.workload.window, ", filling up to ", plan.workload.longest_filling, "\n");
+  absl::StrAppend(
+      &text, " every ", ToMilliseconds(plan.between_faults), " ms up to ",
+      ToMilliseconds(plan.longest_fault), " ms, nested crashes ", plan.nested_crashes, ", for ",
+      ToMilliseconds(plan.under_fire), " ms\n  workload: ", plan.workload.clients,
+      " clients, reads ", plan.workload.reads, ", sessions ", plan.workload.sessions, ", window ",
+      plan.workload.window, ", filling up to ", plan.workload.longest_filling,
+      "\n  operator: changes ", plan.operations.changes, ", cancels ", plan.operations.cancels,
+      ", transfers ", plan.operations.transfers, ", campaigns ", plan.operations.campaigns,
+      ", step-downs ", plan.operations.step_downs, ", snapshots ", plan.operations.snapshots,
+      ", one in up to ", ToMilliseconds(plan.operations.longest_think), " ms\n");
   return text;
 }
 

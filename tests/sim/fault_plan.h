@@ -74,15 +74,35 @@ struct WorkloadOptions {
   Duration timeout = Seconds(2);  // then a client asks elsewhere
 };
 
+// How often an operator asks for each thing, in comparison; see tests/sim/operator.h.
+struct OperatorOptions {
+  uint64_t changes = 0;
+  uint64_t cancels = 0;
+  uint64_t transfers = 0;
+  uint64_t campaigns = 0;
+  uint64_t step_downs = 0;
+  uint64_t snapshots = 0;
+  Duration longest_think = Seconds(1);
+  size_t least_voters = 1;
+
+  uint64_t total() const {
+    return changes + cancels + transfers + campaigns + step_downs + snapshots;
+  }
+};
+
 struct FaultPlan {
   uint64_t seed = 0;
   std::vector<NodeOptions> nodes;  // node ids 1..
+  size_t members = 1;              // the first ones are the initial members; the others may join
   size_t groups = 1;               // group ids 1..
   GroupOptions group;
   NetworkOptions network;
   SchedulingOptions scheduling;
   WorkloadOptions workload;
+  OperatorOptions operations;
 
+  uint64_t durable_every =
+      0;  // state machines keep their state on disk, each so many entries; 0: no
   bool memory_store = false;
   bool apply_on_runner = false;  // no executor of its own for state machines
   size_t block_bytes = size_t{64} << 10;

@@ -1,11 +1,13 @@
 #include "tests/sim/ledger.h"
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "tests/sim/quorums.h"
 
 namespace cairn::sim {
 namespace {
@@ -15,8 +17,17 @@ std::string Name(NodeId node) { return absl::StrCat("n", ToInteger(node)); }
 }  // namespace
 
 Ledger::Ledger(std::vector<NodeId> voters, Violations& violations, Counters& counters)
-    : voters_(std::move(voters)), violations_(violations), counters_(counters) {
-  for (NodeId voter : voters_) logs_[voter];
+    : violations_(violations), counters_(counters) {
+  auto initial = std::make_shared<Configuration>();
+  for (NodeId voter : voters) {
+    logs_[voter];
+    initial->voters.push_back({voter, Incarnation::kUnknown, ""});
+  }
+  configurations_[0] = std::move(initial);
+}
+
+std::pair<Index, Ledger::ConfigurationPointer> Ledger::ConfigurationAt(Index index) const {
+  return *std::prev(configurations_.upper_bound(index));
 }
 
 const EntryId& Ledger::Committed(Index index) const {
@@ -27,6 +38,11 @@ const EntryId& Ledger::Committed(Index index) const {
 NodeId Ledger::LeaderOf(Term term) const {
   auto found = reigns_.find(term);
   return found == reigns_.end() ? NodeId::kNone : found->second.leader;
+}
+
+bool Ledger::EverLed(NodeId node) const {
+  return std::any_of(reigns_.begin(), reigns_.end(),
+                     [node](const auto& reign) { return reign.second.leader == node; });
 }
 
 void Ledger::Recovered(NodeId node, LogImage image) {
@@ -58,16 +74,27 @@ void Ledger::Appended(NodeId node, LogChange change) {
   if (made_here) Led(node, newest);
   auto reign = reigns_.find(after.term);
   if (reign != reigns_.end() && reign->second.leader == node && !reign->second.over) {
-    if (change.truncate_from && *change.truncate_from <= log.live().last()) {
-      violations_.Report("I6 leader append-only",
-                         absl::StrCat(Name(node), " truncates its own log from ",
-                                      *change.truncate_from, " in its term ", after.term));
-      return;
-    }
-    Extend(reign->second, change.first, change.entries);
+    CheckOwnLog(node, after.term, change);
+    if (violations_.any()) return;
+    Extend(after.term, reign->second, change.first, change.entries);
   }
   log.Append(std::move(change));
   Count(node);
+}
+
+// A change of a leader's log in its own term.
+void Ledger::CheckOwnLog(NodeId node, Term term, const LogChange& change) {
+  const LogImage& live = logs_[node].live();
+  if (change.truncate_from && *change.truncate_from <= live.last()) {
+    violations_.Report("I6 leader append-only",
+                       absl::StrCat(Name(node), " truncates its own log from ",
+                                    *change.truncate_from, " in its term ", term));
+  } else if (change.reset_to) {
+    violations_.Report(
+        "I6 leader append-only",
+        absl::StrCat(Name(node), " gives up its log up to ", live.last(), " for a snapshot at ",
+                     *change.reset_to, " in its term ", term));
+  }
 }
 
 void Ledger::Synced(NodeId node, uint64_t appended) {
@@ -85,11 +112,21 @@ void Ledger::Led(NodeId node, Term term) {
   }
   reign.leader = node;
   reign.log = logs_[node].live();
+  reign.first = reign.log.last() + 1;
+  while (reign.first > reign.log.base() + 1 && reign.log.Find(reign.first - 1)->term == term) {
+    --reign.first;
+  }
+  reign.configuration_index = reign.log.LastConfiguration();
+  if (reign.configuration_index > 0) {
+    reign.configuration = reign.log.Find(reign.configuration_index)->configuration;
+  } else {
+    std::tie(reign.configuration_index, reign.configuration) = ConfigurationAt(reign.log.base());
+  }
   counters_.Count("leader elected");
   CheckCompleteness(node, term, reign.log);
   if (reign.log.last() > commit()) counters_.Count("leader elected with uncommitted entries");
-  for (NodeId voter : voters_) Count(voter);
-  if (observer_) observer_(node);
+  for (auto& [holder, held] : logs_) Count(holder);
+  if (observer_) observer_(node, term);
 }
 
 void Ledger::CheckCompleteness(NodeId node, Term term, const LogImage& log) {
@@ -109,52 +146,69 @@ void Ledger::SentEntries(NodeId node, Term term, Index first, const std::vector<
   Led(node, term);
   CheckMatching(first, entries, node);
   auto reign = reigns_.find(term);
-  if (reign->second.leader == node && !reign->second.over) Extend(reign->second, first, entries);
+  if (reign->second.leader == node && !reign->second.over) {
+    Extend(term, reign->second, first, entries);
+  }
 }
 
-void Ledger::Extend(Reign& reign, Index first, const std::vector<EntryId>& entries) {
+void Ledger::Extend(Term term, Reign& reign, Index first, const std::vector<EntryId>& entries) {
   for (size_t i = 0; i < entries.size(); ++i) {
-    Index index = first + i;
+    const Index index = first + i;
     if (index <= reign.log.base()) continue;
-    if (index > reign.log.last() + 1) {
-      return violations_.Report("I6 leader append-only",
-                                absl::StrCat(Name(reign.leader), " has entry ", index,
-                                             " in its log, which ends at ", reign.log.last()));
-    }
     const EntryId* known = reign.log.Find(index);
-    if (known == nullptr) {
-      LogChange change;
-      change.first = index;
-      change.entries = {entries[i]};
-      reign.log.Apply(change);
-    } else if (*known != entries[i]) {
-      return violations_.Report(
-          "I6 leader append-only",
-          absl::StrCat(Name(reign.leader), " replaces its own entry ", index));
+    if (known == nullptr) known = &reign.ahead.insert({index, entries[i]}).first->second;
+    if (*known == entries[i]) continue;
+    return violations_.Report("I6 leader append-only",
+                              absl::StrCat(Name(reign.leader), " replaces its own entry ", index));
+  }
+  while (!reign.ahead.empty() && reign.ahead.begin()->first == reign.log.last() + 1) {
+    const auto next = reign.ahead.extract(reign.ahead.begin());
+    LogChange change;
+    change.first = next.key();
+    change.entries = {next.mapped()};
+    reign.log.Apply(change);
+    if (next.mapped().configuration != nullptr) {
+      Adopt(term, reign, next.key(), next.mapped().configuration);
     }
   }
 }
 
+void Ledger::Adopt(Term term, Reign& reign, Index index, ConfigurationPointer configuration) {
+  if (configuration_appended_) {
+    configuration_appended_({.leader = reign.leader,
+                             .term = term,
+                             .first_of_term = reign.first,
+                             .previous_index = reign.configuration_index,
+                             .previous = reign.configuration,
+                             .index = index,
+                             .next = configuration});
+  }
+  reign.configuration_index = index;
+  reign.configuration = std::move(configuration);
+  // The new voters may be fewer.
+  Decide(term, reign);
+}
+
 void Ledger::Claimed(NodeId node, Index index, const char* how) {
+  claimed_ = std::max(claimed_, index);
   if (index <= commit()) return;
   violations_.Report("I9 commit on quorum",
                      absl::StrCat(Name(node), " takes ", index, " for committed (", how,
                                   "), by the disks it is ", commit()));
 }
 
-size_t Ledger::Holders(Index index) const {
-  size_t holders = 0;
-  for (NodeId voter : voters_) {
-    if (damaged_.contains(voter)) {
-      ++holders;
-      continue;
-    }
-    const LogModel& log = logs_.at(voter);
-    if (log.durable_floor() < index) continue;
-    const EntryId* entry = log.durable().Find(index);
-    if (entry == nullptr ? index <= log.durable().base() : *entry == Committed(index)) ++holders;
-  }
-  return holders;
+bool Ledger::Holds(NodeId node, Index index) const {
+  if (damaged_.contains(node)) return true;
+  const auto log = logs_.find(node);
+  if (log == logs_.end() || log->second.durable_floor() < index) return false;
+  const LogImage& durable = log->second.durable();
+  const EntryId* entry = durable.Find(index);
+  return entry == nullptr ? index <= durable.base() : *entry == Committed(index);
+}
+
+bool Ledger::QuorumHolds(Index index) const {
+  auto holds = [&](NodeId node) { return Holds(node, index); };
+  return IsMajority(configuration().voters, holds);
 }
 
 // Takes note of what `node` holds of the log of its term's leader, and what that commits.
@@ -168,13 +222,22 @@ void Ledger::Count(NodeId node) {
   Index& match = reign.match[node];
   if (agreed <= match) return;
   match = agreed;
-  std::vector<Index> matches;
-  for (NodeId voter : voters_) {
-    auto held = reign.match.find(voter);
-    matches.push_back(held == reign.match.end() ? 0 : held->second);
+  Decide(term, reign);
+}
+
+void Ledger::Decide(Term term, const Reign& reign) {
+  auto reached = [&](NodeId voter) -> Index {
+    const auto held = reign.match.find(voter);
+    return held == reign.match.end() ? 0 : held->second;
+  };
+  const Configuration& configuration = *reign.configuration;
+  const Index by_new = ReachedByMajority(configuration.voters, reached);
+  if (configuration.joint()) {
+    Commit(term, reign,
+           std::min(by_new, ReachedByMajority(configuration.outgoing_voters, reached)));
+    if (commit() < reign.configuration_index) return;
   }
-  std::sort(matches.begin(), matches.end(), std::greater<>());
-  Commit(term, reign, matches[quorum() - 1]);
+  Commit(term, reign, by_new);
 }
 
 void Ledger::Commit(Term term, const Reign& reign, Index index) {
@@ -196,7 +259,24 @@ void Ledger::Commit(Term term, const Reign& reign, Index index) {
   for (Index i = commit() + 1; i <= index; ++i) {
     committed_.push_back(*reign.log.Find(i));
     committed_in_.push_back(term);
+    if (committed_.back().configuration != nullptr) {
+      CommitConfiguration(term, reign, i, committed_.back().configuration);
+    }
   }
+}
+
+void Ledger::CommitConfiguration(Term term, const Reign& reign, Index index,
+                                 ConfigurationPointer configuration) {
+  const auto [previous_index, previous] = *configurations_.rbegin();
+  configurations_[index] = configuration;
+  if (!configuration_committed_) return;
+  configuration_committed_({.leader = reign.leader,
+                            .term = term,
+                            .first_of_term = reign.first,
+                            .previous_index = previous_index,
+                            .previous = previous,
+                            .index = index,
+                            .next = std::move(configuration)});
 }
 
 void Ledger::CheckMatching(Index first, const std::vector<EntryId>& entries, NodeId node) {
@@ -213,6 +293,7 @@ void Ledger::CheckTruncation(NodeId node, Index from) {
   const LogImage& live = logs_[node].live();
   if (from > live.last()) return;
   counters_.Count("log truncated");
+  if (live.LastConfiguration() >= from) counters_.Count("configuration undone by truncation");
   if (from > commit()) return;
   const EntryId* entry = live.Find(from);
   if (entry != nullptr && *entry != Committed(from)) return;

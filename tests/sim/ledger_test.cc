@@ -50,7 +50,8 @@ TEST_F(LedgerTest, CommitsWhatAQuorumHoldsDurably) {
   EXPECT_EQ(ledger_.commit(), 0u);
   ledger_.Synced(kB, ledger_.log(kB).appended());
   EXPECT_EQ(ledger_.commit(), 1u);
-  EXPECT_EQ(ledger_.Holders(1), 2u);
+  EXPECT_TRUE(ledger_.QuorumHolds(1));
+  EXPECT_FALSE(ledger_.Holds(kC, 1));
   EXPECT_EQ(ledger_.LeaderOf(1), kA);
   ledger_.Claimed(kA, 1, "test");
   EXPECT_EQ(Violation(), "");
@@ -104,6 +105,32 @@ TEST_F(LedgerTest, LeaderTruncatesItsOwnLog) {
   EXPECT_EQ(Violation(), "I6 ");
 }
 
+TEST_F(LedgerTest, LeaderGivesItsLogUpForASnapshot) {
+  for (NodeId node : {kA, kB}) Enter(node, 1);
+  Append(kA, 1, 1, 11);
+  Append(kB, 1, 1, 11);
+  LogChange change;
+  change.reset_to = 1;
+  Write(kA, change);
+  EXPECT_EQ(Violation(), "I6 ");
+}
+
+// A new member is sent the entry that names it before the leader has written, or sent anybody, the
+// ones before.
+TEST_F(LedgerTest, EntriesSentAheadAreTheLeadersToo) {
+  Enter(kA, 1);
+  Append(kA, 1, 1, 11);
+  ledger_.SentEntries(kA, 1, 3, {{1, {13, 13}}});
+  EXPECT_EQ(Violation(), "");
+  Append(kA, 2, 1, 12);
+  Append(kA, 3, 1, 13);
+  EXPECT_EQ(Violation(), "");
+  ledger_.SentEntries(kA, 1, 5, {{1, {15, 15}}});
+  Append(kA, 4, 1, 14);
+  Append(kA, 5, 1, 16);
+  EXPECT_NE(Violation(), "");
+}
+
 TEST_F(LedgerTest, CommittedEntryIsTruncated) {
   for (NodeId node : {kA, kB}) Enter(node, 1);
   Append(kA, 1, 1, 11);
@@ -138,10 +165,10 @@ TEST_F(LedgerTest, ADiskThatRottedStaysAHolder) {
   Enter(kB, 1);
   Append(kB, 1, 1, 11);
   ASSERT_EQ(ledger_.commit(), 1u);
-  ASSERT_EQ(ledger_.Holders(1), 2u);
+  ASSERT_TRUE(ledger_.QuorumHolds(1));
   ledger_.Damaged(kB);
   ledger_.Recovered(kB, LogImage({1, NodeId::kNone}, 0, {}));
-  EXPECT_EQ(ledger_.Holders(1), 2u);
+  EXPECT_TRUE(ledger_.QuorumHolds(1));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "tests/sim/list_machine.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/coding.h"
 #include "storage/checksum.h"
@@ -36,7 +39,55 @@ void ListMachine::Apply(ApplyBatch& batch) {
   }
 }
 
-void ListMachine::AppliedUpTo(LogPosition position, WallTime) { observer_.applied_up_to(position); }
+void ListMachine::AppliedUpTo(LogPosition position, WallTime) {
+  observer_.applied_up_to(position);
+  if (!durable() || failed_ || position.index < saved_ + durable_every_) return;
+  if (absl::Status status = Save(position); status.ok()) {
+    context_.durable(position);
+  } else {
+    failed_ = true;
+    context_.failed(status);
+  }
+}
+
+// Checksum, position, length, hash, archive.
+absl::Status ListMachine::Save(LogPosition position) {
+  std::string state;
+  for (uint64_t part : {position.index, position.term, length_, hash_}) {
+    AppendLittleEndian(&state, part);
+  }
+  state += context_.archive->Save();
+  std::string saved;
+  AppendLittleEndian(&saved, Checksum(state));
+  absl::Status status = WriteFileAtomically(*context_.file_system, Path(), saved + state);
+  if (status.ok()) saved_ = position.index;
+  return status;
+}
+
+absl::StatusOr<LogPosition> ListMachine::Open(const OpenContext& context) {
+  if (!durable()) return LogPosition{};
+  context_ = context;
+  absl::StatusOr<std::string> file = ReadWholeFile(*context.file_system, Path());
+  if (absl::IsNotFound(file.status())) return LogPosition{};
+  if (!file.ok()) return file.status();
+  constexpr size_t kHead = 5 * sizeof(uint64_t);
+  const absl::string_view state =
+      absl::string_view(*file).substr(std::min(sizeof(uint64_t), file->size()));
+  Decoder decoder(*file);
+  if (file->size() < kHead || decoder.Read<uint64_t>() != Checksum(state)) {
+    return absl::DataLossError("the list's file is damaged");
+  }
+  LogPosition position;
+  position.index = decoder.Read<uint64_t>();
+  position.term = decoder.Read<uint64_t>();
+  length_ = decoder.Read<uint64_t>();
+  hash_ = decoder.Read<uint64_t>();
+  absl::Status restored = context.archive->Restore(absl::string_view(*file).substr(kHead));
+  if (!restored.ok()) return restored;
+  saved_ = position.index;
+  observer_.opened(position, hash_);
+  return position;
+}
 
 namespace {
 
@@ -80,7 +131,7 @@ absl::Status ListMachine::Restore(const SnapshotReader& snapshot, LogPosition po
     return absl::DataLossError("the list has another length");
   }
   observer_.restored(position, hash_);
-  return absl::OkStatus();
+  return durable() ? Save(position) : absl::OkStatus();
 }
 
 }  // namespace cairn::sim

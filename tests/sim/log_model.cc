@@ -26,6 +26,16 @@ std::string Show(const LogImage& image) {
 
 }  // namespace
 
+EntryId IdOf(const RecordRun& run, size_t i) {
+  EntryId id = {run[i].position().term, run[i].hash()};
+  if (run[i].type() == EntryType::kConfiguration) {
+    absl::StatusOr<Configuration> decoded = DecodeConfiguration(run[i].Payload(run.bytes()).view());
+    CAIRN_CHECK(decoded.ok()) << decoded.status().ToString();
+    id.configuration = std::make_shared<const Configuration>(*std::move(decoded));
+  }
+  return id;
+}
+
 LogChange Describe(const LogAppend& append) {
   LogChange change;
   change.hard_state = append.hard_state;
@@ -34,7 +44,7 @@ LogChange Describe(const LogAppend& append) {
     if (run.empty()) continue;
     if (change.first == 0) change.first = run.first().index;
     for (size_t i = 0; i < run.size(); ++i) {
-      change.entries.push_back({run[i].position().term, run[i].hash()});
+      change.entries.push_back(IdOf(run, i));
     }
   }
   return change;
@@ -46,6 +56,13 @@ LogImage::LogImage(HardState hard_state, Index base, std::vector<EntryId> entrie
 const EntryId* LogImage::Find(Index index) const {
   if (index <= base_ || index > last()) return nullptr;
   return &entries_[index - base_ - 1];
+}
+
+Index LogImage::LastConfiguration() const {
+  for (Index index = last(); index > base_; --index) {
+    if (Find(index)->configuration != nullptr) return index;
+  }
+  return 0;
 }
 
 void LogImage::CutFrom(Index index) {

@@ -4,14 +4,15 @@
 #ifndef TESTS_SIM_LOG_MODEL_H_
 #define TESTS_SIM_LOG_MODEL_H_
 
-#include <compare>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/types.h"
+#include "raft/core/configuration.h"
 #include "storage/log_store.h"
 
 namespace cairn::sim {
@@ -20,8 +21,13 @@ namespace cairn::sim {
 struct EntryId {
   Term term = 0;
   EntryHash hash;
-  friend auto operator<=>(const EntryId&, const EntryId&) = default;
+  std::shared_ptr<const Configuration> configuration = nullptr;  // of a configuration entry
+  friend bool operator==(const EntryId& a, const EntryId& b) {
+    return a.term == b.term && a.hash == b.hash;
+  }
 };
+// Of run[i], which can be decoded.
+EntryId IdOf(const RecordRun& run, size_t i);
 
 // One change of a log: a LogAppend without bytes, or the end of a prefix.
 struct LogChange {
@@ -46,6 +52,8 @@ class LogImage {
   Index last() const { return base_ + entries_.size(); }
   Term last_term() const { return entries_.empty() ? 0 : entries_.back().term; }
   const EntryId* Find(Index index) const;  // null outside
+  // The last entry that is a configuration; 0 if none of those kept is.
+  Index LastConfiguration() const;
 
   // CHECKs that the entries of `change` follow the end of the log.
   void Apply(const LogChange& change);

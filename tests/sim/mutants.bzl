@@ -5,7 +5,7 @@ def mutant_tests(name, mutants, sources, seeds):
 
     Args:
       name: of the test_suite
-      mutants: the mutants' names -> their numbers (raft/core/mutants.h, storage/block/mutants.h)
+      mutants: the mutants' names -> their numbers (raft/core/mutants.h, storage/mutants.h)
       sources: every source that includes one of these headers. They alone are compiled again: as
         sources of the binary they come before the libraries, whose copies the linker then leaves
         out.

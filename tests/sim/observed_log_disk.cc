@@ -20,6 +20,13 @@ absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened) {
     if (!hash.ok()) return hash.status();
     entries.push_back({log.runs[run].term, *hash});
   }
+  for (const RawConfiguration& raw : log.configurations) {
+    if (raw.at.index <= log.base.index || raw.at.index > last) continue;
+    absl::StatusOr<Configuration> decoded = DecodeConfiguration(raw.body.view());
+    if (!decoded.ok()) return decoded.status();
+    entries[raw.at.index - log.base.index - 1].configuration =
+        std::make_shared<const Configuration>(*std::move(decoded));
+  }
   return LogImage(log.hard_state, log.base.index, std::move(entries));
 }
 

@@ -20,14 +20,30 @@ std::string Show(const GroupStatus& status) {
 
 Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
                  DurabilityChecker::RecoverWorstCase recover,
-                 const DurabilityChecker::Options& options)
+                 const DurabilityChecker::Options& options, const GroupOptions& limits)
     : world_(world),
       group_(group),
       recover_(recover),
       ledger_(std::move(voters), world.violations, world.counters),
       states_(ledger_, world.violations),
       durability_(ledger_, world.violations, world.counters, std::move(recover), options),
-      clients_(ledger_, states_, durability_, world.violations, world.counters) {}
+      clients_(ledger_, states_, durability_, world.violations, world.counters),
+      membership_(ledger_, world.violations, world.counters),
+      bounds_(limits, world.violations) {
+  ledger_.ObserveLeaders([this](NodeId leader, Term term) {
+    membership_.Elected(leader, term,
+                        [&](NodeId voter) { return durability_.VotedFor(voter, term, leader); });
+    if (observer_) observer_(leader);
+  });
+  ledger_.ObserveConfigurations(
+      [this](const Ledger::ConfigurationChange& change) {
+        world_.log.Add(change.leader, "configuration", {change.index, change.term}, [&] {
+          return absl::StrCat(change.index, "/", change.term, " ", ToString(*change.next));
+        });
+        membership_.Appended(change);
+      },
+      [this](const Ledger::ConfigurationChange& change) { membership_.Committed(change); });
+}
 
 void Referee::Report(const char* invariant, NodeId node, const std::string& what) {
   world_.violations.Report(
@@ -163,7 +179,7 @@ void Referee::Sent(const Envelope& envelope) {
       std::vector<EntryId> entries;
       for (const RecordRun& run : envelope.entries) {
         for (size_t i = 0; i < run.size(); ++i) {
-          entries.push_back({run[i].position().term, run[i].hash()});
+          entries.push_back(IdOf(run, i));
         }
       }
       ledger_.SentEntries(envelope.from, append->term, append->previous.index + 1, entries);
@@ -175,6 +191,9 @@ void Referee::Sent(const Envelope& envelope) {
       ledger_.Claimed(envelope.from, tail->known_commit, "TailReply");
     } else if (const auto* read = std::get_if<ReadIndexReply>(body)) {
       if (read->ready) ledger_.Claimed(envelope.from, read->index, "ReadIndexReply");
+      if (read->ready) clients_.LeaderAnswered(envelope.to, read->request, read->index);
+    } else if (const auto* asked = std::get_if<ReadIndexRequest>(body)) {
+      clients_.AskedLeader(envelope.from, asked->request);
     }
   } else if (std::holds_alternative<ForwardedProposals>(envelope.body)) {
     world_.counters.Count("proposals forwarded");
@@ -207,16 +226,25 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
       status.first_index <= status.last_index + 1 && status.applied_index <= status.commit_index &&
       status.commit_index <= status.last_index && status.durable_index <= status.last_index;
   if (!in_order) Report("I17 order", node, Show(status));
+  bounds_.Shown(node, status);
   auto [before, is_new] = shown_.insert({node, status});
   if (is_new) return;
   if (status.term < before->second.term || status.commit_index < before->second.commit_index ||
       status.applied_index < before->second.applied_index) {
     Report("I3 monotonic", node, absl::StrCat(Show(before->second), "; then ", Show(status)));
   }
+  if (before->second.role == Role::kLeader && status.role == Role::kLeader &&
+      status.term == before->second.term && status.last_index < before->second.last_index) {
+    Report("I6 leader append-only", node,
+           absl::StrCat(Show(before->second), "; then ", Show(status)));
+  }
   before->second = status;
 }
 
-void Referee::ProcessEnded(NodeId node) { shown_.erase(node); }
+void Referee::ProcessEnded(NodeId node) {
+  shown_.erase(node);
+  bounds_.ProcessEnded(node);
+}
 
 ListMachine::Observer Referee::MachineObserver(NodeId node) {
   states_.Started(node);
@@ -237,6 +265,14 @@ ListMachine::Observer Referee::MachineObserver(NodeId node) {
             world_.counters.Count("state restored from a snapshot");
             world_.log.Add(node, "restore", {position.index, state_hash}, [&] {
               return absl::StrCat("g", ToInteger(group_), " at ", ToString(position));
+            });
+            states_.Restored(node, position, state_hash);
+          },
+      .opened =
+          [this, node](LogPosition position, uint64_t state_hash) {
+            world_.counters.Count("state found on the disk");
+            world_.log.Add(node, "found", {position.index, state_hash}, [&] {
+              return absl::StrCat("g", ToInteger(group_), " state at ", ToString(position));
             });
             states_.Restored(node, position, state_hash);
           },

@@ -15,8 +15,10 @@
 #include "raft/envelope.h"
 #include "raft/group.h"
 #include "storage/log_store.h"
+#include "tests/sim/checkers/bounds_checker.h"
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/durability_checker.h"
+#include "tests/sim/checkers/membership_checker.h"
 #include "tests/sim/checkers/state_checker.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/list_machine.h"
@@ -27,8 +29,10 @@ namespace cairn::sim {
 // One thread. `world` outlives it.
 class Referee {
  public:
+  // `voters` are the initial members; `limits` hold what may grow.
   Referee(World& world, GroupId group, std::vector<NodeId> voters,
-          DurabilityChecker::RecoverWorstCase recover, const DurabilityChecker::Options& options);
+          DurabilityChecker::RecoverWorstCase recover, const DurabilityChecker::Options& options,
+          const GroupOptions& limits);
 
   // The disk of a node, see LogObserver. `rotten`: the harness has damaged it.
   void LogOpened(NodeId node, const OpenedLog& opened, bool rotten);
@@ -44,13 +48,13 @@ class Referee {
   ListMachine::Observer MachineObserver(NodeId node);
 
   // See Ledger::ObserveLeaders.
-  void ObserveLeaders(std::function<void(NodeId)> observer) {
-    ledger_.ObserveLeaders(std::move(observer));
-  }
+  void ObserveLeaders(std::function<void(NodeId)> observer) { observer_ = std::move(observer); }
 
   const Ledger& ledger() const { return ledger_; }
   StateChecker& states() { return states_; }
   ClientChecker& clients() { return clients_; }
+  MembershipChecker& membership() { return membership_; }
+  BoundsChecker& bounds() { return bounds_; }
 
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
@@ -66,8 +70,11 @@ class Referee {
   StateChecker states_;
   DurabilityChecker durability_;
   ClientChecker clients_;
-  std::set<NodeId> opened_;       // at least once
-  std::map<NodeId, Index> torn_;  // first undecided entry
+  MembershipChecker membership_;
+  BoundsChecker bounds_;
+  std::function<void(NodeId)> observer_;  // of leaders
+  std::set<NodeId> opened_;               // at least once
+  std::map<NodeId, Index> torn_;          // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
   std::map<NodeId, ContentId> pulled_;
 };

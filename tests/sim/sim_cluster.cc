@@ -1,8 +1,10 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/sim/quorums.h"
 #include "tests/sim/sub_seed.h"
 
 namespace cairn::sim {
@@ -10,7 +12,7 @@ namespace {
 
 Configuration InitialMembers(const FaultPlan& plan) {
   Configuration members;
-  for (size_t i = 1; i <= plan.nodes.size(); ++i) {
+  for (size_t i = 1; i <= plan.members; ++i) {
     members.voters.push_back(
         {static_cast<NodeId>(i), Incarnation::kUnknown, absl::StrCat("node", i, ":1")});
   }
@@ -32,14 +34,16 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
     referees_[group] = std::make_unique<Referee>(
         world, group, members.Nodes(),
         [this, group](NodeId node_id) { return node(node_id).disk().RecoverWorstCase(group); },
-        options);
+        options, plan.group);
   }
   network_.ObserveSends([this](const Envelope& envelope) {
     auto referee = referees_.find(envelope.group);
     if (referee != referees_.end()) referee->second->Sent(envelope);
   });
   SimNode::Surroundings surroundings = {&world_, &network_, &referees_, &plan_, members};
-  for (NodeId id : members.Nodes()) nodes_.push_back(std::make_unique<SimNode>(surroundings, id));
+  for (size_t i = 1; i <= plan.nodes.size(); ++i) {
+    nodes_.push_back(std::make_unique<SimNode>(surroundings, static_cast<NodeId>(i)));
+  }
 }
 
 SimCluster::~SimCluster() = default;
@@ -78,12 +82,48 @@ void SimCluster::Heal() {
   }
 }
 
-std::vector<SimNode*> SimCluster::Healthy() {
-  std::vector<SimNode*> healthy;
+std::vector<NodeId> SimCluster::Present() const {
+  std::vector<NodeId> present;
   for (const auto& node : nodes_) {
-    if (node->running() && node->halted().ok()) healthy.push_back(node.get());
+    if (node->present()) present.push_back(node->id());
   }
+  return present;
+}
+
+SimNode& SimCluster::AnyPresent(Random& random) {
+  const std::vector<NodeId> present = Present();
+  return node(present[random.Below(present.size())]);
+}
+
+std::vector<SimNode*> SimCluster::Whole() {
+  std::vector<SimNode*> whole;
+  for (const auto& node : nodes_) {
+    if (node->running() && node->halted().ok()) whole.push_back(node.get());
+  }
+  return whole;
+}
+
+std::vector<SimNode*> SimCluster::Healthy(GroupId group) {
+  const Configuration& members = referees_.at(group)->ledger().configuration();
+  std::vector<SimNode*> healthy = Whole();
+  std::erase_if(healthy, [&](SimNode* node) { return !members.IsMember(node->id()); });
   return healthy;
+}
+
+bool SimCluster::CanDecide(GroupId group, const std::vector<SimNode*>& nodes) {
+  const Ledger& ledger = referees_.at(group)->ledger();
+  auto in = [&](NodeId id) {
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [id](SimNode* node) { return node->id() == id; });
+  };
+  if (!IsQuorum(ledger.configuration(), in)) return false;
+  return std::all_of(nodes.begin(), nodes.end(), [&](SimNode* node) {
+    const auto log = ledger.logs().find(node->id());
+    if (log == ledger.logs().end()) return true;
+    const Index at = log->second.live().LastConfiguration();
+    return at <= ledger.configuration_index() ||
+           IsQuorum(*log->second.live().Find(at)->configuration, in);
+  });
 }
 
 }  // namespace cairn::sim

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/random.h"
 #include "raft/core/configuration.h"
 #include "tests/sim/fault_plan.h"
 #include "tests/sim/sim_network.h"
@@ -29,7 +30,10 @@ class SimCluster {
   Referees& referees() { return referees_; }
   World& world() { return world_; }
   const FaultPlan& plan() const { return plan_; }
-  size_t quorum() const { return nodes_.size() / 2 + 1; }
+
+  // Nodes that are there: initial members and those that have joined, but for those taken away.
+  std::vector<NodeId> Present() const;
+  SimNode& AnyPresent(Random& random);
 
   // The node that runs and leads the newest known term of `group`; null if there is none.
   SimNode* Leader(GroupId group);
@@ -41,8 +45,13 @@ class SimCluster {
 
   // Ends all faults and starts every node that does not run and is not halted.
   void Heal();
-  // Nodes that run and take part.
-  std::vector<SimNode*> Healthy();
+  // Nodes that run and are not halted.
+  std::vector<SimNode*> Whole();
+  // Those of them that are members of `group` by its last committed configuration.
+  std::vector<SimNode*> Healthy(GroupId group);
+  // Whether these nodes can decide: by the last committed configuration of `group`, and by each
+  // later one in their logs.
+  bool CanDecide(GroupId group, const std::vector<SimNode*>& nodes);
 
  private:
   World& world_;

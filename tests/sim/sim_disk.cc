@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "storage/block/block_log.h"
 #include "tests/sim/observed_log_disk.h"
@@ -154,16 +155,21 @@ void SimDisk::EndSyncLater(Task task) {
 }
 
 bool SimDisk::Rot() {
+  // Every second time the end of the log, where a torn write would be, and there the place where
+  // the records begin: behind them the last unit is mostly empty.
+  const bool at_end = fault_random_.OneIn(2);
   std::vector<const WrittenRange*> synced;
   for (const WrittenRange& range : written_) {
     absl::StatusOr<bool> there = file_system_->Exists(range.path);
+    const bool in_log = absl::StrContains(range.path, "/log/");
+    if (at_end && !in_log) continue;
     if (range.synced && range.length > 0 && there.ok() && *there) synced.push_back(&range);
   }
   if (synced.empty()) return false;
-  // Mostly the end of the log, where a torn write would be.
-  size_t latest = std::min<size_t>(synced.size(), fault_random_.OneIn(2) ? 4 : kWrittenRanges);
+  const size_t latest = std::min<size_t>(synced.size(), at_end ? 2 : kWrittenRanges);
   const WrittenRange& range = *synced[synced.size() - 1 - fault_random_.Below(latest)];
-  uint64_t offset = range.offset + fault_random_.Below(range.length);
+  const uint64_t length = at_end ? std::min<uint64_t>(range.length, 256) : range.length;
+  uint64_t offset = range.offset + fault_random_.Below(length);
   uint8_t mask = static_cast<uint8_t>(1 << fault_random_.Below(8));
   file_system_->FlipBits(range.path, offset, mask);
   rotten_ = true;

@@ -16,6 +16,7 @@ class SimExecutor final : public Executor {
 
   ~SimExecutor() override {
     state_->closed = true;
+    state_->shared->waiting -= state_->queue.size();
     // Tasks may own what posts to this very executor while it is destroyed.
     std::deque<Task> queue = std::move(state_->queue);
     std::map<uint64_t, Task> timers = std::move(state_->timers);
@@ -51,6 +52,7 @@ class SimExecutor final : public Executor {
   static void Enqueue(const std::shared_ptr<State>& state, Task task) {
     if (state->closed) return;
     state->queue.push_back(std::move(task));
+    ++state->shared->waiting;
     Arm(state);
   }
 
@@ -68,6 +70,7 @@ class SimExecutor final : public Executor {
     if (state->shared->events->now() >= state->shared->paused_until) {
       Task task = std::move(state->queue.front());
       state->queue.pop_front();
+      --state->shared->waiting;
       task();
     }
     Arm(state);

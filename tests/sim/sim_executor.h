@@ -38,6 +38,9 @@ class NodeScheduler {
   // Ends a pause now.
   void Resume() { shared_->paused_until = shared_->events->now(); }
 
+  // Tasks posted and not run yet, on all its executors; timers do not count.
+  size_t waiting() const { return shared_->waiting; }
+
   // The process is gone: no task runs any more.
   void Kill() { shared_->killed = true; }
 
@@ -49,6 +52,7 @@ class NodeScheduler {
     Random random{0};
     SchedulingOptions options;
     Instant paused_until;
+    size_t waiting = 0;
     bool killed = false;
 
     Instant NextRun();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "raft/identity.h"
 #include "tests/sim/sub_seed.h"
@@ -56,7 +57,8 @@ SimNode::SimNode(Surroundings surroundings, NodeId node)
       world_(*surroundings_.world),
       node_(node),
       random_(SubSeed(surroundings_.plan->seed, "node", ToInteger(node))),
-      disk_(world_, *surroundings_.plan, node) {
+      disk_(world_, *surroundings_.plan, node),
+      present_(surroundings_.members.IsMember(node)) {
   Boot();
 }
 
@@ -77,8 +79,22 @@ void SimNode::Boot() {
   clock_ = std::make_unique<SimClock>(world_.events, clock);
 }
 
+void SimNode::Join(const Configuration& members) {
+  joined_to_.voters = members.voters;
+  joined_to_.learners = members.learners;
+  present_ = true;
+  Start();
+}
+
+void SimNode::Retire() {
+  present_ = false;
+  retired_ = true;
+  world_.log.Add(node_, "taken away");
+  if (running()) Kill();
+}
+
 void SimNode::Start() {
-  if (running()) return;
+  if (running() || !present_) return;
   ++life_;
   halted_ = absl::OkStatus();
   world_.counters.Count("process started");
@@ -103,6 +119,10 @@ absl::Status SimNode::StartProcess() {
   wanted.node = node_;
   wanted.incarnation = static_cast<Incarnation>(incarnation);
   wanted.initial_members = surroundings_.members;
+  if (!joined_to_.voters.empty()) {
+    wanted.initial_members = joined_to_;
+    wanted.formed = true;
+  }
   wanted.log_store = surroundings_.plan->memory_store ? "memory" : "block";
   absl::Status made = disk_.file_system().MakeDirectory(SimDisk::kDirectory);
   if (!made.ok()) return made;
@@ -110,6 +130,7 @@ absl::Status SimNode::StartProcess() {
   absl::StatusOr<NodeIdentity> identity =
       LoadOrCreateIdentity(disk_.file_system(), SimDisk::kDirectory, wanted, &formatted);
   if (!identity.ok()) return identity.status();
+  incarnation_ = identity->incarnation;
   absl::StatusOr<std::unique_ptr<LogDisk>> log = disk_.OpenLog(*identity);
   if (!log.ok()) return log.status();
   process_->log_disk = *std::move(log);
@@ -151,7 +172,8 @@ absl::Status SimNode::OpenGroups(const NodeIdentity& identity) {
   for (auto& [group, referee] : *surroundings_.referees) {
     GroupOptions group_options = surroundings_.plan->group;
     group_options.priority = options().priority;
-    auto machine = std::make_unique<ListMachine>(referee->MachineObserver(node_));
+    auto machine = std::make_unique<ListMachine>(referee->MachineObserver(node_),
+                                                 surroundings_.plan->durable_every);
     absl::StatusOr<Group> opened =
         process_->host->Open(group, std::move(machine), std::move(group_options));
     if (!opened.ok()) return opened.status();
@@ -160,10 +182,17 @@ absl::Status SimNode::OpenGroups(const NodeIdentity& identity) {
   return absl::OkStatus();
 }
 
-void SimNode::Stopped(NodeState state, const absl::Status& why) {
-  world_.log.Add(node_, "stopped", {static_cast<uint64_t>(state)},
-                 [&] { return absl::StrCat(NameOf(state), ": ", why.ToString()); });
-  bool halted = state == NodeState::kHalted;
+void SimNode::CheckStop(NodeState state, const absl::Status& why) {
+  const bool halted = state == NodeState::kHalted;
+  if (halted && absl::StartsWith(why.message(), "MEMBER_REMOVED")) {
+    world_.counters.Count("node learned that it was removed");
+    for (auto& [group, referee] : *surroundings_.referees) {
+      if (referee->membership().WasRemoved(node_)) return;
+    }
+    return world_.violations.Report(
+        "I16 membership safety",
+        absl::StrCat("n", ToInteger(node_), " leaves, and was not removed: ", why.ToString()));
+  }
   world_.counters.Count(halted ? "node halted" : "node fenced");
   if (halted && !disk_.rotten()) {
     world_.violations.Report("nothing but damage halts a node",
@@ -173,6 +202,13 @@ void SimNode::Stopped(NodeState state, const absl::Status& why) {
     world_.violations.Report("nothing but a failed disk fences a node",
                              absl::StrCat("n", ToInteger(node_), ": ", why.ToString()));
   }
+}
+
+void SimNode::Stopped(NodeState state, const absl::Status& why) {
+  world_.log.Add(node_, "stopped", {static_cast<uint64_t>(state)},
+                 [&] { return absl::StrCat(NameOf(state), ": ", why.ToString()); });
+  const bool halted = state == NodeState::kHalted;
+  CheckStop(state, why);
   if (halted) halted_ = why;
   // The program answers health checks for a while, then exits.
   Duration grace = surroundings_.plan->group.election_timeout;
@@ -249,7 +285,19 @@ void SimNode::Heal() {
 
 void SimNode::ShowStatus() {
   if (!running()) return;
-  for (const auto& [group, handle] : process_->groups) referee(group).Shown(node_, handle.Status());
+  const bool with_files = ++shown_ % 16 == 0 && !disk_.power_gone();
+  for (const auto& [group, handle] : process_->groups) {
+    referee(group).Shown(node_, handle.Status());
+    BoundsChecker& bounds = referee(group).bounds();
+    bounds.Waiting(node_, process_->scheduler.waiting());
+    if (!with_files) continue;
+    absl::StatusOr<std::vector<std::string>> names = absl::UnknownError("not read");
+    disk_.Observe([&] {
+      names = disk_.file_system().List(
+          absl::StrCat(SimDisk::kDirectory, "/snapshots/", ToInteger(group)));
+    });
+    if (names.ok()) bounds.SnapshotFiles(node_, *names);
+  }
 }
 
 void SimNode::OnOpened(GroupId group, const OpenedLog& opened) {

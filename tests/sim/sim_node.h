@@ -47,8 +47,19 @@ class SimNode final : private LogObserver {
   // What the process said when it stopped for good; OK if it did not.
   const absl::Status& halted() const { return halted_; }
   SimDisk& disk() { return disk_; }
+  // The machine is there: an initial member, or one that has joined, and not taken away.
+  bool present() const { return present_; }
+  // It is there or can still come, and is not halted.
+  bool MayJoin() const { return !retired_ && halted_.ok(); }
+  // Of its disk; kUnknown before it has started for the first time.
+  Incarnation incarnation() const { return incarnation_; }
 
-  // Starts the process. Does nothing if it runs. It may end at once, by a nested crash.
+  // The machine comes, and its process starts, to join a cluster of `members`.
+  void Join(const Configuration& members);
+  // The machine is taken away for good.
+  void Retire();
+  // Starts the process. Does nothing if it runs, or if the machine is not there. It may end at
+  // once, by a nested crash.
   void Start();
   // The power goes. What of the writes not synced stays is chosen by `policy`.
   void PowerCut(CrashPolicy policy);
@@ -61,7 +72,7 @@ class SimNode final : private LogObserver {
   // Null if the node does not run.
   Group* group(GroupId group);
   Instant Now() const { return clock_->Now(); }
-  // Lets the referees see its status.
+  // Lets the referees see its status, what waits, and now and then what lies on its disk.
   void ShowStatus();
 
   // No thread of the process runs before `until`.
@@ -82,6 +93,7 @@ class SimNode final : private LogObserver {
   HostDependencies MakeDependencies();
   void EndProcess();
   void Boot();
+  void CheckStop(NodeState state, const absl::Status& why);
   void Stopped(NodeState state, const absl::Status& why);
   Referee& referee(GroupId group) { return *surroundings_.referees->at(group); }
   const NodeOptions& options() const;
@@ -95,6 +107,11 @@ class SimNode final : private LogObserver {
   std::unique_ptr<Process> process_;
   uint64_t life_ = 0;
   absl::Status halted_;
+  Configuration joined_to_;  // no voters: it is an initial member
+  Incarnation incarnation_ = Incarnation::kUnknown;
+  bool present_;
+  bool retired_ = false;
+  uint64_t shown_ = 0;
   bool healed_ = false;
 };
 

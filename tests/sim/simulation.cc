@@ -11,6 +11,7 @@
 #include "tests/sim/calls.h"
 #include "tests/sim/fault_injector.h"
 #include "tests/sim/list_machine.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/sub_seed.h"
 #include "tests/sim/workload.h"
@@ -30,7 +31,8 @@ class Simulation {
         cluster_(world_, plan),
         calls_(cluster_),
         injector_(cluster_),
-        workload_(cluster_, calls_) {}
+        workload_(cluster_, calls_),
+        operator_(cluster_, calls_) {}
 
   // Ends the processes first: their last callbacks reach the calls and the workload.
   ~Simulation() {
@@ -44,9 +46,11 @@ class Simulation {
     cluster_.WatchStatus();
     injector_.Start();
     workload_.Start();
+    operator_.Start();
     RunFor(plan_.under_fire, [] { return false; });
     injector_.Stop();
     workload_.Stop();
+    operator_.Stop();
     if (!world_.violations.any()) Recover();
     if (!world_.violations.any()) End();
     return Result();
@@ -109,7 +113,8 @@ class Simulation {
 
   void Recover() {
     cluster_.Heal();
-    if (cluster_.Healthy().size() < cluster_.quorum()) {
+    for (auto& [group, referee] : cluster_.referees()) {
+      if (cluster_.CanDecide(group, cluster_.Whole())) continue;
       world_.counters.Count("no liveness: too few nodes are whole");
       return;
     }
@@ -123,25 +128,58 @@ class Simulation {
     }
     Require("no leader", Duration{}, led);
     for (auto& [group, referee] : cluster_.referees()) {
+      FinishChange(group);
       AppendLast(group);
       Require("members do not come to the same state", Timeout() * 20,
-              [this, &referee = *referee] { return Converged(referee); });
-      for (SimNode* node : cluster_.Healthy()) referee->clients().CheckNothingLost(node->id());
-      for (SimNode* node : cluster_.Healthy()) ReadLast(group, node->id());
+              [this, group] { return Converged(group); });
+      const std::vector<SimNode*> healthy = cluster_.Healthy(group);
+      for (SimNode* node : healthy) referee->clients().CheckNothingLost(node->id());
+      for (SimNode* node : healthy) ReadLast(group, node->id());
+      CheckAtRest(group);
     }
+  }
+
+  // A change under way comes to its end where all it needs is there. Otherwise it is cancelled.
+  void FinishChange(GroupId group) {
+    const Ledger& ledger = cluster_.referees().at(group)->ledger();
+    auto idle = [&ledger] {
+      return !ledger.configuration().joint() && !ledger.configuration().target;
+    };
+    if (RunFor(Timeout() * 15, idle) || world_.violations.any()) return;
+    const Configuration configuration = ledger.configuration();
+    const std::vector<SimNode*> whole = cluster_.Whole();
+    auto is_whole = [&](const Member& member) {
+      return std::any_of(whole.begin(), whole.end(),
+                         [&](SimNode* node) { return node->id() == member.node; });
+    };
+    const std::vector<Member>& target =
+        configuration.target ? configuration.target->voters : configuration.voters;
+    if (configuration.joint() || std::all_of(target.begin(), target.end(), is_whole)) {
+      return Require("a change does not come to its end", Duration{}, idle);
+    }
+    world_.counters.Count("change cancelled at the end");
+    Repeat("a change cannot be cancelled", [this, group](std::function<void(bool)> done) {
+      SimNode* leader = cluster_.Leader(group);
+      if (leader == nullptr) return done(false);
+      calls_.Control(group, leader->id(), CancelRequest{}, leader->Now() + Timeout(),
+                     [done = std::move(done)](const ControlResult& result) {
+                       done(std::holds_alternative<ControlDone>(result));
+                     });
+    });
+    Require("a cancelled change stays", Timeout() * 10, idle);
   }
 
   // Members that cannot tell whether their last entries were acknowledged, since another one is
   // gone for good, and without whom there is no quorum (docs/decisions.md, "Torn tails").
   bool TornTailWaits() {
-    const std::vector<SimNode*> healthy = cluster_.Healthy();
-    if (healthy.size() == cluster_.size()) return false;
     for (const auto& [group, referee] : cluster_.referees()) {
-      const auto sure = std::count_if(healthy.begin(), healthy.end(), [&](SimNode* node) {
+      std::vector<SimNode*> sure = cluster_.Whole();
+      if (sure.size() == cluster_.Present().size()) continue;
+      std::erase_if(sure, [group = group](SimNode* node) {
         Group* handle = node->group(group);
-        return handle != nullptr && handle->Status().state != NodeState::kRepairing;
+        return handle == nullptr || handle->Status().state == NodeState::kRepairing;
       });
-      if (static_cast<size_t>(sure) < cluster_.quorum()) return true;
+      if (!cluster_.CanDecide(group, sure)) return true;
     }
     return false;
   }
@@ -170,7 +208,7 @@ class Simulation {
   // One more command, through any member.
   void AppendLast(GroupId group) {
     Repeat("no new command is acknowledged", [this, group](std::function<void(bool)> done) {
-      std::vector<SimNode*> healthy = cluster_.Healthy();
+      std::vector<SimNode*> healthy = cluster_.Healthy(group);
       CommandId id = calls_.NewCommand();
       SimNode* node = healthy[id % healthy.size()];
       calls_.Propose(group, node->id(), id, MakeCommand(id, "the last one"), {},
@@ -180,8 +218,9 @@ class Simulation {
     });
   }
 
-  bool Converged(Referee& referee) {
-    for (SimNode* node : cluster_.Healthy()) {
+  bool Converged(GroupId group) {
+    Referee& referee = *cluster_.referees().at(group);
+    for (SimNode* node : cluster_.Healthy(group)) {
       if (referee.states().applied(node->id()) < referee.ledger().commit()) return false;
     }
     return true;
@@ -191,6 +230,14 @@ class Simulation {
     Repeat("a read is not answered", [this, group, node](std::function<void(bool)> done) {
       calls_.Read(group, node, ReadOptions(), calls_.ReadHorizon(group), std::move(done));
     });
+  }
+
+  // Nobody asks for anything: a heartbeat or two later all is written and acknowledged.
+  void CheckAtRest(GroupId group) {
+    RunFor(Timeout() * 2, [] { return false; });
+    for (SimNode* node : cluster_.Healthy(group)) {
+      cluster_.referees().at(group)->bounds().ShownAtRest(node->id(), node->group(group)->Status());
+    }
   }
 
   void End() {
@@ -227,6 +274,7 @@ class Simulation {
   Calls calls_;
   FaultInjector injector_;
   Workload workload_;
+  Operator operator_;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ class Workload::Client {
         options_(cluster.plan().workload),
         random_(SubSeed(cluster.plan().seed, "client", number)),
         group_(static_cast<GroupId>(1 + random_.Below(cluster.plan().groups))),
-        node_(static_cast<NodeId>(1 + random_.Below(cluster.size()))),
+        node_(cluster.AnyPresent(random_).id()),
         wants_session_(random_.Chance(options_.sessions, 1000)),
         wants_order_(random_.OneIn(2)) {}
 
@@ -59,7 +59,7 @@ class Workload::Client {
     if (random_.Chance(options_.moves, 1000)) Move();
     return node_;
   }
-  void Move() { node_ = static_cast<NodeId>(1 + random_.Below(cluster_.size())); }
+  void Move() { node_ = cluster_.AnyPresent(random_).id(); }
 
   std::optional<Instant> DrawDeadline(NodeId node) {
     if (!random_.Chance(options_.deadlines, 1000)) return std::nullopt;

@@ -9,7 +9,7 @@ namespace cairn::sim {
 
 void ClientChecker::Asked(CommandId id) {
   auto [found, is_new] = commands_.insert({id, Command()});
-  if (is_new) found->second.horizon = horizon_;
+  if (is_new) found->second.horizon = AskedToRead();
   ++found->second.open;
 }
 
@@ -75,6 +75,23 @@ void ClientChecker::ToldToRead(NodeId node, Index horizon, const ReadReady& read
                                     ", having applied ", states_.applied(node)));
   }
   horizon_ = std::max(horizon_, states_.applied(node));
+}
+
+void ClientChecker::AskedLeader(NodeId node, uint64_t request) {
+  asked_.insert({{node, request}, AskedToRead()});
+}
+
+void ClientChecker::LeaderAnswered(NodeId node, uint64_t request, Index index) {
+  const auto asked = asked_.find({node, request});
+  if (asked == asked_.end()) {
+    violations_.Report("I14 fresh reads",
+                       absl::StrCat("n", ToInteger(node), " is told where to read, and did not ask",
+                                    " with request ", request));
+  } else if (index < asked->second) {
+    violations_.Report("I14 fresh reads",
+                       absl::StrCat("n", ToInteger(node), " is told to read at ", index, "; ",
+                                    asked->second, " was known before it asked"));
+  }
 }
 
 void ClientChecker::Applied(CommandId id) {

@@ -3,9 +3,11 @@
 #ifndef TESTS_SIM_CHECKERS_CLIENT_CHECKER_H_
 #define TESTS_SIM_CHECKERS_CLIENT_CHECKER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/types.h"
 #include "raft/proposal.h"
@@ -18,8 +20,9 @@ namespace cairn::sim {
 // The history of a group as its clients see it. All clients append to one list and read all of it,
 // so a history is linearizable (I13) if and only if what was acknowledged stands in the list behind
 // everything that was acknowledged or read before it was asked for, and a read sees all of that
-// too (I14). Checks also the three-fold outcome: what was "not applied" never is (fault catalogue
-// 3.3), and retries of a session call get the first answer (I15). One thread.
+// too (I14). What any node has shown to be committed was known as well: reads and later commands
+// come behind it. Checks also the three-fold outcome: what was "not applied" never is (fault
+// catalogue 3.3), and retries of a session call get the first answer (I15). One thread.
 class ClientChecker {
  public:
   ClientChecker(const Ledger& ledger, const StateChecker& states, DurabilityChecker& durability,
@@ -36,9 +39,14 @@ class ClientChecker {
   void Told(CommandId command, NodeId node, const ProposalResult& result);
 
   // A client asks for a read; what it gets must have applied at least the result.
-  Index AskedToRead() const { return horizon_; }
+  Index AskedToRead() const { return std::max(horizon_, ledger_.claimed()); }
   // `node` says that its state may be read, for a read asked for at `horizon`.
   void ToldToRead(NodeId node, Index horizon, const ReadReady& ready);
+
+  // A member asks the leader for an index to read at, for the first time or again; it is answered.
+  // The answer belongs to that very question, and is no older (I14).
+  void AskedLeader(NodeId node, uint64_t request);
+  void LeaderAnswered(NodeId node, uint64_t request, Index index);
 
   // `command` was applied for the first time.
   void Applied(CommandId command);
@@ -63,7 +71,8 @@ class ClientChecker {
   Violations& violations_;
   Counters& counters_;
   std::map<CommandId, Command> commands_;
-  Index horizon_ = 0;  // the highest index anybody was told of
+  std::map<std::pair<NodeId, uint64_t>, Index> asked_;  // the horizon of each question
+  Index horizon_ = 0;                                   // the highest index anybody was told of
   uint64_t acknowledged_ = 0;
 };
 

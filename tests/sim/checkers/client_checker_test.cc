@@ -94,6 +94,30 @@ TEST_F(ClientCheckerTest, StaleRead) {
   EXPECT_EQ(Violation(), "I14");
 }
 
+// What a node has shown to be committed is known, though nobody was told of it.
+TEST_F(ClientCheckerTest, StaleReadOfWhatWasShown) {
+  Propose(1);
+  Apply(1);
+  EXPECT_EQ(clients_.AskedToRead(), 1u);
+}
+
+TEST_F(ClientCheckerTest, AnswersOfTheLeaderBelongToAQuestion) {
+  Propose(1);
+  clients_.AskedLeader(kB, 7);
+  Apply(1);
+  clients_.AskedLeader(kB, 7);  // again: the first answer is as good
+  clients_.LeaderAnswered(kB, 7, 0);
+  EXPECT_EQ(Violation(), "");
+  clients_.AskedLeader(kB, 8);
+  clients_.LeaderAnswered(kB, 8, 0);
+  EXPECT_EQ(Violation(), "I14");
+}
+
+TEST_F(ClientCheckerTest, AnswerOfTheLeaderToNoQuestion) {
+  clients_.LeaderAnswered(kB, 7, 0);
+  EXPECT_EQ(Violation(), "I14");
+}
+
 TEST_F(ClientCheckerTest, ReadSeesWhatAnEarlierReadSaw) {
   Propose(1);
   Apply(1);

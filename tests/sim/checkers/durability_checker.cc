@@ -35,6 +35,11 @@ void DurabilityChecker::HardStateDurable(NodeId node, HardState hard_state) {
   if (hard_state.vote != NodeId::kNone) durable_[{node, hard_state.term}] = hard_state.vote;
 }
 
+bool DurabilityChecker::VotedFor(NodeId node, Term term, NodeId candidate) const {
+  const auto vote = durable_.find({node, term});
+  return vote != durable_.end() && vote->second == candidate;
+}
+
 void DurabilityChecker::Sent(const Envelope& envelope) {
   NodeId node = envelope.from;
   if (const auto* results = std::get_if<ForwardedResults>(&envelope.body)) {
@@ -99,7 +104,7 @@ void DurabilityChecker::CheckHeld(NodeId node, Term term, Index index, const cha
 
 void DurabilityChecker::Answered(NodeId node, Index index) {
   if (index == 0) return;
-  if (index > ledger_.commit() || ledger_.Holders(index) < ledger_.quorum()) {
+  if (index > ledger_.commit() || !ledger_.QuorumHolds(index)) {
     Report(node, "an answer",
            absl::StrCat("entry ", index, " is not durable on a quorum; by the disks ",
                         ledger_.commit(), " are"));

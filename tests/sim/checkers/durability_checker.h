@@ -38,6 +38,7 @@ class DurabilityChecker {
 
   // The durable hard state of a node may have changed.
   void HardStateDurable(NodeId node, HardState hard_state);
+  bool VotedFor(NodeId node, Term term, NodeId candidate) const;
   void Sent(const Envelope& envelope);
   // A client, or a node that forwarded for one, is told that `index` is applied.
   void Answered(NodeId node, Index index);

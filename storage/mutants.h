@@ -1,6 +1,6 @@
-// Mutants: deliberate faults at the decisions the log's safety hangs on, so that tests can show
-// that they would notice. raft/core/mutants.h has those of the consensus rules; the numbers do not
-// overlap.
+// Mutants: deliberate faults at the decisions the safety of what is stored hangs on, so that tests
+// can show that they would notice. raft/core/mutants.h has those of the consensus rules; the
+// numbers do not overlap.
 //
 // The normal build has none. A test build selects one:
 //
@@ -8,8 +8,8 @@
 //
 // Never build anything that stores data this way.
 
-#ifndef STORAGE_BLOCK_MUTANTS_H_
-#define STORAGE_BLOCK_MUTANTS_H_
+#ifndef STORAGE_MUTANTS_H_
+#define STORAGE_MUTANTS_H_
 
 #ifndef CAIRN_MUTANT
 #define CAIRN_MUTANT 0
@@ -19,6 +19,7 @@ namespace cairn {
 
 enum class StorageMutant {
   kCutOnChecksum = 7,  // a last batch that fails its checksums counts as torn, whatever else speaks
+  kLateSnapshot = 14,  // a snapshot received takes the place of a later one saved meanwhile
 };
 
 constexpr bool StorageMutantEnabled(StorageMutant mutant) {
@@ -27,4 +28,4 @@ constexpr bool StorageMutantEnabled(StorageMutant mutant) {
 
 }  // namespace cairn
 
-#endif  // STORAGE_BLOCK_MUTANTS_H_
+#endif  // STORAGE_MUTANTS_H_

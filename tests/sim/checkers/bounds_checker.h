@@ -1,0 +1,55 @@
+// BoundsChecker: what may grow stays within its limits.
+
+#ifndef TESTS_SIM_CHECKERS_BOUNDS_CHECKER_H_
+#define TESTS_SIM_CHECKERS_BOUNDS_CHECKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "raft/group_options.h"
+#include "raft/group_status.h"
+#include "tests/sim/violations.h"
+
+namespace cairn::sim {
+
+// I23 (bounded), of one group: bytes sent to a peer and not acknowledged, commands not answered,
+// sessions, entries kept in memory, files of snapshots; and tasks that wait on one node. One
+// thread.
+class BoundsChecker {
+ public:
+  BoundsChecker(const GroupOptions& options, Violations& violations)
+      : options_(options), violations_(violations) {}
+
+  void Shown(NodeId node, const GroupStatus& status);
+  // The same on a node that has written all it holds.
+  void ShownAtRest(NodeId node, const GroupStatus& status);
+
+  // A command of so many bytes was taken by `node` and is not answered yet; then it is.
+  void Taken(NodeId node, size_t bytes);
+  void Answered(NodeId node, size_t bytes);
+  void ProcessEnded(NodeId node) { open_.erase(node); }
+
+  // Tasks that wait on all sequences of `node`.
+  void Waiting(NodeId node, size_t tasks);
+  // The names in the directory of the group's snapshots.
+  void SnapshotFiles(NodeId node, const std::vector<std::string>& names);
+
+ private:
+  struct Open {
+    uint64_t calls = 0;
+    size_t bytes = 0;
+  };
+  void Require(NodeId node, const char* what, size_t have, size_t limit);
+
+  const GroupOptions options_;
+  Violations& violations_;
+  std::map<NodeId, Open> open_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_CHECKERS_BOUNDS_CHECKER_H_

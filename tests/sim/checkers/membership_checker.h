@@ -1,0 +1,72 @@
+// MembershipChecker: however the members change, no two groups of them decide apart.
+
+#ifndef TESTS_SIM_CHECKERS_MEMBERSHIP_CHECKER_H_
+#define TESTS_SIM_CHECKERS_MEMBERSHIP_CHECKER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "base/types.h"
+#include "raft/control/control.h"
+#include "raft/core/configuration.h"
+#include "raft/core/membership_plan.h"
+#include "tests/sim/counters.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/violations.h"
+
+namespace cairn::sim {
+
+// I16 (membership safety): the quorums of any two configurations that can be active together meet;
+// a leader appends none while the one before is not committed, and none before an entry of its own
+// term is; elections are won by a quorum of voters (commits are the ledger's, which never counts
+// learners). And the answers to operators: what was done is committed, and what was refused for
+// sure is never appended. One thread.
+class MembershipChecker {
+ public:
+  MembershipChecker(const Ledger& ledger, Violations& violations, Counters& counters)
+      : ledger_(ledger), violations_(violations), counters_(counters) {}
+
+  // Ledger::ObserveConfigurations.
+  void Appended(const Ledger::ConfigurationChange& change);
+  void Committed(const Ledger::ConfigurationChange& change);
+  // `leader` leads `term`; `voted`: who has durably voted for it.
+  void Elected(NodeId leader, Term term, const std::function<bool(NodeId)>& voted);
+
+  // An operator declares `members`, of which one has `tag`, if it is not empty: an address that
+  // nobody had before.
+  void Declared(uint64_t request, DeclaredMembers members, std::string tag);
+  // `node` answers.
+  void Told(uint64_t request, NodeId node, const ControlResult& result);
+
+  // Members of some configuration that was ever appended.
+  bool EverMember(NodeId node) const { return ever_.contains(node); }
+  // Whether the last committed configuration does not name `node`, and one before it did, be it
+  // that this one was never committed: a node that was to join cannot know that.
+  bool WasRemoved(NodeId node) const { return removed_.contains(node); }
+
+ private:
+  struct Request {
+    DeclaredMembers members;
+    std::string tag;
+  };
+  void Report(NodeId node, const std::string& what);
+  void CheckActive(const Ledger::ConfigurationChange& change);
+  void CheckDone(NodeId node, const Request& request, const ControlDone& done);
+  void CountCommitted(const Ledger::ConfigurationChange& change);
+
+  const Ledger& ledger_;
+  Violations& violations_;
+  Counters& counters_;
+  std::map<uint64_t, Request> requests_;
+  std::set<std::string> appended_;  // addresses
+  std::set<std::string> refused_;   // tags
+  std::map<NodeId, Index> ever_;    // the last configuration that named it
+  std::set<NodeId> removed_;
+};
+
+}  // namespace cairn::sim
+
+#endif  // TESTS_SIM_CHECKERS_MEMBERSHIP_CHECKER_H_
