@@ -120,9 +120,15 @@ struct StepDown {
   uint64_t request = 0;
 };
 
+// While `hold`: this node does not campaign, whoever asks, and its leader learns that it cannot
+// take over. A candidate steps down; a leader goes on leading.
+struct HoldCandidacy {
+  bool hold = false;
+};
+
 using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
                            PeerUnreachable, Applied, Compact, SnapshotReceived, ChangeMembership,
-                           CancelMembership, TransferLeadership, Campaign, StepDown>;
+                           CancelMembership, TransferLeadership, Campaign, StepDown, HoldCandidacy>;
 
 }  // namespace cairn
 

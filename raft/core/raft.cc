@@ -188,6 +188,7 @@ void Raft::State::StepFenced(const Event& event) {
   if (const auto* transfer = std::get_if<TransferLeadership>(&event)) On(*transfer);
   if (const auto* campaign = std::get_if<Campaign>(&event)) On(*campaign);
   if (const auto* step_down = std::get_if<StepDown>(&event)) On(*step_down);
+  if (const auto* held = std::get_if<HoldCandidacy>(&event)) On(*held);
 }
 
 // Terms and roles ---------------------------------------------------------------------------------
@@ -410,6 +411,9 @@ bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
 bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }
+const Configuration& Raft::committed_configuration() const {
+  return state_->membership().committed(state_->commit()).second;
+}
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }
 std::optional<Raft::PeerStatus> Raft::Peer(NodeId peer) const { return state_->Peer(peer); }
 

@@ -59,6 +59,7 @@ class Raft {
   Term TermAt(Index index) const;              // 0 where the log has no such entry
   const Configuration& configuration() const;  // in force: the last one appended
   LogPosition configuration_position() const;
+  const Configuration& committed_configuration() const;  // the last one that is committed
   // What the leader knows of `peer`; nullopt elsewhere.
   struct PeerStatus {
     Index match = 0;

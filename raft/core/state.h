@@ -79,6 +79,7 @@ class Raft::State {
     std::optional<Transfer> transfer;
     // The committed configuration by which this node is no member any more.
     std::optional<LogPosition> removed;
+    bool candidacy_held = false;
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -105,6 +106,8 @@ class Raft::State {
   void On(const TransferLeadership& transfer);
   void On(const Campaign& campaign);
   void On(const StepDown& step_down);
+  void On(const HoldCandidacy& held);
+  bool NeverLeads() const { return options_.never_campaigns || control_.candidacy_held; }
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);

@@ -81,6 +81,7 @@ class ScenarioCluster : public TraceSink {
   void Transfer(NodeId node, NodeId target, Duration patience);
   void Campaign(NodeId node);
   void StepDown(NodeId node);
+  void HoldCandidacy(NodeId node, bool hold);
   void Compact(NodeId node, Index up_to);
   // A snapshot of what `from` has applied, up to `at`, stands whole on the disk of `to`, offered in
   // the term of `from`. If `to` is up it is told.
