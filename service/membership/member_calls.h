@@ -18,6 +18,10 @@ using PromoteMemberCall = UnaryCall<v1::PromoteMemberRequest, v1::ChangeMembersR
 using RemoveMemberCall = UnaryCall<v1::RemoveMemberRequest, v1::ChangeMembersResponse>;
 using CancelChangeCall = UnaryCall<v1::CancelMemberChangeRequest, v1::ChangeMembersResponse>;
 using TransferCall = UnaryCall<v1::TransferLeadershipRequest, v1::TransferLeadershipResponse>;
+using TakeSnapshotCall = UnaryCall<v1::TakeSnapshotRequest, v1::TakeSnapshotResponse>;
+
+// What the member does in the group now.
+v1::MemberRole RoleOf(const GroupStatus& status);
 
 // Each ends its call once. `context` outlives the call.
 void HandleCall(ServiceContext& context, const std::string& cluster_id, ListMembersCall* call);
@@ -26,6 +30,7 @@ void HandleCall(ServiceContext& context, PromoteMemberCall* call);
 void HandleCall(ServiceContext& context, RemoveMemberCall* call);
 void HandleCall(ServiceContext& context, CancelChangeCall* call);
 void HandleCall(ServiceContext& context, TransferCall* call);
+void HandleCall(ServiceContext& context, const std::string& address, TakeSnapshotCall* call);
 
 }  // namespace cairn
 
