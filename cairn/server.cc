@@ -39,6 +39,14 @@ class GrpcServer final : public Server {
     return host_->Open(group, std::move(state_machine), options);
   }
 
+  void Close(GroupId group, Duration patience, LifeDone done) override {
+    host_->Close(group, clock_.Now() + patience, std::move(done));
+  }
+  void Delete(GroupId group, Duration patience, LifeDone done) override {
+    host_->Delete(group, clock_.Now() + patience, std::move(done));
+  }
+  void Reset(GroupId group, LifeDone done) override { host_->Reset(group, std::move(done)); }
+
   absl::Status Listen(const std::vector<grpc::Service*>& services) override;
 
   const NodeIdentity& identity() const override { return directory_->identity(); }
@@ -109,6 +117,7 @@ absl::Status GrpcServer::Start() {
         name == "runner" ? ThreadExecutor::Callers::kMayRun : ThreadExecutor::Callers::kOnlyPost;
     return std::make_unique<ThreadExecutor>(clock_, name, callers);
   };
+  dependencies.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
   // Differs between nodes, and between starts of one node.
   dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^
                       static_cast<uint64_t>(clock_.WallNow().nanoseconds);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/log_sink.h"
@@ -43,6 +44,8 @@ struct ServerOptions {
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
   std::string log_store = "block";  // or "memory", which forgets everything
   uint64_t block_bytes = uint64_t{16} << 20;
+  // What is sent of snapshots to members far behind; 0: no limit.
+  uint64_t snapshot_bytes_per_second = 0;
   bool sync = true;        // false loses acknowledged commands at a power cut
   LogSink* log = nullptr;  // outlives the server; null: nothing is logged
   // Greatest gRPC message from clients, and the calls of one connection at a time.
@@ -66,9 +69,15 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
   virtual ~Server() = default;
 
-  // Recovers a group and starts to take part in it. Before Listen.
+  // Recovers a group and starts to take part in it. Before Listen, or while the server runs.
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      const GroupOptions& options = {}) = 0;
+
+  // As Host::Close, Delete and Reset (raft/host.h); Open may follow, also after Listen.
+  using LifeDone = absl::AnyInvocable<void(const absl::Status&)>;
+  virtual void Close(GroupId group, Duration patience, LifeDone done) = 0;
+  virtual void Delete(GroupId group, Duration patience, LifeDone done) = 0;
+  virtual void Reset(GroupId group, LifeDone done) = 0;
 
   // Starts to answer peers, and the calls of `services` (which outlive the server), on
   // ServerOptions::listen. Once, after the groups are open. UNAVAILABLE if the address is taken.

@@ -136,6 +136,16 @@ class GrpcClient final : public Client {
     return channels_.GetStatus(endpoint, options_.timeout);
   }
 
+  absl::StatusOr<v1::TakeSnapshotResponse> TakeSnapshot(const std::string& endpoint) override {
+    grpc::ClientContext context;
+    SetDeadline(&context, options_.timeout);
+    v1::TakeSnapshotResponse response;
+    grpc::Status status = v1::Cluster::NewStub(channels_.To(endpoint))
+                              ->TakeSnapshot(&context, v1::TakeSnapshotRequest(), &response);
+    if (!status.ok()) return FromGrpc(status);
+    return response;
+  }
+
  private:
   // Calls a unary method until it succeeds, fails for good or the time is over. Only for methods
   // that may be carried out twice without harm.

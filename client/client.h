@@ -111,6 +111,8 @@ class Client {
 
   // What the member at `endpoint` says of itself.
   virtual absl::StatusOr<v1::GetStatusResponse> GetStatus(const std::string& endpoint) = 0;
+  // Has the member at `endpoint` save its state now.
+  virtual absl::StatusOr<v1::TakeSnapshotResponse> TakeSnapshot(const std::string& endpoint) = 0;
 };
 
 }  // namespace cairn

@@ -51,6 +51,7 @@ absl::StatusOr<std::vector<RecordRun>> Applier::AppliedLog::Read(Index first, In
 Applier::Applier(std::unique_ptr<Replica> replica, const LogStore* store, Executor* executor,
                  bool on_runner, Events events)
     : replica_(std::move(replica)),
+      asynchronous_(replica_->asynchronous()),
       store_(store),
       executor_(executor),
       on_runner_(on_runner),
@@ -65,27 +66,48 @@ absl::Status Applier::Open(OpenContext context) {
   context.log = &log_;
   absl::Status status = replica_->Open(std::move(context));
   if (!status.ok()) return status;
-  applied_ = replica_->applied().index;
+  applied_ = processed_ = replica_->applied().index;
   sessions_ = replica_->sessions();
   return absl::OkStatus();
+}
+
+Index Applier::shown() const {
+  if (replaying()) return 0;
+  const Index applied = this->applied();
+  if (!asynchronous_) return applied;
+  return std::min(applied, processed_.load(std::memory_order_acquire));
+}
+
+void Applier::Processed(Index index) {
+  Index before = processed_.load(std::memory_order_relaxed);
+  while (before < index && !processed_.compare_exchange_weak(before, index)) {
+  }
 }
 
 absl::Status Applier::RestoreAtStart(const StoredSnapshot& snapshot) {
   absl::Status status = replica_->RestoreFrom(snapshot);
   if (!status.ok()) return status;
-  applied_ = replica_->applied().index;
+  applied_ = processed_ = replica_->applied().index;
   sessions_ = replica_->sessions();
   return absl::OkStatus();
 }
 
 void Applier::Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done) {
   executor_->Post([this, done = std::move(done)]() mutable {
-    done(failed_ ? std::nullopt : replica_->Freeze());
+    // In a replay the state is behind the last snapshot, or is about to be there.
+    done(failed_ || replaying() ? std::nullopt : replica_->Freeze());
+  });
+}
+
+void Applier::MakeDurable(absl::AnyInvocable<void(bool)> done) {
+  executor_->Post([this, done = std::move(done)]() mutable {
+    done(!failed_ && !replaying() && replica_->MakeDurable());
   });
 }
 
 void Applier::Submit(ApplyWork work) {
   CAIRN_CHECK_LE(work.first, work.last);
+  if (work.again) replaying_.store(true, std::memory_order_release);
   queued_bytes_.fetch_add(BytesOf(work.runs), std::memory_order_relaxed);
   {
     MutexLock lock(mutex_);
@@ -103,6 +125,7 @@ void Applier::Submit(ApplyWork work) {
 }
 
 void Applier::Run() {
+  if (stopped_.load(std::memory_order_acquire)) return;
   bool done = DoPiece();
   if (done && events_.applied != nullptr) events_.applied(applied());
   MutexLock lock(mutex_);
@@ -122,7 +145,7 @@ bool Applier::DoPiece() {
     queue_.pop_front();
   }
   if (current_.restore != nullptr) return Restore();
-  CAIRN_CHECK_EQ(current_.first, applied() + 1);
+  CAIRN_CHECK_EQ(current_.first, replica_->applied().index + 1);
   std::vector<RecordRun> runs = std::move(current_.runs);
   std::vector<PlacedSpan> spans = std::move(current_.spans);
   queued_bytes_.fetch_sub(BytesOf(runs), std::memory_order_relaxed);
@@ -163,8 +186,9 @@ void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> 
   sessions_.store(replica_->sessions(), std::memory_order_relaxed);
   // Before the machine wakes its readers, and before the answers: who has one may read what it
   // says.
-  applied_.store(runs.back().last().index, std::memory_order_release);
+  applied_.store(std::max(applied(), runs.back().last().index), std::memory_order_release);
   replica_->Announce();
+  NoteReplay();
   for (const PlacedSpan& placed : spans) {
     AnswerSpan(placed, runs,
                absl::MakeSpan(results).subspan(placed.first.index - first, placed.span.count));
@@ -173,14 +197,28 @@ void Applier::Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> 
 
 bool Applier::Restore() {
   const std::shared_ptr<const StoredSnapshot> snapshot = std::move(current_.restore);
+  const Index index = snapshot->position().index;
   current_.first = current_.last + 1;
-  restore_expected_.store(false, std::memory_order_release);
-  if (snapshot->position().index <= applied()) return true;
+  if (current_.again) {
+    replay_ = {index, applied()};
+  } else {
+    restore_expected_.store(false, std::memory_order_release);
+    if (index <= replica_->applied().index) return true;
+  }
   absl::Status status = replica_->RestoreFrom(*snapshot);
   if (!status.ok()) return Failed(status);
+  processed_.store(index, std::memory_order_release);
   sessions_.store(replica_->sessions(), std::memory_order_relaxed);
-  applied_.store(snapshot->position().index, std::memory_order_release);
+  applied_.store(std::max(applied(), index), std::memory_order_release);
+  NoteReplay();
   return true;
+}
+
+void Applier::NoteReplay() {
+  if (replay_.from == 0 || replica_->applied().index < replay_.to) return;
+  const Index from = std::exchange(replay_, {}).from;
+  replaying_.store(false, std::memory_order_release);
+  if (events_.replayed != nullptr) events_.replayed(from);
 }
 
 // What stands before the restore in the queue, or all there is if that has not come yet.
@@ -189,8 +227,9 @@ void Applier::DropUnreadable() {
   current_.first = current_.last + 1;
   {
     MutexLock lock(mutex_);
-    while (!queue_.empty() && queue_.front().restore == nullptr) {
+    while (!queue_.empty() && (queue_.front().restore == nullptr || queue_.front().again)) {
       ApplyWork& work = queue_.front();
+      if (work.again) replay_ = {work.first, 0};  // the restore ends it
       queued_bytes_.fetch_sub(BytesOf(work.runs), std::memory_order_relaxed);
       std::move(work.spans.begin(), work.spans.end(), std::back_inserter(spans));
       queue_.pop_front();

@@ -35,6 +35,9 @@ struct ApplyWork {
   std::vector<PlacedSpan> spans;  // who waits for entries among them, in log order
   // Instead of all that: the state up to `last` comes from here.
   std::shared_ptr<const StoredSnapshot> restore = nullptr;
+  // The program has asked for it: the snapshot is not further on than what was applied, and what
+  // was applied since comes again behind it, for nobody to be answered.
+  bool again = false;
 };
 
 // Holds: work is applied in the order it was submitted, without gaps, in pieces of at most
@@ -55,6 +58,9 @@ class Applier {
     absl::AnyInvocable<void(Index)> applied;
     // An entry could not be read.
     absl::AnyInvocable<void(absl::Status)> failed;
+    // A replay from this snapshot's index has ended: everything is applied again, or something else
+    // came in its place.
+    absl::AnyInvocable<void(Index from)> replayed = nullptr;
   };
 
   // `store` and `executor` outlive the applier; so does a task of its on the executor.
@@ -81,10 +87,25 @@ class Applier {
   void ExpectRestore() { restore_expected_.store(true, std::memory_order_release); }
   // Calls `done` on `executor` with what is applied then.
   void Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done);
+  // Calls `done` on `executor` with what StateMachine::MakeDurable says.
+  void MakeDurable(absl::AnyInvocable<void(bool)> done);
   // So much waits that no more should be submitted before `applied` was called.
   bool full() const { return queued_bytes_.load(std::memory_order_relaxed) >= kMaxQueuedBytes; }
   Index applied() const { return applied_.load(std::memory_order_acquire); }
+  // From Submit of work to do again until all that was applied is so again.
+  bool replaying() const { return replaying_.load(std::memory_order_acquire); }
+  // Up to where the machine's state shows the entries: what an asynchronous machine says, and
+  // nothing in a replay.
+  Index shown() const;
+  // An asynchronous machine has come to `index`. From any thread.
+  void Processed(Index index);
   size_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
+
+  // Nothing more is applied once a task posted to `executor` after this call runs.
+  void Stop() { stopped_.store(true, std::memory_order_release); }
+  // The state machine ends. When no task runs any more; of the other calls GiveUp and those that
+  // tell numbers are allowed behind it.
+  void CloseMachine() { replica_.reset(); }
 
   // Answers everybody who still waits as unknown. On `executor`, or when no task runs any more.
   void GiveUp(absl::string_view message);
@@ -109,9 +130,11 @@ class Applier {
   void Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> spans);
   bool Failed(const absl::Status& status);
   bool Restore();
+  void NoteReplay();
   void DropUnreadable();
 
-  const std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Replica> replica_;
+  const bool asynchronous_;
   const LogStore* const store_;
   Executor* const executor_;
   const bool on_runner_;
@@ -121,6 +144,9 @@ class Applier {
   std::atomic<size_t> sessions_ = 0;
   std::atomic<size_t> queued_bytes_ = 0;
   std::atomic<bool> restore_expected_ = false;
+  std::atomic<bool> replaying_ = false;
+  std::atomic<bool> stopped_ = false;
+  std::atomic<Index> processed_ = 0;
 
   Mutex mutex_;
   std::deque<ApplyWork> queue_ CAIRN_GUARDED_BY(mutex_);
@@ -129,6 +155,11 @@ class Applier {
   // On the executor.
   ApplyWork current_;  // what of it is not applied yet; first > last: nothing
   bool failed_ = false;
+  struct Replay {
+    Index from = 0;  // 0: there is none
+    Index to = 0;
+  };
+  Replay replay_;  // under way
 };
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 #ifndef RAFT_COMPACTION_H_
 #define RAFT_COMPACTION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -37,6 +38,8 @@ class Compaction {
 
   // The state up to here is durable outside the log.
   void Durable(Index index);
+  // It is so only up to here again: the state was restored from an older snapshot.
+  void DurableAgain(Index index) { durable_ = std::min(durable_, index); }
   Index durable() const { return durable_; }
 
   bool SnapshotDue(Index applied) const;

@@ -44,6 +44,7 @@ struct ForwardedProposals {
   uint64_t life = 0;     // drawn at each start of the forwarding node
   uint64_t request = 0;  // 1, 2, … within that life
   std::vector<PreparedEntry> entries;
+  Term expected_term = 0;  // ProposeOptions::expected_term of all of them
 };
 // One result per forwarded entry, in order. Never sent for entries whose outcome is still open.
 struct ForwardedResults {
@@ -95,6 +96,9 @@ struct Envelope {
   NodeId from = NodeId::kNone;
   NodeId to = NodeId::kNone;
   Incarnation from_incarnation = Incarnation::kUnknown;
+  // The sender's in this group, where it is not that of its data directory: it was a member before
+  // the group was deleted there, and is another one now (raft/lifecycle/tombstone.h).
+  Incarnation group_incarnation = Incarnation::kUnknown;
   uint32_t version = kProtocolVersion;               // of this envelope
   uint32_t oldest_version = kOldestProtocolVersion;  // range of the sender
   uint32_t newest_version = kProtocolVersion;

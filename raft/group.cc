@@ -123,6 +123,17 @@ void Group::Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)
   runner_->Snapshot(std::move(done));
 }
 
+void Group::Tail(Index first, size_t max_bytes, std::optional<Instant> deadline,
+                 TailCallback done) {
+  runner_->Tail(TailRequest(first, max_bytes, deadline, std::move(done)));
+}
+
+void Group::PauseApply(ApplyDone done) { runner_->PauseApply(std::move(done)); }
+
+void Group::ResumeApply() { runner_->ResumeApply(); }
+
+void Group::ReplaySnapshot(ApplyDone done) { runner_->ReplaySnapshot(std::move(done)); }
+
 GroupStatus Group::Status() const { return runner_->Status(); }
 
 void Group::WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed) {

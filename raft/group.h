@@ -20,6 +20,7 @@
 #include "raft/group_status.h"
 #include "raft/proposal.h"
 #include "raft/state_machine.h"
+#include "raft/tail/committed_tails.h"
 
 namespace cairn {
 
@@ -90,10 +91,39 @@ class Group {
   // what was acknowledged (raft/core/unsafe_override.h; docs/operations.md says when). Answered at
   // once; GroupStatus then says what holds.
   void RecoverUnsafely(UnsafeRecoveryRequest request, ControlCallback done);
+
+  // Entries from `first` on, as soon as one of them is committed and durable on this member: at
+  // least one, then at most `max_bytes` of them; commands and all others. For who follows the log:
+  // ask again behind what came, when you are ready for more; who is slow gets no more than it
+  // asked for and costs nothing. Works on every member, also while applying is paused; nothing that
+  // came is ever taken back. TailCompacted once the log has been dropped past `first`: a snapshot
+  // stands for what is missing.
+  void Tail(Index first, size_t max_bytes, std::optional<Instant> deadline, TailCallback done);
+
   // Saves the state now, so that the log up to there can be dropped; `done` gets the position of
-  // the last snapshot then. UNIMPLEMENTED where the state machine has none. Meant for operators:
+  // the last snapshot then, or, of a machine that is durable by itself, up to where its state is
+  // safe. UNIMPLEMENTED where the state machine has none. Meant for operators:
   // snapshots are taken by themselves (GroupOptions::compaction).
   void Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done);
+
+  // From the moment `done` is told OK nothing more is given to this member's state machine, until
+  // ResumeApply or a restart. It still replicates, votes and learns what is committed
+  // (GroupStatus::commit_index), but never leads meanwhile; reads that need what is not applied
+  // wait until their deadlines, and so do calls proposed here; a snapshot that comes in is
+  // installed when applying goes on. A group all of whose voters are paused has no leader.
+  // FAILED_PRECONDITION on the leader (hand leadership over first); CANCELLED if it was resumed
+  // before that.
+  using ApplyDone = absl::AnyInvocable<void(const absl::Status&)>;
+  void PauseApply(ApplyDone done);
+  // Goes on, in order, up to what is committed.
+  void ResumeApply();
+  // For a machine that has lost its state: StateMachine::Restore is called with the last snapshot
+  // of this member, and what was applied since is applied once more, then `done` is told. Nobody
+  // gets a second answer, sessions become what they were, and reads here wait meanwhile. A leader
+  // may do it too. While applying is paused it waits for that. FAILED_PRECONDITION where no
+  // snapshot is kept (durable machines keep none of their own), the log begins behind it, or
+  // another replay is under way; DATA_LOSS if the snapshot is damaged: nothing was changed then.
+  void ReplaySnapshot(ApplyDone done);
 
   GroupStatus Status() const;
   // Calls `changed` now and at every change of role, term, leader or state, until the host stops.

@@ -89,6 +89,8 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
     return absl::OkStatus();
   }
   if (absl::Status status = OpenMachine(std::move(machine), opened_.store); !status.ok()) {
+    applier_.reset();
+    dependencies_.log_disk->CloseGroup(settings_.group);
     return status;
   }
   log_client_ = dependencies_.log_writer->Register(
@@ -112,6 +114,11 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   events.failed = [this](const absl::Status& status) {
     mailbox_.PutTask([this, status] {
       if (node_ != nullptr) node_->StopServing(NodeState::kHalted, status);
+    });
+  };
+  events.replayed = [this](Index from) {
+    mailbox_.PutTask([this, from] {
+      if (node_ != nullptr) node_->Replayed(from);
     });
   };
   applier_ = std::make_unique<Applier>(
@@ -150,7 +157,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.transport = dependencies_.transport;
     dependencies.store = opened_.store;
     dependencies.log_writer = dependencies_.log_writer;
-    dependencies.log_client = log_client_;
+    dependencies.log_client = *log_client_;
     dependencies.applier = applier_.get();
     dependencies.budget = &budget_;
     dependencies.log = dependencies_.log;
@@ -203,14 +210,14 @@ void GroupRunner::Close() {
   MailboxContents rest = mailbox_.Close();
   // Kept for Finish: a task of the runner may still be running.
   MutexLock lock(mutex_);
-  closed_with_ = std::move(rest);
+  if (!std::exchange(closed_.yes, true)) closed_.with = std::move(rest);
 }
 
 void GroupRunner::Finish() {
   MailboxContents rest;
   {
     MutexLock lock(mutex_);
-    rest = std::exchange(closed_with_, MailboxContents());
+    rest = std::exchange(closed_.with, MailboxContents());
   }
   rest.proposals.insert(rest.proposals.begin(), std::make_move_iterator(backlog_.begin()),
                         std::make_move_iterator(backlog_.end()));
@@ -219,7 +226,9 @@ void GroupRunner::Finish() {
   if (node_ != nullptr) node_->GiveUp("the host has stopped");
   if (applier_ != nullptr) applier_->GiveUp("the host has stopped");
   if (mover_ != nullptr) mover_->GiveUp();
-  watchers_.clear();
+  waiting_.durable.clear();
+  waiting_.tails.RefuseAll({TailRefused::Reason::kStopping, "the group does not run"});
+  waiting_.watchers.clear();
 }
 
 // The runner's sequence ---------------------------------------------------------------------------
@@ -233,8 +242,10 @@ void GroupRunner::Wake(Mailbox::Where where) {
 }
 
 void GroupRunner::Run() {
+  if (turns_.ended) return;
   mailbox_.Drain(&contents_);
   for (Task& task : contents_.tasks) task();
+  if (turns_.ended) return RefuseWaiting(contents_);
   LimitTurn();
   Instant now = dependencies_.clock->Now();
   if (node_ != nullptr) {
@@ -245,6 +256,7 @@ void GroupRunner::Run() {
   contents_.Clear();
   if (node_ == nullptr) return;
   TakeDueSnapshot();
+  DriveTails(now);
   ScheduleWakeup();
   Publish(now);
 }
@@ -284,14 +296,15 @@ void GroupRunner::Fetch(const SendEntries& send, Index last) {
 }
 
 void GroupRunner::ScheduleWakeup() {
-  Instant next = node_->NextWakeup();
+  Instant next = std::min(node_->NextWakeup(), waiting_.tails.NextDeadline());
   // A timer that comes too early only looks and sets a later one.
-  if (next >= next_wakeup_) return;
-  next_wakeup_ = next;
-  dependencies_.runner->PostAt(next, [this, next] {
-    if (next_wakeup_ != next) return;
-    next_wakeup_ = kDistantFuture;
-    Run();
+  if (next >= turns_.next_wakeup) return;
+  turns_.next_wakeup = next;
+  dependencies_.runner->PostAt(next, [weak = weak_from_this(), next] {
+    const std::shared_ptr<GroupRunner> self = weak.lock();
+    if (self == nullptr || self->turns_.next_wakeup != next) return;
+    self->turns_.next_wakeup = kDistantFuture;
+    self->Run();
   });
 }
 
@@ -319,6 +332,8 @@ void GroupRunner::Publish(Instant now) {
     status_.durable_index = raft.durable();
     status_.commit_index = raft.commit();
     status_.cached_bytes = node_->cached_bytes();
+    status_.state_index = node_->state_durable();
+    status_.apply_paused = node_->apply_paused();
     if (tell) {
       status_.state = standing.state;
       status_.reason = std::move(standing.reason);
@@ -345,9 +360,9 @@ void GroupRunner::Publish(Instant now) {
 }
 
 void GroupRunner::TellWatchers() {
-  if (watchers_.empty()) return;
+  if (waiting_.watchers.empty()) return;
   GroupStatus status = Status();
-  for (Watcher& watcher : watchers_) watcher(status);
+  for (Watcher& watcher : waiting_.watchers) watcher(status);
 }
 
 // The program's calls -----------------------------------------------------------------------------
@@ -429,8 +444,8 @@ void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
   }
   if (options.max_staleness > Duration{}) {
     const Instant fresh{fresh_as_of_.load(std::memory_order_acquire)};
-    const Index applied = applier_->applied();
-    const bool known = fresh > Instant{};
+    const Index applied = applier_->shown();
+    const bool known = fresh > Instant{} && !applier_->replaying();
     if (known && dependencies_.clock->Now() - fresh <= options.max_staleness) {
       return request.Answer(ReadReady{applied});
     }
@@ -466,6 +481,8 @@ GroupStatus GroupRunner::Status() const {
   GroupStatus status = status_;
   if (applier_ != nullptr) {
     status.applied_index = applier_->applied();
+    status.processed_index = applier_->shown();
+    status.replaying = applier_->replaying();
     status.sessions = applier_->sessions();
     // What is applied is committed; a snapshot may have brought the state ahead of the log.
     status.commit_index = std::max(status.commit_index, status.applied_index);
@@ -479,14 +496,6 @@ absl::Status GroupRunner::Vet(const Envelope& envelope) const {
   MutexLock lock(mutex_);
   if (status_.configuration.voters.empty()) return absl::OkStatus();  // nothing is published yet
   return cairn::Vet(envelope, status_.configuration, status_.term, status_.leader);
-}
-
-void GroupRunner::Watch(Watcher watcher) {
-  auto shared = std::make_shared<Watcher>(std::move(watcher));
-  mailbox_.PutTask([this, shared] {
-    watchers_.push_back(std::move(*shared));
-    watchers_.back()(Status());
-  });
 }
 
 }  // namespace cairn

@@ -35,6 +35,7 @@
 #include "raft/snapshots/byte_budget.h"
 #include "raft/snapshots/snapshot_mover.h"
 #include "raft/state_machine.h"
+#include "raft/tail/committed_tails.h"
 #include "raft/transport.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
@@ -66,13 +67,13 @@ struct GroupRunnerDependencies {
   TraceSink* trace = nullptr;  // may be null
 };
 
-// Life: Open (once), Start (once, when the cluster has formed), then StopCalls, Close and, when no
-// task of the executors runs any more, Finish. Group handles may outlive all of it; their calls are
-// refused then.
+// Life: Open (once), Start (once, when the cluster has formed), then, while the host goes on,
+// Leave; or, when the host stops, StopCalls, Close and, when no task of the executors runs any
+// more, Finish. Group handles may outlive all of it; their calls are refused then.
 //
 // Threads: the program's calls, Deliver, PeerLost and Status from any; the node lives on the
 // runner's sequence.
-class GroupRunner {
+class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
  public:
   using BatchCallback = ProposalCall::BatchCallback;
   using Watcher = absl::AnyInvocable<void(const GroupStatus&)>;
@@ -103,6 +104,12 @@ class GroupRunner {
   void BeginRead(const ReadOptions& options, ReadCallback done);
   void Control(ControlRequest request, Instant deadline, ControlCallback done);
   void Snapshot(SnapshotMover::TakenCallback done);
+  void Tail(TailRequest request);
+  // group_runner_apply.cc
+  using ApplyDone = absl::AnyInvocable<void(const absl::Status&)>;
+  void PauseApply(ApplyDone done);
+  void ResumeApply();
+  void ReplaySnapshot(ApplyDone done);
   GroupStatus Status() const;
   void Watch(Watcher watcher);
 
@@ -120,6 +127,13 @@ class GroupRunner {
   void Close();
   // Answers everybody who still waits.
   void Finish();
+  // Refuses new calls, and waits for those under way until `deadline`; then tells `quiet`, answers
+  // the rest as unknown, ends the state machine, closes the log, and tells `ended`, both on the
+  // runner's sequence. Nothing of the group runs or calls back any more then.
+  void Leave(Instant deadline, Task quiet, Task ended);
+  // From the moment `done` is told OK this member takes no part any more; Leave follows. Refused if
+  // it is a voter, by the configuration in force or the last committed one, or nobody can tell.
+  void EndUnlessVoter(absl::AnyInvocable<void(const absl::Status&)> done);
 
  private:
   enum class Gate { kNotFormed, kOpen, kFenced, kStopping };
@@ -136,6 +150,13 @@ class GroupRunner {
   void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
 
+  // group_runner_life.cc
+  Task WhileAlive(Task task);
+  void AwaitCalls(Instant deadline, Task quiet, Task ended);
+  void End(Task ended);
+  void EndTasks(Task ended);
+  void EndHere();
+
   // group_runner_snapshots.cc
   absl::StatusOr<std::unique_ptr<SnapshotStore>> OpenSnapshots();
   absl::StatusOr<OpenContext> MakeOpenContext();
@@ -144,6 +165,12 @@ class GroupRunner {
   void AddSnapshotHooks(NodeDependencies& dependencies);
   void FreezeState();
   void TakeDueSnapshot();
+  // Who asked for a snapshot; told once, at the latest when it is dropped.
+  class SnapshotCall;
+  void TakeSnapshot(std::shared_ptr<SnapshotCall> call);
+  void StateDurable(LogPosition position);
+  // group_runner_apply.cc
+  void DriveTails(Instant now);
 
   const GroupRunnerSettings settings_;
   const GroupRunnerDependencies dependencies_;
@@ -154,16 +181,25 @@ class GroupRunner {
   // Set by Open.
   OpenedLog opened_;
   std::unique_ptr<Applier> applier_;
-  std::unique_ptr<SnapshotMover> mover_;  // null: there are no snapshots
-  LogWriter::Client log_client_ = 0;
+  std::shared_ptr<SnapshotMover> mover_;  // null: there are no snapshots
+  std::optional<LogWriter::Client> log_client_;
 
   // On the runner's sequence.
   std::unique_ptr<Node> node_;
   MailboxContents contents_;
   std::deque<ProposalRequest> backlog_;  // drained, and left for the next turn
   Stopped stopped_;
-  std::vector<Watcher> watchers_;
-  Instant next_wakeup_ = kDistantFuture;  // of the timer that counts
+  struct Waiting {
+    std::vector<Watcher> watchers;
+    std::vector<std::shared_ptr<SnapshotCall>> durable;  // for what the machine says is safe
+    CommittedTails tails;
+  };
+  Waiting waiting_;
+  struct Turns {
+    Instant next_wakeup = kDistantFuture;  // of the timer that counts
+    bool ended = false;                    // there are no more
+  };
+  Turns turns_;
   struct Published {
     Instant peers_due;  // when to publish the peers again
     LogPosition configuration;
@@ -175,7 +211,11 @@ class GroupRunner {
 
   mutable Mutex mutex_;
   GroupStatus status_ CAIRN_GUARDED_BY(mutex_);
-  MailboxContents closed_with_ CAIRN_GUARDED_BY(mutex_);
+  struct Closed {
+    bool yes = false;
+    MailboxContents with;
+  };
+  Closed closed_ CAIRN_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn

@@ -19,6 +19,10 @@ absl::StatusOr<std::unique_ptr<SnapshotStore>> GroupRunner::OpenSnapshots() {
 absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
   OpenContext context;
   context.group = settings_.group;
+  context.processed = [this](LogPosition position) {
+    applier_->Processed(position.index);
+    mailbox_.PutApplied(position.index);
+  };
   if (!applier_->replica().durable()) return context;
   if (dependencies_.snapshots == nullptr) {
     return absl::FailedPreconditionError("a durable state machine needs a host with a directory");
@@ -27,13 +31,12 @@ absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
   context.directory = absl::StrCat(dependencies_.data_directory, "/groups/",
                                    ToInteger(settings_.group), "/machine");
   context.durable = [this](LogPosition position) {
-    mailbox_.PutTask([this, position] {
-      if (node_ != nullptr) node_->StateDurable(position.index);
-    });
+    mailbox_.PutTask([this, position] { StateDurable(position); });
   };
   context.failed = [this](const absl::Status& status) {
     mailbox_.PutTask([this, status] {
       if (node_ != nullptr) node_->StorageFailed(dependencies_.clock->Now(), status);
+      waiting_.durable.clear();
     });
   };
   absl::Status made = context.file_system->MakeDirectory(context.directory);
@@ -79,7 +82,7 @@ void GroupRunner::StartMover(std::unique_ptr<SnapshotStore> store, bool durable)
       if (node_ != nullptr) node_->Received(dependencies_.clock->Now(), term, snapshot);
     });
   };
-  mover_ = std::make_unique<SnapshotMover>(parts, std::move(store), std::move(events));
+  mover_ = std::make_shared<SnapshotMover>(parts, std::move(store), std::move(events));
 }
 
 void GroupRunner::AddSnapshotHooks(NodeDependencies& dependencies) {
@@ -110,24 +113,46 @@ void GroupRunner::TakeDueSnapshot() {
   if (mover_->BeginTaking()) FreezeState();
 }
 
-void GroupRunner::Snapshot(SnapshotMover::TakenCallback done) {
-  if (mover_ == nullptr || Refuses().has_value()) {
-    return done(absl::FailedPreconditionError("this node takes no snapshots now"));
+class GroupRunner::SnapshotCall {
+ public:
+  explicit SnapshotCall(SnapshotMover::TakenCallback done) : done_(std::move(done)) {}
+  ~SnapshotCall() { Answer(absl::UnavailableError("the group does not run")); }
+  void Answer(const absl::StatusOr<LogPosition>& taken) {
+    if (done_ != nullptr) std::exchange(done_, nullptr)(taken);
   }
-  // Tasks are dropped unrun when the host stops.
-  struct Answer {
-    ~Answer() {
-      if (done != nullptr) done(absl::UnavailableError("the host has stopped"));
-    }
-    SnapshotMover::TakenCallback done;
+
+ private:
+  SnapshotMover::TakenCallback done_;
+};
+
+void GroupRunner::Snapshot(SnapshotMover::TakenCallback done) {
+  auto call = std::make_shared<SnapshotCall>(std::move(done));
+  if (mover_ == nullptr || Refuses().has_value()) {
+    return call->Answer(absl::FailedPreconditionError("this node takes no snapshots now"));
+  }
+  mailbox_.PutTask([this, call] { TakeSnapshot(call); });
+}
+
+// A durable machine is asked first: what it says is safe may go from the log.
+void GroupRunner::TakeSnapshot(std::shared_ptr<SnapshotCall> call) {
+  auto take = [this](const std::shared_ptr<SnapshotCall>& asked) {
+    mover_->TellTaken([asked](const absl::StatusOr<LogPosition>& taken) { asked->Answer(taken); });
   };
-  auto answer = std::make_shared<Answer>();
-  answer->done = std::move(done);
-  mailbox_.PutTask([this, answer] {
-    mover_->TellTaken([answer](const absl::StatusOr<LogPosition>& taken) {
-      std::exchange(answer->done, nullptr)(taken);
+  if (!applier_->replica().durable()) return take(call);
+  waiting_.durable.push_back(call);  // before it can be done
+  applier_->MakeDurable([this, call, take](bool begun) {
+    if (begun) return;
+    mailbox_.PutTask([this, call, take] {
+      std::erase(waiting_.durable, call);
+      take(call);
     });
   });
+}
+
+void GroupRunner::StateDurable(LogPosition position) {
+  if (node_ == nullptr) return;
+  node_->StateDurable(position.index);
+  for (const auto& call : std::exchange(waiting_.durable, {})) call->Answer(position);
 }
 
 void GroupRunner::Deliver(Envelope envelope) {

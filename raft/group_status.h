@@ -45,7 +45,12 @@ struct GroupStatus {
   Term last_term = 0;
   Index durable_index = 0;
   Index commit_index = 0;
+  // Given to the state machine. An asynchronous machine may not show it yet.
   Index applied_index = 0;
+  Index processed_index = 0;  // what its state shows: reads of this node see so much
+  Index state_index = 0;      // what is safe outside the log, with the machine or in a snapshot
+  bool apply_paused = false;  // Group::PauseApply; commit_index tells how far it will go on
+  bool replaying = false;     // Group::ReplaySnapshot is under way: the state is behind
   NodeState state = NodeState::kStarting;
   std::string reason;             // of a state other than serving
   Configuration configuration;    // unsafe_recoveries tells whether it ever was forced

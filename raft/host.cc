@@ -13,6 +13,7 @@
 #include "raft/core/configuration.h"
 #include "raft/formation.h"
 #include "raft/group_runner.h"
+#include "raft/lifecycle/graveyard.h"
 #include "raft/log_writer.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
@@ -28,13 +29,20 @@ class HostImpl final : public Host {
   HostImpl(const NodeIdentity& identity, HostDependencies dependencies);
   ~HostImpl() override { Shutdown(Instant{}); }
 
-  void Begin();
+  absl::Status Begin();
   absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                              GroupOptions options) override;
   absl::Status Vet(const Envelope& envelope) override {
     std::shared_ptr<GroupRunner> group = Find(envelope.group);
     return group == nullptr ? absl::OkStatus() : group->Vet(envelope);
   }
+  void Close(GroupId group, Instant deadline, LifeDone done) override {
+    Leave(group, deadline, /*remove=*/false, std::move(done));
+  }
+  void Delete(GroupId group, Instant deadline, LifeDone done) override {
+    Leave(group, deadline, /*remove=*/true, std::move(done));
+  }
+  void Reset(GroupId group, LifeDone done) override;
   void Shutdown(Instant deadline) override;
 
  private:
@@ -47,6 +55,11 @@ class HostImpl final : public Host {
     absl::Status refusal;                  // refused
   };
   using Cluster = Standing::Cluster;
+  // A group on its way out; not open, and not to be opened.
+  struct Leaving {
+    std::shared_ptr<GroupRunner> runner;  // null: it was not open, or has ended
+    LifeDone done;
+  };
 
   // From the transport.
   void Receive(Envelope envelope);
@@ -60,6 +73,12 @@ class HostImpl final : public Host {
   void Formed();
   void RefuseToTakePart(NodeState state, const absl::Status& status);
 
+  // Groups come and go.
+  absl::Status FinishRemovals();
+  absl::StatusOr<LocalIdentity> IdentityIn(GroupId group) const;
+  void Leave(GroupId group, Instant deadline, bool remove, LifeDone done);
+  void Left(GroupId group, const absl::Status& status);
+
   void Stopped(NodeState state, const absl::Status& status);
 
   HostDependencies dependencies_;
@@ -71,6 +90,7 @@ class HostImpl final : public Host {
   std::unique_ptr<Executor> snapshots_;  // may be null
   ByteBudget snapshot_budget_;
   std::unique_ptr<LogWriter> log_writer_;
+  std::unique_ptr<Graveyard> graveyard_;
   std::atomic<int> waiting_hellos_ = 0;
 
   // On the runner's sequence.
@@ -82,8 +102,12 @@ class HostImpl final : public Host {
   Mutex mutex_;
   Standing standing_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);
-  bool stopping_ CAIRN_GUARDED_BY(mutex_) = false;
-  bool told_stopped_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::map<GroupId, Leaving> leaving_ CAIRN_GUARDED_BY(mutex_);
+  struct Ending {
+    bool stopping = false;      // Shutdown was called
+    bool told_stopped = false;  // HostDependencies::stopped was
+  };
+  Ending ending_ CAIRN_GUARDED_BY(mutex_);
 };
 
 HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
@@ -96,11 +120,16 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       snapshots_(dependencies_.make_executor("snapshots")),
       snapshot_budget_(dependencies_.snapshot_bytes_per_second),
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
+      graveyard_(std::make_unique<Graveyard>(Graveyard::Parts{
+          dependencies_.file_system, dependencies_.data_directory, dependencies_.log_disk,
+          log_writer_.get(), snapshots_ == nullptr ? runner_.get() : snapshots_.get(),
+          dependencies_.clock, dependencies_.seed})),
       identity_(identity) {
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
 }
 
-void HostImpl::Begin() {
+absl::Status HostImpl::Begin() {
+  if (absl::Status status = FinishRemovals(); !status.ok()) return status;
   for (const Member& member : identity_.initial_members.voters) {
     if (member.node != self_.node) dependencies_.transport->SetPeer(member.node, member.address);
   }
@@ -120,6 +149,7 @@ void HostImpl::Begin() {
   });
   dependencies_.transport->Start({[this](Envelope envelope) { Receive(std::move(envelope)); },
                                   [this](NodeId peer) { PeerLost(peer); }});
+  return absl::OkStatus();
 }
 
 // Groups ------------------------------------------------------------------------------------------
@@ -149,12 +179,18 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   MutexLock one_at_a_time(opening_);
   {
     MutexLock lock(mutex_);
-    if (stopping_) return absl::UnavailableError("the host is stopping");
+    if (ending_.stopping) return absl::UnavailableError("the host is stopping");
     if (groups_.contains(group)) {
       return absl::AlreadyExistsError(absl::StrCat("group ", ToInteger(group), " is open"));
     }
+    if (leaving_.contains(group)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("group ", ToInteger(group), " is being closed or deleted"));
+    }
   }
-  GroupRunnerSettings settings{self_, group, options,
+  absl::StatusOr<LocalIdentity> self = IdentityIn(group);
+  if (!self.ok()) return self.status();
+  GroupRunnerSettings settings{*self, group, options,
                                Random(dependencies_.seed ^ ToInteger(group)).Next()};
   GroupRunnerDependencies parts;
   parts.clock = dependencies_.clock;
@@ -180,6 +216,8 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
     groups_.emplace(group, runner);
     standing = standing_;
   }
+  // After its deletion the node is none of the members it began with.
+  if (self->incarnation != self_.incarnation) standing.members = Configuration();
   if (standing.cluster == Cluster::kFormed) runner->Start(standing.members);
   if (standing.cluster == Cluster::kRefused) runner->Halt(standing.state, standing.refusal);
   return Group(runner);
@@ -194,7 +232,7 @@ std::shared_ptr<GroupRunner> HostImpl::Find(GroupId group) {
 void HostImpl::Stopped(NodeState state, const absl::Status& status) {
   {
     MutexLock lock(mutex_);
-    if (std::exchange(told_stopped_, true)) return;
+    if (std::exchange(ending_.told_stopped, true)) return;
   }
   if (dependencies_.stopped != nullptr) dependencies_.stopped(state, status);
 }
@@ -204,8 +242,11 @@ void HostImpl::Shutdown(Instant deadline) {
   {
     MutexLock one_at_a_time(opening_);
     MutexLock lock(mutex_);
-    if (std::exchange(stopping_, true)) return;
+    if (std::exchange(ending_.stopping, true)) return;
     groups = groups_;
+    for (const auto& [id, leaving] : leaving_) {
+      if (leaving.runner != nullptr) groups.emplace(id, leaving.runner);
+    }
   }
   for (auto& [id, group] : groups) group->StopCalls();
   for (auto& [id, group] : groups) group->WaitForCalls(deadline);
@@ -219,8 +260,108 @@ void HostImpl::Shutdown(Instant deadline) {
   writer_executor_.reset();
   log_writer_.reset();
   for (auto& [id, group] : groups) group->Finish();
-  MutexLock lock(mutex_);
-  groups_.clear();
+  std::map<GroupId, Leaving> leaving;
+  {
+    MutexLock lock(mutex_);
+    groups_.clear();
+    leaving = std::exchange(leaving_, {});
+  }
+  for (auto& [id, each] : leaving) each.done(absl::UnavailableError("the host has stopped"));
+}
+
+// Groups come and go ------------------------------------------------------------------------------
+
+// What a deletion had left to do when the process ended.
+absl::Status HostImpl::FinishRemovals() {
+  absl::StatusOr<std::vector<Tombstone>> unfinished = graveyard_->Unfinished();
+  if (!unfinished.ok()) return unfinished.status();
+  for (const Tombstone& tombstone : *unfinished) {
+    const GroupId group = tombstone.group;
+    {
+      MutexLock lock(mutex_);
+      leaving_[group].done = [](const absl::Status&) {};
+    }
+    graveyard_->Remove(tombstone, [this, group](const absl::Status& end) { Left(group, end); });
+  }
+  return absl::OkStatus();
+}
+
+// Who this node is in the group.
+absl::StatusOr<LocalIdentity> HostImpl::IdentityIn(GroupId group) const {
+  absl::StatusOr<std::optional<Tombstone>> tombstone = graveyard_->Find(group);
+  if (!tombstone.ok()) return tombstone.status();
+  if (!*tombstone) return self_;
+  if (!(*tombstone)->removed) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("group ", ToInteger(group), " was deleted, and what is left of it could not ",
+                     "be removed: delete it again"));
+  }
+  LocalIdentity self = self_;
+  self.of_disk = self_.incarnation;
+  self.incarnation = (*tombstone)->incarnation;
+  return self;
+}
+
+void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done) {
+  std::shared_ptr<GroupRunner> runner;
+  absl::Status refusal;
+  {
+    MutexLock one_at_a_time(opening_);
+    MutexLock lock(mutex_);
+    auto found = groups_.find(group);
+    const std::string name = absl::StrCat("group ", ToInteger(group));
+    if (ending_.stopping) {
+      refusal = absl::UnavailableError("the host is stopping");
+    } else if (group == GroupId::kNone) {
+      refusal = absl::InvalidArgumentError(name);
+    } else if (leaving_.contains(group)) {
+      refusal = absl::FailedPreconditionError(name + " is being closed or deleted");
+    } else if (found == groups_.end() && !remove) {
+      refusal = absl::NotFoundError(name + " is not open");
+    } else {
+      if (found != groups_.end()) runner = found->second;
+      leaving_[group] = {runner, std::move(done)};
+    }
+  }
+  if (!refusal.ok()) return done(refusal);
+  auto bury = [this, group] {
+    graveyard_->Bury(group, [this, group](const absl::Status& end) { Left(group, end); });
+  };
+  if (runner == nullptr) return bury();
+  // Messages come in until the calls under way have their answers.
+  Task quiet = [this, group] {
+    MutexLock lock(mutex_);
+    groups_.erase(group);
+  };
+  runner->Leave(deadline, std::move(quiet),
+                [this, group, remove, bury] { remove ? bury() : Left(group, absl::OkStatus()); });
+}
+
+void HostImpl::Left(GroupId group, const absl::Status& status) {
+  Leaving leaving;
+  {
+    MutexLock lock(mutex_);
+    auto found = leaving_.find(group);
+    if (found == leaving_.end()) return;  // the host has stopped
+    leaving = std::move(found->second);
+    leaving_.erase(found);
+  }
+  if (!status.ok()) {
+    dependencies_.log->Log(LogLevel::kError, absl::StrCat("group ", ToInteger(group),
+                                                          " was not removed: ", status.ToString()));
+  }
+  leaving.done(status);
+}
+
+void HostImpl::Reset(GroupId group, LifeDone done) {
+  std::shared_ptr<GroupRunner> runner = Find(group);
+  if (runner == nullptr) {
+    return done(absl::NotFoundError(absl::StrCat("group ", ToInteger(group), " is not open")));
+  }
+  runner->EndUnlessVoter([this, group, done = std::move(done)](const absl::Status& ended) mutable {
+    if (!ended.ok()) return done(ended);
+    Leave(group, Instant{}, /*remove=*/true, std::move(done));
+  });
 }
 
 // The transport -----------------------------------------------------------------------------------
@@ -350,7 +491,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
   }
   auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
-  host->Begin();
+  if (absl::Status status = host->Begin(); !status.ok()) return status;
   return host;
 }
 

@@ -79,6 +79,37 @@ class Host {
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) = 0;
 
+  // The groups of a host come and go while it runs. `done` is told once, on a thread of Cairn's or
+  // before the call returns; UNAVAILABLE if the host stops before that.
+  using LifeDone = absl::AnyInvocable<void(const absl::Status&)>;
+
+  // Ends this node's part of a group for now: refuses new calls (kStopping), waits for those under
+  // way until `deadline`, answers the rest as unknown, and drops the state machine; what is on the
+  // disk stays. When `done` is told OK nothing of the group runs or calls back any more, messages
+  // to it are dropped, and it may be opened again. Handles stay and refuse everything. A leader
+  // hands nothing over: transfer first. NOT_FOUND if it is not open, FAILED_PRECONDITION if it is
+  // being closed.
+  virtual void Close(GroupId group, Instant deadline, LifeDone done) = 0;
+
+  // Closes the group, if it is open, and removes all this node has of it: log, term and vote,
+  // snapshots, directory of the machine. Whenever the power goes, the next start finds the group
+  // whole, or gone (and removes the rest). Space of the log is given back as its blocks get free.
+  //
+  // What this node acknowledged is lost with it, so the group is deleted on every member, or where
+  // it is no member any more. Opened again it is another member, with an incarnation of its own
+  // (GroupStatus::incarnation), which votes and counts for nothing until the group's members are
+  // declared with that. If nobody has the group, remove it from all data directories and choose
+  // another id for the next one.
+  virtual void Delete(GroupId group, Instant deadline, LifeDone done) = 0;
+
+  // Delete for a member whose state is of no use and that shall be fed anew: open the group again
+  // when `done` is told OK, and declare the members with its new incarnation. FAILED_PRECONDITION,
+  // and nothing is changed, if it is a voter, by the configuration in force or the last committed
+  // one: what a quorum has acknowledged may rest on it, so remove or demote it first; or if nobody
+  // can tell, since its log cannot be read (remove it, then Delete). Calls under way are not waited
+  // for. NOT_FOUND if it is not open.
+  virtual void Reset(GroupId group, LifeDone done) = 0;
+
   // Why an envelope that came off the network should not be given to the transport's receiver, for
   // who can still tell its sender (raft/sender_check.h, Vet). Advice: what passes is checked again.
   virtual absl::Status Vet(const Envelope& envelope) = 0;

@@ -24,8 +24,53 @@ LogWriter::Client LogWriter::Register(LogStore* store, Done done) {
   group->store = store;
   group->done = std::move(done);
   MutexLock lock(mutex_);
-  groups_.push_back(std::move(group));
-  return groups_.size() - 1;
+  if (left_.empty()) {
+    groups_.push_back(std::move(group));
+    return groups_.size() - 1;
+  }
+  const Client client = left_.back();
+  left_.pop_back();
+  groups_[client] = std::move(group);
+  return client;
+}
+
+void LogWriter::Leave(Client client, absl::AnyInvocable<void(const absl::Status&)> done) {
+  auto errand = std::make_unique<Errand>();
+  errand->done = std::move(done);
+  PutErrand(client, std::move(errand));
+}
+
+void LogWriter::Do(absl::AnyInvocable<absl::Status()> change,
+                   absl::AnyInvocable<void(const absl::Status&)> done) {
+  auto errand = std::make_unique<Errand>();
+  errand->change = std::move(change);
+  errand->done = std::move(done);
+  PutErrand(0, std::move(errand));
+}
+
+void LogWriter::PutErrand(Client client, std::unique_ptr<Errand> errand) {
+  MutexLock lock(mutex_);
+  Item item;
+  item.client = client;
+  item.errand = std::move(errand);
+  queue_.push_back(std::move(item));
+  if (scheduled_) return;
+  scheduled_ = true;
+  executor_->Post([this] { Run(); });
+}
+
+// Of the items that are errands.
+void LogWriter::EndErrands(std::vector<Item>& items, const absl::Status& status) {
+  for (Item& item : items) {
+    if (item.errand == nullptr) continue;
+    const std::unique_ptr<Errand> errand = std::move(item.errand);
+    if (errand->change == nullptr) {
+      MutexLock lock(mutex_);
+      groups_[item.client].reset();
+      left_.push_back(item.client);
+    }
+    errand->done(status);
+  }
 }
 
 void LogWriter::Write(Client client, std::vector<Batch> batches) {
@@ -34,7 +79,11 @@ void LogWriter::Write(Client client, std::vector<Batch> batches) {
   for (Batch& batch : batches) {
     size_t bytes = BytesOf(batch.append);
     queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    queue_.push_back({client, std::move(batch), bytes});
+    Item item;
+    item.client = client;
+    item.batch = std::move(batch);
+    item.bytes = bytes;
+    queue_.push_back(std::move(item));
   }
   // While a sync runs, SyncDone sees the queue.
   if (scheduled_ || queue_.empty()) return;
@@ -66,9 +115,17 @@ void LogWriter::Run() {
   {
     MutexLock lock(mutex_);
     round_.swap(queue_);
-    for (const Item& item : round_) groups.push_back(groups_[item.client].get());
+    for (const Item& item : round_) {
+      groups.push_back(item.errand == nullptr ? groups_[item.client].get() : nullptr);
+    }
   }
+  if (!error_.ok()) return Fail(error_);
   for (size_t i = 0; i < round_.size() && error_.ok(); ++i) {
+    if (Errand* errand = round_[i].errand.get(); errand != nullptr) {
+      absl::Status status = errand->change == nullptr ? absl::OkStatus() : errand->change();
+      if (!status.ok()) Fail(status);
+      continue;
+    }
     Group* group = groups[i];
     if (group->appended == 0) round_groups_.push_back(group);
     CAIRN_CHECK_LT(group->appended, round_[i].batch.ticket);
@@ -94,21 +151,29 @@ void LogWriter::SyncDone(const absl::Status& status) {
   for (Group* group : round_groups_) {
     group->done(absl::OkStatus(), std::exchange(group->appended, 0));
   }
+  EndErrands(round_, status);
   MutexLock lock(mutex_);
   scheduled_ = !queue_.empty();
   if (scheduled_) executor_->Post([this] { Run(); });
 }
 
 void LogWriter::Fail(const absl::Status& status) {
+  const bool first = error_.ok();
   error_ = status;
   std::vector<Group*> groups;
+  std::vector<Item> dropped;
   {
     MutexLock lock(mutex_);
     failed_ = true;
-    queue_.clear();
-    for (const auto& group : groups_) groups.push_back(group.get());
+    dropped.swap(queue_);
+    scheduled_ = false;
+    for (const auto& group : groups_) {
+      if (first && group != nullptr) groups.push_back(group.get());
+    }
   }
   for (Group* group : groups) group->done(status, 0);
+  EndErrands(round_, status);
+  EndErrands(dropped, status);
 }
 
 }  // namespace cairn

@@ -52,6 +52,13 @@ class LogWriter {
 
   // Before the group's first Write. `store` is of this writer's disk.
   Client Register(LogStore* store, Done done);
+  // What the client wrote before is made durable, then it hears no more, `done` is told, and its
+  // store is not used any more. The error is the disk's. `done` is destroyed if the writer is.
+  void Leave(Client client, absl::AnyInvocable<void(const absl::Status&)> done);
+  // Calls `change`, which may write to the disk, in the order of the writes; `done` is told when it
+  // is durable, or of the error. No client waits for it.
+  void Do(absl::AnyInvocable<absl::Status()> change,
+          absl::AnyInvocable<void(const absl::Status&)> done);
   // Queues the batches, in order. Tickets of one client grow.
   void Write(Client client, std::vector<Batch> batches);
 
@@ -63,12 +70,19 @@ class LogWriter {
     Done done;
     Ticket appended = 0;  // by this round
   };
+  struct Errand {
+    absl::AnyInvocable<absl::Status()> change;  // null: the client leaves
+    absl::AnyInvocable<void(const absl::Status&)> done;
+  };
   struct Item {
     Client client = 0;
     Batch batch;
     size_t bytes = 0;
+    std::unique_ptr<Errand> errand = nullptr;  // instead of a batch
   };
 
+  void PutErrand(Client client, std::unique_ptr<Errand> errand);
+  void EndErrands(std::vector<Item>& items, const absl::Status& status);
   static absl::Status WriteTo(LogStore& store, const Batch& batch);
   void Run();
   void SyncDone(const absl::Status& status);
@@ -81,6 +95,7 @@ class LogWriter {
   Mutex mutex_;
   std::vector<Item> queue_ CAIRN_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Group>> groups_ CAIRN_GUARDED_BY(mutex_);
+  std::vector<Client> left_ CAIRN_GUARDED_BY(mutex_);  // places in groups_ without one
   bool scheduled_ CAIRN_GUARDED_BY(mutex_) = false;
   bool failed_ CAIRN_GUARDED_BY(mutex_) = false;
 

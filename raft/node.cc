@@ -272,16 +272,15 @@ std::optional<std::string> Node::Contradiction(const AppendEntries& append,
 void Node::TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded) {
   if (!intake_.Admit(envelope.from, forwarded)) return;
   Envelope reply;
-  reply.cluster = settings_.self.cluster;
+  SignEnvelope(settings_.self, reply);
   reply.group = settings_.group;
-  reply.from = settings_.self.node;
   reply.to = envelope.from;
-  reply.from_incarnation = settings_.self.incarnation;
   size_t bytes = 0;
   for (const PreparedEntry& entry : forwarded.entries) bytes += entry.record_bytes();
   bool fits = dependencies_.budget->Take(bytes);
   ProposeOptions options;
   options.forward = false;
+  options.expected_term = forwarded.expected_term;
   auto call = std::make_shared<ProposalCall>(
       ForwardedReply(dependencies_.transport, std::move(reply), forwarded),
       forwarded.entries.size(), options, fits ? dependencies_.budget : nullptr, bytes);
@@ -336,6 +335,8 @@ void Node::Route(Instant now, std::vector<ProposalRequest> requests) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
     } else if (call.Expired(now)) {
       request.span.Answer(NotApplied(Reason::kDeadline));
+    } else if (call.ExpectsAnotherTerm(raft_.term())) {
+      request.span.Answer(TermChanged(raft_.term(), raft_.leader()));
     } else if (WaitsForDoubt(call)) {
       held_.behind_doubt.push_back(std::move(request));
     } else if (!held_.requests.empty() || WaitsForLeader(now)) {
@@ -377,6 +378,8 @@ void Node::ProposeOwn(Instant now, std::vector<ProposalRequest> requests) {
       request.span.Answer(NotApplied(fenced_ ? Reason::kFenced : Reason::kOverloaded));
     } else if (request.span.call->order_broken()) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
+    } else if (request.span.call->ExpectsAnotherTerm(raft_.term())) {
+      request.span.Answer(TermChanged(raft_.term(), raft_.leader()));
     } else {
       for (const PreparedEntry& entry : request.entries) bytes += entry.record_bytes();
       count += request.entries.size();
@@ -420,14 +423,6 @@ void Node::NoteLeadership(Instant now) {
   told_.leadership = current;
 }
 
-bool Node::NoteApplied(Instant now) {
-  Index applied = dependencies_.applier->applied();
-  if (applied <= raft_.applied()) return false;
-  raft_.Step(now, Applied{applied});
-  reads_.Applied(applied);
-  return true;
-}
-
 void Node::GiveUp(absl::string_view message) {
   fenced_ = true;
   for (ProposalRequest& request : TakeHeld()) {
@@ -437,6 +432,7 @@ void Node::GiveUp(absl::string_view message) {
   forwarder_.GiveUpAll(message);
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
   controls_.RefuseAll(ControlRefused::Reason::kStopping, message);
+  feed_.GiveUp(absl::UnavailableError(message));
 }
 
 void Node::StorageFailed(Instant now, const absl::Status& status) {
@@ -459,6 +455,7 @@ void Node::StopServing(NodeState state, const absl::Status& status) {
   forwarder_.GiveUpAll(status.message());
   reads_.RefuseAll({ReadRefused::Reason::kFenced, NodeId::kNone});
   controls_.RefuseAll(ControlRefused::Reason::kFenced, status.message());
+  feed_.GiveUp(status);
   on_fenced_(state, status);
 }
 

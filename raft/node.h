@@ -111,6 +111,13 @@ class Node {
   void StateDurable(Index index);
   // So much was applied since then that it should be made so.
   bool SnapshotDue() const;
+  // Group::PauseApply, ResumeApply and ReplaySnapshot; before Handle, too (node_apply.cc).
+  void PauseApply(Instant now, ApplyFeed::Done done);
+  void ResumeApply(Instant now);
+  void Replay(std::shared_ptr<const StoredSnapshot> snapshot, ApplyFeed::Done done);
+  void Replayed(Index from);
+  bool apply_paused() const { return feed_.paused(); }
+  Index state_durable() const { return compaction_.durable(); }
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
   // A write or a sync has failed, which is final: fences this node, if it is not yet. A leader asks

@@ -158,7 +158,7 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
     return;
   }
   reads_.Ready(outcome.read, outcome.index);
-  reads_.Applied(dependencies_.applier->applied());
+  reads_.Applied(dependencies_.applier->shown());
 }
 
 void Node::SetPeers() {
@@ -172,11 +172,9 @@ void Node::SetPeers() {
 
 void Node::Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries) {
   Envelope envelope;
-  envelope.cluster = settings_.self.cluster;
+  SignEnvelope(settings_.self, envelope);
   envelope.group = settings_.group;
-  envelope.from = settings_.self.node;
   envelope.to = to;
-  envelope.from_incarnation = settings_.self.incarnation;
   envelope.body = std::move(body);
   envelope.entries = std::move(entries);
   dependencies_.transport->Send(std::move(envelope));

@@ -1,5 +1,7 @@
 // The part of Node that deals with snapshots and the front of the log.
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,7 +68,8 @@ void Node::RestoreFrom(LogPosition position) {
 void Node::StateDurable(Index index) { compaction_.Durable(index); }
 
 bool Node::SnapshotDue() const {
-  return !fenced_ && compaction_.SnapshotDue(dependencies_.applier->applied());
+  if (fenced_ || dependencies_.applier->replaying()) return false;
+  return compaction_.SnapshotDue(dependencies_.applier->applied());
 }
 
 // A snapshot of another node is kept until both the state and the log have come to it.
@@ -82,8 +85,13 @@ void Node::NoteInstalled() {
 // True if Raft has effects because of it.
 bool Node::CompactLog(Instant now) {
   NoteInstalled();
-  const Index to =
-      compaction_.DropTo(dependencies_.wanted == nullptr ? std::nullopt : dependencies_.wanted());
+  std::optional<Index> held = feed_.replays_from();
+  if (dependencies_.wanted != nullptr) {
+    if (const std::optional<Index> wanted = dependencies_.wanted()) {
+      held = std::min(*wanted, held.value_or(*wanted));
+    }
+  }
+  const Index to = compaction_.DropTo(held);
   if (to == 0) return false;
   raft_.Step(now, Compact{to});
   compaction_.Dropped(raft_.base().index);

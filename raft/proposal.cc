@@ -6,6 +6,8 @@ namespace cairn {
 
 const char* NameOf(ProposalNotApplied::Reason reason) {
   switch (reason) {
+    case ProposalNotApplied::Reason::kTermChanged:
+      return "TERM_CHANGED";
     case ProposalNotApplied::Reason::kNotLeader:
       return "NOT_LEADER";
     case ProposalNotApplied::Reason::kNoLeader:

@@ -41,10 +41,12 @@ struct ProposalNotApplied {
     kSessionNumberTooOld,  // so far behind the session's newest call that its answer is forgotten
     kNotFormed,            // the cluster has not formed yet
     kOrderBroken,          // an earlier proposal of the same ProposalOrder was refused
+    kTermChanged,          // the group is in another term than ProposeOptions::expected_term
   };
   Reason reason = Reason::kNoLeader;
   NodeId leader = NodeId::kNone;
   std::string message;
+  Term term = 0;  // kTermChanged: the present one, as far as who refuses knows
 };
 
 // Leadership was lost, or the deadline passed, while the command was on its way: it may or may not
@@ -73,6 +75,10 @@ struct ProposeOptions {
   std::optional<Instant> deadline;  // of the host's clock
   bool forward = true;              // a member that is not the leader passes it on to the leader
   std::shared_ptr<ProposalOrder> order;  // null: none
+  // Not 0: appended only by the leader of this very term, else refused with kTermChanged (or for
+  // another reason). Looked at in the moment the entry is appended, by the leader, also where the
+  // command was forwarded or had to wait. For who read what it proposes from a state of that term.
+  Term expected_term = 0;
 };
 
 struct ReadOptions {

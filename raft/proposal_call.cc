@@ -3,6 +3,7 @@
 #include <iterator>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 
 namespace cairn {
@@ -86,6 +87,11 @@ void ProposalCall::Finish() {
 ProposalNotApplied NotApplied(ProposalNotApplied::Reason reason, NodeId leader,
                               std::string message) {
   return {reason, leader, std::move(message)};
+}
+
+ProposalNotApplied TermChanged(Term present, NodeId leader) {
+  return {ProposalNotApplied::Reason::kTermChanged, leader,
+          absl::StrCat("the group is in term ", present), present};
 }
 
 }  // namespace cairn

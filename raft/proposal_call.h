@@ -40,6 +40,10 @@ class ProposalCall {
   size_t count() const { return count_; }
   const ProposeOptions& options() const { return options_; }
   bool order_broken() const { return options_.order != nullptr && options_.order->broken; }
+  // Whether it was meant for another term than `present`.
+  bool ExpectsAnotherTerm(Term present) const {
+    return options_.expected_term != 0 && options_.expected_term != present;
+  }
   bool Expired(Instant now) const {
     return options_.deadline.has_value() && *options_.deadline <= now;
   }
@@ -82,6 +86,8 @@ struct ProposalSpan {
 
 ProposalNotApplied NotApplied(ProposalNotApplied::Reason reason, NodeId leader = NodeId::kNone,
                               std::string message = "");
+// kTermChanged: the group is in term `present`, led by `leader` if that is known.
+ProposalNotApplied TermChanged(Term present, NodeId leader);
 
 }  // namespace cairn
 

@@ -171,7 +171,6 @@ std::optional<FrozenState> Replica::Freeze() const {
 }
 
 absl::Status Replica::RestoreFrom(const StoredSnapshot& snapshot) {
-  CAIRN_CHECK_GT(snapshot.position().index, applied_.index);
   const std::vector<ManifestFile>& files = snapshot.manifest().files;
   if (files.empty() || files[0].name != kArchiveFile) {
     return absl::DataLossError("the snapshot has no archive");

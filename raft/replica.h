@@ -26,8 +26,8 @@
 
 namespace cairn {
 
-// Holds: applied() only grows, by one entry after the other; a command reaches the state machine
-// only if its session says so; the time given to the machine never falls.
+// Holds: applied() grows by one entry after the other, or by a snapshot's; a command reaches the
+// state machine only if its session says so; the time given to the machine never falls.
 //
 // Threads: one at a time.
 class Replica final : public ReplicaArchive {
@@ -41,6 +41,7 @@ class Replica final : public ReplicaArchive {
   absl::Status Open(OpenContext context);
   // Whether the machine keeps its state on disk by itself.
   bool durable() const { return machine_->durable(); }
+  bool asynchronous() const { return machine_->asynchronous(); }
   LogPosition machine_position() const { return machine_position_; }
   LogPosition applied() const { return applied_; }
   size_t sessions() const { return sessions_.size(); }
@@ -54,9 +55,12 @@ class Replica final : public ReplicaArchive {
   LogPosition configuration_at() const { return configuration_at_; }
   const std::string& configuration() const { return configuration_; }
 
+  // As StateMachine::MakeDurable.
+  bool MakeDurable() { return machine_->MakeDurable(); }
   // What the entries up to applied() have made; nothing if the machine has no snapshots.
   std::optional<FrozenState> Freeze() const;
-  // Becomes what `snapshot` says, which is later than applied(). After an error nothing is sure.
+  // Becomes what `snapshot` says, later than applied() or not: applied() is its position then, and
+  // what follows it is to be applied, again or for the first time. After an error nothing is sure.
   absl::Status RestoreFrom(const StoredSnapshot& snapshot);
 
   std::string Save() const override;

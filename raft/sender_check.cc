@@ -12,6 +12,19 @@ constexpr Term kMaxTermJump = Term{1} << 40;
 
 }  // namespace
 
+void SignEnvelope(const LocalIdentity& self, Envelope& envelope) {
+  const bool same = self.of_disk == Incarnation::kUnknown || self.of_disk == self.incarnation;
+  envelope.cluster = self.cluster;
+  envelope.from = self.node;
+  envelope.from_incarnation = same ? self.incarnation : self.of_disk;
+  if (!same) envelope.group_incarnation = self.incarnation;
+}
+
+Incarnation SenderIn(const Envelope& envelope) {
+  return envelope.group_incarnation != Incarnation::kUnknown ? envelope.group_incarnation
+                                                             : envelope.from_incarnation;
+}
+
 std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const LocalIdentity& self) {
   using Reason = IdentityRefusal::Reason;
   if (envelope.cluster != self.cluster) {
@@ -47,8 +60,7 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                            absl::StrCat("node ", ToInteger(envelope.from),
                                         " is no member of group ", ToInteger(envelope.group))};
   }
-  if (member->incarnation == Incarnation::kUnknown ||
-      member->incarnation == envelope.from_incarnation ||
+  if (member->incarnation == Incarnation::kUnknown || member->incarnation == SenderIn(envelope) ||
       std::holds_alternative<IdentityRefusal>(envelope.body)) {
     return std::nullopt;
   }
@@ -57,7 +69,7 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
       absl::StrCat("MEMBER_AMNESIA: node ", ToInteger(envelope.from), " is a member of group ",
                    ToInteger(envelope.group), " with the data directory of incarnation ",
                    ToInteger(member->incarnation), ", the frame comes from incarnation ",
-                   ToInteger(envelope.from_incarnation))};
+                   ToInteger(SenderIn(envelope)))};
 }
 
 absl::Status CheckTermJump(const Envelope& envelope, Term own) {
@@ -91,7 +103,7 @@ absl::Status Vet(const Envelope& envelope, const Configuration& configuration, T
     return jump.ok() ? CheckLeader(envelope, own, leader) : jump;
   }
   for (NodeId node : configuration.Nodes()) {
-    if (configuration.Find(node)->incarnation != envelope.from_incarnation) continue;
+    if (configuration.Find(node)->incarnation != SenderIn(envelope)) continue;
     return absl::PermissionDeniedError(absl::StrCat("SENDER_MISMATCH: node ", ToInteger(node),
                                                     " speaks as node ", ToInteger(envelope.from),
                                                     ": ", refusal->message));

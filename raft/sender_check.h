@@ -17,8 +17,15 @@ namespace cairn {
 struct LocalIdentity {
   ClusterId cluster;
   NodeId node = NodeId::kNone;
-  Incarnation incarnation = Incarnation::kUnknown;
+  Incarnation incarnation = Incarnation::kUnknown;  // in the group
+  // Of the data directory, where that is another one.
+  Incarnation of_disk = Incarnation::kUnknown;
 };
+
+// Fills in who sends it.
+void SignEnvelope(const LocalIdentity& self, Envelope& envelope);
+// The sender as the group's members know it.
+Incarnation SenderIn(const Envelope& envelope);
 
 // Refusal of a frame of another cluster, for another node or of a version not spoken here. For who
 // took the frame off the network to answer; a node's id does not lead back to such a sender.

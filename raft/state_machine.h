@@ -116,6 +116,9 @@ struct OpenContext {
   // A durable machine says, from any thread, that its state as of `position` survives a power cut,
   // the archive's bytes included. Cairn may drop the log up to there.
   std::function<void(LogPosition position)> durable = {};
+  // An asynchronous machine says, from any thread, that its state shows everything up to
+  // `position`. Only grows; after Restore it counts from the snapshot's position.
+  std::function<void(LogPosition position)> processed = {};
   // A durable machine says, from any thread and at most once, that its storage failed: from then on
   // nothing of it becomes durable, and this node serves no more (kFenced).
   std::function<void(absl::Status)> failed = {};
@@ -130,14 +133,20 @@ struct OpenContext {
 //    start, and drops the log they cover;
 //  - durable() as well: keeps its state on disk by itself, and says how far it is safe there.
 //
-// Threads: Open, Apply, AppliedUpTo, Freeze and Restore on one sequence; a program that reads its
-// state from elsewhere guards it.
+// Threads: Open, Apply, AppliedUpTo, MakeDurable, Freeze and Restore on one sequence; a program
+// that reads its state from elsewhere guards it.
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
   // Whether the machine keeps its state on disk by itself. Never changes.
   virtual bool durable() const { return false; }
+
+  // Whether Apply may return before the state shows what it was given (the machine has workers of
+  // its own) and OpenContext::processed tells how far it does: reads wait for that, and not for
+  // Apply. Restore ends when the state is there; Freeze waits for the machine's own work. Never
+  // changes.
+  virtual bool asynchronous() const { return false; }
 
   // The position up to which the machine holds its state already; the log is applied from behind
   // it. {} (nothing) for a machine that lives in memory. Where a machine gives a position without
@@ -152,13 +161,20 @@ class StateMachine {
   // move a clock or save their state.
   virtual void AppliedUpTo(LogPosition /*position*/, WallTime /*time*/) {}
 
+  // An operator wants the log short: a durable machine may begin to make its state as of the last
+  // AppliedUpTo durable, before it would by itself, and says true; OpenContext::durable tells when
+  // that is done. Where it says false, the request is answered by a snapshot alone.
+  virtual bool MakeDurable() { return false; }
+
   // The state as of the last AppliedUpTo (or Open, or Restore), in constant time, for reading
   // elsewhere. Null: this machine has no snapshots. At most two live at a time.
   virtual std::unique_ptr<SnapshotSource> Freeze() { return nullptr; }
 
   // Replaces the whole state by the snapshot's, which is as of `position`, later than all that was
-  // applied. The archive is restored already. A durable machine has made it durable, at once and
-  // wholly or not at all, when this returns. After an error this node's part of the group halts.
+  // applied; or, where the program has asked for it (Group::ReplaySnapshot), not later, and what
+  // came behind it is applied again. The archive is restored already. A durable machine has made it
+  // durable, at once and wholly or not at all, when this returns. After an error this node's part
+  // of the group halts.
   virtual absl::Status Restore(const SnapshotReader& /*snapshot*/, LogPosition /*position*/) {
     return absl::UnimplementedError("the state machine has no snapshots");
   }

@@ -20,19 +20,6 @@ google::protobuf::Duration ToProto(Duration duration) {
   return proto;
 }
 
-v1::MemberRole RoleOf(const GroupStatus& status) {
-  switch (status.role) {
-    case Role::kFollower:
-      return status.learner ? v1::MEMBER_ROLE_LEARNER : v1::MEMBER_ROLE_FOLLOWER;
-    case Role::kPreCandidate:
-    case Role::kCandidate:
-      return v1::MEMBER_ROLE_CANDIDATE;
-    case Role::kLeader:
-      return v1::MEMBER_ROLE_LEADER;
-  }
-  return v1::MEMBER_ROLE_UNSPECIFIED;
-}
-
 v1::MemberState StateOf(NodeState state) {
   switch (state) {
     case NodeState::kStarting:
@@ -123,7 +110,8 @@ using RawMembers = v1::Cluster::WithRawCallbackMethod_ListMembers<
         v1::Cluster::WithRawCallbackMethod_RemoveMember<
             v1::Cluster::WithRawCallbackMethod_CancelMemberChange<
                 v1::Cluster::WithRawCallbackMethod_TransferLeadership<
-                    v1::Cluster::WithRawCallbackMethod_UnsafeRecover<Base>>>>>>>;
+                    v1::Cluster::WithRawCallbackMethod_UnsafeRecover<
+                        v1::Cluster::WithRawCallbackMethod_TakeSnapshot<Base>>>>>>>>;
 
 class ClusterServiceImpl final
     : public RawMembers<v1::Cluster::WithRawCallbackMethod_GetStatus<v1::Cluster::Service>> {
@@ -176,6 +164,13 @@ class ClusterServiceImpl final
                                           const grpc::ByteBuffer* request,
                                           grpc::ByteBuffer* response) override {
     return Start<UnsafeRecoverCall>(context, request, response);
+  }
+  grpc::ServerUnaryReactor* TakeSnapshot(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override {
+    return TakeSnapshotCall::Start(context, request, response, [this](TakeSnapshotCall* call) {
+      HandleCall(context_, description_.address, call);
+    });
   }
 
  private:

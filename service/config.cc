@@ -100,6 +100,19 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "appends not yet answered; beyond it clients are told to wait")
       ->check(CLI::Range(size_t{1} << 16, size_t{4} << 30))
       ->capture_default_str();
+  app.add_option("--snapshot_bytes", config.snapshot_bytes,
+                 "the state is saved, and the log before it dropped, when so much was written to "
+                 "it since the last time; cairn snapshot does it at once")
+      ->check(CLI::Range(uint64_t{1} << 16, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--retained_log_bytes", config.retained_log_bytes,
+                 "the end of the log that stays even so, to feed members that were away")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--snapshot_bytes_per_second", config.snapshot_bytes_per_second,
+                 "what this node sends of snapshots to members far behind; 0: no limit")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
   app.add_option("--fsync", flags.fsync,
                  "always, or never: UNSAFE, a power cut then loses what was acknowledged")
       ->check(CLI::IsMember({"always", "never"}))
@@ -111,6 +124,9 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
 }
+
+// A piece of a snapshot is 56 KiB, and one that is not there for 30 s ends the transfer.
+constexpr uint64_t kMinSnapshotBytesPerSecond = 64 << 10;
 
 absl::StatusOr<Duration> ParseDurationFlag(const char* flag, const std::string& text) {
   absl::Duration parsed;
@@ -198,6 +214,13 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   config.slow_disk_timeout = *slow;
   if (config.max_inflight_bytes < config.max_message_bytes) {
     return absl::InvalidArgumentError("--max_inflight_bytes is less than --max_message_bytes");
+  }
+  if (config.snapshot_bytes_per_second > 0 &&
+      config.snapshot_bytes_per_second < kMinSnapshotBytesPerSecond) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--snapshot_bytes_per_second=", config.snapshot_bytes_per_second,
+                     " would let transfers run into their timeouts: 0, or at least ",
+                     kMinSnapshotBytesPerSecond));
   }
   config.sync = flags.fsync == "always";
   config.log_level = LevelOf(flags.log_level);

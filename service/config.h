@@ -42,7 +42,10 @@ struct ServerConfig {
   uint64_t block_bytes = uint64_t{16} << 20;
   size_t max_message_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;
-  bool sync = true;  // false: --fsync=never
+  uint64_t snapshot_bytes = uint64_t{64} << 20;
+  uint64_t retained_log_bytes = uint64_t{16} << 20;
+  uint64_t snapshot_bytes_per_second = 0;  // 0: no limit
+  bool sync = true;                        // false: --fsync=never
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   bool check_only = false;  // --check_config

@@ -160,6 +160,10 @@ RpcError ErrorOf(const ProposalNotApplied& refusal, const ErrorContext& context)
     case Reason::kOrderBroken:
       error = Make(StatusCode::kAborted, "ORDER_BROKEN", "a batch before this one was refused");
       break;
+    case Reason::kTermChanged:
+      error = Make(StatusCode::kAborted, "TERM_CHANGED", "the call was for another term");
+      error.metadata["term"] = absl::StrCat(refusal.term);
+      break;
   }
   CAIRN_CHECK(!error.reason.empty()) << "refusal " << static_cast<int>(refusal.reason);
   if (!refusal.message.empty()) absl::StrAppend(&error.message, " (", refusal.message, ")");
@@ -363,6 +367,18 @@ RpcError EntryTooLarge(absl::string_view field, size_t bytes, size_t limit) {
 RpcError DeadlineBeforeProposal() {
   return NotApplied(StatusCode::kDeadlineExceeded, "NOT_PROPOSED",
                     "the deadline passed before the call was proposed");
+}
+
+RpcError SnapshotFailed(const absl::Status& status) {
+  switch (status.code()) {
+    case StatusCode::kUnavailable:
+      return Stopping();
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kUnimplemented:
+      return Make(status.code(), "NO_SNAPSHOTS", status.message());
+    default:
+      return Make(StatusCode::kInternal, "SNAPSHOT_FAILED", status.message());
+  }
 }
 
 RpcError Stopping() {

@@ -71,6 +71,8 @@ RpcError GroupNotFound(uint64_t group);
 RpcError EntryTooLarge(absl::string_view field, size_t bytes, size_t limit);
 RpcError DeadlineBeforeProposal();
 RpcError Stopping();
+// Of Group::Snapshot.
+RpcError SnapshotFailed(const absl::Status& status);
 // A group that is not open yet.
 RpcError Starting();
 

@@ -62,6 +62,8 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
   if (!envelope.ok()) return BadFrame(envelope.status().message());
   if (WireLane(LaneOf(*envelope)) != lane_) return BadFrame("a parcel on the wrong lane");
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
+    // A stranger to one group may be a member of the others, whose parcels come on this call too.
+    if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
     absl::string_view message = vetted.message();
     return Make(vetted.code(), message.substr(0, message.find(':')), message);
   }

@@ -125,6 +125,7 @@ void LogServiceImpl::Handle(AppendCall* call) {
   ProposeOptions options;
   options.deadline = deadline;
   options.forward = !MustNotForward(call->context());
+  options.expected_term = request.expected_term();
   PreparedEntry entry =
       PreparedEntry::Make(EntryType::kCommand, std::move(payload),
                           {request.session_id(), request.session_number(), false});

@@ -125,6 +125,7 @@ ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* 
   }
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
+  options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
   options.sync = config.sync;
   options.apply_on_runner = true;  // streams are written and synced on a thread of their own
   options.log = log;
@@ -143,6 +144,8 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   options.slow_disk_timeout = config.slow_disk_timeout;
   options.lease = config.lease_reads;
   options.max_clock_drift_per_mille = config.max_clock_drift_per_mille;
+  options.compaction.snapshot_bytes = config.snapshot_bytes;
+  options.compaction.retained_bytes = config.retained_log_bytes;
   options.max_command_bytes = ServiceSet::MaxCommandBytes(config.max_message_bytes);
   return options;
 }

@@ -74,6 +74,7 @@ size_t ServiceSet::MaxCommandBytes(size_t max_message_bytes) {
 
 ServiceSet::ServiceSet(const ServerConfig& config, const Server& server, LogSink* log)
     : readers_(MakeReaders(clock_)),
+      checkpoint_bytes_(config.snapshot_bytes),
       context_(ContextOptions(config, &clock_, log, readers_)),
       health_(std::make_shared<Health>()) {
   services_.push_back(MakeLogService(&context_));
@@ -86,7 +87,8 @@ ServiceSet::~ServiceSet() = default;
 
 std::unique_ptr<StateMachine> ServiceSet::MakeMachine() {
   CAIRN_CHECK(machine_ == nullptr);
-  auto machine = std::make_unique<StreamMachine>(std::make_unique<MachineThread>());
+  auto machine =
+      std::make_unique<StreamMachine>(std::make_unique<MachineThread>(), checkpoint_bytes_);
   machine_ = machine.get();
   return machine;
 }

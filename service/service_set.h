@@ -48,6 +48,7 @@ class ServiceSet {
  private:
   SystemClock clock_;
   std::vector<std::unique_ptr<ThreadExecutor>> readers_;
+  const uint64_t checkpoint_bytes_;
   StreamMachine* machine_ = nullptr;  // the host owns it
   ServiceContext context_;
   std::shared_ptr<Health> health_;  // also held by the group's watch

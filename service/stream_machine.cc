@@ -75,8 +75,8 @@ class StreamMachine::Frozen final : public SnapshotSource {
   mutable std::vector<SnapshotFile> files_;  // there is always one; made by who asks first
 };
 
-StreamMachine::StreamMachine(std::unique_ptr<Executor> background)
-    : background_(std::move(background)) {}
+StreamMachine::StreamMachine(std::unique_ptr<Executor> background, uint64_t checkpoint_bytes)
+    : background_(std::move(background)), checkpoint_bytes_(checkpoint_bytes) {}
 StreamMachine::~StreamMachine() = default;
 
 absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
@@ -88,6 +88,7 @@ absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
   options.group = context.group;
   options.background = background_.get();
   options.durable = context.durable;
+  options.checkpoint_bytes = checkpoint_bytes_;
   options.failed = context.failed;
   absl::StatusOr<std::unique_ptr<StreamStore>> store = StreamStore::Open(std::move(options));
   if (!store.ok()) return store.status();
@@ -295,6 +296,11 @@ absl::StatusOr<StreamMachine::ReadEnd> StreamMachine::Read(
   // What was visited is right; who goes on from there comes to the error again.
   if (!status.ok() && end.next_sequence == from) return status;
   return end;
+}
+
+bool StreamMachine::MakeDurable() {
+  return store_->Checkpoint(
+      [this] { return archive_ == nullptr ? std::string() : archive_->Save(); });
 }
 
 std::unique_ptr<SnapshotSource> StreamMachine::Freeze() {

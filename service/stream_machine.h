@@ -43,14 +43,16 @@ struct StoredMessageView {
 // any thread, beside them. Read blocks on the disk.
 class StreamMachine final : public StateMachine {
  public:
-  // The store writes and syncs on `background`.
-  explicit StreamMachine(std::unique_ptr<Executor> background);
+  // The store writes and syncs on `background`, and makes a checkpoint after so many bytes.
+  explicit StreamMachine(std::unique_ptr<Executor> background,
+                         uint64_t checkpoint_bytes = uint64_t{64} << 20);
   ~StreamMachine() override;
 
   bool durable() const override { return true; }
   absl::StatusOr<LogPosition> Open(const OpenContext& context) override;
   void Apply(ApplyBatch& batch) override;
   void AppliedUpTo(LogPosition position, WallTime time) override;
+  bool MakeDurable() override;
   std::unique_ptr<SnapshotSource> Freeze() override;
   absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override;
 
@@ -105,6 +107,7 @@ class StreamMachine final : public StateMachine {
   absl::StatusOr<Streams> LoadStreams() const;
 
   const std::unique_ptr<Executor> background_;
+  const uint64_t checkpoint_bytes_;
   ReplicaArchive* archive_ = nullptr;   // set by Open, may be null
   std::unique_ptr<StreamStore> store_;  // set by Open
   mutable Mutex mutex_;

@@ -113,10 +113,17 @@ class LogDisk {
  public:
   virtual ~LogDisk() = default;
 
-  // Opens the group's log, empty if it is new. Once per group. What it reports is durable, also
-  // what the last process had written and not synced. FAILED_PRECONDITION (identity or format),
-  // DATA_LOSS (what cannot even be described as RecoveredLog::faulty).
+  // Opens the group's log, empty if it is new. Not while it is open. What it reports is durable,
+  // also what the last process had written and not synced. FAILED_PRECONDITION (identity or
+  // format), DATA_LOSS (what cannot even be described as RecoveredLog::faulty).
   virtual absl::StatusOr<OpenedLog> OpenGroup(GroupId group) = 0;
+  // Ends an opened group's store, which nobody uses any more; all it was given is synced, unless
+  // the group is dropped next. It may be opened again.
+  virtual void CloseGroup(GroupId group) = 0;
+  // Forgets a group that is not open: its entries, base and hard state, also where OpenGroup finds
+  // them damaged. Takes part in the next Sync; a power cut before that leaves the group as it was,
+  // or as if it never had been. It may be opened as a new one at once.
+  virtual absl::Status DropGroup(GroupId group) = 0;
   // Groups that have something on this disk, in order.
   virtual std::vector<GroupId> Groups() const = 0;
 

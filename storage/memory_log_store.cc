@@ -22,6 +22,10 @@ MemoryLog& MemoryLogMedium::LogOf(Logs& logs, GroupId group) {
 }
 
 absl::Status MemoryLogMedium::Apply(const Change& change, Logs& logs) {
+  if (std::holds_alternative<Forget>(change.what)) {
+    logs.erase(change.group);
+    return absl::OkStatus();
+  }
   MemoryLog& log = LogOf(logs, change.group);
   if (const auto* append = std::get_if<LogAppend>(&change.what); append != nullptr) {
     return log.Append(*append);
@@ -221,10 +225,22 @@ MemoryLogDisk::MemoryLogDisk() : MemoryLogDisk(std::make_shared<MemoryLogMedium>
 MemoryLogDisk::~MemoryLogDisk() = default;
 
 absl::StatusOr<OpenedLog> MemoryLogDisk::OpenGroup(GroupId group) {
+  MutexLock lock(mutex_);
   std::unique_ptr<LogStore>& store = stores_[group];
   CAIRN_CHECK(store == nullptr) << "group " << ToInteger(group) << " is open";
   store = std::make_unique<MemoryLogStore>(medium_, epoch_, group);
   return OpenedLog{store.get(), medium_->Recover(group)};
+}
+
+void MemoryLogDisk::CloseGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  stores_.erase(group);
+}
+
+absl::Status MemoryLogDisk::DropGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+  return medium_->Write(epoch_, {group, MemoryLogMedium::Forget()});
 }
 
 std::vector<GroupId> MemoryLogDisk::Groups() const { return medium_->Groups(); }

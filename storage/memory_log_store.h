@@ -65,9 +65,10 @@ class MemoryLogMedium {
     LogPosition base;
     EntryHash hash;
   };
+  struct Forget {};
   struct Change {
     GroupId group = GroupId::kNone;
-    std::variant<LogAppend, Drop, Reset> what;
+    std::variant<LogAppend, Drop, Reset, Forget> what;
   };
   using SyncDone = absl::AnyInvocable<void(absl::Status)>;
   struct SyncUnderWay {
@@ -117,6 +118,8 @@ class MemoryLogDisk final : public LogDisk {
   ~MemoryLogDisk() override;
 
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  void CloseGroup(GroupId group) override;
+  absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   const char* name() const override { return "memory"; }
@@ -124,7 +127,8 @@ class MemoryLogDisk final : public LogDisk {
  private:
   const std::shared_ptr<MemoryLogMedium> medium_;
   const uint64_t epoch_;
-  std::map<GroupId, std::unique_ptr<LogStore>> stores_;
+  Mutex mutex_;
+  std::map<GroupId, std::unique_ptr<LogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn

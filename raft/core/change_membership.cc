@@ -254,6 +254,7 @@ std::string Raft::State::CampaignFault() const {
   }
   if (control_.removed > membership_.position()) return "removed from the group";
   if (options_.never_campaigns) return "never campaigns";
+  if (control_.candidacy_held) return "is not to campaign now";
   if (ballot_.state.term >= kMaxTerm) return "no term is left";
   return "";
 }

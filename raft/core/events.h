@@ -139,10 +139,16 @@ struct UnsafeRecover {
   bool only_check = false;  // whether it would be refused; nothing is done
 };
 
+// While `hold`: this node does not campaign, whoever asks, and its leader learns that it cannot
+// take over. A candidate steps down; a leader goes on leading.
+struct HoldCandidacy {
+  bool hold = false;
+};
+
 using Event =
     std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
                  Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
-                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed>;
+                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy>;
 
 }  // namespace cairn
 

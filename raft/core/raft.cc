@@ -203,6 +203,7 @@ void Raft::State::StepFenced(const Event& event) {
   if (const auto* campaign = std::get_if<Campaign>(&event)) On(*campaign);
   if (const auto* step_down = std::get_if<StepDown>(&event)) On(*step_down);
   if (const auto* recover = std::get_if<UnsafeRecover>(&event)) On(*recover);
+  if (const auto* held = std::get_if<HoldCandidacy>(&event)) On(*held);
 }
 
 // Terms and roles ---------------------------------------------------------------------------------
@@ -428,6 +429,9 @@ bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
 bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }
+const Configuration& Raft::committed_configuration() const {
+  return state_->membership().committed(state_->commit()).second;
+}
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }
 const std::optional<UnsafeOverride>& Raft::unsafe_override() const {
   return state_->unsafe_override();

@@ -64,6 +64,7 @@ class Raft {
   const std::optional<UnsafeOverride>& unsafe_override() const;
   // When this node heard a leader last, or stopped leading, since its start.
   std::optional<Instant> last_heard_leader() const;
+  const Configuration& committed_configuration() const;  // the last one that is committed
   // What the leader knows of `peer`; nullopt elsewhere.
   struct PeerStatus {
     Index match = 0;

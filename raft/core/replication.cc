@@ -116,13 +116,12 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (!FollowLeader(from)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
-  Send(from,
-       HeartbeatReply{.term = ballot_.state.term,
-                      .context = heartbeat.context,
-                      .sent = heartbeat.sent,
-                      .promise = Promise(),
-                      .clock = now_,
-                      .priority = options_.never_campaigns ? kNeverLeads : options_.priority});
+  Send(from, HeartbeatReply{.term = ballot_.state.term,
+                            .context = heartbeat.context,
+                            .sent = heartbeat.sent,
+                            .promise = Promise(),
+                            .clock = now_,
+                            .priority = NeverLeads() ? kNeverLeads : options_.priority});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;

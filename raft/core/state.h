@@ -87,6 +87,7 @@ class Raft::State {
     std::optional<LogPosition> removed;
     std::optional<UnsafeOverride> unsafe;
     std::optional<Instant> led_until;  // when this node stopped leading last
+    bool candidacy_held = false;
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -115,6 +116,8 @@ class Raft::State {
   void On(const StepDown& step_down);
   void On(const DiskFailed& failed);
   void On(const UnsafeRecover& recover);
+  void On(const HoldCandidacy& held);
+  bool NeverLeads() const { return options_.never_campaigns || control_.candidacy_held; }
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
   void StepFenced(const Event& event);

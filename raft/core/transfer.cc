@@ -210,6 +210,15 @@ void Raft::State::On(const DiskFailed&) {
   }
 }
 
+void Raft::State::On(const HoldCandidacy& held) {
+  control_.candidacy_held = held.hold;
+  const bool stands =
+      std::holds_alternative<PreCandidate>(role_) || std::holds_alternative<Candidate>(role_);
+  if (!held.hold || !stands) return;
+  Trace("steps down: is not to campaign now");
+  ChangeRole(Follower{});
+}
+
 void Raft::State::On(const StepDown& step_down) {
   if (!std::holds_alternative<Leader>(role_)) {
     return Refuse(step_down.request, ControlRefusal::kNotLeader, "");

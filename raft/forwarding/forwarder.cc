@@ -62,7 +62,7 @@ void Forwarder::Forward(Instant now, ProposalRequest request) {
   CAIRN_CHECK(leader_ != NodeId::kNone || Busy(call->options().order));
   for (size_t i = 0; i < request.entries.size(); ++i) {
     PreparedEntry& entry = request.entries[i];
-    Request& open = Open(call->options().order, entry.record_bytes(), request.tries);
+    Request& open = Open(call->options(), entry.record_bytes(), request.tries);
     open.bytes += entry.record_bytes();
     open.entries.push_back(std::move(entry));
     if (open.spans.empty() || open.spans.back().call != call) {
@@ -75,16 +75,18 @@ void Forwarder::Forward(Instant now, ProposalRequest request) {
   }
 }
 
-// The request that takes the next command of `order`.
-Forwarder::Request& Forwarder::Open(const std::shared_ptr<ProposalOrder>& order, size_t bytes,
-                                    int tries) {
+// The request that takes the next command with these options.
+Forwarder::Request& Forwarder::Open(const ProposeOptions& options, size_t bytes, int tries) {
+  const std::shared_ptr<ProposalOrder>& order = options.order;
   auto open = open_.find(order.get());
   if (open != open_.end()) {
     Request& last = *open->second;
-    if (last.bytes + bytes <= options_.frame_bytes && last.tries == tries) return last;
+    const bool fits = last.bytes + bytes <= options_.frame_bytes;
+    if (fits && last.tries == tries && last.expected_term == options.expected_term) return last;
   }
   packing_.emplace_back();
   packing_.back().order = order;
+  packing_.back().expected_term = options.expected_term;
   packing_.back().tries = tries;
   open_[order.get()] = std::prev(packing_.end());
   return packing_.back();
@@ -108,6 +110,12 @@ std::vector<Forwarder::Outgoing> Forwarder::TakeOutgoing(Instant now) {
       continue;
     }
     if (ExpireSpans(now, request, NotApplied(Reason::kDeadline))) continue;
+    if (request.expected_term != 0 && request.expected_term != term_) {
+      for (ProposalSpan& span : request.spans) {
+        if (span.call != nullptr) span.Answer(TermChanged(term_, leader_));
+      }
+      continue;
+    }
     DropAnswered(request);
     Send(now, std::move(request));
   }
@@ -141,6 +149,7 @@ void Forwarder::Send(Instant now, Request request) {
   outgoing.forwarded.term = term_;
   outgoing.forwarded.life = options_.life;
   outgoing.forwarded.request = ++last_request_;
+  outgoing.forwarded.expected_term = request.expected_term;
   outgoing.forwarded.entries = request.entries;  // kept, to be proposed anew if refused
   outgoing_.push_back(std::move(outgoing));
   sent_.emplace(last_request_, std::move(request));

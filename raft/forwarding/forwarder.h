@@ -81,6 +81,7 @@ class Forwarder {
     std::vector<PreparedEntry> entries;
     std::vector<ProposalSpan> spans;  // of the entries, in a row; without a call once answered
     size_t bytes = 0;
+    Term expected_term = 0;            // of all its calls
     int tries = 0;                     // before this one
     NodeId to = NodeId::kNone;         // sent ones
     Term term = 0;                     // of the leader it was sent to
@@ -88,7 +89,7 @@ class Forwarder {
   };
   using Requests = std::list<Request>;
 
-  Request& Open(const std::shared_ptr<ProposalOrder>& order, size_t bytes, int tries);
+  Request& Open(const ProposeOptions& options, size_t bytes, int tries);
   void Send(Instant now, Request request);
   bool IsOrphan(const Request& request) const {
     return request.to != leader_ || request.term != term_;

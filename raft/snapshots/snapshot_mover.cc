@@ -25,7 +25,21 @@ SnapshotMover::SnapshotMover(const Parts& parts, std::unique_ptr<SnapshotStore> 
 SnapshotMover::~SnapshotMover() = default;
 
 void SnapshotMover::Post(absl::AnyInvocable<void()> task) {
-  parts_.executor->Post(std::move(task));
+  parts_.executor->Post(Guard(std::move(task)));
+}
+
+absl::AnyInvocable<void()> SnapshotMover::Guard(absl::AnyInvocable<void()> task) {
+  return [weak = weak_from_this(), task = std::move(task)]() mutable {
+    const std::shared_ptr<SnapshotMover> self = weak.lock();
+    if (self != nullptr && !self->ended_) task();
+  };
+}
+
+void SnapshotMover::End(absl::AnyInvocable<void()> ended) {
+  Post([this, ended = std::move(ended)]() mutable {
+    ended_ = true;
+    ended();
+  });
 }
 
 std::optional<Index> SnapshotMover::wanted() const {
@@ -157,10 +171,10 @@ void SnapshotMover::Answer(NodeId to, const SnapshotRequest& request) {
   const Instant when = parts_.budget->Take(Now(), request.bytes);
   if (when <= Now()) return Send(to, sender_.Answer(request, Now()));
   answering_.insert(part);
-  parts_.executor->PostAt(when, [this, to, request, part] {
-    answering_.erase(part);
-    Send(to, sender_.Answer(request, Now()));
-  });
+  parts_.executor->PostAt(when, Guard([this, to, request, part] {
+                            answering_.erase(part);
+                            Send(to, sender_.Answer(request, Now()));
+                          }));
 }
 
 // Getting -----------------------------------------------------------------------------------------
@@ -215,7 +229,7 @@ void SnapshotMover::Tick() {
 void SnapshotMover::ScheduleTick() {
   if (ticking_ || (sender_.empty() && !receiver_.active())) return;
   ticking_ = true;
-  parts_.executor->PostAt(Now() + kTickInterval, [this] { Tick(); });
+  parts_.executor->PostAt(Now() + kTickInterval, Guard([this] { Tick(); }));
 }
 
 void SnapshotMover::PublishWanted() {
@@ -224,11 +238,9 @@ void SnapshotMover::PublishWanted() {
 
 void SnapshotMover::Send(NodeId to, EnvelopeBody body) {
   Envelope envelope;
-  envelope.cluster = parts_.self.cluster;
+  SignEnvelope(parts_.self, envelope);
   envelope.group = parts_.group;
-  envelope.from = parts_.self.node;
   envelope.to = to;
-  envelope.from_incarnation = parts_.self.incarnation;
   envelope.body = std::move(body);
   parts_.transport->Send(std::move(envelope));
 }

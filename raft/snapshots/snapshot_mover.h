@@ -40,7 +40,7 @@ namespace cairn {
 //
 // Threads: all calls from any; the work is done on `executor`, one step at a time, and blocks on
 // the disk there. The functions of Events are called there.
-class SnapshotMover {
+class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
  public:
   struct Parts {
     LocalIdentity self;
@@ -62,7 +62,7 @@ class SnapshotMover {
     absl::AnyInvocable<void(Term term, std::shared_ptr<const StoredSnapshot>)> received;
   };
 
-  // `parts` outlive the mover, and it outlives its tasks.
+  // `parts` outlive the mover, or its End was told. Tasks that are behind it do nothing.
   SnapshotMover(const Parts& parts, std::unique_ptr<SnapshotStore> store, Events events);
   ~SnapshotMover();
   SnapshotMover(const SnapshotMover&) = delete;
@@ -83,6 +83,9 @@ class SnapshotMover {
   void GiveUp();
   // The frozen state; nothing if the machine has no snapshots.
   void Take(std::optional<FrozenState> frozen);
+  // After Abort: tasks posted so far run, later ones do nothing; then `ended` is called on the
+  // executor, and the parts are not used any more.
+  void End(absl::AnyInvocable<void()> ended);
   // The running attempt ends soon, and no new one is begun.
   void Abort() { aborted_ = true; }
 
@@ -98,6 +101,8 @@ class SnapshotMover {
   using Part = std::tuple<NodeId, ContentId, uint32_t, uint64_t>;
 
   void Post(absl::AnyInvocable<void()> task);
+  // The task, unless the mover has ended, or is gone, by then.
+  absl::AnyInvocable<void()> Guard(absl::AnyInvocable<void()> task);
   Instant Now() const { return parts_.clock->Now(); }
   void DoOffer(const SendSnapshot& send);
   void DoDeliver(Envelope envelope);
@@ -127,6 +132,7 @@ class SnapshotMover {
   std::set<Part> answering_;  // pieces that wait for the budget
   bool freezing_ = false;
   bool ticking_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace cairn

@@ -1,6 +1,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
@@ -10,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "client/retry.h"
+#include "service/cli/cluster_view.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
 #include "service/cli/output.h"
@@ -133,6 +135,40 @@ void AddMemberFamily(CLI::App& app, CliContext& context) {
   AddUnsafeMemberVerbs(*member, context);
 }
 
+// Each member saves its own state; those that do not are errors, and the others count.
+int RunSnapshot(CliContext& context) {
+  const ClusterView view = ViewCluster(context.client(), context.endpoints());
+  std::vector<absl::Status> failed;
+  for (const ClusterView::Member& member : view.members) {
+    const absl::StatusOr<v1::TakeSnapshotResponse> taken =
+        member.status.ok() ? context.client().TakeSnapshot(member.address)
+                           : absl::StatusOr<v1::TakeSnapshotResponse>(member.status.status());
+    v1::TakeSnapshotResponse row;
+    row.set_address(member.address);
+    if (member.status.ok()) row.set_node(member.status->node());
+    if (taken.ok()) {
+      row = *taken;
+    } else {
+      failed.push_back(taken.status());
+    }
+    const std::string role =
+        absl::AsciiStrToLower(absl::StripPrefix(v1::MemberRole_Name(row.role()), "MEMBER_ROLE_"));
+    context.output().Print(Row()
+                               .Add("node", row.node())
+                               .Add("address", row.address())
+                               .Add("role", taken.ok() ? role : "")
+                               .Add("incarnation", row.incarnation())
+                               .Add("outcome", taken.ok() ? "done" : "failed")
+                               .Add("index", row.index())
+                               .Add("term", row.term()));
+  }
+  context.output().Flush();
+  if (failed.empty()) return kExitOk;
+  int code = kExitOk;
+  for (const absl::Status& status : failed) code = context.Fail(status);
+  return failed.size() == view.members.size() ? code : static_cast<int>(kExitSomeFailed);
+}
+
 int RunTransfer(CliContext& context, uint64_t node) {
   absl::StatusOr<uint64_t> leader = context.client().TransferLeadership(node);
   if (!leader.ok()) return context.Fail(leader.status(), true);
@@ -144,6 +180,11 @@ int RunTransfer(CliContext& context, uint64_t node) {
 
 void AddMemberVerbs(CLI::App& app, CliContext& context) {
   AddMemberFamily(app, context);
+
+  context.AddVerb(app, "snapshot",
+                  "has each member save its state now and drop the log before it, as far as "
+                  "cairnd --retained_log_bytes allows",
+                  [&context] { return RunSnapshot(context); });
 
   CLI::App* leader = app.add_subcommand("leader", "who leads");
   leader->require_subcommand(1);

@@ -65,6 +65,19 @@ bool Names(const std::vector<Member>& members, NodeId node) {
 
 }  // namespace
 
+v1::MemberRole RoleOf(const GroupStatus& status) {
+  switch (status.role) {
+    case Role::kFollower:
+      return status.learner ? v1::MEMBER_ROLE_LEARNER : v1::MEMBER_ROLE_FOLLOWER;
+    case Role::kPreCandidate:
+    case Role::kCandidate:
+      return v1::MEMBER_ROLE_CANDIDATE;
+    case Role::kLeader:
+      return v1::MEMBER_ROLE_LEADER;
+  }
+  return v1::MEMBER_ROLE_UNSPECIFIED;
+}
+
 void HandleCall(ServiceContext& context, const std::string& cluster_id, ListMembersCall* call) {
   if (auto error = Precheck(context, call->request().group())) return call->End(std::move(error));
   const GroupStatus status = context.opened()->group.Status();
@@ -144,6 +157,23 @@ void HandleCall(ServiceContext& context, TransferCall* call) {
         call->response().set_leader(ToInteger(std::get<ControlDone>(result).leader));
         call->End(std::nullopt);
       });
+}
+
+void HandleCall(ServiceContext& context, const std::string& address, TakeSnapshotCall* call) {
+  Instant deadline;
+  if (auto error = Precheck(context, call, &deadline)) return call->End(std::move(error));
+  Group group = context.opened()->group;
+  group.Snapshot([group, address, call](const absl::StatusOr<LogPosition>& taken) {
+    if (!taken.ok()) return call->End(SnapshotFailed(taken.status()));
+    const GroupStatus status = group.Status();
+    call->response().set_node(ToInteger(status.node));
+    call->response().set_address(address);
+    call->response().set_incarnation(ToInteger(status.incarnation));
+    call->response().set_role(RoleOf(status));
+    call->response().set_index(taken->index);
+    call->response().set_term(taken->term);
+    call->End(std::nullopt);
+  });
 }
 
 }  // namespace cairn

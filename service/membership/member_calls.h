@@ -19,6 +19,10 @@ using RemoveMemberCall = UnaryCall<v1::RemoveMemberRequest, v1::ChangeMembersRes
 using CancelChangeCall = UnaryCall<v1::CancelMemberChangeRequest, v1::ChangeMembersResponse>;
 using UnsafeRecoverCall = UnaryCall<v1::UnsafeRecoverRequest, v1::UnsafeRecoverResponse>;
 using TransferCall = UnaryCall<v1::TransferLeadershipRequest, v1::TransferLeadershipResponse>;
+using TakeSnapshotCall = UnaryCall<v1::TakeSnapshotRequest, v1::TakeSnapshotResponse>;
+
+// What the member does in the group now.
+v1::MemberRole RoleOf(const GroupStatus& status);
 
 // Each ends its call once. `context` outlives the call.
 void HandleCall(ServiceContext& context, const std::string& cluster_id, ListMembersCall* call);
@@ -28,6 +32,7 @@ void HandleCall(ServiceContext& context, RemoveMemberCall* call);
 void HandleCall(ServiceContext& context, CancelChangeCall* call);
 void HandleCall(ServiceContext& context, TransferCall* call);
 void HandleCall(ServiceContext& context, UnsafeRecoverCall* call);
+void HandleCall(ServiceContext& context, const std::string& address, TakeSnapshotCall* call);
 
 }  // namespace cairn
 

@@ -67,10 +67,11 @@ void WriteBody(const ForwardedProposals& from, v1::Parcel* parcel) {
   to->set_term(from.term);
   to->set_life(from.life);
   to->set_request(from.request);
+  to->set_expected_term(from.expected_term);
   for (const PreparedEntry& entry : from.entries) to->add_entries(entry.Encode());
 }
 absl::StatusOr<ForwardedProposals> Read(const v1::ForwardedProposals& from) {
-  ForwardedProposals to = {from.term(), from.life(), from.request(), {}};
+  ForwardedProposals to = {from.term(), from.life(), from.request(), {}, from.expected_term()};
   for (const std::string& bytes : from.entries()) {
     absl::StatusOr<PreparedEntry> entry = PreparedEntry::Decode(bytes);
     if (!entry.ok()) return entry.status();
@@ -96,6 +97,7 @@ constexpr std::pair<NotApplied, WireNotApplied::Reason> kNotAppliedReasons[] = {
     {NotApplied::kSessionNumberTooOld, WireNotApplied::REASON_SESSION_NUMBER_TOO_OLD},
     {NotApplied::kNotFormed, WireNotApplied::REASON_NOT_FORMED},
     {NotApplied::kOrderBroken, WireNotApplied::REASON_ORDER_BROKEN},
+    {NotApplied::kTermChanged, WireNotApplied::REASON_TERM_CHANGED},
 };
 
 using Refusal = IdentityRefusal::Reason;
@@ -132,6 +134,7 @@ void Write(const ProposalResult& from, v1::ForwardedResult* to) {
     to->mutable_not_applied()->set_reason(ToWire(not_applied->reason, kNotAppliedReasons));
     to->mutable_not_applied()->set_leader(ToInteger(not_applied->leader));
     to->mutable_not_applied()->set_message(not_applied->message);
+    to->mutable_not_applied()->set_term(not_applied->term);
   } else {
     const auto& unknown = std::get<ProposalUnknown>(from);
     WritePosition(unknown.at, to->mutable_unknown()->mutable_at());
@@ -148,7 +151,7 @@ absl::StatusOr<ProposalResult> Read(const v1::ForwardedResult& from) {
       auto reason = FromWire(from.not_applied().reason(), kNotAppliedReasons);
       if (!reason.ok()) return reason.status();
       return ProposalNotApplied{*reason, NodeId{from.not_applied().leader()},
-                                from.not_applied().message()};
+                                from.not_applied().message(), from.not_applied().term()};
     }
     case v1::ForwardedResult::kUnknown:
       return ProposalUnknown{ReadPosition(from.unknown().at()), from.unknown().message()};
@@ -290,6 +293,7 @@ bool SameIdentity(const Envelope& a, const Envelope& b) {
 
 void WriteParcel(const Envelope& envelope, v1::Parcel* parcel) {
   parcel->set_group(ToInteger(envelope.group));
+  parcel->set_group_incarnation(ToInteger(envelope.group_incarnation));
   std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, envelope.body);
   for (const RecordRun& run : envelope.entries) {
     parcel->mutable_append_entries()->add_records(run.bytes().data(), run.byte_size());
@@ -322,6 +326,7 @@ absl::StatusOr<Envelope> ReadIdentity(const v1::Frame& frame) {
 absl::StatusOr<Envelope> ReadParcel(const Envelope& identity, v1::Parcel&& parcel) {
   Envelope envelope = identity;
   envelope.group = GroupId{parcel.group()};
+  envelope.group_incarnation = Incarnation{parcel.group_incarnation()};
   absl::StatusOr<EnvelopeBody> body = ReadBody(parcel);
   if (!body.ok()) return body.status();
   envelope.body = *std::move(body);

@@ -50,7 +50,8 @@ struct BlockLogOptions {
 // What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
 // written and not synced at any time; recovery relies on that (tail.h).
 //
-// Threads: Append, DropPrefix, Reset, Sync and OpenGroup on one sequence. A sync that ends after
+// Threads: Append, DropPrefix, Reset, Sync and DropGroup on one sequence; OpenGroup and CloseGroup
+// on any. A sync that ends after
 // the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
@@ -63,6 +64,8 @@ class BlockLog final : public LogDisk {
   ~BlockLog() override;
 
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  void CloseGroup(GroupId group) override;
+  absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   const char* name() const override { return "block"; }
@@ -130,13 +133,13 @@ class BlockLog final : public LogDisk {
   const std::shared_ptr<BlockSet> blocks_;
   const std::vector<std::string> notes_;
   Findings findings_;
-  std::map<GroupId, std::unique_ptr<BlockLogStore>> stores_;
   LogEnd end_;
   uint64_t last_copies_;  // last batch that holds, or may hold, nothing but copies
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<GroupState>> groups_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, std::unique_ptr<BlockLogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
   RecentEntries recent_ CAIRN_GUARDED_BY(mutex_);
   absl::Status failed_ CAIRN_GUARDED_BY(mutex_);
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);

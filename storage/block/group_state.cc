@@ -163,12 +163,24 @@ void GroupState::Reset(LogPosition base, EntryHash hash) {
   dirty_ = true;
 }
 
+void GroupState::Drop() {
+  hard_state_ = HardState();
+  base_ = last_ = LogPosition();
+  base_hash_ = last_hash_ = EntryHash();
+  commit_ = issued_ = durable_ = 0;
+  truncation_.reset();
+  base_moved_ = false;
+  pending_.clear();
+  dropped_ = dirty_ = true;
+}
+
 void GroupState::AddTo(SyncBatch& batch, bool checkpoint) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = hard_state_;
   section.durable = durable_;
   section.commit = std::min(commit_, durable_);
   if (checkpoint) section.bounds = written_.bounds();
+  section.dropped = dropped_;
   section.truncation = truncation_;
   if (!pending_.empty()) section.appended = batch.AddRuns(pending_);
   if (base_moved_) section.base = {.base = base_, .hash = base_hash_};
@@ -190,6 +202,7 @@ std::vector<RecordRun> GroupState::Written(const GroupSection& section, const Ba
   dirty_ = false;
   truncation_.reset();
   base_moved_ = false;
+  dropped_ = false;
   return std::exchange(pending_, {});
 }
 

@@ -50,6 +50,9 @@ class GroupState {
   // As LogStore::Reset; `base` is not before the log's.
   void Reset(LogPosition base, EntryHash hash);
 
+  // As if it never had been; for LogDisk::DropGroup.
+  void Drop();
+
   bool dirty() const { return dirty_; }
   // Adds what is not in a block yet. `checkpoint`: and how things stand in blocks so far.
   void AddTo(SyncBatch& batch, bool checkpoint) const;
@@ -75,6 +78,7 @@ class GroupState {
   bool dirty_ = false;
   std::optional<Truncation> truncation_;
   bool base_moved_ = false;
+  bool dropped_ = false;  // before all that is pending
   std::vector<RecordRun> pending_;
   Index issued_ = 0;   // last entry written, durable once the sync under way returns
   Index durable_ = 0;  // last entry known synced

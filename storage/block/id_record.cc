@@ -25,8 +25,9 @@ constexpr uint16_t kBoundsFlag = 1;
 constexpr uint16_t kTruncationFlag = 2;
 constexpr uint16_t kAppendedFlag = 4;
 constexpr uint16_t kBaseFlag = 8;
+constexpr uint16_t kDroppedFlag = 16;
 constexpr uint16_t kKnownFlags =
-    kBoundsFlag | kTruncationFlag | kAppendedFlag | kBaseFlag | kAlwaysFlag;
+    kBoundsFlag | kTruncationFlag | kAppendedFlag | kBaseFlag | kDroppedFlag | kAlwaysFlag;
 constexpr size_t kBoundsBytes = 2 * 32 + 8;
 constexpr size_t kTruncationBytes = 24;
 constexpr size_t kBaseBytes = 32;
@@ -127,6 +128,7 @@ void AppendSection(std::string* to, const GroupSection& section) {
   if (section.truncation) flags |= kTruncationFlag;
   if (section.appended) flags |= kAppendedFlag;
   if (section.base) flags |= kBaseFlag;
+  if (section.dropped) flags |= kDroppedFlag;
   AppendLittleEndian(to, ToInteger(section.group));
   AppendLittleEndian(to, flags);
   AppendLittleEndian(to, uint16_t{0});
@@ -165,6 +167,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
   section->commit = from.Read<uint64_t>();
   if (!from.ok() || section->group == GroupId::kNone) return false;
   if ((flags & ~kKnownFlags) != 0 || reserved != 0) return false;
+  section->dropped = (flags & kDroppedFlag) != 0;
   if (flags & kBoundsFlag) {
     LogBounds& bounds = section->bounds.emplace();
     bounds.base = ReadPosition(from);

@@ -69,6 +69,7 @@ struct GroupSection {
   Index commit = 0;
   std::optional<LogBounds> bounds;  // in the first batch of a block: the state before it
   std::vector<EntryIds> copied;     // stood in another block before
+  bool dropped = false;             // nothing of what was before is in force, the group is as new
   std::optional<Truncation> truncation;
   std::optional<EntryIds> appended;  // a first index that is not above the last one also truncates
   std::optional<BaseMove> base;

@@ -57,7 +57,7 @@ bool Supersedes(const GroupSection& section, Index index) {
   for (const EntryIds& ids : section.copied) {
     if (ids.first <= index && index <= ids.last()) return true;
   }
-  return (section.truncation && index >= section.truncation->from) ||
+  return section.dropped || (section.truncation && index >= section.truncation->from) ||
          (section.appended && index >= section.appended->first) ||
          (section.base && index <= section.base->base.index);
 }

@@ -17,12 +17,14 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
     last = section.bounds->last;
     last_hash = section.bounds->last_hash;
     torn_from = section.bounds->torn_from;
+    commit = section.commit;  // what an earlier life of the group said does not count
     if (torn_from) faulty.erase(faulty.lower_bound(*torn_from), faulty.end());
   }
   for (const EntryIds& ids : section.copied) {
     faulty.erase(faulty.lower_bound(ids.first), faulty.upper_bound(ids.last()));
     spans.AddCopy(place, ids);
   }
+  if (section.dropped) Forget();
   if (section.truncation) {
     TruncateFrom(section.truncation->from);
     last_hash = section.truncation->hash_before;
@@ -49,6 +51,14 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
 void WrittenLog::AddSpan(Span span) {
   faulty.erase(faulty.lower_bound(span.first), faulty.upper_bound(span.last));
   spans.AddSpan(std::move(span));
+}
+
+// All but the hard state, which is the one in force behind it.
+void WrittenLog::Forget() {
+  TruncateFrom(1);
+  base = last = LogPosition();
+  base_hash = last_hash = EntryHash();
+  commit = 0;
 }
 
 void WrittenLog::TruncateFrom(Index from) {

@@ -44,6 +44,7 @@ struct WrittenLog {
   void Apply(const GroupSection& section, const BatchPlace& place);
 
  private:
+  void Forget();
   void TruncateFrom(Index from);
   void DropPrefix(Index up_to);
 };

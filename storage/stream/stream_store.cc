@@ -179,23 +179,35 @@ void StreamStore::AppliedUpTo(LogPosition position, absl::FunctionRef<std::strin
     flush = !flushing_ && blocks->unwritten_bytes() >= options_.flush_bytes;
     if (flush) flushing_ = true;
   }
-  if (checkpoint) {
-    auto due = std::make_unique<StreamCheckpoint>();
-    due->archive = archive();
-    {
-      MutexLock lock(mutex_);
-      due->image = {options_.group, position, blocks->lengths(), table_.Freeze()};
-      due_ = std::move(due);
-      checkpointing_ = true;
-    }
-    bytes_since_checkpoint_ = 0;
-    checkpointed_ = position.index;
-    InBackground(&StreamStore::CheckpointInBackground);
-  }
+  if (checkpoint) BeginCheckpoint(archive());
   if (flush) InBackground(&StreamStore::FlushInBackground);
   if (blocks->unwritten_bytes() > options_.max_unwritten_bytes) {
     if (absl::Status status = blocks->Flush(); !status.ok()) Fail(status);
   }
+}
+
+bool StreamStore::Checkpoint(absl::FunctionRef<std::string()> archive) {
+  {
+    MutexLock lock(mutex_);
+    if (failed_) return false;
+    if (checkpointing_) return true;
+  }
+  BeginCheckpoint(archive());
+  return true;
+}
+
+void StreamStore::BeginCheckpoint(std::string archive) {
+  auto due = std::make_unique<StreamCheckpoint>();
+  due->archive = std::move(archive);
+  {
+    MutexLock lock(mutex_);
+    due->image = {options_.group, applied_, blocks_->lengths(), table_.Freeze()};
+    due_ = std::move(due);
+    checkpointing_ = true;
+    checkpointed_ = applied_.index;
+  }
+  bytes_since_checkpoint_ = 0;
+  InBackground(&StreamStore::CheckpointInBackground);
 }
 
 // Background --------------------------------------------------------------------------------------

@@ -93,6 +93,10 @@ class StreamStore {
   // checkpoint begins.
   void AppliedUpTo(LogPosition position, absl::FunctionRef<std::string()> archive);
 
+  // Begins a checkpoint of the state as of the last AppliedUpTo, unless one is under way. False if
+  // the store has failed.
+  bool Checkpoint(absl::FunctionRef<std::string()> archive);
+
   // The state as of the last AppliedUpTo.
   std::shared_ptr<const FrozenStreams> Freeze();
   // Replaces everything by what another store froze, as of `position`. `image` is the content of
@@ -132,6 +136,7 @@ class StreamStore {
 
   void InBackground(void (StreamStore::*work)());
   void FlushInBackground();
+  void BeginCheckpoint(std::string archive);
   void CheckpointInBackground();
   absl::Status WriteCheckpoint(const StreamCheckpoint& checkpoint);
   void Fail(const absl::Status& status);

@@ -184,6 +184,8 @@ void ScenarioCluster::Transfer(NodeId id, NodeId target, Duration patience) {
 
 void ScenarioCluster::Campaign(NodeId id) { Step(id, cairn::Campaign{++last_request_}); }
 
+void ScenarioCluster::HoldCandidacy(NodeId id, bool hold) { Step(id, cairn::HoldCandidacy{hold}); }
+
 void ScenarioCluster::StepDown(NodeId id) { Step(id, cairn::StepDown{++last_request_}); }
 
 void ScenarioCluster::FailDisk(NodeId id) { Step(id, DiskFailed{}); }

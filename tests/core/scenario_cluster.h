@@ -85,6 +85,7 @@ class ScenarioCluster : public TraceSink {
   void ExpectLoss() { loss_expected_ = true; }
   void StepDown(NodeId node);
   void FailDisk(NodeId node);
+  void HoldCandidacy(NodeId node, bool hold);
   void Compact(NodeId node, Index up_to);
   // A snapshot of what `from` has applied, up to `at`, stands whole on the disk of `to`, offered in
   // the term of `from`. If `to` is up it is told.

@@ -265,13 +265,15 @@ absl::StatusOr<Lines> Change(ScenarioArguments& arguments, ScenarioCluster& clus
   return Lines();
 }
 
-// cancel node=N | campaign node=N | stepdown node=N
+// cancel node=N | campaign node=N | stepdown node=N | mayrun node=N | maynotrun node=N
 absl::StatusOr<Lines> Control(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
   if (absl::Status status = arguments.Finish(); !status.ok()) return status;
   if (arguments.verb() == "cancel") cluster.Cancel(node);
   if (arguments.verb() == "campaign") cluster.Campaign(node);
   if (arguments.verb() == "stepdown") cluster.StepDown(node);
+  if (arguments.verb() == "mayrun") cluster.HoldCandidacy(node, false);
+  if (arguments.verb() == "maynotrun") cluster.HoldCandidacy(node, true);
   return Lines();
 }
 
@@ -498,6 +500,7 @@ const std::map<std::string, Handler>& Handlers() {
       {"tick", Tick},           {"timeout", Timeout},
       {"transfer", Transfer},   {"unreachable", Unreachable},
       {"unsafe", Unsafe},       {"expect", ExpectLoss},
+      {"mayrun", Control},      {"maynotrun", Control},
       {"wipe", Wipe},
   };
   return *kHandlers;

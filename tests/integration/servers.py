@@ -47,12 +47,13 @@ def wait_until(what, condition, patience=PATIENCE):
 class Servers:
     """The processes, their addresses, directories and logs."""
 
-    def __init__(self, directory, election_timeout_ms=500, heartbeat_interval_ms=50):
+    def __init__(self, directory, election_timeout_ms=500, heartbeat_interval_ms=50, flags=()):
         self.directory = pathlib.Path(directory)
         ports = free_ports(len(NODES))
         self.addresses = {node: f"127.0.0.1:{port}" for node, port in zip(NODES, ports)}
         self.timing = [f"--election_timeout_ms={election_timeout_ms}",
                        f"--heartbeat_interval_ms={heartbeat_interval_ms}"]
+        self.flags = list(flags)
         self.processes = {}
 
     def data(self, node):
@@ -68,7 +69,7 @@ class Servers:
         """What starts `node`."""
         return [str(CAIRND), f"--node_id={node}", f"--data_dir={self.data(node)}",
                 f"--listen={self.addresses[node]}", f"--initial_cluster={self.members()}",
-                "--insecure", *self.timing]
+                "--insecure", *self.timing, *self.flags]
 
     def start(self, node):
         with open(self.directory / f"log{node}", "ab") as log:

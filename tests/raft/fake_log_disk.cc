@@ -125,6 +125,14 @@ absl::StatusOr<OpenedLog> FakeLogDisk::OpenGroup(GroupId group) {
   return opened;
 }
 
+absl::Status FakeLogDisk::DropGroup(GroupId group) {
+  auto found = stores_.find(group);
+  if (found == stores_.end()) return absl::OkStatus();
+  MutexLock lock(found->second->mutex_);
+  found->second->content_ = FakeLogStore::Content();
+  return absl::OkStatus();
+}
+
 std::vector<GroupId> FakeLogDisk::Groups() const {
   std::vector<GroupId> groups;
   for (const auto& [group, store] : stores_) groups.push_back(group);

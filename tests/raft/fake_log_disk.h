@@ -62,6 +62,8 @@ class FakeLogStore final : public LogStore {
 class FakeLogDisk final : public LogDisk {
  public:
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  void CloseGroup(GroupId) override {}
+  absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   const char* name() const override { return "fake"; }

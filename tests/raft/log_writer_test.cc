@@ -93,6 +93,50 @@ TEST_F(LogWriterTest, WhatComesDuringASyncSharesTheNext) {
   EXPECT_EQ(disk_.syncs(), 2u);
 }
 
+TEST_F(LogWriterTest, WhoLeavesIsToldWhenItsWritesAreDurableAndHearsNoMore) {
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  writer_->Leave(first_, [this](const absl::Status& status) {
+    heard_.push_back(status.ok() ? "left" : "error");
+  });
+  Write(second_, NextBatch(kSecond, 1));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{});
+  disk_.EndSync();
+  EXPECT_EQ(Heard(), (Strings{"group 1: 1", "group 2: 1", "left"}));
+  // Its place is taken by the next one.
+  const LogWriter::Client third = Register(kFirst);
+  EXPECT_EQ(third, first_);
+  Write(third, NextBatch(kFirst, 1));
+  world_.RunReady();
+  disk_.EndSync();
+  EXPECT_EQ(Heard(), Strings{"group 1: 1"});
+}
+
+TEST_F(LogWriterTest, ErrandsAreDoneInTheOrderOfTheWritesAndFailWithTheDisk) {
+  Write(first_, NextBatch(kFirst, 1));
+  Index found = 0;
+  auto look = [&] {
+    found = disk_.store(kFirst).last().index;
+    return absl::OkStatus();
+  };
+  auto told = [this](const absl::Status& status) {
+    heard_.push_back(status.ok() ? "done" : std::string(status.message()));
+  };
+  writer_->Do(look, told);
+  Write(first_, NextBatch(kFirst, 2));
+  world_.RunReady();
+  EXPECT_EQ(found, 1u);
+  EXPECT_EQ(Heard(), (Strings{"group 1: 2", "done"}));
+  writer_->Do([] { return absl::InternalError("broken"); }, told);
+  writer_->Do(look, told);
+  world_.RunReady();
+  EXPECT_EQ(Heard(), (Strings{"group 1: broken", "group 2: broken", "broken", "broken"}));
+  writer_->Leave(second_, told);
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{"broken"});
+}
+
 TEST_F(LogWriterTest, AFailedSyncIsFinalForEveryGroup) {
   disk_.HoldSyncs();
   Write(first_, NextBatch(kFirst, 1));

@@ -1,8 +1,12 @@
 // Hosts on real threads: what the deterministic tests cannot see. Run it with the thread sanitizer.
 
 #include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -298,6 +302,72 @@ TEST_P(ThreadedClusterTest, ShutdownUnderLoadLosesNoCallback) {
   stop = true;
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(answers, calls);
+}
+
+// A second group comes and goes on a node while many threads propose to both: every call is
+// answered once, and nothing of it runs when its machine, and the journal, are gone.
+TEST_P(ThreadedClusterTest, AGroupComesAndGoesUnderLoad) {
+  std::atomic<bool> done = false;
+  std::atomic<int> asked = 0;
+  std::atomic<int> answered = 0;
+  Mutex mutex;
+  std::optional<Group> second;  // guarded by `mutex`
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!done) {
+        std::optional<Group> target;
+        {
+          MutexLock lock(mutex);
+          target = second;
+        }
+        for (std::optional<Group> group : {target, nodes_[1].group}) {
+          if (!group.has_value()) continue;
+          asked += 2;
+          group->Propose("x", {}, [&](const ProposalResult&) { ++answered; });
+          group->Linearize(clock_.Now() + Milliseconds(50), [&](const ReadResult&) { ++answered; });
+          group->Status();
+        }
+        std::this_thread::yield();
+      }
+    });
+  }
+  GroupOptions options;
+  options.election_timeout = Milliseconds(300);
+  options.heartbeat_interval = Milliseconds(50);
+  for (uint64_t round = 0; round < 12; ++round) {
+    const GroupId id{2 + round / 4};  // once deleted it has no members any more
+    std::vector<std::unique_ptr<Journal>> journals;
+    std::vector<Group> groups;
+    for (uint64_t node = 1; node <= kNodes; ++node) {
+      journals.push_back(std::make_unique<Journal>());
+      auto machine = std::make_unique<JournalMachine>(journals.back().get());
+      groups.push_back(nodes_[node].host->Open(id, std::move(machine), options).value());
+    }
+    {
+      MutexLock lock(mutex);
+      second = groups[0];
+    }
+    if (round % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    for (uint64_t node = 1; node <= kNodes; ++node) {
+      std::promise<absl::Status> told;
+      auto tell = [&told](const absl::Status& status) { told.set_value(status); };
+      const Instant patience = clock_.Now() + Milliseconds(round % 2 == 0 ? 0 : 200);
+      if (round % 4 == 3) {
+        nodes_[node].host->Delete(id, patience, tell);
+      } else {
+        nodes_[node].host->Close(id, patience, tell);
+      }
+      const absl::Status status = told.get_future().get();
+      EXPECT_TRUE(status.ok()) << status;
+    }
+    MutexLock lock(mutex);
+    second.reset();
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  for (uint64_t node = 1; node <= kNodes; ++node) Stop(node);
+  EXPECT_EQ(asked, answered);
 }
 
 TEST_P(ThreadedClusterTest, BatchesFromManyThreadsAreAnsweredWhole) {

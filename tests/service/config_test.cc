@@ -41,8 +41,25 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.slow_disk_timeout, Milliseconds(500));
   EXPECT_EQ(config.max_clock_jump, Seconds(10));
   EXPECT_FALSE(config.lease_reads);
+  EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
+  EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
+}
+
+TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
+  absl::StatusOr<ParsedConfig> parsed =
+      ParseConfig(With({"--snapshot_bytes=1048576", "--retained_log_bytes=0",
+                        "--snapshot_bytes_per_second=65536"}),
+                  {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.snapshot_bytes, 1048576u);
+  EXPECT_EQ(parsed->config.retained_log_bytes, 0u);
+  EXPECT_EQ(parsed->config.snapshot_bytes_per_second, 65536u);
+  ExpectRefused(With({"--snapshot_bytes=1000"}), "--snapshot_bytes");
+  ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
+  ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
 }
 
 TEST(ConfigTest, FlagBeatsEnvironmentBeatsFile) {

@@ -50,8 +50,8 @@ ProposalResult Result(Random& random) {
       return ProposalApplied{
           {Small(random), Small(random)}, Bytes::Copy(Text(random, 50)), random.OneIn(2)};
     case 1:
-      return ProposalNotApplied{static_cast<ProposalNotApplied::Reason>(random.Below(13)),
-                                NodeId{random.Below(5)}, Text(random, 20)};
+      return ProposalNotApplied{static_cast<ProposalNotApplied::Reason>(random.Below(14)),
+                                NodeId{random.Below(5)}, Text(random, 20), Small(random)};
     default:
       return ProposalUnknown{{Small(random), Small(random)}, Text(random, 20)};
   }
@@ -129,7 +129,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.group = GroupId::kNone;
     envelope.body = Hello{random.OneIn(2), Members(random), random.Next(), random.OneIn(2)};
   } else if (kind == 13) {
-    ForwardedProposals body = {Small(random), random.Next(), Small(random), {}};
+    ForwardedProposals body = {Small(random), random.Next(), Small(random), {}, Small(random)};
     for (uint64_t n = 1 + random.Below(4); n > 0; --n) body.entries.push_back(Entry(random));
     envelope.body = std::move(body);
   } else if (kind == 14) {

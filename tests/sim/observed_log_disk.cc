@@ -95,6 +95,11 @@ absl::StatusOr<OpenedLog> ObservedLogDisk::OpenGroup(GroupId group) {
   return opened;
 }
 
+void ObservedLogDisk::CloseGroup(GroupId group) {
+  stores_.erase(group);
+  disk_.CloseGroup(group);
+}
+
 void ObservedLogDisk::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   std::vector<std::pair<GroupId, uint64_t>> appended;
   for (const auto& [group, store] : stores_) appended.emplace_back(group, store->appended());

@@ -34,6 +34,9 @@ class ObservedLogDisk final : public LogDisk {
   ~ObservedLogDisk() override;
 
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  void CloseGroup(GroupId group) override;
+  // The simulation deletes no groups.
+  absl::Status DropGroup(GroupId group) override { return disk_.DropGroup(group); }
   std::vector<GroupId> Groups() const override { return disk_.Groups(); }
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   const char* name() const override { return disk_.name(); }

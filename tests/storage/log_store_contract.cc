@@ -76,6 +76,11 @@ void LogStoreContract::Sync() {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+void LogStoreContract::CloseGroup(GroupId group) {
+  opened_.erase(group);
+  disk().CloseGroup(group);
+}
+
 void LogStoreContract::Reopen() {
   opened_.clear();
   disk_ = nullptr;

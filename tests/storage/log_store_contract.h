@@ -71,6 +71,9 @@ class LogStoreContract : public testing::TestWithParam<LogStoreKind> {
   absl::Status TrySync();
   void Sync();
 
+  // The group's store is closed; store() and recovered() open it again.
+  void CloseGroup(GroupId group);
+
   // The process ends without a word, and starts again.
   void Reopen();
   void PowerCut();

@@ -218,6 +218,38 @@ TEST(CrashEnumerationTest, Reset) {
   Report("reset", enumerator);
 }
 
+// A group is forgotten, with what was not written yet, begins anew in the same sync, and goes again
+// while the log goes on in other blocks.
+TEST(CrashEnumerationTest, DropGroup) {
+  CrashEnumerator enumerator(13);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        for (size_t i = 0; i < 6; ++i) driver.Append(kGroupA, 2, {Text(i, 1100)});
+      },
+      [](LogDriver& driver) {
+        driver.DropGroup(kGroupA);
+        Must(driver);
+        driver.Vote(kGroupA, {.term = 1, .vote = static_cast<NodeId>(3)});
+        driver.Append(kGroupA, 1, {Text(10, 500), Text(11)});
+        Must(driver);
+        driver.Append(kGroupA, 1, {Text(12, 900)});
+        driver.DropGroup(kGroupA);
+        driver.Append(kGroupA, 4, {Text(13, 700), Text(14)});
+        driver.Append(kGroupB, 3, {Text(15, 1200)});
+        Must(driver);
+        for (size_t i = 0; i < 4; ++i) {
+          driver.Append(kGroupB, 6, {Text(i, 3300)});
+          if (i == 1) driver.DropGroup(kGroupA);
+          Must(driver);
+        }
+        driver.Append(kGroupA, 2, {Text(16)});
+        Must(driver);
+      });
+  EXPECT_GT(enumerator.counts().torn, 0u);
+  Report("drop a group", enumerator);
+}
+
 TEST(CrashEnumerationTest, CopyForward) {
   BlockLogOptions options = TestOptions();
   options.copy_distance = 2;

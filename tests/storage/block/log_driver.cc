@@ -123,6 +123,12 @@ void LogDriver::Reset(GroupId group, LogPosition base) {
   log.entries.clear();
 }
 
+void LogDriver::DropGroup(GroupId group) {
+  opened_.erase(group);
+  log_->CloseGroup(group);
+  if (log_->DropGroup(group).ok()) model_[group] = ModelLog();
+}
+
 absl::Status LogDriver::Sync() {
   std::optional<absl::Status> result;
   issued_ = model_;

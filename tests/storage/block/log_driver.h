@@ -66,6 +66,8 @@ class LogDriver {
   void Drop(GroupId group, Index up_to);
   // To an entry of another history.
   void Reset(GroupId group, LogPosition base);
+  // The group is closed and forgotten.
+  void DropGroup(GroupId group);
   absl::Status Apply(GroupId group, const LogAppend& append);
 
   // The status that Sync called `done` with; CHECKs that it did. From then on synced() is model().

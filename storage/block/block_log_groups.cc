@@ -1,0 +1,107 @@
+// The part of BlockLog that opens, closes and forgets groups.
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "storage/block/block_log.h"
+#include "storage/block/block_log_store.h"
+
+namespace cairn {
+
+std::vector<GroupId> BlockLog::Groups() const {
+  MutexLock lock(mutex_);
+  std::vector<GroupId> ids;
+  for (const auto& [id, group] : groups_) {
+    if (!group->empty()) ids.push_back(id);
+  }
+  return ids;
+}
+
+GroupState& BlockLog::StateOf(GroupId group) {
+  std::unique_ptr<GroupState>& state = groups_[group];
+  if (state == nullptr) state = std::make_unique<GroupState>(group, WrittenLog(usage_.get()));
+  return *state;
+}
+
+absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
+  CAIRN_CHECK(group != GroupId::kNone);
+  GroupState* state = nullptr;
+  LogStore* opened = nullptr;
+  bool is_new = false;
+  {
+    MutexLock lock(mutex_);
+    CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+    auto damaged = findings_.damaged.find(group);
+    if (damaged != findings_.damaged.end()) return damaged->second;
+    is_new = !groups_.contains(group);
+    state = &StateOf(group);
+    auto& store = stores_[group];
+    store = std::make_unique<BlockLogStore>(*this, *state);
+    opened = store.get();
+  }
+  return OpenedLog{.store = opened, .recovered = Describe(*state, is_new)};
+}
+
+void BlockLog::CloseGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  stores_.erase(group);
+}
+
+absl::Status BlockLog::DropGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+  if (!failed_.ok()) return failed_;
+  findings_.damaged.erase(group);
+  if (!groups_.contains(group)) return absl::OkStatus();
+  StateOf(group).Drop();
+  recent_.TruncateFrom(group, 0);
+  dirty_.insert(group);
+  return absl::OkStatus();
+}
+
+RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
+  const WrittenLog& log = group.written();
+  RecoveredLog recovered;
+  std::vector<LogPosition> configurations;
+  {
+    MutexLock lock(mutex_);
+    recovered.hard_state = log.hard_state;
+    recovered.hard_state_lost = log.hard_state_lost || (is_new && findings_.lost_batches);
+    recovered.base = log.base;
+    recovered.base_hash = log.base_hash;
+    recovered.runs = log.spans.TermRuns();
+    recovered.last_hash = log.last_hash;
+    recovered.known_commit = log.commit;
+    recovered.torn_from = log.torn_from;
+    recovered.report.entries = log.last.index - log.base.index;
+    configurations = log.spans.Configurations();
+  }
+  std::map<Index, FaultyEntry> faulty = log.faulty;
+  for (LogPosition at : configurations) {
+    if (faulty.contains(at.index) || (log.torn_from && at.index >= *log.torn_from)) continue;
+    absl::StatusOr<std::vector<RecordRun>> runs = ReadPiece(group, at.index, at.index, 1);
+    if (!runs.ok()) {
+      faulty[at.index] = {.at = at,
+                          .file = options_.directory,
+                          .offset = 0,
+                          .reason = std::string(runs.status().message())};
+      continue;
+    }
+    const RecordRun& run = runs->front();
+    recovered.configurations.push_back({.at = at, .body = run[0].Payload(run.bytes())});
+  }
+  for (auto& [index, entry] : faulty) recovered.faulty.push_back(std::move(entry));
+  recovered.report.torn_bytes = findings_.torn_bytes;
+  auto torn = findings_.torn.find(group.group());
+  if (torn != findings_.torn.end()) {
+    recovered.report.torn_first = torn->second.first;
+    recovered.report.torn_last = torn->second.last;
+  }
+  recovered.report.blocks = blocks_->Ids().size();
+  recovered.report.notes = notes_;
+  return recovered;
+}
+
+}  // namespace cairn
