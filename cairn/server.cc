@@ -131,6 +131,8 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
                    [transport](NodeId node) { return transport->KnowsPeer(node); },
                    [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
+  peer.frame_begins = [transport] { transport->BeginBurst(); };
+  peer.frame_ends = [transport] { transport->EndBurst(); };
   peer.calls = &peer_calls_;
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));

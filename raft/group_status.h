@@ -49,6 +49,7 @@ struct GroupStatus {
   Configuration configuration;
   Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
   std::vector<PeerStatus> peers;  // on the leader
+  bool quiesced = false;          // rests: what is said here of peers was so when it began to
   uint64_t sessions = 0;
 };
 

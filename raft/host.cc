@@ -13,6 +13,7 @@
 #include "raft/core/configuration.h"
 #include "raft/formation.h"
 #include "raft/group_runner.h"
+#include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
@@ -20,8 +21,8 @@
 namespace cairn {
 namespace {
 
-// Hellos that wait for the runner; more are lost.
-constexpr int kMaxWaitingHellos = 256;
+// Hellos and host heartbeats that wait for the runner; more are lost.
+constexpr int kMaxWaiting = 256;
 
 class HostImpl final : public Host {
  public:
@@ -50,6 +51,7 @@ class HostImpl final : public Host {
 
   // From the transport.
   void Receive(Envelope envelope);
+  void ReceiveOfNode(Envelope envelope);
   void PeerLost(NodeId peer);
   void Send(NodeId to, GroupId group, EnvelopeBody body);
   std::shared_ptr<GroupRunner> Find(GroupId group);
@@ -71,7 +73,8 @@ class HostImpl final : public Host {
   std::unique_ptr<Executor> snapshots_;  // may be null
   ByteBudget snapshot_budget_;
   std::unique_ptr<LogWriter> log_writer_;
-  std::atomic<int> waiting_hellos_ = 0;
+  std::unique_ptr<GroupUpkeep> upkeep_;
+  std::atomic<int> waiting_ = 0;  // envelopes of nodes, for the runner
 
   // On the runner's sequence.
   NodeIdentity identity_;
@@ -98,6 +101,21 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
       identity_(identity) {
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
+  GroupUpkeep::Parts parts;
+  parts.clock = dependencies_.clock;
+  parts.runner = runner_.get();
+  parts.transport = dependencies_.transport;
+  parts.log = dependencies_.log;
+  parts.due = [this](GroupId id, Instant when) {
+    if (std::shared_ptr<GroupRunner> group = Find(id)) group->TimerDue(when);
+  };
+  parts.lost = [this](GroupId id, const HostLost& lost) {
+    if (std::shared_ptr<GroupRunner> group = Find(id)) group->TellHostLost(lost);
+  };
+  parts.send = [this](NodeId to, const HostHeartbeat& heartbeat) {
+    Send(to, GroupId::kNone, heartbeat);
+  };
+  upkeep_ = std::make_unique<GroupUpkeep>(std::move(parts), Random(dependencies_.seed).Next());
 }
 
 void HostImpl::Begin() {
@@ -161,6 +179,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();
+  parts.upkeep = upkeep_.get();
   parts.applier = applier_.get();
   parts.reader = reader_.get();
   parts.snapshots = snapshots_.get();
@@ -232,20 +251,29 @@ void HostImpl::Receive(Envelope envelope) {
                            absl::StrCat("a frame was dropped: ", refusal->message));
     return;
   }
-  if (std::holds_alternative<Hello>(envelope.body)) {
-    if (waiting_hellos_.fetch_add(1) >= kMaxWaitingHellos || !Validate(envelope).ok()) {
-      waiting_hellos_.fetch_sub(1);
-      return;
-    }
-    runner_->Post([this, hello = std::move(envelope)] {
-      waiting_hellos_.fetch_sub(1);
-      TakeHello(hello);
-    });
-    return;
-  }
+  if (envelope.group == GroupId::kNone) return ReceiveOfNode(std::move(envelope));
   if (std::shared_ptr<GroupRunner> group = Find(envelope.group)) {
     group->Deliver(std::move(envelope));
   }
+}
+
+// What concerns nodes, not groups; on the runner's sequence, so that an answer shows that it runs.
+void HostImpl::ReceiveOfNode(Envelope envelope) {
+  const bool known = std::holds_alternative<Hello>(envelope.body) ||
+                     std::holds_alternative<HostHeartbeat>(envelope.body);
+  if (!known) return;
+  if (waiting_.fetch_add(1) >= kMaxWaiting || !Validate(envelope).ok()) {
+    waiting_.fetch_sub(1);
+    return;
+  }
+  runner_->Post([this, envelope = std::move(envelope)] {
+    waiting_.fetch_sub(1);
+    if (const auto* heartbeat = std::get_if<HostHeartbeat>(&envelope.body)) {
+      upkeep_->Receive(envelope.from, *heartbeat);
+    } else {
+      TakeHello(envelope);
+    }
+  });
 }
 
 void HostImpl::PeerLost(NodeId peer) {

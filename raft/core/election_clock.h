@@ -28,6 +28,13 @@ class ElectionClock {
   void StartCampaign(Instant now);
   Instant deadline() const { return deadline_; }
 
+  // No deadline any more, until one is drawn. Meanwhile the leader counts as live.
+  void Stop() { deadline_ = kDistantFuture; }
+  bool stopped() const { return deadline_ == kDistantFuture; }
+  // The leader is known to be gone: what is left of the election timeout since it was heard of has
+  // to pass, since that was promised, and then the random part, so that not all campaign at once.
+  void LeaderGone(Instant now);
+
   // A message of the current term's leader has come in; also draws a new deadline.
   void HeardLeader(Instant now);
   // True for an election timeout after hearing from a leader: then nobody else gets a vote
@@ -39,7 +46,8 @@ class ElectionClock {
   bool Embargoed(Instant now) const { return now < embargo_end_; }
 
  private:
-  void Draw(Instant now, Duration timeout);
+  // `least` from now on, and a random part of [0, timeout / 2).
+  void Draw(Instant now, Duration least, Duration timeout);
 
   const Duration timeout_;
   const Duration handicap_;  // of the priority
