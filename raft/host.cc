@@ -68,9 +68,9 @@ class HostImpl final : public Host {
   const LocalIdentity self_;
   std::unique_ptr<Executor> runner_;
   std::unique_ptr<Executor> writer_executor_;
-  std::unique_ptr<Executor> applier_;    // may be null
-  std::unique_ptr<Executor> reader_;     // may be null
-  std::unique_ptr<Executor> snapshots_;  // may be null
+  std::vector<std::unique_ptr<Executor>> appliers_;  // may be null
+  std::unique_ptr<Executor> reader_;                 // may be null
+  std::unique_ptr<Executor> snapshots_;              // may be null
   ByteBudget snapshot_budget_;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<GroupUpkeep> upkeep_;
@@ -94,12 +94,14 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       self_{identity.cluster, identity.node, identity.incarnation},
       runner_(dependencies_.make_executor("runner")),
       writer_executor_(dependencies_.make_executor("log-writer")),
-      applier_(dependencies_.make_executor("applier")),
       reader_(dependencies_.make_executor("reader")),
       snapshots_(dependencies_.make_executor("snapshots")),
       snapshot_budget_(dependencies_.snapshot_bytes_per_second),
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
       identity_(identity) {
+  for (size_t i = 0; i < dependencies_.appliers; ++i) {
+    appliers_.push_back(dependencies_.make_executor("applier"));
+  }
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
   GroupUpkeep::Parts parts;
   parts.clock = dependencies_.clock;
@@ -180,7 +182,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();
   parts.upkeep = upkeep_.get();
-  parts.applier = applier_.get();
+  parts.applier = appliers_[ToInteger(group) % appliers_.size()].get();
   parts.reader = reader_.get();
   parts.snapshots = snapshots_.get();
   parts.snapshot_budget = &snapshot_budget_;
@@ -231,7 +233,7 @@ void HostImpl::Shutdown(Instant deadline) {
   for (auto& [id, group] : groups) group->Close();
   // Those who give work first, so that nobody posts to one that is gone.
   runner_.reset();
-  applier_.reset();
+  appliers_.clear();
   snapshots_.reset();
   reader_.reset();
   writer_executor_.reset();
@@ -376,6 +378,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
     return absl::FailedPreconditionError(
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
   }
+  if (dependencies.appliers == 0) return absl::InvalidArgumentError("appliers is 0");
   auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
   host->Begin();
   return host;

@@ -22,8 +22,8 @@ void ElectionClock::Restart(Instant now) { Draw(now, timeout_, timeout_); }
 
 void ElectionClock::StartCampaign(Instant now) {
   constexpr int kShortened = 2;  // the first one by 2^2
-  const Duration timeout = timeout_ / (int64_t{1} << (kShortened - campaigns_));
-  Draw(now, timeout, timeout);
+  campaign_ = timeout_ / (int64_t{1} << (kShortened - campaigns_));
+  Draw(now, campaign_, campaign_);
   campaigns_ = std::min(campaigns_ + 1, kShortened);
 }
 

@@ -26,6 +26,8 @@ class ElectionClock {
   // So the first tries follow each other closely: T in the deadline is a quarter of the election
   // timeout, then a half, then all of it. Hearing of a leader begins anew.
   void StartCampaign(Instant now);
+  // The same campaign asks for votes now, after the pre-votes; as long as those might have taken.
+  void ContinueCampaign(Instant now) { Draw(now, campaign_, campaign_); }
   Instant deadline() const { return deadline_; }
 
   // No deadline any more, until one is drawn. Meanwhile the leader counts as live.
@@ -55,6 +57,7 @@ class ElectionClock {
   Instant deadline_;
   std::optional<Instant> last_heard_;
   int campaigns_ = 0;  // since a leader was heard of, as far as they matter
+  Duration campaign_;  // T of the last one
   Instant embargo_end_;
 };
 

@@ -278,6 +278,9 @@ void Raft::State::ChangeRole(RoleState role) {
   RoleState old = std::exchange(role_, std::move(role));
   if (std::holds_alternative<PreCandidate>(role_)) {
     clock_.StartCampaign(now_);
+  } else if (std::holds_alternative<Candidate>(role_) &&
+             std::holds_alternative<PreCandidate>(old)) {
+    clock_.ContinueCampaign(now_);
   } else if (!was_follower || !std::holds_alternative<Follower>(role_) || clock_.stopped()) {
     // A follower that only learns of a newer term keeps its deadline (paper 5.2).
     clock_.Restart(now_);
