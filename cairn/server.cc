@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,8 @@ namespace {
 // What all connections together may have received and not handed over yet. gRPC looks at the length
 // of a message only when the message is there: without a bound one client fills the memory.
 constexpr size_t kMaxBufferedBytes = size_t{256} << 20;
+// Threads cost little, but a program has work of its own for its processors.
+constexpr size_t kMostAppliers = 4;
 
 class GrpcServer final : public Server {
  public:
@@ -108,6 +111,10 @@ absl::Status GrpcServer::Start() {
   dependencies.file_system = &directory_->file_system();
   dependencies.data_directory = directory_->path();
   dependencies.log_disk = &directory_->log_disk();
+  const size_t processors = std::max<size_t>(1, std::thread::hardware_concurrency());
+  dependencies.appliers = options_.apply_on_runner ? 1
+                          : options_.appliers > 0  ? options_.appliers
+                                                   : std::min(processors, kMostAppliers);
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
     if (name == "applier" && options_.apply_on_runner) return nullptr;
@@ -140,6 +147,8 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
                    [transport](NodeId node) { return transport->KnowsPeer(node); },
                    [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
+  peer.frame_begins = [transport] { transport->BeginBurst(); };
+  peer.frame_ends = [transport] { transport->EndBurst(); };
   peer.calls = &peer_calls_;
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));

@@ -55,6 +55,9 @@ struct ServerOptions {
   // hand-offs a command. Only for state machines whose Apply is quick: a slow one delays elections
   // and heartbeats.
   bool apply_on_runner = false;
+  // Threads of state machines (raft/host.h) where they do not run between Raft's steps; 0: as many
+  // as processors, at most 4.
+  size_t appliers = 0;
   // Called once when this node must stop serving (raft/host.h), on a thread of Cairn's.
   std::function<void(NodeState, const absl::Status&)> stopped;
 };

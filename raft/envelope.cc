@@ -114,6 +114,14 @@ absl::Status CheckInstant(absl::string_view field, Instant instant) {
 
 absl::Status Check(const Heartbeat& body) {
   if (absl::Status status = CheckIndex("commit", body.commit); !status.ok()) return status;
+  if (body.quiesce) {
+    const LogPosition last = body.quiesce->last;
+    if (absl::Status status = CheckPosition("quiesce", last); !status.ok()) return status;
+    if (last.term > body.term || last.index != body.commit || body.quiesce->life == 0) {
+      return Invalid(absl::StrCat("an offer to rest at ", ToString(last), " in term ", body.term,
+                                  " with commit ", body.commit, " by life ", body.quiesce->life));
+    }
+  }
   return CheckInstant("sent", body.sent);
 }
 
@@ -123,6 +131,7 @@ absl::Status Check(const HeartbeatReply& body) {
   if (body.promise < Duration{} || body.promise > kLongestTimeout) {
     return Invalid(absl::StrCat("a promise of ", body.promise.nanoseconds, " ns"));
   }
+  if (body.quiesced != (body.life != 0)) return Invalid("a life of one who does not rest");
   return absl::OkStatus();
 }
 absl::Status Check(const ReadIndexRequest&) { return absl::OkStatus(); }
@@ -245,6 +254,11 @@ absl::Status CheckBody(const Envelope&, const ForwardedProposals& forwarded) {
   return forwarded.request == 0 ? Invalid("a forwarded request 0") : absl::OkStatus();
 }
 
+absl::Status CheckBody(const Envelope& envelope, const HostHeartbeat& heartbeat) {
+  if (envelope.group != GroupId::kNone) return Invalid("a host heartbeat of a group");
+  return heartbeat.life == 0 ? Invalid("a host heartbeat without a life") : absl::OkStatus();
+}
+
 absl::Status CheckBody(const Envelope&, const ForwardedResults& results) {
   return results.results.empty() ? Invalid("no results") : absl::OkStatus();
 }
@@ -308,6 +322,7 @@ absl::Status Validate(const Envelope& envelope) {
     return Invalid("an envelope without an incarnation");
   }
   bool of_node = std::holds_alternative<Hello>(envelope.body) ||
+                 std::holds_alternative<HostHeartbeat>(envelope.body) ||
                  std::holds_alternative<IdentityRefusal>(envelope.body);
   if (envelope.group == GroupId::kNone && !of_node) return Invalid("an envelope without a group");
   if (!envelope.entries.empty() && !std::holds_alternative<MessageBody>(envelope.body)) {

@@ -87,8 +87,18 @@ struct SnapshotPiece {
 // So that a frame holds one.
 inline constexpr size_t kSnapshotPieceBytes = size_t{56} << 10;
 
-using EnvelopeBody = std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults,
-                                  IdentityRefusal, SnapshotOffer, SnapshotRequest, SnapshotPiece>;
+// While groups rest their hosts watch over each other: a question, and its answer by a host that
+// lives (raft/liveness/host_watch.h). Concerns the node, as Hello. Sent only where a group rests,
+// so to nodes that know it.
+struct HostHeartbeat {
+  uint64_t question = 0;      // growing within a life; an answer echoes it
+  bool reply_wanted = false;  // tells a question from an answer
+  HostLife life = 0;          // of the sender
+};
+
+using EnvelopeBody =
+    std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults, IdentityRefusal,
+                 SnapshotOffer, SnapshotRequest, SnapshotPiece, HostHeartbeat>;
 
 struct Envelope {
   ClusterId cluster;

@@ -16,6 +16,9 @@ struct GroupOptions {
   Duration heartbeat_interval = Milliseconds(100);
   // What followers apply late at most, when no entry comes behind (raft/core/options.h).
   Duration commit_notice_delay = Milliseconds(5);
+  // After so many heartbeats without anything to do the group rests and costs nothing, until
+  // something happens (docs/groups.md); 0: never. It rests where no member says never.
+  uint32_t quiesce_after = 10;
   uint32_t priority = 0;
   bool never_campaigns = false;  // votes and leads never (raft/core/options.h)
   // A leader answers reads that allow it (ReadOptions::lease) without asking a quorum, if the rates

@@ -162,6 +162,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.budget = &budget_;
     dependencies.log = dependencies_.log;
     dependencies.trace = dependencies_.trace;
+    dependencies.host_life = [upkeep = dependencies_.upkeep] { return upkeep->life(); };
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
     }
@@ -194,7 +195,9 @@ void GroupRunner::Halt(NodeState state, const absl::Status& status) {
     status_.leader = NodeId::kNone;
     status_.serving_leader = false;
     status_.peers.clear();
+    status_.quiesced = false;
   }
+  dependencies_.upkeep->PartEnded();
   dependencies_.log->Log(LogLevel::kError, absl::StrCat("group ", ToInteger(settings_.group), " ",
                                                         NameOf(state), ": ", status.ToString()));
   mailbox_.PutTask([this] { TellWatchers(); });
@@ -208,6 +211,10 @@ void GroupRunner::StopCalls() {
 
 void GroupRunner::Close() {
   MailboxContents rest = mailbox_.Close();
+  // Members that rest are not to rely on this one, nor does it on them.
+  dependencies_.upkeep->PartEnded();
+  dependencies_.runner->Post(
+      [upkeep = dependencies_.upkeep, group = settings_.group] { upkeep->Rests(group, {}, {}); });
   // Kept for Finish: a task of the runner may still be running.
   MutexLock lock(mutex_);
   if (!std::exchange(closed_.yes, true)) closed_.with = std::move(rest);
@@ -259,6 +266,7 @@ void GroupRunner::Run() {
   DriveTails(now);
   ScheduleWakeup();
   Publish(now);
+  NoteRest();
 }
 
 void GroupRunner::LimitTurn() {
@@ -300,12 +308,24 @@ void GroupRunner::ScheduleWakeup() {
   // A timer that comes too early only looks and sets a later one.
   if (next >= turns_.next_wakeup) return;
   turns_.next_wakeup = next;
-  dependencies_.runner->PostAt(next, [weak = weak_from_this(), next] {
-    const std::shared_ptr<GroupRunner> self = weak.lock();
-    if (self == nullptr || self->turns_.next_wakeup != next) return;
-    self->turns_.next_wakeup = kDistantFuture;
-    self->Run();
-  });
+  dependencies_.upkeep->WakeAt(settings_.group, next);
+}
+
+void GroupRunner::TimerDue(Instant when) {
+  if (turns_.next_wakeup != when) return;
+  turns_.next_wakeup = kDistantFuture;
+  Run();
+}
+
+void GroupRunner::NoteRest() {
+  const bool quiesced = node_->quiesced();
+  if (!quiesced && !published_.quiesced) return;
+  published_.quiesced = quiesced;
+  std::vector<Raft::Reliance> on;
+  if (quiesced) on = node_->raft().relies_on();
+  dependencies_.upkeep->Rests(
+      settings_.group, on,
+      {settings_.options.heartbeat_interval, settings_.options.election_timeout});
 }
 
 void GroupRunner::Publish(Instant now) {
@@ -345,7 +365,8 @@ void GroupRunner::Publish(Instant now) {
       status_.configuration_index = published_.configuration.index;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
-    if (tell || now >= published_.peers_due) {
+    const bool quiesced = raft.quiesced();
+    if (tell || now >= published_.peers_due || quiesced != status_.quiesced) {
       published_.peers_due = now + kPeersInterval;
       status_.peers.clear();
       for (NodeId node : status_.configuration.Nodes()) {
@@ -355,6 +376,7 @@ void GroupRunner::Publish(Instant now) {
                                  now - peer->last_contact});
       }
     }
+    status_.quiesced = quiesced;
   }
   if (tell) TellWatchers();
 }

@@ -26,6 +26,7 @@
 #include "raft/envelope.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
+#include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
 #include "raft/node.h"
@@ -56,8 +57,9 @@ struct GroupRunnerDependencies {
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
   Executor* runner = nullptr;
-  Executor* applier = nullptr;  // null: state machines run on the runner's sequence
-  Executor* reader = nullptr;   // null: the runner reads what lagging peers need
+  GroupUpkeep* upkeep = nullptr;  // of the host
+  Executor* applier = nullptr;    // null: state machines run on the runner's sequence
+  Executor* reader = nullptr;     // null: the runner reads what lagging peers need
   // Of snapshots; null: there are none. Then the next three are not needed.
   Executor* snapshots = nullptr;
   ByteBudget* snapshot_budget = nullptr;
@@ -116,6 +118,9 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // From the transport. The envelope is addressed to this node (CheckAddress).
   void Deliver(Envelope envelope);
   void PeerLost(NodeId peer) { mailbox_.PutLost(peer); }
+  // From the host's upkeep.
+  void TellHostLost(const HostLost& lost) { mailbox_.PutHostLost(lost); }
+  void TimerDue(Instant when);
   // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
   absl::Status Vet(const Envelope& envelope) const;
 
@@ -143,6 +148,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void LimitTurn();
   void RefuseWaiting(MailboxContents& contents);
   void ScheduleWakeup();
+  void NoteRest();
   void Publish(Instant now);
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
@@ -203,6 +209,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   struct Published {
     Instant peers_due;  // when to publish the peers again
     LogPosition configuration;
+    bool quiesced = false;
   };
   Published published_;
 

@@ -14,6 +14,7 @@
 #include "raft/formation.h"
 #include "raft/group_runner.h"
 #include "raft/lifecycle/graveyard.h"
+#include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
@@ -21,8 +22,8 @@
 namespace cairn {
 namespace {
 
-// Hellos that wait for the runner; more are lost.
-constexpr int kMaxWaitingHellos = 256;
+// Hellos and host heartbeats that wait for the runner; more are lost.
+constexpr int kMaxWaiting = 256;
 
 class HostImpl final : public Host {
  public:
@@ -63,6 +64,7 @@ class HostImpl final : public Host {
 
   // From the transport.
   void Receive(Envelope envelope);
+  void ReceiveOfNode(Envelope envelope);
   void PeerLost(NodeId peer);
   void Send(NodeId to, GroupId group, EnvelopeBody body);
   std::shared_ptr<GroupRunner> Find(GroupId group);
@@ -85,13 +87,14 @@ class HostImpl final : public Host {
   const LocalIdentity self_;
   std::unique_ptr<Executor> runner_;
   std::unique_ptr<Executor> writer_executor_;
-  std::unique_ptr<Executor> applier_;    // may be null
-  std::unique_ptr<Executor> reader_;     // may be null
-  std::unique_ptr<Executor> snapshots_;  // may be null
+  std::vector<std::unique_ptr<Executor>> appliers_;  // may be null
+  std::unique_ptr<Executor> reader_;                 // may be null
+  std::unique_ptr<Executor> snapshots_;              // may be null
   ByteBudget snapshot_budget_;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<Graveyard> graveyard_;
-  std::atomic<int> waiting_hellos_ = 0;
+  std::unique_ptr<GroupUpkeep> upkeep_;
+  std::atomic<int> waiting_ = 0;  // envelopes of nodes, for the runner
 
   // On the runner's sequence.
   NodeIdentity identity_;
@@ -115,7 +118,6 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       self_{identity.cluster, identity.node, identity.incarnation},
       runner_(dependencies_.make_executor("runner")),
       writer_executor_(dependencies_.make_executor("log-writer")),
-      applier_(dependencies_.make_executor("applier")),
       reader_(dependencies_.make_executor("reader")),
       snapshots_(dependencies_.make_executor("snapshots")),
       snapshot_budget_(dependencies_.snapshot_bytes_per_second),
@@ -125,7 +127,25 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
           log_writer_.get(), snapshots_ == nullptr ? runner_.get() : snapshots_.get(),
           dependencies_.clock, dependencies_.seed})),
       identity_(identity) {
+  for (size_t i = 0; i < dependencies_.appliers; ++i) {
+    appliers_.push_back(dependencies_.make_executor("applier"));
+  }
   if (dependencies_.log == nullptr) dependencies_.log = &NullLogSink();
+  GroupUpkeep::Parts parts;
+  parts.clock = dependencies_.clock;
+  parts.runner = runner_.get();
+  parts.transport = dependencies_.transport;
+  parts.log = dependencies_.log;
+  parts.due = [this](GroupId id, Instant when) {
+    if (std::shared_ptr<GroupRunner> group = Find(id)) group->TimerDue(when);
+  };
+  parts.lost = [this](GroupId id, const HostLost& lost) {
+    if (std::shared_ptr<GroupRunner> group = Find(id)) group->TellHostLost(lost);
+  };
+  parts.send = [this](NodeId to, const HostHeartbeat& heartbeat) {
+    Send(to, GroupId::kNone, heartbeat);
+  };
+  upkeep_ = std::make_unique<GroupUpkeep>(std::move(parts), Random(dependencies_.seed).Next());
 }
 
 absl::Status HostImpl::Begin() {
@@ -198,7 +218,8 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.runner = runner_.get();
-  parts.applier = applier_.get();
+  parts.upkeep = upkeep_.get();
+  parts.applier = appliers_[ToInteger(group) % appliers_.size()].get();
   parts.reader = reader_.get();
   parts.snapshots = snapshots_.get();
   parts.snapshot_budget = &snapshot_budget_;
@@ -254,7 +275,7 @@ void HostImpl::Shutdown(Instant deadline) {
   for (auto& [id, group] : groups) group->Close();
   // Those who give work first, so that nobody posts to one that is gone.
   runner_.reset();
-  applier_.reset();
+  appliers_.clear();
   snapshots_.reset();
   reader_.reset();
   writer_executor_.reset();
@@ -374,20 +395,29 @@ void HostImpl::Receive(Envelope envelope) {
                            absl::StrCat("a frame was dropped: ", refusal->message));
     return;
   }
-  if (std::holds_alternative<Hello>(envelope.body)) {
-    if (waiting_hellos_.fetch_add(1) >= kMaxWaitingHellos || !Validate(envelope).ok()) {
-      waiting_hellos_.fetch_sub(1);
-      return;
-    }
-    runner_->Post([this, hello = std::move(envelope)] {
-      waiting_hellos_.fetch_sub(1);
-      TakeHello(hello);
-    });
-    return;
-  }
+  if (envelope.group == GroupId::kNone) return ReceiveOfNode(std::move(envelope));
   if (std::shared_ptr<GroupRunner> group = Find(envelope.group)) {
     group->Deliver(std::move(envelope));
   }
+}
+
+// What concerns nodes, not groups; on the runner's sequence, so that an answer shows that it runs.
+void HostImpl::ReceiveOfNode(Envelope envelope) {
+  const bool known = std::holds_alternative<Hello>(envelope.body) ||
+                     std::holds_alternative<HostHeartbeat>(envelope.body);
+  if (!known) return;
+  if (waiting_.fetch_add(1) >= kMaxWaiting || !Validate(envelope).ok()) {
+    waiting_.fetch_sub(1);
+    return;
+  }
+  runner_->Post([this, envelope = std::move(envelope)] {
+    waiting_.fetch_sub(1);
+    if (const auto* heartbeat = std::get_if<HostHeartbeat>(&envelope.body)) {
+      upkeep_->Receive(envelope.from, *heartbeat);
+    } else {
+      TakeHello(envelope);
+    }
+  });
 }
 
 void HostImpl::PeerLost(NodeId peer) {
@@ -490,6 +520,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
     return absl::FailedPreconditionError(
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
   }
+  if (dependencies.appliers == 0) return absl::InvalidArgumentError("appliers is 0");
   auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
   if (absl::Status status = host->Begin(); !status.ok()) return status;
   return host;

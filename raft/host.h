@@ -4,6 +4,7 @@
 #ifndef RAFT_HOST_H_
 #define RAFT_HOST_H_
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -41,6 +42,9 @@ struct HostDependencies {
   // for "reader": the runner reads from the disk what members need that lag far behind; and for
   // "snapshots": there are none then, and logs are kept whole.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
+  // So many sequences "applier" there are; a group's state machine runs on one of them, by the
+  // group's id. A slow machine delays those it shares one with.
+  size_t appliers = 1;
   // What all groups of this host together send of snapshots to members that lag far behind; 0: no
   // limit.
   uint64_t snapshot_bytes_per_second = 0;
@@ -67,8 +71,8 @@ class Host {
   // `identity` says who this node is and who the initial members are (raft/identity.h). Starts the
   // transport, and asks the other initial members who they are if the cluster has not formed yet.
   // A node that joined (NodeIdentity::joined) knows no group's members before a leader tells it.
-  // INVALID_ARGUMENT for members that make no Configuration, FAILED_PRECONDITION for a node that is
-  // none of them and has not joined a formed cluster.
+  // INVALID_ARGUMENT for members that make no Configuration and for no appliers,
+  // FAILED_PRECONDITION for a node that is none of them and has not joined a formed cluster.
   static absl::StatusOr<std::unique_ptr<Host>> Start(const NodeIdentity& identity,
                                                      HostDependencies dependencies);
   virtual ~Host() = default;

@@ -33,6 +33,7 @@ void MailboxContents::Clear() {
   proposals.clear();
   reads.clear();
   lost.clear();
+  hosts_lost.clear();
   tasks.clear();
   synced = 0;
   applied = 0;
@@ -108,6 +109,14 @@ void Mailbox::PutLost(NodeId peer) {
   if (closed_) return;
   if (std::find(contents_.lost.begin(), contents_.lost.end(), peer) != contents_.lost.end()) return;
   contents_.lost.push_back(peer);
+  waker.must_wake = MustWake();
+}
+
+void Mailbox::PutHostLost(const HostLost& lost) {
+  Waker waker(this);
+  MutexLock lock(mutex_);
+  if (closed_) return;
+  contents_.hosts_lost.push_back(lost);
   waker.must_wake = MustWake();
 }
 

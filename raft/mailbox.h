@@ -13,6 +13,7 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/types.h"
+#include "raft/core/events.h"
 #include "raft/envelope.h"
 #include "raft/pending_reads.h"
 #include "raft/proposal.h"
@@ -33,6 +34,7 @@ struct MailboxContents {
   std::vector<ProposalRequest> proposals;
   std::vector<ReadRequest> reads;
   std::vector<NodeId> lost;  // peers to whom envelopes may have been lost, each once
+  std::vector<HostLost> hosts_lost;
   std::vector<Task> tasks;
   Ticket synced = 0;        // log batches up to this one are durable; 0: nothing new
   Index applied = 0;        // entries up to this one are applied; 0: nothing new
@@ -74,6 +76,7 @@ class Mailbox {
   enum class ReadFate { kTaken, kFull, kClosed };
   ReadFate PutRead(ReadRequest& request);
   void PutLost(NodeId peer);
+  void PutHostLost(const HostLost& lost);
   void PutSynced(Ticket ticket);
   void PutLogFailure(absl::Status status);
   void PutApplied(Index index);

@@ -22,13 +22,15 @@ constexpr Duration kComplaintInterval = Seconds(1);
 
 using Reason = ProposalNotApplied::Reason;
 
-RaftOptions MakeRaftOptions(const NodeSettings& settings) {
+RaftOptions MakeRaftOptions(const NodeSettings& settings, bool hosts_are_watched) {
   RaftOptions options;
   options.node = settings.self.node;
   options.incarnation = settings.self.incarnation;
   options.election_timeout = settings.options.election_timeout;
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;
+  options.quiesce_after = hosts_are_watched ? settings.options.quiesce_after : 0;
+  options.align_heartbeats = true;
   options.priority = settings.options.priority;
   options.slow_disk_timeout = settings.options.slow_disk_timeout;
   options.never_campaigns = settings.options.never_campaigns;
@@ -115,7 +117,8 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
            const RecoveredLog& recovered, RecoveredRaft raft, Instant now, Fenced fenced)
     : settings_(settings),
       dependencies_(dependencies),
-      raft_(MakeRaftOptions(settings), std::move(raft), now, dependencies.trace),
+      raft_(MakeRaftOptions(settings, dependencies.host_life != nullptr), std::move(raft), now,
+            dependencies.trace),
       log_(settings.group, dependencies.store, recovered, settings.options.log_cache_bytes),
       entry_clock_(settings.options.max_clock_jump, now, dependencies.clock->WallNow()),
       feed_(dependencies.applier, &log_, &pending_, dependencies.applier->applied()),
@@ -138,6 +141,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   }
   for (Envelope& envelope : contents.envelopes) TakeEnvelope(now, std::move(envelope));
   for (NodeId peer : contents.lost) raft_.Step(now, PeerUnreachable{peer});
+  for (const HostLost& lost : contents.hosts_lost) raft_.Step(now, lost);
   if (raft_.NextWakeup() <= now) raft_.Step(now, Tick{});
   if (fenced_) return HandleFenced(contents);
   NoteApplied(now);

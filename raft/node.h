@@ -52,6 +52,9 @@ struct NodeDependencies {
   CallBudget* budget = nullptr;      // for commands other members forward
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
+  // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
+  // the group never rests.
+  std::function<HostLife()> host_life;
   // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
   // Node::Fetched; null: they are read at once.
   std::function<void(const SendEntries&, Index last)> fetch;
@@ -131,6 +134,8 @@ class Node {
   const Raft& raft() const { return raft_; }
   bool fenced() const { return fenced_; }
   size_t cached_bytes() const { return log_.cached_bytes(); }
+  // Nothing is to do until something comes in, and the hosts of raft().relies_on() are watched.
+  bool quiesced() const { return !fenced_ && raft_.quiesced(); }
   Instant fresh_as_of() const { return reads_.fresh_as_of(); }  // PendingReads
   // The leader of its term, which it can prove by an entry of that term, applied here.
   bool serving_leader() const;
@@ -170,6 +175,7 @@ class Node {
                   absl::StatusOr<std::vector<RecordRun>> runs);
   void TakeReadOutcome(const ReadOutcome& outcome);
   void SetPeers();
+  void SignRest(MessageBody& body) const;
   void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});
   std::optional<std::string> Contradiction(const AppendEntries& append,
                                            const std::vector<RecordRun>& entries) const;

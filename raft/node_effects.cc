@@ -27,7 +27,10 @@ void Node::Flush(Instant now) {
     NoteLeadership(now);
     for (const ProposalOutcome& outcome : effects.proposals) TakeOutcome(now, outcome);
     payloads_.Clear();
-    for (Message& message : effects.messages) Send(message.to, std::move(message.body));
+    for (Message& message : effects.messages) {
+      SignRest(message.body);
+      Send(message.to, std::move(message.body));
+    }
     for (const SendEntries& send : effects.send_entries) Read(now, send);
     for (const SendSnapshot& send : effects.send_snapshots) {
       if (dependencies_.offer_snapshot != nullptr) dependencies_.offer_snapshot(send);
@@ -167,6 +170,16 @@ void Node::SetPeers() {
   for (NodeId node : configuration.Nodes()) {
     if (node == settings_.self.node) continue;
     dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
+  }
+}
+
+// Who offers rest, or takes the offer, says in which life of its host.
+void Node::SignRest(MessageBody& body) const {
+  if (auto* heartbeat = std::get_if<Heartbeat>(&body); heartbeat && heartbeat->quiesce) {
+    heartbeat->quiesce->life = dependencies_.host_life();
+  }
+  if (auto* reply = std::get_if<HeartbeatReply>(&body); reply && reply->quiesced) {
+    reply->life = dependencies_.host_life();
   }
 }
 

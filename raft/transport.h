@@ -23,6 +23,10 @@ class Transport {
   // Where `node` is dialled from now on.
   virtual void SetPeer(NodeId node, const std::string& address) = 0;
   virtual void Send(Envelope envelope) = 0;
+  // Between the two, what this thread sends may wait for the end, so that envelopes to one peer
+  // share a frame. Short, on one thread, and not nested.
+  virtual void BeginBurst() {}
+  virtual void EndBurst() {}
 
   // What the transport calls, from any thread, once Start was called. `lost` means that envelopes
   // to this peer may have been lost (a broken connection, a full queue).

@@ -4,6 +4,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,6 +63,9 @@ class GrpcTransport::Owner final : public LaneOwner {
     Leave();
   }
 
+  void FrameSent() override { frames_.fetch_add(1, std::memory_order_relaxed); }
+  uint64_t frames() const { return frames_.load(std::memory_order_relaxed); }
+
   void PeerSays(NodeId peer, const std::string& refusal) override {
     {
       MutexLock lock(mutex_);
@@ -109,6 +113,7 @@ class GrpcTransport::Owner final : public LaneOwner {
   }
 
   const GrpcTransportOptions options_;
+  std::atomic<uint64_t> frames_ = 0;
   Receiver receiver_;  // set before started_, used only between Enter and Leave
   mutable Mutex mutex_;
   CondVar changed_;
@@ -158,6 +163,10 @@ std::shared_ptr<PeerLane> GrpcTransport::LaneTo(NodeId node, Lane lane) const {
 void GrpcTransport::Send(Envelope envelope) {
   if (auto lane = LaneTo(envelope.to, LaneOf(envelope))) lane->Send(std::move(envelope));
 }
+
+void GrpcTransport::BeginBurst() { PeerLane::BeginBurst(); }
+void GrpcTransport::EndBurst() { PeerLane::EndBurst(); }
+uint64_t GrpcTransport::frames() const { return owner_->frames(); }
 
 void GrpcTransport::Start(Receiver receiver) { owner_->Start(std::move(receiver)); }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -46,12 +47,17 @@ class GrpcTransport final : public Transport {
 
   void SetPeer(NodeId node, const std::string& address) override;
   void Send(Envelope envelope) override;
+  void BeginBurst() override;
+  void EndBurst() override;
   void Start(Receiver receiver) override;
   void Stop() override;
 
   // For the receiving half. Drops the envelope before Start and after Stop.
   void Deliver(Envelope envelope);
   bool KnowsPeer(NodeId node) const;
+
+  // Frames sent so far, to all peers.
+  uint64_t frames() const;
 
   // Peers that refuse this node's frames and why, one sentence each, by node.
   std::vector<std::string> Refusals() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cairn/v1/peer.grpc.pb.h"
@@ -86,6 +87,35 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
   v1::ExchangeNote note_;
 };
 
+// The lanes a thread has sent on in its burst.
+class PeerLane::Burst {
+ public:
+  static Burst& OfThisThread() {
+    thread_local Burst burst;
+    return burst;
+  }
+  void Begin() { active_ = true; }
+  void End() {
+    active_ = false;
+    for (const auto& lane : std::exchange(lanes_, {})) lane->Flush();
+  }
+  // False without a burst.
+  bool Add(PeerLane& lane) {
+    if (!active_) return false;
+    const bool known = std::any_of(lanes_.begin(), lanes_.end(),
+                                   [&](const auto& each) { return each.get() == &lane; });
+    if (!known) lanes_.push_back(lane.shared_from_this());
+    return true;
+  }
+
+ private:
+  bool active_ = false;
+  std::vector<std::shared_ptr<PeerLane>> lanes_;
+};
+
+void PeerLane::BeginBurst() { Burst::OfThisThread().Begin(); }
+void PeerLane::EndBurst() { Burst::OfThisThread().End(); }
+
 PeerLane::PeerLane(Envelope greeting, Lane lane, size_t max_queued_bytes, LaneOwner* owner)
     : greeting_(std::move(greeting)),
       peer_(greeting_.to),
@@ -121,6 +151,7 @@ PeerLane::Call* PeerLane::TakeWrite() {
   if (call_ == nullptr || !call_->opened_ || call_->writing_ || queue_.empty()) return nullptr;
   queue_.Next(&call_->frame_);
   call_->writing_ = true;
+  owner_->FrameSent();
   return call_;
 }
 
@@ -131,13 +162,22 @@ void PeerLane::Send(Envelope envelope) {
     MutexLock lock(mutex_);
     bool open = call_ != nullptr && call_->opened_;
     if (queue_.Push(std::move(envelope), open ? max_queued_bytes_ : kMaxClosedBytes)) {
-      call = TakeWrite();
+      if (!Burst::OfThisThread().Add(*this)) call = TakeWrite();
     } else {
       lost = !std::exchange(lost_, true);
     }
   }
   if (call != nullptr) call->Write();
   if (lost) owner_->Lost(peer_);
+}
+
+void PeerLane::Flush() {
+  Call* call = nullptr;
+  {
+    MutexLock lock(mutex_);
+    call = TakeWrite();
+  }
+  if (call != nullptr) call->Write();
 }
 
 void PeerLane::OnOpened(Call* call) {

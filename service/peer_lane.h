@@ -27,6 +27,8 @@ class LaneOwner {
   virtual Instant Now() = 0;
   // Envelopes to `peer` may have been lost.
   virtual void Lost(NodeId peer) = 0;
+  // One more frame is on its way.
+  virtual void FrameSent() = 0;
   // The peer refuses this node's frames because of `refusal`, or (empty) takes them now.
   virtual void PeerSays(NodeId peer, const std::string& refusal) = 0;
   // A call began, a call ended. The owner waits until as many ended as began.
@@ -50,6 +52,9 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   // Uses `channel` from now on.
   void Dial(std::shared_ptr<grpc::Channel> channel);
   void Send(Envelope envelope);
+  // Between the two, what this thread gives to any lane waits for the end, and shares frames.
+  static void BeginBurst();
+  static void EndBurst();
   // Ends the call and makes no other one. CallEnded may come later.
   void Stop();
   // Lets go of the channels. After CallEnded, and on a thread that is not one of gRPC's: the last
@@ -58,9 +63,12 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
 
  private:
   class Call;
+  class Burst;
 
   // Opens a call if there is a channel and no call.
   void Open();
+  // Writes what waits, if nothing is being written.
+  void Flush();
   // The call, with the next frame in it and the right to write it; null if there is nothing to do.
   Call* TakeWrite() CAIRN_REQUIRES(mutex_);
   void OnOpened(Call* call);

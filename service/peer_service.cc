@@ -37,7 +37,11 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
     }
     v1::Frame frame;
     std::optional<RpcError> error = ParseRequest(bytes_, &frame);
-    if (!error) error = reader_.Read(std::move(frame), options_.deliver);
+    if (!error) {
+      options_.frame_begins();
+      error = reader_.Read(std::move(frame), options_.deliver);
+      options_.frame_ends();
+    }
     if (error) {
       options_.log->Log(LogLevel::kWarning,
                         absl::StrCat("refused a frame from ", context_.peer(), ": ", error->reason,

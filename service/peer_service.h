@@ -21,6 +21,10 @@ struct PeerServiceOptions {
   Listener listener;
   // Gets each envelope; from several threads at once, each call's in order.
   std::function<void(Envelope)> deliver;
+  // Around the envelopes of one frame, on the thread that delivers them: what is answered at once
+  // can share frames too (Transport::BeginBurst).
+  std::function<void()> frame_begins = [] {};
+  std::function<void()> frame_ends = [] {};
   LogSink* log = nullptr;  // outlives the service
   // Peers never end their calls by themselves; stopped, it ends them. Outlives the service.
   CallRegistry* calls = nullptr;

@@ -26,7 +26,16 @@ class ElectionClock {
   // So the first tries follow each other closely: T in the deadline is a quarter of the election
   // timeout, then a half, then all of it. Hearing of a leader begins anew.
   void StartCampaign(Instant now);
+  // The same campaign asks for votes now, after the pre-votes; as long as those might have taken.
+  void ContinueCampaign(Instant now) { Draw(now, campaign_, campaign_); }
   Instant deadline() const { return deadline_; }
+
+  // No deadline any more, until one is drawn. Meanwhile the leader counts as live.
+  void Stop() { deadline_ = kDistantFuture; }
+  bool stopped() const { return deadline_ == kDistantFuture; }
+  // The leader is known to be gone: what is left of the election timeout since it was heard of has
+  // to pass, since that was promised, and then the random part, so that not all campaign at once.
+  void LeaderGone(Instant now);
 
   // A message of the current term's leader has come in; also draws a new deadline.
   void HeardLeader(Instant now);
@@ -40,7 +49,8 @@ class ElectionClock {
   bool Embargoed(Instant now) const { return now < embargo_end_; }
 
  private:
-  void Draw(Instant now, Duration timeout);
+  // `least` from now on, and a random part of [0, timeout / 2).
+  void Draw(Instant now, Duration least, Duration timeout);
 
   const Duration timeout_;
   const Duration handicap_;  // of the priority
@@ -48,6 +58,7 @@ class ElectionClock {
   Instant deadline_;
   std::optional<Instant> last_heard_;
   int campaigns_ = 0;  // since a leader was heard of, as far as they matter
+  Duration campaign_;  // T of the last one
   Instant embargo_end_;
 };
 

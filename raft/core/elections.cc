@@ -16,9 +16,9 @@
 namespace cairn {
 
 // Votes and pre-votes are refused while a leader may be live: the node has heard from one within an
-// election timeout, leads itself, or has just started and may have made a promise before.
+// election timeout, rests, leads itself, or has just started and may have made a promise before.
 bool Raft::State::RefusesElections() const {
-  return std::holds_alternative<Leader>(role_) || clock_.LeaderIsLive(now_) ||
+  return std::holds_alternative<Leader>(role_) || clock_.LeaderIsLive(now_) || clock_.stopped() ||
          clock_.Embargoed(now_);
 }
 
@@ -163,7 +163,7 @@ void Raft::State::BecomeLeader() {
   CAIRN_CHECK(torn_.empty()) << "undecided entries cannot be handed on";
   Trace("leads term ", ballot_.state.term, ": elected, last ", ToString(trail_.last()));
   ballot_.leader = node();
-  Leader leader(ballot_.state.term, trail_.last().index + 1, now_ + options_.heartbeat_interval,
+  Leader leader(ballot_.state.term, trail_.last().index + 1, NextHeartbeat(),
                 options_.max_clock_drift_per_mille);
   for (const NodeId member : OtherMembers(membership_.in_force(), node())) {
     if (Evicts(member)) continue;  // nothing of its log is to be overwritten

@@ -66,6 +66,17 @@ struct PeerUnreachable {
   NodeId peer = NodeId::kNone;
 };
 
+// While this group rests, hosts watch over each other in place of its members. That of `peer` has
+//  - kSilent: answered nothing for an election timeout;
+//  - kRestarted: begun another life, so its member leads nothing any more;
+//  - kDoubtful: ended its part in some group, maybe in this one.
+// Means nothing to a group that is awake.
+struct HostLost {
+  enum class How { kSilent, kRestarted, kDoubtful };
+  NodeId peer = NodeId::kNone;
+  How how = How::kSilent;
+};
+
 // The entries up to `index` were applied.
 struct Applied {
   Index index = 0;
@@ -147,7 +158,7 @@ struct HoldCandidacy {
 
 using Event =
     std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
-                 Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
+                 HostLost, Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
                  TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy>;
 
 }  // namespace cairn

@@ -25,6 +25,9 @@ using CampaignId = uint64_t;
 // Names one round of a leader's quorum confirmation. Never used twice, also not by a later leader
 // of the same node (etcd#20418). 0 means "none".
 using ReadContext = uint64_t;
+// Names one life of a host, as its host heartbeats say (raft/liveness/host_watch.h). Opaque to the
+// core, filled in by the node above; 0 means "none".
+using HostLife = uint64_t;
 
 // Would you vote for me in `term`? Changes nothing at the receiver (thesis 9.6).
 struct PreVoteRequest {
@@ -77,13 +80,22 @@ struct AppendReply {
   Index refused_index = 0;  // refusal only: previous.index of the refused request
 };
 
+// A leader that has nothing to do offers to rest (raft/core/quiesce.cc): whose log ends here too,
+// all of it committed, stops its election clock until something happens.
+struct QuiesceOffer {
+  LogPosition last = {};
+  HostLife life = 0;  // of the leader's host
+};
+
 // Leader's sign of life. `commit` is cut by the receiver to what it knows to match.
 struct Heartbeat {
   Term term = 0;
   Index commit = 0;  // min(leader's commit, what the receiver is known to match)
   ReadContext context = 0;
   Instant sent = {};  // by the leader's clock; echoed
+  std::optional<QuiesceOffer> quiesce = {};
 };
+// Also unasked: a follower that rested says that it does no more; `sent` is 0 then.
 struct HeartbeatReply {
   Term term = 0;
   ReadContext context = 0;
@@ -93,6 +105,8 @@ struct HeartbeatReply {
   Duration promise = {};
   Instant clock = {};     // of the replier, when it replied
   uint32_t priority = 0;  // RaftOptions::priority of the sender, or kNeverLeads
+  bool quiesced = false;  // takes the offer: its election clock stands still
+  HostLife life = 0;      // quiesced only: of the sender's host
 };
 
 // A member asks the leader for an index at which its clients may read (thesis 6.4).

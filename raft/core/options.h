@@ -51,6 +51,12 @@ struct RaftOptions {
   // The rates of two members' clocks differ by at most this many parts in a thousand. A lease is
   // shorter by as much; where more is seen, there is none any more.
   int64_t max_clock_drift_per_mille = 50;
+  // A leader that has had nothing to do for so many heartbeats offers its group to rest: nobody
+  // sends anything then or looks at a clock (raft/core/quiesce.cc). 0: never, and no offer is
+  // taken. Whoever steps HostLost must be there then.
+  uint32_t quiesce_after = 0;
+  // Heartbeats are due at multiples of the interval, so that those of many groups are due together.
+  bool align_heartbeats = false;
   // Per peer: append messages sent and not answered.
   size_t max_inflight_messages = 256;
   size_t max_inflight_bytes = size_t{4} << 20;

@@ -103,6 +103,7 @@ void Raft::State::Step(Instant now, Event event) {
     StepFenced(event);
   } else {
     ExpireOverride();
+    StirBy(event);
     std::visit([this](auto& each) { On(each); }, event);
     WatchOwnDisk();
     DriveTransfer();
@@ -137,11 +138,15 @@ void Raft::State::On(Receive& receive) {
       std::holds_alternative<VoteRequest>(message.body)) {
     TellRemoved(message.from);
   }
-  if (!PassesTermRule(message)) return;
+  if (PassesTermRule(message)) Dispatch(message, receive.payload);
+  StirBy(message);
+}
+
+void Raft::State::Dispatch(const Message& message, PayloadId payload) {
   std::visit(
       [&](const auto& body) {
         if constexpr (std::is_same_v<std::decay_t<decltype(body)>, AppendEntries>) {
-          Handle(message.from, body, receive.payload);
+          Handle(message.from, body, payload);
         } else {
           Handle(message.from, body);
         }
@@ -290,7 +295,10 @@ void Raft::State::ChangeRole(RoleState role) {
   if (std::holds_alternative<Leader>(old)) control_.led_until = now_;
   if (std::holds_alternative<PreCandidate>(role_)) {
     clock_.StartCampaign(now_);
-  } else if (!was_follower || !std::holds_alternative<Follower>(role_)) {
+  } else if (std::holds_alternative<Candidate>(role_) &&
+             std::holds_alternative<PreCandidate>(old)) {
+    clock_.ContinueCampaign(now_);
+  } else if (!was_follower || !std::holds_alternative<Follower>(role_) || clock_.stopped()) {
     // A follower that only learns of a newer term keeps its deadline (paper 5.2).
     clock_.Restart(now_);
   }
@@ -426,6 +434,8 @@ Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
+bool Raft::quiesced() const { return state_->Quiesced(); }
+std::vector<Raft::Reliance> Raft::relies_on() const { return state_->ReliesOn(); }
 bool Raft::transferring() const { return state_->Transferring(); }
 Term Raft::TermAt(Index index) const { return state_->TermAt(index); }
 const Configuration& Raft::configuration() const { return state_->membership().in_force(); }

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/time.h"
 #include "base/types.h"
@@ -55,6 +56,15 @@ class Raft {
   std::optional<Index> torn_from() const;
   // True on a leader whose first entry of its own term is committed (thesis 6.4 step 1).
   bool leads_with_commit() const;
+  // Rests: sends nothing and waits for nothing, until another event than Tick comes.
+  bool quiesced() const;
+  // While it rests: on whose hosts it counts, in the lives they had. The caller steps HostLost when
+  // one of them is gone.
+  struct Reliance {
+    NodeId peer = NodeId::kNone;
+    HostLife life = 0;
+  };
+  std::vector<Reliance> relies_on() const;
   // True on a leader that hands over and refuses proposals.
   bool transferring() const;
   Term TermAt(Index index) const;              // 0 where the log has no such entry

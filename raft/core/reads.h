@@ -49,6 +49,9 @@ class LeaderReads {
   // The first entry of the leader's own term is committed, at `commit`.
   void AllowRounds(Index commit);
 
+  // Whether none waits.
+  bool empty() const { return count_ == 0; }
+
   // Begins a round for the reads that arrived since the last one. True if there were any: then a
   // heartbeat with context() has to go to the voters.
   bool StartRound();
@@ -100,6 +103,9 @@ class ForwardedReads {
     uint64_t request = 0;
     bool lease = false;
   };
+
+  // Whether none waits.
+  bool empty() const { return count_ == 0; }
 
   // False: too many wait.
   bool Add(ReadId read, bool lease);

@@ -113,15 +113,20 @@ void Raft::State::AdvanceCommit() {
 // Heartbeats --------------------------------------------------------------------------------------
 
 void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
+  const bool rested = Quiesced();
   if (!FollowLeader(from)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
+  const bool rests = TakesOffer(heartbeat);
+  if (rests) Rest(*heartbeat.quiesce, rested);
+  if (rested && !rests) Trace("wakes: a heartbeat");
   Send(from, HeartbeatReply{.term = ballot_.state.term,
                             .context = heartbeat.context,
                             .sent = heartbeat.sent,
                             .promise = Promise(),
                             .clock = now_,
-                            .priority = NeverLeads() ? kNeverLeads : options_.priority});
+                            .priority = NeverLeads() ? kNeverLeads : options_.priority,
+                            .quiesced = rests});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
   auto& reads = std::get<Follower>(role_).reads;
@@ -145,12 +150,14 @@ void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
   const auto peer = leader->peers.find(from);
   if (peer == leader->peers.end()) return;
   peer->second.progress.OnContact(now_);
-  if (!leader->lease.Promised(from, reply.sent, reply.promise, reply.clock, now_)) {
+  const bool asked = reply.sent > Instant();
+  if (asked && !leader->lease.Promised(from, reply.sent, reply.promise, reply.clock, now_)) {
     Trace("ends its lease: the clock of ", ToInteger(from), " runs otherwise");
   }
   peer->second.priority = reply.priority;
   leader->reads.Acknowledge(from, reply.context);
   AnswerConfirmedReads(*leader);
+  TakeRestReply(from, reply, *leader);
 }
 
 // Check-quorum (thesis 6.2): a leader cut off must not go on promising.
@@ -169,7 +176,8 @@ void Raft::State::OnHeartbeatDue(Leader& leader) {
     StepDownWithoutQuorum();
     return;
   }
-  leader.heartbeat_due = now_ + options_.heartbeat_interval;
+  leader.heartbeat_due = NextHeartbeat();
+  NoteQuietHeartbeat(leader);
   for (auto& [peer, state] : leader.peers) {
     state.progress.OnHeartbeat(now_, options_.election_timeout / 2);
     state.heartbeat = true;
@@ -184,7 +192,8 @@ void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
   Send(peer, Heartbeat{.term = ballot_.state.term,
                        .commit = commit,
                        .context = leader.reads.context(),
-                       .sent = now_});
+                       .sent = now_,
+                       .quiesce = OfferToRest(leader)});
 }
 
 void Raft::State::TakeReplication(Leader& leader) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <variant>
 
 #include "base/time.h"
@@ -26,6 +27,7 @@ struct Follower {
   Index verified = 0;
   Index acknowledged = 0;     // the highest match sent to the leader
   bool answer_again = false;  // the leader has repeated entries acknowledged before
+  HostLife leader_host = 0;   // while this follower rests
   ForwardedReads reads;
 };
 
@@ -58,12 +60,21 @@ struct Leader {
     // committed for an election timeout.
     Index removed_at = 0;
     Instant forget_at = kDistantFuture;
+    // It has taken the offer that stands; the life of its host.
+    std::optional<HostLife> resting = {};
+  };
+  // Whether the group rests, or is about to.
+  struct Quiet {
+    uint32_t heartbeats = 0;           // so many in a row found nothing to do
+    Instant offered = kDistantFuture;  // since when heartbeats offer it
+    bool resting = false;              // everybody has taken the offer
   };
   std::map<NodeId, Peer> peers;  // every member but this node, and those just removed
   LeaderReads reads;
   Lease lease;
   Uncommitted uncommitted;
   DiskLag disk_lag;
+  Quiet quiet;
   // The first entry of this leader's term; only counting from there on commits (paper 5.4.2).
   Index first_index;
   Instant heartbeat_due;

@@ -1,7 +1,8 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
-// side of both roles), replication.cc (the leader and its peers), read_index.cc, snapshots.cc,
-// tail_query.cc, change_membership.cc, transfer.cc (leadership by wish), unsafe_recovery.cc.
+// side of both roles), replication.cc (the leader and its peers), read_index.cc, quiesce.cc,
+// snapshots.cc, tail_query.cc, change_membership.cc, transfer.cc (leadership by wish),
+// unsafe_recovery.cc.
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -10,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -56,6 +58,8 @@ class Raft::State {
   std::optional<Index> torn_from() const;
   bool leads_with_commit() const;
   bool Transferring() const;
+  bool Quiesced() const;
+  std::vector<Reliance> ReliesOn() const;
   Term TermAt(Index index) const;
   const Membership& membership() const { return membership_; }
   const std::optional<UnsafeOverride>& unsafe_override() const { return control_.unsafe; }
@@ -108,6 +112,7 @@ class Raft::State {
   void On(const LogSynced& synced);
   void On(const EntriesSent& sent);
   void On(const PeerUnreachable& unreachable);
+  void On(const HostLost& lost);
   void On(const Applied& applied);
   void On(const ChangeMembership& change);
   void On(const CancelMembership& cancel);
@@ -124,6 +129,7 @@ class Raft::State {
 
   // raft.cc: terms and roles
   bool Admits(const Message& message) const;
+  void Dispatch(const Message& message, PayloadId payload);
   bool PassesTermRule(const Message& message);
   void AnswerOlderTerm(const Message& message);
   void SetTerm(Term term);
@@ -191,6 +197,19 @@ class Raft::State {
   void AnswerRead(Reader reader, bool ready, Index index, bool lease = false);
   void SendReadRequest(const ForwardedReads::Asked& asked);
   void RefuseReads(RoleState& role);
+
+  // quiesce.cc (and On HostLost)
+  Instant NextHeartbeat() const;
+  bool NothingToDo(const Leader& leader) const;
+  void NoteQuietHeartbeat(Leader& leader);
+  std::optional<QuiesceOffer> OfferToRest(const Leader& leader) const;
+  void TakeRestReply(NodeId from, const HeartbeatReply& reply, Leader& leader);
+  void Stir(Leader& leader, absl::string_view why, NodeId silent = NodeId::kNone);
+  bool TakesOffer(const Heartbeat& heartbeat) const;
+  void Rest(const QuiesceOffer& offer, bool rested);
+  void WakeFollower(absl::string_view why);
+  void StirBy(const Event& event);
+  void StirBy(const Message& message);
 
   // snapshots.cc (and On Compact, On SnapshotReceived)
   void InstallAtStart(const SnapshotPoint& snapshot);

@@ -237,6 +237,16 @@ absl::StatusOr<SnapshotPiece> Read(v1::SnapshotPiece&& from) {
                        from.gone()};
 }
 
+void WriteBody(const HostHeartbeat& from, v1::Parcel* parcel) {
+  v1::HostHeartbeat* to = parcel->mutable_host_heartbeat();
+  to->set_question(from.question);
+  to->set_reply_wanted(from.reply_wanted);
+  to->set_life(from.life);
+}
+HostHeartbeat Read(const v1::HostHeartbeat& from) {
+  return {from.question(), from.reply_wanted(), from.life()};
+}
+
 // The body of an envelope of any kind, from a struct or StatusOr of one.
 template <typename Body>
 absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
@@ -262,6 +272,8 @@ absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
       return Wrap<SnapshotRequest>(Read(parcel.snapshot_request()));
     case Body::kSnapshotPiece:
       return Wrap<SnapshotPiece>(Read(std::move(*parcel.mutable_snapshot_piece())));
+    case Body::kHostHeartbeat:
+      return Wrap<HostHeartbeat>(Read(parcel.host_heartbeat()));
     default:
       return Invalid("a parcel without a body");
   }

@@ -89,9 +89,14 @@ void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
   to->set_commit(from.commit);
   to->set_context(from.context);
   to->set_sent(from.sent.nanoseconds);
+  if (!from.quiesce) return;
+  WritePosition(from.quiesce->last, to->mutable_quiesce());
+  to->set_life(from.quiesce->life);
 }
 Heartbeat Read(const v1::Heartbeat& from) {
-  return {from.term(), from.commit(), from.context(), Instant{from.sent()}};
+  Heartbeat to = {from.term(), from.commit(), from.context(), Instant{from.sent()}};
+  if (from.has_quiesce()) to.quiesce = {ReadPosition(from.quiesce()), from.life()};
+  return to;
 }
 
 void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
@@ -102,10 +107,12 @@ void WriteBody(const HeartbeatReply& from, v1::Parcel* parcel) {
   to->set_promise(from.promise.nanoseconds);
   to->set_clock(from.clock.nanoseconds);
   to->set_priority(from.priority);
+  to->set_quiesced(from.quiesced);
+  to->set_life(from.life);
 }
 HeartbeatReply Read(const v1::HeartbeatReply& from) {
-  return {from.term(),           from.context(), Instant{from.sent()}, Nanoseconds(from.promise()),
-          Instant{from.clock()}, from.priority()};
+  return {from.term(),           from.context(),  Instant{from.sent()}, Nanoseconds(from.promise()),
+          Instant{from.clock()}, from.priority(), from.quiesced(),      from.life()};
 }
 
 void WriteBody(const ReadIndexRequest& from, v1::Parcel* parcel) {

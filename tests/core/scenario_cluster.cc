@@ -171,6 +171,8 @@ void ScenarioCluster::ReportUnreachable(NodeId id, NodeId peer) {
   Step(id, PeerUnreachable{.peer = peer});
 }
 
+void ScenarioCluster::ReportHostLost(NodeId id, HostLost lost) { Step(id, lost); }
+
 void ScenarioCluster::Change(NodeId id, DeclaredMembers members) {
   Step(id, ChangeMembership{.request = ++last_request_, .members = std::move(members)});
 }

@@ -75,6 +75,7 @@ class ScenarioCluster : public TraceSink {
   void Read(NodeId node, bool lease);
   void Sync(NodeId node, size_t writes);
   void ReportUnreachable(NodeId node, NodeId peer);
+  void ReportHostLost(NodeId node, HostLost lost);
   // Requests are numbered from 1 on.
   void Change(NodeId node, DeclaredMembers members);
   void Cancel(NodeId node);

@@ -42,11 +42,14 @@ class Fields {
     return absl::StrCat(" refused=", m.refused_index, " hint=", ToString(m.hint));
   }
   std::string operator()(const Heartbeat& m) {
-    return absl::StrCat(" commit=", m.commit, Context(m.context));
+    return absl::StrCat(" commit=", m.commit, Context(m.context),
+                        m.quiesce ? absl::StrCat(" rest_at=", ToString(m.quiesce->last)) : "");
   }
   std::string operator()(const HeartbeatReply& m) {
-    if (m.priority == 0) return Context(m.context);
-    return absl::StrCat(Context(m.context), " priority=",
+    const bool unasked = m.sent == Instant() && m.clock > Instant();
+    const std::string rest = m.quiesced ? " rests" : unasked ? " unasked" : "";
+    if (m.priority == 0) return absl::StrCat(Context(m.context), rest);
+    return absl::StrCat(Context(m.context), rest, " priority=",
                         m.priority == kNeverLeads ? "never" : absl::StrCat(m.priority));
   }
   std::string operator()(const TimeoutNow&) { return ""; }

@@ -326,6 +326,20 @@ absl::StatusOr<Lines> FailDisk(ScenarioArguments& arguments, ScenarioCluster& cl
   return Lines();
 }
 
+// lost node=N peer=N how=silent|restarted|doubtful: the node hears what became of the peer's host.
+absl::StatusOr<Lines> Lost(ScenarioArguments& arguments, ScenarioCluster& cluster) {
+  const std::map<std::string, HostLost::How> kHows = {{"silent", HostLost::How::kSilent},
+                                                      {"restarted", HostLost::How::kRestarted},
+                                                      {"doubtful", HostLost::How::kDoubtful}};
+  NodeId node = TakeUp(arguments, cluster);
+  NodeId peer = TakeNode(arguments, cluster, "peer");
+  auto how = kHows.find(arguments.OptionalText("how").value_or(""));
+  if (how == kHows.end()) arguments.Fail("how=silent, restarted or doubtful");
+  if (absl::Status status = arguments.Finish(); !status.ok()) return status;
+  cluster.ReportHostLost(node, {.peer = peer, .how = how->second});
+  return Lines();
+}
+
 // compact node=N up_to=I: what the entries up to I have made is durable elsewhere.
 absl::StatusOr<Lines> Compact(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeUp(arguments, cluster);
@@ -438,7 +452,8 @@ absl::StatusOr<Lines> ShowStatus(ScenarioArguments& arguments, ScenarioCluster& 
                      " last=", ToString(raft.last()), " commit=", raft.commit(),
                      " durable=", raft.durable(), " applied=", raft.applied(),
                      raft.base().index > 0 ? absl::StrCat(" base=", ToString(raft.base())) : "",
-                     raft.torn_from() ? absl::StrCat(" torn_from=", *raft.torn_from()) : ""));
+                     raft.torn_from() ? absl::StrCat(" torn_from=", *raft.torn_from()) : "",
+                     raft.quiesced() ? " rests" : ""));
     for (NodeId peer : cluster.nodes()) {
       auto known = raft.Peer(peer);
       if (!known) continue;
@@ -482,25 +497,45 @@ absl::StatusOr<Lines> ShowLog(ScenarioArguments& arguments, ScenarioCluster& clu
 
 const std::map<std::string, Handler>& Handlers() {
   static const auto* const kHandlers = new std::map<std::string, Handler>{
-      {"campaign", Control},    {"cancel", Control},
-      {"change", Change},       {"compact", Compact},
-      {"crash", Crash},         {"deliver", MoveMessages},
-      {"disk", Disk},           {"diskfail", FailDisk},
-      {"drop", MoveMessages},   {"duplicate", MoveMessages},
-      {"fast", SlowOrFast},     {"heal", Heal},
-      {"hold", Hold},           {"log", ShowLog},
-      {"messages", Messages},   {"observer", Observer},
-      {"partition", Partition}, {"priority", Priority},
-      {"propose", Propose},     {"read", Read},
-      {"release", Release},     {"run", Run},
-      {"settle", Settle},       {"show", Show},
-      {"slow", SlowOrFast},     {"snapshot", Snapshot},
-      {"start", Start},         {"status", ShowStatus},
-      {"stepdown", Control},    {"sync", Sync},
-      {"tick", Tick},           {"timeout", Timeout},
-      {"transfer", Transfer},   {"unreachable", Unreachable},
-      {"unsafe", Unsafe},       {"expect", ExpectLoss},
-      {"mayrun", Control},      {"maynotrun", Control},
+      {"campaign", Control},
+      {"cancel", Control},
+      {"change", Change},
+      {"compact", Compact},
+      {"crash", Crash},
+      {"deliver", MoveMessages},
+      {"disk", Disk},
+      {"diskfail", FailDisk},
+      {"drop", MoveMessages},
+      {"duplicate", MoveMessages},
+      {"fast", SlowOrFast},
+      {"heal", Heal},
+      {"hold", Hold},
+      {"log", ShowLog},
+      {"lost", Lost},
+      {"messages", Messages},
+      {"observer", Observer},
+      {"partition", Partition},
+      {"priority", Priority},
+      {"propose", Propose},
+      {"read", Read},
+      {"release", Release},
+      {"run", Run},
+      {"settle", Settle},
+      {"show", Show},
+      {"slow", SlowOrFast},
+      {"snapshot", Snapshot},
+      {"start", Start},
+      {"status", ShowStatus},
+      {"stepdown", Control},
+      {"sync", Sync},
+      {"tick", Tick},
+      {"timeout", Timeout},
+      {"transfer", Transfer},
+      {"unreachable", Unreachable},
+      {"unsafe", Unsafe},
+      {"expect", ExpectLoss},
+      {"mayrun", Control},
+      {"maynotrun", Control},
       {"wipe", Wipe},
   };
   return *kHandlers;
@@ -519,6 +554,7 @@ absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& 
   RaftOptions options;
   options.seed = arguments.Number("seed", 1);
   options.lease = arguments.Flag("lease");
+  options.quiesce_after = static_cast<uint32_t>(arguments.Number("quiesce_after", 0));
   options.commit_notice_delay =
       Milliseconds(static_cast<int64_t>(arguments.Number("commit_notice_ms", 0)));
   options.max_inflight_messages =

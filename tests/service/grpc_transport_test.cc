@@ -190,6 +190,24 @@ TEST(GrpcTransportTest, EnvelopesArriveInOrderOnEachLane) {
   EXPECT_EQ(b.received().back().from_incarnation, Incarnation{77});
 }
 
+// The heartbeats of a host's groups, which are due together.
+TEST(GrpcTransportTest, WhatIsSentInABurstSharesFrames) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(HeartbeatOf(1));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  const uint64_t before = a.transport().frames();
+  a.transport().BeginBurst();
+  for (Index i = 2; i <= 101; ++i) a.transport().Send(HeartbeatOf(i));
+  EXPECT_EQ(a.transport().frames(), before);
+  a.transport().EndBurst();
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 101; }));
+  EXPECT_EQ(a.transport().frames(), before + 1);
+  // Afterwards nothing waits.
+  a.transport().Send(HeartbeatOf(102));
+  EXPECT_TRUE(b.Await([](const auto& received, int) { return received.size() == 102; }));
+}
+
 TEST(GrpcTransportTest, BothDirections) {
   TestNode a(1, Cluster(7)), b(2, Cluster(7));
   Connect(a, b);

@@ -74,6 +74,27 @@ AppendEntries RandomAppend(Random& random, Envelope& envelope) {
 
 int64_t SmallTime(Random& random) { return static_cast<int64_t>(random.Below(3'600'000'000'001)); }
 
+Heartbeat RandomHeartbeat(Random& random, Term term) {
+  Heartbeat body = {term, Small(random), random.Next(), Instant{SmallTime(random)}};
+  const Term last = std::min<Term>(term, 1);
+  if (last > 0 && body.commit > 0 && random.OneIn(2)) {
+    body.quiesce = {{body.commit, last}, random.Next() | 1};
+  }
+  return body;
+}
+
+HeartbeatReply RandomHeartbeatReply(Random& random, Term term) {
+  HeartbeatReply body = {term,
+                         random.Next(),
+                         Instant{SmallTime(random)},
+                         Nanoseconds(SmallTime(random)),
+                         Instant{SmallTime(random)},
+                         static_cast<uint32_t>(random.Next())};
+  body.quiesced = random.OneIn(2);
+  if (body.quiesced) body.life = random.Next() | 1;
+  return body;
+}
+
 MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
   Term term = Small(random);
   switch (kind) {
@@ -91,14 +112,9 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
       if (random.OneIn(2)) return AppendReply{term, true, Small(random), {}, 0};
       return AppendReply{term, false, 0, {7, 3}, 8 + random.Below(100)};
     case 6:
-      return Heartbeat{term, Small(random), random.Next(), Instant{SmallTime(random)}};
+      return RandomHeartbeat(random, term);
     case 7:
-      return HeartbeatReply{term,
-                            random.Next(),
-                            Instant{SmallTime(random)},
-                            Nanoseconds(SmallTime(random)),
-                            Instant{SmallTime(random)},
-                            static_cast<uint32_t>(random.Next())};
+      return RandomHeartbeatReply(random, term);
     case 8:
       return ReadIndexRequest{term, random.Next(), random.OneIn(2)};
     case 9:
@@ -123,7 +139,10 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from = NodeId{1};
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
-  if (kind < 12 || kind >= 19) {
+  if (kind == 21) {
+    envelope.group = GroupId::kNone;
+    envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
+  } else if (kind < 12 || kind >= 19) {
     envelope.body = RandomMessage(random, kind, envelope);
   } else if (kind == 12) {
     envelope.group = GroupId::kNone;

@@ -36,9 +36,12 @@ std::string Text(const AppendReply& m) {
   return absl::StrCat("refused=", m.refused_index, " hint=", ToString(m.hint));
 }
 std::string Text(const Heartbeat& m) {
-  return absl::StrCat("commit=", m.commit, " context=", m.context);
+  return absl::StrCat("commit=", m.commit, " context=", m.context,
+                      m.quiesce ? absl::StrCat(" rest_at=", ToString(m.quiesce->last)) : "");
 }
-std::string Text(const HeartbeatReply& m) { return absl::StrCat("context=", m.context); }
+std::string Text(const HeartbeatReply& m) {
+  return absl::StrCat("context=", m.context, m.quiesced ? " rests" : "");
+}
 std::string Text(const ReadIndexRequest& m) { return absl::StrCat("request=", m.request); }
 std::string Text(const ReadIndexReply& m) {
   return absl::StrCat("request=", m.request, m.ready ? " ready index=" : " refused ", m.index);
@@ -65,6 +68,7 @@ const char* NameOfBody(const Envelope& envelope) {
                         [](const SnapshotOffer&) { return "SnapshotOffer"; },
                         [](const SnapshotRequest&) { return "SnapshotRequest"; },
                         [](const SnapshotPiece&) { return "SnapshotPiece"; },
+                        [](const HostHeartbeat&) { return "HostHeartbeat"; },
                     },
                     envelope.body);
 }
@@ -88,6 +92,9 @@ std::string EnvelopeText(const Envelope& envelope) {
     absl::StrAppend(&text, " term=", offer->term, " at ", ToString(offer->position));
   } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
     absl::StrAppend(&text, " file=", request->file, " ", request->offset, "+", request->bytes);
+  } else if (const auto* host = std::get_if<HostHeartbeat>(&envelope.body)) {
+    absl::StrAppend(&text, " question=", host->question, host->reply_wanted ? "" : " (answer)",
+                    " life=", host->life);
   } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
     absl::StrAppend(&text, " file=", piece->file, " ", piece->offset, "+", piece->bytes.size(),
                     piece->gone ? " gone" : "");

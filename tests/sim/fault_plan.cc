@@ -46,6 +46,8 @@ void DrawGroup(FaultPlan& plan) {
     group.compaction.snapshot_entries = OneOf<uint64_t>(random, {1, 5, 20, 60});
     group.compaction.retained_entries = OneOf<uint64_t>(random, {0, 3, 30});
   }
+  const bool rests = random.OneIn(2);
+  group.quiesce_after = rests ? OneOf<uint32_t>(random, {1, 1, 2, 5}) : 0;
 }
 
 void DrawNetwork(FaultPlan& plan) {
@@ -273,6 +275,7 @@ std::string ToString(const FaultPlan& plan) {
           : absl::StrCat("blocks of ", plan.block_bytes, " in units of ", plan.unit_bytes),
       ", election timeout ", ToMilliseconds(plan.group.election_timeout), " ms, heartbeat ",
       ToMilliseconds(plan.group.heartbeat_interval), " ms", plan.group.lease ? ", lease" : "",
+      plan.group.quiesce_after > 0 ? absl::StrCat(", rests after ", plan.group.quiesce_after) : "",
       "\n  network: delay ", plan.network.shortest_delay.nanoseconds / 1000, "..",
       plan.network.longest_delay.nanoseconds / 1000, " us, slow ", plan.network.slow, " up to ",
       ToMilliseconds(plan.network.slowest_delay), " ms, loss ", plan.network.loss, ", duplicates ",

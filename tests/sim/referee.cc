@@ -228,6 +228,9 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
   if (!in_order) Report("I17 order", node, Show(status));
   bounds_.Shown(node, status);
   auto [before, is_new] = shown_.insert({node, status});
+  if (status.quiesced && (is_new || !before->second.quiesced)) {
+    world_.counters.Count("group rested");
+  }
   if (is_new) return;
   if (status.term < before->second.term || status.commit_index < before->second.commit_index ||
       status.applied_index < before->second.applied_index) {

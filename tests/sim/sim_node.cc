@@ -15,11 +15,18 @@ constexpr char kToken[] = "simulation";
 // An arbitrary day; the wall clocks of the machines are near it.
 constexpr int64_t kWallStart = 1'700'000'000'000'000'000;
 
-// What the product says to people goes into the trace.
+// What the product says to people goes into the trace, and some of it is counted.
 class ProductTrace final : public LogSink, public TraceSink {
  public:
-  ProductTrace(EventLog& log, NodeId node) : log_(log), node_(node) {}
+  ProductTrace(EventLog& log, Counters& counters, NodeId node)
+      : log_(log), counters_(counters), node_(node) {}
   void Log(LogLevel, absl::string_view message) override {
+    if (absl::StrContains(message, "does not answer")) {
+      counters_.Count("group woken by a silent host");
+    }
+    if (absl::StrContains(message, "has started again")) {
+      counters_.Count("group woken by a host that started again");
+    }
     log_.Add(node_, "log", {}, [&] { return std::string(message); });
   }
   void Trace(Instant, NodeId, absl::string_view decision) override {
@@ -28,6 +35,7 @@ class ProductTrace final : public LogSink, public TraceSink {
 
  private:
   EventLog& log_;
+  Counters& counters_;
   NodeId node_;
 };
 
@@ -137,7 +145,7 @@ absl::Status SimNode::StartProcess() {
   LogObserver& observer = *this;
   process_->observed_disk = std::make_unique<ObservedLogDisk>(*process_->log_disk, observer);
   process_->transport = surroundings_.network->MakeTransport(node_);
-  process_->trace = std::make_unique<ProductTrace>(world_.log, node_);
+  process_->trace = std::make_unique<ProductTrace>(world_.log, world_.counters, node_);
   return OpenGroups(*identity);
 }
 

@@ -60,6 +60,8 @@ const std::vector<std::string>& InterestingStates() {
       "network: old envelope replayed",
       "network: envelope overtaken",
       "assertion checked by real recovery",
+      "group rested",
+      "group woken by a silent host",
       "seed run twice",
       "joint configuration committed",
       "several voters replaced at once",

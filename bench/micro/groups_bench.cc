@@ -1,0 +1,314 @@
+// Many groups in one process with three hosts, over gRPC on the loopback, logs on disk:
+//
+//   idle        processor time of all three hosts together while CAIRN_BENCH_GROUPS (1000) groups
+//               have nothing to do, when they rest and (… awake) when they may not; what a group
+//               takes of memory
+//   throughput  commands of 256 bytes, CAIRN_BENCH_INFLIGHT (1000) under way in all: in one group,
+//               in a hundred, and the ratio, the median of rounds in which both ran in turn
+//   dead host   from a host's end until each group it led has a leader that serves
+
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "cairn/server.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kNodes = 3;
+constexpr uint64_t kBusyGroups = 100;
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+SteadyTime Now() { return std::chrono::steady_clock::now(); }
+double SecondsSince(SteadyTime start) {
+  return std::chrono::duration<double>(Now() - start).count();
+}
+void Sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
+
+double ProcessorSeconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  double size = 0;
+  double resident = 0;
+  file >> size >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = getenv(name);
+  uint64_t number = 0;
+  return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
+}
+
+// Ports nobody listens on now; held until all are drawn.
+std::vector<int> FreePorts(size_t count) {
+  std::vector<int> sockets;
+  std::vector<int> ports;
+  for (size_t i = 0; i < count; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    CAIRN_CHECK(fd >= 0 && bind(fd, generic, length) == 0);
+    CAIRN_CHECK(getsockname(fd, generic, &length) == 0);
+    sockets.push_back(fd);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  for (int fd : sockets) close(fd);
+  return ports;
+}
+
+class NullMachine final : public StateMachine {
+ public:
+  void Apply(ApplyBatch& batch) override { applied_ += batch.size(); }
+
+ private:
+  size_t applied_ = 0;
+};
+
+class Cluster {
+ public:
+  Cluster(std::string directory, uint64_t groups, const GroupOptions& options)
+      : directory_(std::move(directory)), groups_(groups) {
+    std::filesystem::create_directories(directory_);
+    Configuration members;
+    const std::vector<int> ports = FreePorts(kNodes);
+    for (uint64_t node = 1; node <= kNodes; ++node) {
+      members.voters.push_back(
+          {NodeId{node}, Incarnation::kUnknown, absl::StrCat("127.0.0.1:", ports[node - 1])});
+    }
+    for (uint64_t node = 1; node <= kNodes; ++node) {
+      ServerOptions server;
+      server.node = NodeId{node};
+      server.data_directory = absl::StrCat(directory_, "/", node);
+      server.initial_members = members;
+      server.apply_on_runner = true;
+      Node& parts = nodes_.emplace_back();
+      absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(server);
+      CAIRN_CHECK(started.ok()) << started.status().ToString();
+      parts.server = *std::move(started);
+      for (uint64_t group = 1; group <= groups_; ++group) {
+        parts.groups.push_back(
+            parts.server->Open(GroupId{group}, std::make_unique<NullMachine>(), options).value());
+      }
+      absl::Status listens = parts.server->Listen();
+      CAIRN_CHECK(listens.ok()) << listens.ToString();
+    }
+  }
+  ~Cluster() {
+    for (Node& node : nodes_) node.groups.clear();
+    nodes_.clear();
+    std::filesystem::remove_all(directory_);
+  }
+
+  // The member of `group` that serves as leader; null if there is none.
+  Group* Leader(uint64_t group) {
+    for (Node& node : nodes_) {
+      if (node.server == nullptr) continue;
+      Group& member = node.groups[group - 1];
+      if (member.Status().serving_leader) return &member;
+    }
+    return nullptr;
+  }
+  void AwaitLeaders() {
+    for (uint64_t group = 1; group <= groups_; ++group) {
+      while (Leader(group) == nullptr) Sleep(0.01);
+    }
+  }
+  void AwaitRest() {
+    AwaitLeaders();
+    for (Node& node : nodes_) {
+      for (Group& group : node.groups) {
+        while (!group.Status().quiesced) Sleep(0.01);
+      }
+    }
+  }
+  void Stop(uint64_t node) {
+    nodes_[node - 1].server->Shutdown(Duration{});
+    nodes_[node - 1].groups.clear();
+    nodes_[node - 1].server.reset();
+  }
+
+ private:
+  struct Node {
+    std::unique_ptr<Server> server;
+    std::vector<Group> groups;
+  };
+  const std::string directory_;
+  const uint64_t groups_;
+  std::vector<Node> nodes_;
+};
+
+// Keeps `in_flight` commands under way, spread over groups first..last at their leaders.
+class Load {
+ public:
+  Load(Cluster& cluster, uint64_t first, uint64_t last, uint64_t in_flight)
+      : command_(256, 'x'), slots_(in_flight) {
+    for (uint64_t group = first; group <= last; ++group) leaders_.push_back(cluster.Leader(group));
+  }
+
+  // Commands a second over `seconds`, after a quarter of that as a warm-up.
+  double Run(double seconds) {
+    running_ = static_cast<int64_t>(slots_);
+    for (uint64_t slot = 0; slot < slots_; ++slot) Next(slot);
+    Sleep(seconds / 4);
+    const uint64_t before = done_;
+    const SteadyTime start = Now();
+    Sleep(seconds);
+    const double rate = static_cast<double>(done_ - before) / SecondsSince(start);
+    stop_ = true;
+    while (running_ > 0) Sleep(0.001);
+    return rate;
+  }
+
+ private:
+  void Next(uint64_t slot) {
+    Group* leader = leaders_[slot % leaders_.size()];
+    leader->Propose(command_, {}, [this, slot](const ProposalResult& result) {
+      CAIRN_CHECK(std::holds_alternative<ProposalApplied>(result));
+      ++done_;
+      if (stop_) {
+        --running_;
+      } else {
+        Next(slot);
+      }
+    });
+  }
+
+  const std::string command_;
+  const uint64_t slots_;
+  std::vector<Group*> leaders_;
+  std::atomic<uint64_t> done_ = 0;
+  std::atomic<int64_t> running_ = 0;
+  std::atomic<bool> stop_ = false;
+};
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+class Report {
+ public:
+  void Add(const std::string& what, const std::vector<std::pair<std::string, double>>& metrics) {
+    std::vector<std::string> parts;
+    for (const auto& [name, value] : metrics)
+      parts.push_back(absl::StrCat("\"", name, "\": ", value));
+    std::cerr << what << ": " << absl::StrJoin(parts, ", ") << std::endl;
+    results_.push_back(absl::StrCat(R"({"case": ")", what, R"(", "system": "cairn", "metrics": {)",
+                                    absl::StrJoin(parts, ", "), "}}"));
+  }
+  void Write(const std::string& output) const {
+    std::ofstream(output) << "{\"results\": [\n" << absl::StrJoin(results_, ",\n") << "\n]}\n";
+  }
+
+ private:
+  std::vector<std::string> results_;
+};
+
+double IdlePercent(double seconds) {
+  const double before = ProcessorSeconds();
+  const SteadyTime start = Now();
+  Sleep(seconds);
+  return 100 * (ProcessorSeconds() - before) / SecondsSince(start);
+}
+
+void MeasureIdle(const std::string& directory, Report& report) {
+  const uint64_t groups = FromEnvironment("CAIRN_BENCH_GROUPS", 1000);
+  const auto seconds = static_cast<double>(FromEnvironment("CAIRN_BENCH_IDLE_SECONDS", 20));
+  const std::string name = absl::StrCat(groups, " idle groups, three nodes together");
+  {
+    const double empty = ResidentBytes();
+    Cluster cluster(directory, groups, {});
+    cluster.AwaitRest();
+    const double kibibytes =
+        (ResidentBytes() - empty) / 1024 / static_cast<double>(groups * kNodes);
+    report.Add(name, {{"core_percent", IdlePercent(seconds)}, {"kib_per_group", kibibytes}});
+    cluster.Stop(1);
+    const SteadyTime start = Now();
+    cluster.AwaitLeaders();
+    report.Add(absl::StrCat(groups, " idle groups, a host dies"),
+               {{"seconds", SecondsSince(start)}});
+  }
+  GroupOptions awake;
+  awake.quiesce_after = 0;
+  Cluster cluster(directory, groups, awake);
+  cluster.AwaitLeaders();
+  Sleep(2);
+  report.Add(absl::StrCat(name, ", awake"), {{"core_percent", IdlePercent(seconds)}});
+}
+
+void MeasureThroughput(const std::string& directory, Report& report) {
+  const uint64_t in_flight = FromEnvironment("CAIRN_BENCH_INFLIGHT", 1000);
+  const auto seconds = static_cast<double>(FromEnvironment("CAIRN_BENCH_SECONDS", 4));
+  const uint64_t rounds = FromEnvironment("CAIRN_BENCH_ROUNDS", 3);
+  Cluster cluster(directory, 1 + kBusyGroups, {});
+  cluster.AwaitLeaders();
+  std::vector<double> one;
+  std::vector<double> many;
+  std::vector<double> ratios;
+  for (uint64_t round = 0; round < rounds; ++round) {
+    one.push_back(Load(cluster, 1, 1, in_flight).Run(seconds));
+    many.push_back(Load(cluster, 2, 1 + kBusyGroups, in_flight).Run(seconds));
+    ratios.push_back(many.back() / one.back());
+  }
+  const std::string load = absl::StrCat(", ", in_flight, " in flight");
+  report.Add(absl::StrCat("one group", load), {{"ops_per_second", Median(one)}});
+  report.Add(absl::StrCat(kBusyGroups, " groups", load),
+             {{"ops_per_second", Median(many)}, {"of_one_group", Median(ratios)}});
+}
+
+int Run(const std::string& output) {
+  const char* place = getenv("CAIRN_BENCH_DIRECTORY");
+  const std::string beside = std::filesystem::absolute(output).parent_path().string();
+  const std::string directory =
+      absl::StrCat(place != nullptr ? place : beside, "/groups-", getpid());
+  Report report;
+  MeasureIdle(directory, report);
+  MeasureThroughput(directory, report);
+  report.Write(output);
+  return 0;
+}
+
+}  // namespace
+}  // namespace cairn
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: groups_bench OUTPUT.json\n";
+    return 64;
+  }
+  return cairn::Run(argv[1]);
+}
