@@ -27,7 +27,22 @@ Operator::Operator(SimCluster& cluster, Calls& calls)
       random_(SubSeed(cluster.plan().seed, "operator")) {}
 
 void Operator::Start() {
-  if (options_.total() > 0) Run();
+  if (options_.total() == 0) return;
+  Run();
+  if (options_.changes == 0) return;
+  cluster_.referees().at(GroupId::kDefault)->ObserveLeaders([this](NodeId leader) {
+    OnLeader(leader);
+  });
+}
+
+// A leader is often asked before it has committed anything.
+void Operator::OnLeader(NodeId leader) {
+  if (stopped_ || !random_.OneIn(3)) return;
+  const int64_t longest = cluster_.plan().network.longest_delay.nanoseconds + 1;
+  const auto wait = static_cast<int64_t>(random_.Below(static_cast<uint64_t>(longest)));
+  cluster_.world().events.After(Nanoseconds(wait), [this, leader] {
+    if (!stopped_) Declare(GroupId::kDefault, cluster_.node(leader));
+  });
 }
 
 void Operator::Run() {

@@ -31,6 +31,7 @@ class Operator {
 
  private:
   void Run();
+  void OnLeader(NodeId leader);
   void Act(GroupId group);
   void Declare(GroupId group, SimNode& node);
   void Cancel(GroupId group, SimNode& node);

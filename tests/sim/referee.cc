@@ -33,7 +33,7 @@ Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
   ledger_.ObserveLeaders([this](NodeId leader, Term term) {
     membership_.Elected(leader, term,
                         [&](NodeId voter) { return durability_.VotedFor(voter, term, leader); });
-    if (observer_) observer_(leader);
+    for (const auto& observer : observers_) observer(leader);
   });
   ledger_.ObserveConfigurations(
       [this](const Ledger::ConfigurationChange& change) {

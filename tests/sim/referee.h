@@ -48,7 +48,9 @@ class Referee {
   ListMachine::Observer MachineObserver(NodeId node);
 
   // See Ledger::ObserveLeaders.
-  void ObserveLeaders(std::function<void(NodeId)> observer) { observer_ = std::move(observer); }
+  void ObserveLeaders(std::function<void(NodeId)> observer) {
+    observers_.push_back(std::move(observer));
+  }
 
   const Ledger& ledger() const { return ledger_; }
   StateChecker& states() { return states_; }
@@ -72,9 +74,9 @@ class Referee {
   ClientChecker clients_;
   MembershipChecker membership_;
   BoundsChecker bounds_;
-  std::function<void(NodeId)> observer_;  // of leaders
-  std::set<NodeId> opened_;               // at least once
-  std::map<NodeId, Index> torn_;          // first undecided entry
+  std::vector<std::function<void(NodeId)>> observers_;  // of leaders
+  std::set<NodeId> opened_;                             // at least once
+  std::map<NodeId, Index> torn_;                        // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
   std::map<NodeId, ContentId> pulled_;
 };

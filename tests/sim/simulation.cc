@@ -232,9 +232,10 @@ class Simulation {
     });
   }
 
-  // Nobody asks for anything: a heartbeat or two later all is written and acknowledged.
+  // Nobody asks for anything: a heartbeat or two later all is written and acknowledged, and the
+  // status, which is a little old, says so.
   void CheckAtRest(GroupId group) {
-    RunFor(Timeout() * 2, [] { return false; });
+    RunFor(Timeout() * 2 + Milliseconds(200), [] { return false; });
     for (SimNode* node : cluster_.Healthy(group)) {
       cluster_.referees().at(group)->bounds().ShownAtRest(node->id(), node->group(group)->Status());
     }
