@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -158,12 +159,13 @@ class UnsafeRecoveryTest(unittest.TestCase):
                       next(row["may_be_lost"] for row in rows if "may_be_lost" in row))
         self.assertEqual(1, self.payloads(servers))
         # The others hold three entries that were acknowledged. They are not merged and not
-        # overwritten; who holds them says so and takes part no more.
+        # overwritten; who holds them takes part no more. A killed process knows that they were
+        # committed only if its state has them or the two elect a leader before they hear.
         for node in others:
             servers.start(node)
         for node in others:
-            wait_until(f"node {node} sees that the histories differ",
-                       lambda node=node: "evicted unsafely" in servers.log(node))
+            wait_until(f"node {node} stops", lambda node=node: re.search(
+                "evicted unsafely|MEMBER_REMOVED", servers.log(node)))
         self.append(servers, "two")
         self.assertEqual(2, self.payloads(servers))
         self.assertEqual(survivor, self.group(servers, survivor).leader)
