@@ -147,14 +147,16 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void Wake(Mailbox::Where where);
   void LimitTurn();
   void RefuseWaiting(MailboxContents& contents);
-  void ScheduleWakeup();
-  void NoteRest();
   void Publish(Instant now);
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
   void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+
+  // group_runner_timers.cc (and TimerDue)
+  void ScheduleWakeup();
+  void NoteRest();
 
   // group_runner_life.cc
   Task WhileAlive(Task task);

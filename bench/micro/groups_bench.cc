@@ -3,9 +3,11 @@
 //   idle        processor time of all three hosts together while CAIRN_BENCH_GROUPS (1000) groups
 //               have nothing to do, when they rest and (… awake) when they may not; what a group
 //               takes of memory
-//   throughput  commands of 256 bytes, CAIRN_BENCH_INFLIGHT (1000) under way in all: in one group,
-//               in a hundred, and the ratio, the median of rounds in which both ran in turn
+//   throughput  commands of 256 bytes, 1,000 and 10,000 under way in all: in one group, in a
+//               hundred, and the ratio, the median of rounds in which both ran in turn
 //   dead host   from a host's end until each group it led has a leader that serves
+//
+// CAIRN_BENCH_STORE=memory: without a disk.
 
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -115,6 +117,7 @@ class Cluster {
       server.data_directory = absl::StrCat(directory_, "/", node);
       server.initial_members = members;
       server.apply_on_runner = true;
+      if (const char* store = getenv("CAIRN_BENCH_STORE")) server.log_store = store;
       Node& parts = nodes_.emplace_back();
       absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(server);
       CAIRN_CHECK(started.ok()) << started.status().ToString();
@@ -179,18 +182,25 @@ class Load {
     for (uint64_t group = first; group <= last; ++group) leaders_.push_back(cluster.Leader(group));
   }
 
-  // Commands a second over `seconds`, after a quarter of that as a warm-up.
-  double Run(double seconds) {
+  struct Figures {
+    double rate = 0;           // commands a second
+    double cpu_us_per_op = 0;  // of all three hosts and the load
+  };
+  // Over `seconds`, after a quarter of that as a warm-up.
+  Figures Run(double seconds) {
     running_ = static_cast<int64_t>(slots_);
     for (uint64_t slot = 0; slot < slots_; ++slot) Next(slot);
     Sleep(seconds / 4);
     const uint64_t before = done_;
+    const double cpu_before = ProcessorSeconds();
     const SteadyTime start = Now();
     Sleep(seconds);
-    const double rate = static_cast<double>(done_ - before) / SecondsSince(start);
+    const auto done = static_cast<double>(done_ - before);
+    const Figures figures = {done / SecondsSince(start),
+                             (ProcessorSeconds() - cpu_before) * 1e6 / std::max(done, 1.0)};
     stop_ = true;
     while (running_ > 0) Sleep(0.001);
-    return rate;
+    return figures;
   }
 
  private:
@@ -270,24 +280,33 @@ void MeasureIdle(const std::string& directory, Report& report) {
   report.Add(absl::StrCat(name, ", awake"), {{"core_percent", IdlePercent(seconds)}});
 }
 
-void MeasureThroughput(const std::string& directory, Report& report) {
-  const uint64_t in_flight = FromEnvironment("CAIRN_BENCH_INFLIGHT", 1000);
+void MeasureThroughput(const std::string& directory, uint64_t in_flight, Report& report) {
   const auto seconds = static_cast<double>(FromEnvironment("CAIRN_BENCH_SECONDS", 4));
   const uint64_t rounds = FromEnvironment("CAIRN_BENCH_ROUNDS", 3);
   Cluster cluster(directory, 1 + kBusyGroups, {});
   cluster.AwaitLeaders();
-  std::vector<double> one;
-  std::vector<double> many;
+  struct Column {
+    std::vector<double> rates;
+    std::vector<double> cpu;
+    void Add(const Load::Figures& figures) {
+      rates.push_back(figures.rate);
+      cpu.push_back(figures.cpu_us_per_op);
+    }
+  };
+  Column one;
+  Column many;
   std::vector<double> ratios;
   for (uint64_t round = 0; round < rounds; ++round) {
-    one.push_back(Load(cluster, 1, 1, in_flight).Run(seconds));
-    many.push_back(Load(cluster, 2, 1 + kBusyGroups, in_flight).Run(seconds));
-    ratios.push_back(many.back() / one.back());
+    one.Add(Load(cluster, 1, 1, in_flight).Run(seconds));
+    many.Add(Load(cluster, 2, 1 + kBusyGroups, in_flight).Run(seconds));
+    ratios.push_back(many.rates.back() / one.rates.back());
   }
   const std::string load = absl::StrCat(", ", in_flight, " in flight");
-  report.Add(absl::StrCat("one group", load), {{"ops_per_second", Median(one)}});
-  report.Add(absl::StrCat(kBusyGroups, " groups", load),
-             {{"ops_per_second", Median(many)}, {"of_one_group", Median(ratios)}});
+  report.Add(absl::StrCat("one group", load),
+             {{"ops_per_second", Median(one.rates)}, {"cpu_us_per_op", Median(one.cpu)}});
+  report.Add(absl::StrCat(kBusyGroups, " groups", load), {{"ops_per_second", Median(many.rates)},
+                                                          {"cpu_us_per_op", Median(many.cpu)},
+                                                          {"of_one_group", Median(ratios)}});
 }
 
 int Run(const std::string& output) {
@@ -297,7 +316,7 @@ int Run(const std::string& output) {
       absl::StrCat(place != nullptr ? place : beside, "/groups-", getpid());
   Report report;
   MeasureIdle(directory, report);
-  MeasureThroughput(directory, report);
+  for (uint64_t in_flight : {1000, 10'000}) MeasureThroughput(directory, in_flight, report);
   report.Write(output);
   return 0;
 }
