@@ -123,6 +123,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from = NodeId{1};
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
+  if (random.OneIn(4)) envelope.group_incarnation = Incarnation{78};
   if (kind < 12 || kind >= 19) {
     envelope.body = RandomMessage(random, kind, envelope);
   } else if (kind == 12) {
