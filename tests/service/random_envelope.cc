@@ -139,6 +139,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from = NodeId{1};
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
+  if (kind != 21 && random.OneIn(4)) envelope.group_incarnation = Incarnation{78};
   if (kind == 21) {
     envelope.group = GroupId::kNone;
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};

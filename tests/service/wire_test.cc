@@ -75,6 +75,7 @@ TEST(WireTest, EnvelopesComeBackAsTheyWere) {
       ASSERT_TRUE(reread.ok()) << kind << ": " << reread.status() << " seed " << seed;
       ASSERT_TRUE(SameIdentity(envelope, *reread));
       ASSERT_EQ(reread->group, envelope.group);
+      ASSERT_EQ(reread->group_incarnation, envelope.group_incarnation);
       ASSERT_EQ(reread->body.index(), envelope.body.index());
       ASSERT_EQ(FrameOf(*reread).SerializeAsString(), bytes) << kind << " seed " << seed;
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "storage/checksum.h"
 
 namespace cairn::sim {
@@ -128,6 +129,7 @@ struct Ask {
   }
   void operator()(CampaignRequest&) { group.Campaign(std::move(done)); }
   void operator()(StepDownRequest&) { group.StepDown(std::move(done)); }
+  void operator()(UnsafeRecoveryRequest&) { CAIRN_CHECK(false) << "what it loses is no violation"; }
 };
 
 }  // namespace

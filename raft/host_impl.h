@@ -1,0 +1,121 @@
+// HostImpl: the Host there is. Its sources: host.cc (life, transport, how the cluster forms),
+// host_groups.cc (groups come and go).
+
+#ifndef RAFT_HOST_IMPL_H_
+#define RAFT_HOST_IMPL_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/configuration.h"
+#include "raft/envelope.h"
+#include "raft/formation.h"
+#include "raft/group_runner.h"
+#include "raft/host.h"
+#include "raft/lifecycle/graveyard.h"
+#include "raft/liveness/group_upkeep.h"
+#include "raft/log_writer.h"
+#include "raft/sender_check.h"
+#include "raft/snapshots/byte_budget.h"
+
+namespace cairn {
+
+class HostImpl final : public Host {
+ public:
+  HostImpl(const NodeIdentity& identity, HostDependencies dependencies);
+  ~HostImpl() override { Shutdown(Instant{}); }
+
+  absl::Status Begin();
+  absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
+                             GroupOptions options) override;
+  absl::Status Vet(const Envelope& envelope) override {
+    std::shared_ptr<GroupRunner> group = Find(envelope.group);
+    return group == nullptr ? absl::OkStatus() : group->Vet(envelope);
+  }
+  void Close(GroupId group, Instant deadline, LifeDone done) override {
+    Leave(group, deadline, /*remove=*/false, std::move(done));
+  }
+  void Delete(GroupId group, Instant deadline, LifeDone done) override {
+    Leave(group, deadline, /*remove=*/true, std::move(done));
+  }
+  void Reset(GroupId group, LifeDone done) override;
+  void Shutdown(Instant deadline) override;
+
+ private:
+  // Whether the groups may take part.
+  struct Standing {
+    enum class Cluster { kForming, kFormed, kRefused };
+    Cluster cluster = Cluster::kForming;
+    Configuration members;                 // formed
+    NodeState state = NodeState::kHalted;  // refused
+    absl::Status refusal;                  // refused
+  };
+  using Cluster = Standing::Cluster;
+  // A group on its way out; not open, and not to be opened.
+  struct Leaving {
+    std::shared_ptr<GroupRunner> runner;  // null: it was not open, or has ended
+    LifeDone done;
+  };
+
+  // From the transport.
+  void Receive(Envelope envelope);
+  void ReceiveOfNode(Envelope envelope);
+  void PeerLost(NodeId peer);
+  void Send(NodeId to, GroupId group, EnvelopeBody body);
+  std::shared_ptr<GroupRunner> Find(GroupId group);
+
+  // The cluster forms; on the runner's sequence.
+  void TakeHello(const Envelope& envelope);
+  void DriveFormation(Instant now);
+  void Formed();
+  void RefuseToTakePart(NodeState state, const absl::Status& status);
+
+  // Groups come and go.
+  absl::Status FinishRemovals();
+  absl::StatusOr<LocalIdentity> IdentityIn(GroupId group) const;
+  void Leave(GroupId group, Instant deadline, bool remove, LifeDone done);
+  void Left(GroupId group, const absl::Status& status);
+
+  void Stopped(NodeState state, const absl::Status& status);
+
+  HostDependencies dependencies_;
+  const LocalIdentity self_;
+  std::unique_ptr<Executor> runner_;
+  std::unique_ptr<Executor> writer_executor_;
+  std::vector<std::unique_ptr<Executor>> appliers_;  // may be null
+  std::unique_ptr<Executor> reader_;                 // may be null
+  std::unique_ptr<Executor> snapshots_;              // may be null
+  ByteBudget snapshot_budget_;
+  std::unique_ptr<LogWriter> log_writer_;
+  std::unique_ptr<Graveyard> graveyard_;
+  std::unique_ptr<GroupUpkeep> upkeep_;
+  std::atomic<int> waiting_ = 0;  // envelopes of nodes, for the runner
+
+  // On the runner's sequence.
+  NodeIdentity identity_;
+  std::unique_ptr<Formation> formation_;
+  Instant formation_wakeup_ = kDistantFuture;
+
+  Mutex opening_;  // one group at a time; taken before mutex_
+  Mutex mutex_;
+  Standing standing_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, Leaving> leaving_ CAIRN_GUARDED_BY(mutex_);
+  struct Ending {
+    bool stopping = false;      // Shutdown was called
+    bool told_stopped = false;  // HostDependencies::stopped was
+  };
+  Ending ending_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_HOST_IMPL_H_
