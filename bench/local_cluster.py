@@ -132,13 +132,18 @@ class Cluster:
 class Cairn(Cluster):
     name = "cairn"
 
+    def __init__(self, parent, *flags):
+        super().__init__(parent)
+        self.flags = flags
+
     def start(self):
         ports = free_ports(3)
         members = ",".join(f"{i}=127.0.0.1:{port}" for i, port in enumerate(ports, 1))
         for i, port in enumerate(ports, 1):
             self.spawn(f"node{i}", [
                 CAIRND, f"--node_id={i}", f"--data_dir={self.directory}/node{i}",
-                f"--listen=127.0.0.1:{port}", f"--initial_cluster={members}"])
+                f"--listen=127.0.0.1:{port}", f"--initial_cluster={members}",
+                *self.flags])
         self.endpoints = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.wait_healthy()
 
@@ -152,8 +157,8 @@ class Cairn(Cluster):
     def is_ready(self, name):
         return "\nready node=" in "\n" + (self.directory / f"{name}.log").read_text()
 
-    def append(self, seconds, inflight, batch=1, unary=False):
-        command = ["bench", "append", "--inflight", inflight, "--batch", batch, "--bytes", BYTES,
+    def append(self, seconds, inflight, batch=1, unary=False, size=BYTES):
+        command = ["bench", "append", "--inflight", inflight, "--batch", batch, "--bytes", size,
                    f"--seconds={seconds}s"]
         return self.cli(*command, *(["--unary"] if unary else []), timeout=seconds + 120)
 
@@ -161,12 +166,17 @@ class Cairn(Cluster):
         return self.cli("bench", "read", "--inflight", inflight, f"--seconds={seconds}s",
                         timeout=seconds + 120)
 
-    def leader(self):
-        """The name of the process that leads."""
+    def status(self):
+        """What each node says of itself, by its name."""
         status = subprocess.run([CAIRN, "status", "-o", "json", "--endpoints", self.endpoints],
                                 capture_output=True, text=True, timeout=60)
-        for line in status.stdout.splitlines():
-            row = json.loads(line)
+        rows = [json.loads(line) for line in status.stdout.splitlines()]
+        return {f"node{row['node']}": row for row in rows}
+
+    def leader(self):
+        """The name of the process that leads."""
+        status = self.status()
+        for name, row in status.items():
             if row["role"] == "leader":
-                return f"node{row['node']}"
-        raise RuntimeError(f"nobody leads: {status.stdout} {status.stderr}")
+                return name
+        raise RuntimeError(f"nobody leads: {status}")

@@ -68,7 +68,7 @@ absl::Status HostImpl::Begin() {
                                Random(dependencies_.seed).Next()};
     if (identity_.joined()) return;  // the cluster has formed without it
     Instant now = dependencies_.clock->Now();
-    formation_ = std::make_unique<Formation>(identity_, options, now);
+    forming_.formation = std::make_unique<Formation>(identity_, options, now);
     DriveFormation(now);
   });
   dependencies_.transport->Start({[this](Envelope envelope) { Receive(std::move(envelope)); },
@@ -181,32 +181,33 @@ void HostImpl::Send(NodeId to, GroupId group, EnvelopeBody body) {
 
 void HostImpl::TakeHello(const Envelope& envelope) {
   const Hello& hello = std::get<Hello>(envelope.body);
-  if (formation_ == nullptr || identity_.initial_members.Find(envelope.from) == nullptr) {
+  if (forming_.formation == nullptr || identity_.initial_members.Find(envelope.from) == nullptr) {
     return Send(envelope.from, envelope.group,
                 IdentityRefusal{IdentityRefusal::Reason::kUnknownMember,
                                 absl::StrCat("node ", ToInteger(envelope.from),
                                              " is no initial member of the cluster")});
   }
   Instant now = dependencies_.clock->Now();
-  formation_->Receive(now, envelope.from, envelope.from_incarnation, hello);
+  forming_.formation->Receive(now, envelope.from, envelope.from_incarnation, hello);
   DriveFormation(now);
 }
 
 void HostImpl::DriveFormation(Instant now) {
-  if (formation_->NextWakeup() <= now) formation_->Tick(now);
-  if (formation_->state() == Formation::State::kFormed && !identity_.formed) Formed();
-  if (formation_->state() == Formation::State::kRefused) {
-    RefuseToTakePart(NodeState::kHalted, absl::FailedPreconditionError(formation_->refusal()));
+  if (forming_.formation->NextWakeup() <= now) forming_.formation->Tick(now);
+  if (forming_.formation->state() == Formation::State::kFormed && !identity_.formed) Formed();
+  if (forming_.formation->state() == Formation::State::kRefused) {
+    RefuseToTakePart(NodeState::kHalted,
+                     absl::FailedPreconditionError(forming_.formation->refusal()));
   }
-  for (Formation::Outgoing& outgoing : formation_->TakeOutgoing()) {
+  for (Formation::Outgoing& outgoing : forming_.formation->TakeOutgoing()) {
     Send(outgoing.to, GroupId::kNone, std::move(outgoing.hello));
   }
-  Instant next = formation_->NextWakeup();
-  if (next >= formation_wakeup_) return;
-  formation_wakeup_ = next;
+  Instant next = forming_.formation->NextWakeup();
+  if (next >= forming_.wakeup) return;
+  forming_.wakeup = next;
   runner_->PostAt(next, [this, next] {
-    if (formation_wakeup_ != next) return;
-    formation_wakeup_ = kDistantFuture;
+    if (forming_.wakeup != next) return;
+    forming_.wakeup = kDistantFuture;
     DriveFormation(dependencies_.clock->Now());
   });
 }
@@ -214,11 +215,11 @@ void HostImpl::DriveFormation(Instant now) {
 // The table is on the disk before anybody hears of it, and before this node votes.
 void HostImpl::Formed() {
   identity_.formed = true;
-  identity_.initial_members = formation_->members();
+  identity_.initial_members = forming_.formation->members();
   absl::Status saved =
       SaveIdentity(*dependencies_.file_system, dependencies_.data_directory, identity_);
   if (!saved.ok()) {
-    formation_->TakeOutgoing();
+    forming_.formation->TakeOutgoing();
     return RefuseToTakePart(NodeState::kFenced, saved);
   }
   dependencies_.log->Log(LogLevel::kInfo, "the cluster has formed");

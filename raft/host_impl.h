@@ -101,8 +101,11 @@ class HostImpl final : public Host {
 
   // On the runner's sequence.
   NodeIdentity identity_;
-  std::unique_ptr<Formation> formation_;
-  Instant formation_wakeup_ = kDistantFuture;
+  struct Forming {
+    std::unique_ptr<Formation> formation;
+    Instant wakeup = kDistantFuture;
+  };
+  Forming forming_;
 
   Mutex opening_;  // one group at a time; taken before mutex_
   Mutex mutex_;

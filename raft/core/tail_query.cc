@@ -45,11 +45,11 @@ Index Raft::State::HeldOf(const TailQuery& query) const {
   for (auto run = query.torn.rbegin(); run != query.torn.rend(); ++run) {
     const Index before =
         std::next(run) == query.torn.rend() ? query.good.index : std::next(run)->last_index;
-    // What was compacted here was committed: held, for all the asker may conclude.
-    if (base().index > before) return std::min(base().index, run->last_index);
     // The last own entry that could be of this run; equal logs up to it if it is (paper 5.3).
     const LogPosition shared = trail_.LastSharedWith({run->last_index, run->term});
     if (shared.index > before && shared.term == run->term) return shared.index;
+    // What was compacted here was committed: held, for all the asker may conclude.
+    if (base().index > before) return std::min(base().index, run->last_index);
   }
   return query.good.index;
 }

@@ -21,7 +21,7 @@ def records(group, previous_index, previous_term, term, count):
 
 
 class PeerCase(Cluster):
-    """The members' standing when a test begins, and frames right in everything not said otherwise."""
+    """The members' standing when a test begins, and frames right in all that is not said."""
 
     def setUp(self):
         self.leader = self.servers.leader()
