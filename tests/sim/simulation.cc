@@ -128,8 +128,10 @@ class Simulation {
     }
     Require("no leader", Duration{}, led);
     for (auto& [group, referee] : cluster_.referees()) {
-      FinishChange(group);
+      // First a command of the leader's term: until then it may have a change under way that the
+      // ledger does not know to be committed.
       AppendLast(group);
+      FinishChange(group);
       Require("members do not come to the same state", Timeout() * 20,
               [this, group] { return Converged(group); });
       const std::vector<SimNode*> healthy = cluster_.Healthy(group);

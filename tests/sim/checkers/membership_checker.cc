@@ -66,7 +66,8 @@ void MembershipChecker::Appended(const Ledger::ConfigurationChange& change) {
   }
   CheckActive(change);
   for (const Member& member : AllOf(*change.next)) {
-    ever_[member.node] = std::max(ever_[member.node], change.index);
+    Index& first = ever_.try_emplace(member.node, change.index).first->second;
+    first = std::min(first, change.index);
     appended_.insert(member.address);
     if (!refused_.contains(member.address)) continue;
     Report(change.leader, absl::StrCat(what, ": it was refused"));

@@ -63,7 +63,7 @@ class MembershipChecker {
   std::map<uint64_t, Request> requests_;
   std::set<std::string> appended_;  // addresses
   std::set<std::string> refused_;   // tags
-  std::map<NodeId, Index> ever_;    // the last configuration that named it
+  std::map<NodeId, Index> ever_;    // the first configuration that named it, committed or not
   std::set<NodeId> removed_;
 };
 
