@@ -131,6 +131,12 @@ class PosixFile final : public File {
     return absl::OkStatus();
   }
 
+  void StartWriteback(uint64_t offset, uint64_t length) override {
+    // An error shows at the sync.
+    sync_file_range(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(length),
+                    SYNC_FILE_RANGE_WRITE);
+  }
+
   absl::Status Resize(uint64_t length) override {
     if (absl::Status status = failure(); !status.ok()) return status;
     int result;

@@ -31,6 +31,7 @@ class SimulatedFile final : public File {
   absl::Status Write(uint64_t offset, absl::string_view data) override {
     return disk_->Write(handle_, offset, data);
   }
+  void StartWriteback(uint64_t, uint64_t) override {}  // a write may reach the disk at any time
   absl::Status Resize(uint64_t length) override { return disk_->Resize(handle_, length); }
 
  private:

@@ -390,6 +390,8 @@ absl::Status StreamBlocks::Flush() {
       directory_changed_ = true;
     }
     failure_ = file.ok() ? (*file)->Write(piece.place.offset, piece.bytes.view()) : file.status();
+    // All at once at the checkpoint it would keep the log's syncs waiting.
+    if (failure_.ok()) (*file)->StartWriteback(piece.place.offset, piece.bytes.size());
   }
   MutexLock lock(mutex_);
   tail_.Written(pieces);
