@@ -47,8 +47,8 @@ class File {
   // return, on the disk only after a Sync.
   virtual absl::Status Write(uint64_t offset, absl::string_view data) = 0;
 
-  // A hint: what was written there will be synced later, so the disk may begin with it, and the sync
-  // has less to do. Does not wait, and changes nothing else.
+  // A hint: what was written there will be synced later, so the disk may begin with it, and the
+  // sync has less to do. Does not wait, and changes nothing else.
   virtual void StartWriteback(uint64_t offset, uint64_t length) = 0;
 
   // Makes the file `length` bytes long; new bytes read as zero. Does not write them: see
