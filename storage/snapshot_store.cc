@@ -128,6 +128,7 @@ absl::Status SnapshotStore::Load() {
     const bool late = have != nullptr && found.position.index <= have->position().index;
     if (!found.incoming || found.published || found.damaged || !late) continue;
     if (absl::Status status = RemoveManifest(stem, kIncoming); !status.ok()) return status;
+    // Without their manifest they mean nothing; the next start tries again.
     for (const std::string& path : found.data) file_system_->Remove(path).IgnoreError();
   }
   return absl::OkStatus();
