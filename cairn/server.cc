@@ -16,6 +16,7 @@
 #include "service/call_registry.h"
 #include "service/grpc_transport.h"
 #include "service/peer_service.h"
+#include "service/wire/http2_window.h"
 
 namespace cairn {
 namespace {
@@ -169,6 +170,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  SetHttp2Window(builder);
   builder.RegisterService(peer_service_.get());
   for (grpc::Service* service : services) builder.RegisterService(service);
   server_ = builder.BuildAndStart();

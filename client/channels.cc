@@ -9,6 +9,7 @@
 #include "client/errors.h"
 #include "client/grpc_status.h"
 #include "grpcpp/grpcpp.h"
+#include "service/wire/http2_window.h"
 
 namespace cairn {
 namespace {
@@ -22,6 +23,7 @@ grpc::ChannelArguments MakeArguments() {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetMaxReceiveMessageSize(16 << 20);
+  SetHttp2Window(arguments);
   return arguments;
 }
 

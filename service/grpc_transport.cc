@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "service/peer_lane.h"
+#include "service/wire/http2_window.h"
 
 namespace cairn {
 namespace {
@@ -26,6 +27,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  SetHttp2Window(arguments);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 

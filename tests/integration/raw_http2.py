@@ -16,6 +16,16 @@ ENHANCE_YOUR_CALM = 11  # what gRPC takes for RESOURCE_EXHAUSTED
 STATIC_ENTRIES = 61
 
 
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
+        ">I", stream) + payload
+
+
+def settings(payload):
+    """What a SETTINGS frame says: values by name."""
+    return {name: value for name, value in struct.iter_unpack(">HI", payload)}
+
+
 def _integer(data, at, bits):
     """An integer of RFC 7541 5.1, and where it ends."""
     value = data[at] & ((1 << bits) - 1)
@@ -103,8 +113,7 @@ class RawCall:
 
     @staticmethod
     def _frame(kind, flags, stream, payload):
-        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(
-            ">I", stream) + payload
+        return frame(kind, flags, stream, payload)
 
     def send(self, data, end=False):
         """Bytes of the call's body, as they are; waits until the server takes them."""
@@ -113,6 +122,12 @@ class RawCall:
         if not self.ended:
             self.windows = {each: left - len(data) for each, left in self.windows.items()}
             self.socket.sendall(self._frame(DATA, END_STREAM if end else 0, 1, data))
+
+    def wait_for_window(self, size):
+        """True once the call's window is that large; false if the call ended before."""
+        while not self.ended and self.windows[1] < size:
+            self._take_frame()
+        return self.windows[1] >= size
 
     def send_message(self, message, end=False):
         self.send(b"\0" + struct.pack(">I", len(message)) + message, end)
@@ -143,10 +158,8 @@ class RawCall:
         elif kind == RST_STREAM:
             self.reset = int.from_bytes(payload, "big")
         elif kind == SETTINGS and not flags & ACK:
-            for at in range(0, len(payload), 6):
-                name, value = struct.unpack(">HI", payload[at:at + 6])
-                if name == INITIAL_WINDOW_SIZE:
-                    self.windows[1] += value - FIRST_WINDOW
+            said = settings(payload)
+            self.windows[1] += said.get(INITIAL_WINDOW_SIZE, FIRST_WINDOW) - FIRST_WINDOW
             self.socket.sendall(self._frame(SETTINGS, ACK, 0, b""))
         elif kind == PING and not flags & ACK:
             self.socket.sendall(self._frame(PING, ACK, 0, payload))

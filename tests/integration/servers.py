@@ -32,15 +32,16 @@ def free_ports(count):
     return ports
 
 
-def wait_until(what, condition, patience=PATIENCE):
-    """The first true value of `condition`, which is asked again and again."""
+def wait_until(what, condition, patience=PATIENCE, tell=lambda: ""):
+    """The first true value of `condition`, which is asked again and again. If there is none in
+    time, the error ends with what `tell` gives."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience} s: {what}")
+            raise AssertionError(f"not within {patience} s: {what}\n{tell()}")
         select.select([], [], [], 0.02)
 
 
@@ -122,6 +123,11 @@ class Servers:
                     cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
             except grpc.RpcError:
                 return None
+
+    def report(self):
+        """What each node says of itself, and has logged."""
+        return "\n".join(f"node {node}: {self.status(node)}\n{self.log(node)}"
+                         for node in self.processes)
 
     def leader(self):
         """The node that serves as leader; waits until there is one."""

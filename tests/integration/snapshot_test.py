@@ -64,7 +64,8 @@ class SnapshotTest(unittest.TestCase):
         self.servers.wait_ready(away)
         wait_until("the member has what the others have",
                    lambda: self.group(away).commit_index >=
-                   self.group(self.servers.leader()).commit_index, patience=120)
+                   self.group(self.servers.leader()).commit_index, patience=120,
+                   tell=self.servers.report)
         self.assertGreater(self.group(away).first_index, had + 1)
         kept = {self.messages(node) for node in NODES}
         self.assertEqual(1, len(kept), kept)
