@@ -11,9 +11,7 @@
 #ifndef STORAGE_MUTANTS_H_
 #define STORAGE_MUTANTS_H_
 
-#ifndef CAIRN_MUTANT
-#define CAIRN_MUTANT 0
-#endif
+#include "base/chosen_mutant.h"
 
 namespace cairn {
 
@@ -22,8 +20,8 @@ enum class StorageMutant {
   kLateSnapshot = 14,  // a snapshot received takes the place of a later one saved meanwhile
 };
 
-constexpr bool StorageMutantEnabled(StorageMutant mutant) {
-  return static_cast<int>(mutant) == CAIRN_MUTANT;
+inline bool StorageMutantEnabled(StorageMutant mutant) {
+  return static_cast<int>(mutant) == chosen_mutant;
 }
 
 }  // namespace cairn

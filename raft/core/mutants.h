@@ -11,9 +11,7 @@
 #ifndef RAFT_CORE_MUTANTS_H_
 #define RAFT_CORE_MUTANTS_H_
 
-#ifndef CAIRN_MUTANT
-#define CAIRN_MUTANT 0
-#endif
+#include "base/chosen_mutant.h"
 
 namespace cairn {
 
@@ -36,8 +34,8 @@ enum class Mutant {
   kLeaderOverwrites = 15,  // a leader puts a command in the place of its last uncommitted entry
 };
 
-constexpr bool MutantEnabled(Mutant mutant) {
-  return mutant != Mutant::kNone && mutant == static_cast<Mutant>(CAIRN_MUTANT);
+inline bool MutantEnabled(Mutant mutant) {
+  return mutant != Mutant::kNone && static_cast<int>(mutant) == chosen_mutant;
 }
 
 }  // namespace cairn

@@ -1,7 +1,7 @@
 """Simulations of a Cairn with one deliberate fault, and tests that require them to fail."""
 
 def mutant_tests(name, mutants, sources, seeds):
-    """Makes simulate_<mutant> and <mutant>_test for each mutant, and the suite `name` of the tests.
+    """Makes simulate_mutants, <mutant>_test for each mutant, and the suite `name` of the tests.
 
     Args:
       name: of the test_suite
@@ -11,24 +11,25 @@ def mutant_tests(name, mutants, sources, seeds):
         out.
       seeds: how many seeds a mutant may survive
     """
+    binary = "simulate_mutants"
+    native.cc_binary(
+        name = binary,
+        testonly = True,
+        srcs = ["simulate_main.cc"] + sources,
+        copts = ["-O2"],
+        local_defines = ["CAIRN_MUTANTS_BY_FLAG"],
+        deps = [
+            ":simulation",
+            "//base:chosen_mutant",
+            "//third_party:abseil",
+        ],
+    )
     for mutant, number in mutants.items():
-        binary = "simulate_" + mutant
-        native.cc_binary(
-            name = binary,
-            testonly = True,
-            srcs = ["simulate_main.cc"] + sources,
-            copts = ["-O1"],
-            local_defines = ["CAIRN_MUTANT=%d" % number],
-            deps = [
-                ":simulation",
-                "//third_party:abseil",
-            ],
-        )
         native.sh_test(
             name = mutant + "_test",
             size = "medium",
             srcs = ["mutant_test.py"],
-            args = ["$(rootpath :%s)" % binary, str(seeds)],
+            args = ["$(rootpath :%s)" % binary, str(number), str(seeds)],
             data = [":" + binary],
         )
     native.test_suite(

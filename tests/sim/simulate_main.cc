@@ -11,27 +11,40 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/chosen_mutant.h"
 #include "tests/sim/seed_runner.h"
 
 namespace {
 
 constexpr char kUsage[] =
     "usage: simulate [--seed=N | --first_seed=N --seeds=N] [--trace] [--twice] [--keep_going]\n"
-    "                [--counters]\n"
+    "                [--counters] [--mutant=N]\n"
     "  --seed=N        run one seed\n"
     "  --first_seed=N  run --seeds=N seeds from this one on (1 and 100)\n"
     "  --trace         print every event\n"
     "  --twice         run each seed twice and compare\n"
     "  --keep_going    do not stop at the first failure\n"
-    "  --counters      print how often interesting states came up\n";
+    "  --counters      print how often interesting states came up\n"
+    "  --mutant=N      with this deliberate fault, in a program that has them "
+    "(tests/sim/README.md)\n";
 
 struct Arguments {
   uint64_t first_seed = 1;
   uint64_t seeds = 100;
   bool keep_going = false;
   bool counters = false;
+  std::string mutant;
   cairn::sim::SeedRunner::Options runner;
 };
+
+// False in a program without mutants.
+bool ChooseMutant([[maybe_unused]] absl::string_view number) {
+#ifdef CAIRN_MUTANTS_BY_FLAG
+  return absl::SimpleAtoi(number, &cairn::chosen_mutant);
+#else
+  return false;
+#endif
+}
 
 bool Parse(int count, char** words, Arguments& arguments) {
   for (int i = 1; i < count; ++i) {
@@ -43,6 +56,9 @@ bool Parse(int count, char** words, Arguments& arguments) {
       if (!absl::SimpleAtoi(word, &arguments.first_seed)) return false;
     } else if (absl::ConsumePrefix(&word, "--seeds=")) {
       if (!absl::SimpleAtoi(word, &arguments.seeds)) return false;
+    } else if (absl::ConsumePrefix(&word, "--mutant=")) {
+      if (!ChooseMutant(word)) return false;
+      arguments.mutant = std::string(word);
     } else if (word == "--trace") {
       arguments.runner.trace = true;
     } else if (word == "--twice") {
@@ -69,6 +85,8 @@ int main(int argc, char** argv) {
   absl::string_view program = argv[0];
   program.remove_prefix(program.rfind('/') + 1);
   arguments.runner.command = absl::StrCat("bazel run //tests/sim:", program, " --");
+  if (!arguments.mutant.empty())
+    absl::StrAppend(&arguments.runner.command, " --mutant=", arguments.mutant);
   auto start = std::chrono::steady_clock::now();
   cairn::sim::SeedRunner runner(arguments.runner);
   bool good = true;
