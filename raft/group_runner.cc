@@ -333,15 +333,16 @@ void GroupRunner::Publish(Instant now) {
       status_.state = standing.state;
       status_.reason = std::move(standing.reason);
     }
-    if (raft.configuration_position() != published_.configuration ||
-        status_.configuration.voters.empty()) {
+    const bool changed = raft.configuration_position() != published_.configuration ||
+                         status_.configuration.voters.empty();
+    if (changed) {
       published_.configuration = raft.configuration_position();
       status_.configuration = raft.configuration();
       status_.configuration_index = published_.configuration.index;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
     const bool quiesced = raft.quiesced();
-    if (tell || now >= published_.peers_due || quiesced != status_.quiesced) {
+    if (tell || changed || now >= published_.peers_due || quiesced != status_.quiesced) {
       published_.peers_due = now + kPeersInterval;
       status_.peers.clear();
       for (NodeId node : status_.configuration.Nodes()) {

@@ -383,6 +383,20 @@ TEST(GroupControlTest, LeadershipIsAnnouncedWhenTheFirstEntryIsApplied) {
   EXPECT_EQ(cluster.AwaitLeader(), target);
 }
 
+// Who leads alone has nothing to do ever again; the last turn has to show all.
+TEST(GroupControlTest, AMemberThatIsGoneIsNoPeerAnyMore) {
+  GroupOptions options;
+  options.election_timeout = Milliseconds(40);
+  options.heartbeat_interval = Milliseconds(10);
+  TestCluster cluster(2, options);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  ASSERT_EQ(cluster.At(leader).Status().peers.size(), 1u);
+  ASSERT_EQ(Text(cluster.Change(leader, {.voters = cluster.Members({leader})})), "done");
+  cluster.Run(Seconds(10));
+  EXPECT_TRUE(cluster.At(leader).Status().peers.empty());
+}
+
 TEST(GroupControlTest, EveryCallIsAnsweredWhenTheHostStops) {
   TestCluster cluster(3);
   cluster.StartAll();
