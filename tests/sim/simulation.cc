@@ -235,10 +235,13 @@ class Simulation {
   }
 
   // Nobody asks for anything: a heartbeat or two later all is written and acknowledged, and the
-  // status, which is a little old, says so.
+  // status, which is a little old, says so. A member that has only just come gets what it lacks.
   void CheckAtRest(GroupId group) {
     RunFor(Timeout() * 2 + Milliseconds(200), [] { return false; });
     for (SimNode* node : cluster_.Healthy(group)) {
+      RunFor(Timeout() * 4, [node, group] {
+        return BoundsChecker::NothingUnderWay(node->group(group)->Status());
+      });
       cluster_.referees().at(group)->bounds().ShownAtRest(node->id(), node->group(group)->Status());
     }
   }

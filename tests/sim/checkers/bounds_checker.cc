@@ -34,6 +34,11 @@ void BoundsChecker::Shown(NodeId node, const GroupStatus& status) {
   Require(node, "sessions", status.sessions, options_.max_sessions);
 }
 
+bool BoundsChecker::NothingUnderWay(const GroupStatus& status) {
+  return std::all_of(status.peers.begin(), status.peers.end(),
+                     [](const PeerStatus& peer) { return peer.inflight_bytes == 0; });
+}
+
 void BoundsChecker::ShownAtRest(NodeId node, const GroupStatus& status) {
   Require(node, "bytes of entries in memory", status.cached_bytes, options_.log_cache_bytes);
   for (const PeerStatus& peer : status.peers) {

@@ -25,6 +25,8 @@ class BoundsChecker {
       : options_(options), violations_(violations) {}
 
   void Shown(NodeId node, const GroupStatus& status);
+  // Whether all that was sent to peers is acknowledged.
+  static bool NothingUnderWay(const GroupStatus& status);
   // The same on a node that has written all it holds.
   void ShownAtRest(NodeId node, const GroupStatus& status);
 
