@@ -227,6 +227,7 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
       status.commit_index <= status.last_index && status.durable_index <= status.last_index;
   if (!in_order) Report("I17 order", node, Show(status));
   bounds_.Shown(node, status);
+  membership_.Shown(node, status);
   auto [before, is_new] = shown_.insert({node, status});
   if (status.quiesced && (is_new || !before->second.quiesced)) {
     world_.counters.Count("group rested");

@@ -239,10 +239,14 @@ class Simulation {
   void CheckAtRest(GroupId group) {
     RunFor(Timeout() * 2 + Milliseconds(200), [] { return false; });
     for (SimNode* node : cluster_.Healthy(group)) {
-      RunFor(Timeout() * 4, [node, group] {
-        return BoundsChecker::NothingUnderWay(node->group(group)->Status());
+      Referee& referee = *cluster_.referees().at(group);
+      RunFor(Timeout() * 4, [&] {
+        const GroupStatus status = node->group(group)->Status();
+        return BoundsChecker::NothingUnderWay(status) && referee.membership().IsInForce(status);
       });
-      cluster_.referees().at(group)->bounds().ShownAtRest(node->id(), node->group(group)->Status());
+      const GroupStatus status = node->group(group)->Status();
+      referee.bounds().ShownAtRest(node->id(), status);
+      referee.membership().ShownAtRest(node->id(), status);
     }
   }
 

@@ -135,6 +135,27 @@ void MembershipChecker::Elected(NodeId leader, Term term,
                               ToString(*configuration)));
 }
 
+void MembershipChecker::Shown(NodeId node, const GroupStatus& status) {
+  const auto log = ledger_.logs().find(node);
+  if (log == ledger_.logs().end()) return;
+  const LogImage& live = log->second.live();
+  // What the node has in memory may be ahead of its disk. Logs that end alike are alike.
+  if (live.last() != status.last_index || live.last_term() != status.last_term) return;
+  const Index last = live.LastConfiguration();
+  if (last == 0 || last == status.configuration_index) return;
+  Report(node,
+         absl::StrCat("goes by the configuration of ", status.configuration_index, ", ",
+                      ToString(status.configuration), "; the last one in its log is at ", last));
+}
+
+void MembershipChecker::ShownAtRest(NodeId node, const GroupStatus& status) {
+  if (IsInForce(status)) return;
+  Report(node,
+         absl::StrCat("goes by ", ToString(status.configuration), " of ",
+                      status.configuration_index, "; committed is ",
+                      ToString(ledger_.configuration()), " of ", ledger_.configuration_index()));
+}
+
 void MembershipChecker::Declared(uint64_t request, DeclaredMembers members, std::string tag) {
   requests_[request] = {std::move(members), std::move(tag)};
 }

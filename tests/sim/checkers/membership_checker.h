@@ -13,6 +13,7 @@
 #include "raft/control/control.h"
 #include "raft/core/configuration.h"
 #include "raft/core/membership_plan.h"
+#include "raft/group_status.h"
 #include "tests/sim/counters.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/violations.h"
@@ -40,6 +41,16 @@ class MembershipChecker {
   void Declared(uint64_t request, DeclaredMembers members, std::string tag);
   // `node` answers.
   void Told(uint64_t request, NodeId node, const ControlResult& result);
+
+  // The last configuration in a node's log is the one it goes by, committed or not, and no other
+  // (thesis 4.1).
+  void Shown(NodeId node, const GroupStatus& status);
+  // Whether `status` shows the last committed configuration; and that it has to, on a member that
+  // has all there is.
+  bool IsInForce(const GroupStatus& status) const {
+    return status.configuration == ledger_.configuration();
+  }
+  void ShownAtRest(NodeId node, const GroupStatus& status);
 
   // Members of some configuration that was ever appended.
   bool EverMember(NodeId node) const { return ever_.contains(node); }

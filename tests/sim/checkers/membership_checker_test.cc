@@ -112,6 +112,40 @@ TEST_F(MembershipCheckerTest, LearnersAreNotCounted) {
   EXPECT_EQ(Violation(), "I9 c");
 }
 
+TEST_F(MembershipCheckerTest, AtRestTheLastOneCounts) {
+  Begin();
+  GroupStatus status;
+  status.configuration = *Make({1, 2, 3});
+  EXPECT_TRUE(checker_.IsInForce(status));
+  Append({1, 2}, 3, Make({1, 2, 3}, {}, {4}));
+  EXPECT_FALSE(checker_.IsInForce(status));
+  status.configuration = *Make({1, 2, 3}, {}, {4});
+  checker_.ShownAtRest(kA, status);
+  EXPECT_EQ(Violation(), "");
+  // As if an entry with another one had been there.
+  status.configuration = *Make({1, 2, 3}, {}, {5});
+  checker_.ShownAtRest(kA, status);
+  EXPECT_EQ(Violation(), "I16 ");
+}
+
+TEST_F(MembershipCheckerTest, TheLastOneInTheLogCounts) {
+  Begin();
+  Append({1}, 3, Make({1, 2, 3}, {}, {4}));
+  GroupStatus status;
+  status.last_index = 3;
+  status.last_term = 1;
+  status.configuration_index = 3;
+  checker_.Shown(kA, status);
+  // The log is shorter on the disk than in memory, or the other way round.
+  status.last_index = 4;
+  status.configuration_index = 4;
+  checker_.Shown(kA, status);
+  EXPECT_EQ(Violation(), "");
+  status.last_index = 3;
+  checker_.Shown(kA, status);
+  EXPECT_EQ(Violation(), "I16 ");
+}
+
 TEST_F(MembershipCheckerTest, QuorumsThatNeedNotMeet) {
   Begin();
   Append({1}, 3, Make({1, 4, 5}));
