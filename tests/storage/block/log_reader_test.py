@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE))
 import log_reader  # noqa: E402 (found through the line above)
 
 LOGS = 120
-FLIPS = 3000
+FLIPS = 2000
 
 
 def named(path):
