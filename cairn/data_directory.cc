@@ -43,6 +43,13 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
     const DataDirectoryOptions& options) {
+  const bool is_known = options.log_store == "block" || options.log_store == "memory";
+  if (is_known != (options.open_log == nullptr)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log store ", options.log_store,
+                     is_known ? " is one of Cairn's and needs nobody to open it"
+                              : " is none of Cairn's, and nobody opens it"));
+  }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = options.path;
   directory->file_system_ = std::make_unique<PosixFileSystem>();
@@ -127,6 +134,15 @@ absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
   if (options.log_store == "memory") {
     log_disk_ = std::make_unique<MemoryLogDisk>();
     return ForgetMachines();
+  }
+  if (options.open_log != nullptr) {
+    const std::string path = LogPath(options.path);
+    if (absl::Status made = file_system_->MakeDirectory(path); !made.ok()) return made;
+    absl::StatusOr<std::unique_ptr<LogDisk>> log =
+        options.open_log({*file_system_, path, identity_});
+    if (!log.ok()) return log.status();
+    log_disk_ = *std::move(log);
+    return absl::OkStatus();
   }
   BlockLogOptions block;
   block.directory = LogPath(options.path);

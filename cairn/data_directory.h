@@ -24,6 +24,14 @@ struct FormedCluster {
   Configuration members;  // all of them as voters, by node
 };
 
+// What a log store of the program's own is opened with (docs/own-log-store.md).
+struct LogPlace {
+  FileSystem& file_system;  // outlives the log
+  std::string directory;    // is there, and nobody else writes to it
+  const NodeIdentity& identity;
+};
+using LogOpener = std::function<absl::StatusOr<std::unique_ptr<LogDisk>>(const LogPlace&)>;
+
 struct DataDirectoryOptions {
   std::string path;
   NodeId node = NodeId::kNone;
@@ -34,7 +42,9 @@ struct DataDirectoryOptions {
   // Of a node that joins a running cluster instead of forming one: finds it, and is called only if
   // the directory holds no node yet. Its errors are those of Open.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  std::string log_store = "block";  // or "memory"
+  // "block", "memory", or the name of a store of the program's own, which `open_log` then opens.
+  std::string log_store = "block";
+  LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
   // False: nothing is synced, and a power cut loses what was acknowledged.
   bool sync = true;
@@ -48,7 +58,8 @@ class DataDirectory {
   // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
   // both), DATA_LOSS if it is damaged beyond what can be read or its identity is gone while a log
-  // is there.
+  // is there, INVALID_ARGUMENT for an unknown log store, or a known one with `open_log`; and errors
+  // of `open_log`.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }

@@ -89,6 +89,7 @@ absl::Status GrpcServer::Start() {
   directory.cluster_token = options_.cluster_token;
   directory.find_cluster = options_.find_cluster;
   directory.log_store = options_.log_store;
+  directory.open_log = options_.open_log;
   directory.block_bytes = options_.block_bytes;
   directory.sync = options_.sync;
   directory.background = background_.get();

@@ -42,7 +42,10 @@ struct ServerOptions {
   // Instead of initial members: finds a running cluster that this new node joins
   // (service/membership/joiner.h). Once there it waits for a leader to name it as a member.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  std::string log_store = "block";  // or "memory", which forgets everything
+  // "block"; "memory", which forgets everything; or the name of a log store of the program's own,
+  // which `open_log` opens. A directory is of one of them for ever.
+  std::string log_store = "block";
+  LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
   // What is sent of snapshots to members far behind; 0: no limit.
   uint64_t snapshot_bytes_per_second = 0;

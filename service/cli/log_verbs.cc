@@ -17,6 +17,7 @@
 #include "service/cli/output.h"
 #include "service/cli/verbs.h"
 #include "storage/block/log_inspector.h"
+#include "storage/block/log_salvage.h"
 #include "storage/block/log_verifier.h"
 #include "storage/posix_file_system.h"
 #include "storage/record.h"
@@ -32,6 +33,8 @@ struct LogFlags {
   uint64_t from = 0;
   uint64_t count = 0;  // 0: no limit
   bool raw = false;
+  std::string output;
+  std::string acknowledgement;
 };
 
 const char* NameOf(BlockSummary::State state) {
@@ -246,11 +249,47 @@ int RunVerify(CliContext& context, const LogInspector& log) {
                    " faults in what may have been acknowledged; they are listed above")));
 }
 
+// Says what would be lost; writes only if just that is acknowledged.
+int RunSalvage(CliContext& context, const LogInspector& log, const LogFlags& flags) {
+  const SalvagePlan plan = PlanSalvage(log);
+  for (const SalvagedGroup& group : plan.groups) {
+    const IndexRange kept = group.last == group.base
+                                ? IndexRange()
+                                : IndexRange{group.base.index + 1, group.last.index};
+    context.output().Print(Row()
+                               .Add("group", ToInteger(group.group))
+                               .Add("first_index", kept.first)
+                               .Add("last_index", kept.last)
+                               .Add("lost_first_index", group.lost.first)
+                               .Add("lost_last_index", group.lost.last)
+                               .Add("term", group.hard_state.term)
+                               .Add("vote", ToInteger(group.hard_state.vote))
+                               .Add("vote_lost", group.hard_state_lost)
+                               .Add("reason", group.reason));
+  }
+  context.output().Flush();
+  for (const std::string& path : plan.unreadable) {
+    std::cerr << "note: " << path << " cannot be read; what it held is lost" << std::endl;
+  }
+  if (flags.acknowledgement.empty()) {
+    return context.Fail(absl::FailedPreconditionError(
+        absl::StrCat("nothing was written. What the other members have is better than this. To "
+                     "write ",
+                     flags.output, " all the same, add --acknowledge=", plan.acknowledgement)));
+  }
+  PosixFileSystem file_system;
+  const absl::Status done = Salvage(log, plan, flags.acknowledgement, file_system, flags.output);
+  if (!done.ok()) return context.Fail(done);
+  std::cerr << "wrote " << flags.output << "; " << log.directory() << " is as it was" << std::endl;
+  return kExitOk;
+}
+
 }  // namespace
 
 void AddLogVerbs(CLI::App& app, CliContext& context) {
-  CLI::App* log = app.add_subcommand(
-      "log", "looks at a node's log on disk, offline: reads only, needs no server and no lock");
+  CLI::App* log = app.add_subcommand("log",
+                                     "looks at a node's log on disk, offline: needs no server and "
+                                     "no lock, and changes nothing in it");
   log->require_subcommand(1);
   log->fallthrough();
   auto flags = std::make_shared<LogFlags>();
@@ -291,6 +330,21 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
                        [&](const LogInspector& found) { return RunVerify(context, found); });
       });
   add_directory(verify);
+
+  CLI::App& salvage = context.AddVerb(
+      *log, "salvage",
+      "the last resort: says what would be lost of a damaged log, and writes the rest as a new one "
+      "if that is acknowledged; DIR is not changed",
+      [&context, flags] {
+        return WithLog(context, *flags, [&](const LogInspector& found) {
+          return RunSalvage(context, found, *flags);
+        });
+      });
+  add_directory(salvage);
+  salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")
+      ->required();
+  salvage.add_option("--acknowledge", flags->acknowledgement,
+                     "what may be lost, in the words of a run without this flag");
 }
 
 }  // namespace cairn

@@ -73,6 +73,8 @@ class LogInspector {
                                                             const std::string& directory);
 
   const std::string& directory() const { return directory_; }  // of the log
+  // As the manifest says, or the blocks; nothing if none of them can be read.
+  const std::optional<LogIdentity>& identity() const { return identity_; }
   // Who writes the log at this moment, as "process 17".
   const std::optional<std::string>& writer() const { return writer_; }
   // What is to be said of the manifest.

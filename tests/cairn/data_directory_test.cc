@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
+#include "storage/memory_log_store.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -38,6 +39,46 @@ TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatMachinesKeep) {
     EXPECT_EQ(file_system.Exists(machine + "/state").value(), log_store == "block");
     EXPECT_TRUE(file_system.Exists(machine).value());
   }
+}
+
+TEST(DataDirectoryTest, AProgramBringsItsOwnLogStore) {
+  TestDirectory directory;
+  DataDirectoryOptions options = OptionsOf(directory.path(), "mine");
+  LogDisk* made = nullptr;
+  Incarnation incarnation = Incarnation::kUnknown;
+  options.open_log = [&](const LogPlace& place) -> absl::StatusOr<std::unique_ptr<LogDisk>> {
+    EXPECT_EQ(place.directory, directory.path() + "/log");
+    EXPECT_TRUE(place.file_system.Exists(place.directory).value());
+    incarnation = place.identity.incarnation;
+    auto log = std::make_unique<MemoryLogDisk>();
+    made = log.get();
+    return log;
+  };
+  {
+    auto opened = DataDirectory::Open(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(&(*opened)->log_disk(), made);
+    EXPECT_EQ((*opened)->identity().incarnation, incarnation);
+    EXPECT_NE(incarnation, Incarnation::kUnknown);
+  }
+  // Nothing else opens it from now on, and its errors are those of the directory.
+  auto other = DataDirectory::Open(OptionsOf(directory.path(), "block"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(other.status())) << other.status();
+  options.open_log = [](const LogPlace&) { return absl::DataLossError("sector 7"); };
+  EXPECT_EQ(DataDirectory::Open(options).status(), absl::DataLossError("sector 7"));
+}
+
+TEST(DataDirectoryTest, ALogStoreNobodyOpensIsRefused) {
+  TestDirectory directory;
+  auto opened = DataDirectory::Open(OptionsOf(directory.path(), "blok"));
+  EXPECT_TRUE(absl::IsInvalidArgument(opened.status())) << opened.status();
+  DataDirectoryOptions options = OptionsOf(directory.path(), "memory");
+  options.open_log = [](const LogPlace&) { return absl::DataLossError("is not asked"); };
+  opened = DataDirectory::Open(options);
+  EXPECT_TRUE(absl::IsInvalidArgument(opened.status())) << opened.status();
+  // Nothing was made.
+  opened = DataDirectory::Open(OptionsOf(directory.path(), "block"));
+  EXPECT_TRUE(opened.ok()) << opened.status();
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// cairn log ls|cat|verify as a program, on the files of a log.
+// cairn log ls|cat|verify|salvage as a program, on the files of a log.
 
 #include <unistd.h>
 
@@ -234,6 +234,37 @@ TEST_F(LogVerbsTest, AMissingBlockIsExit10) {
   EXPECT_EQ(listed.exit_code, 0);
   EXPECT_THAT(listed.output, SizeIs(2));
   EXPECT_EQ(Run({"cat", data_}).exit_code, 10);
+}
+
+TEST_F(LogVerbsTest, SalvageSaysWhatWouldBeLostAndWritesANewLog) {
+  const Place place = Find(9);
+  EndWriter();
+  Flip(place.file, place.offset + 200);
+  const auto before = Contents();
+  const std::string salvaged = directory_.path() + "/salvaged";
+  const FinishedProcess asked = Run({"salvage", data_, salvaged, "-o", "json"});
+  EXPECT_EQ(asked.exit_code, 4);
+  EXPECT_THAT(asked.errors, HasSubstr("--acknowledge=lose-1:9..12"));
+  const std::vector<Json> groups = ParseLines(asked.output);
+  ASSERT_THAT(groups, SizeIs(2));
+  EXPECT_EQ(Number(groups[0], "last_index"), 8u);
+  EXPECT_EQ(Number(groups[0], "lost_first_index"), 9u);
+  EXPECT_EQ(Number(groups[0], "lost_last_index"), 12u);
+  EXPECT_FALSE(std::filesystem::exists(salvaged));
+  const FinishedProcess wrong = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..11"});
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_FALSE(std::filesystem::exists(salvaged));
+
+  const FinishedProcess done = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..12"});
+  EXPECT_EQ(done.exit_code, 0) << done.errors;
+  EXPECT_EQ(Contents(), before);
+  EXPECT_EQ(Run({"verify", salvaged}).exit_code, 0);
+  const FinishedProcess cat = Run({"cat", salvaged, "-o", "json"});
+  EXPECT_EQ(cat.exit_code, 0);
+  EXPECT_THAT(cat.output, SizeIs(9));
+  // Never over something.
+  const FinishedProcess again = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..12"});
+  EXPECT_NE(again.exit_code, 0);
 }
 
 TEST_F(LogVerbsTest, ALogInUseIsReadAndSaidToBe) {

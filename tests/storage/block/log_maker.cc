@@ -1,0 +1,301 @@
+// Writes logs by chance and what the store itself says of them, for readers in other languages:
+//   log_maker DIRECTORY FIRST_SEED COUNT
+// For each seed DIRECTORY/<seed>/log gets the files as a process or a power cut left them, and
+// DIRECTORY/<seed>/store.json what BlockLog reports when it opens them (log_reader.py names the
+// fields); DIRECTORY/<seed>/recovered gets them as that left them. One seed in three ends in an
+// orderly way, one in a process killed and one in a power cut at some call to the file system.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "storage/posix_file_system.h"
+#include "storage/simulated_file_system.h"
+#include "tests/storage/block/log_driver.h"
+
+namespace cairn {
+namespace {
+
+constexpr GroupId kGroups[] = {kGroupA, kGroupB, kGroupC, static_cast<GroupId>(1000)};
+constexpr int kSteps = 90;
+
+enum class End { kOrderly, kKilled, kPowerCut };
+
+// The files of the log in `from`. They need not survive a power cut if they are for a reader only.
+void Copy(SimulatedFileSystem& from, FileSystem& to, const std::string& directory, bool durable) {
+  CAIRN_CHECK(to.MakeDirectory(directory).ok());
+  const std::vector<std::string> names = from.List(kTestDirectory).value();
+  for (const std::string& name : names) {
+    absl::StatusOr<std::string> content =
+        ReadWholeFile(from, absl::StrCat(kTestDirectory, "/", name));
+    CAIRN_CHECK(content.ok()) << content.status();
+    const std::string path = absl::StrCat(directory, "/", name);
+    if (durable) {
+      CAIRN_CHECK(WriteFileAtomically(to, path, *content).ok());
+      continue;
+    }
+    auto file = to.Open(path, {.mode = FileSystem::OpenMode::kCreate});
+    CAIRN_CHECK(file.ok()) << file.status();
+    CAIRN_CHECK((*file)->Write(0, *content).ok());
+  }
+}
+
+// What happens to groups, drawn from a seed.
+class Life {
+ public:
+  Life(LogDriver& driver, Random& random) : driver_(driver), random_(random) {}
+
+  void Step() {
+    const GroupId group = kGroups[random_.Below(std::size(kGroups))];
+    if (const uint64_t what = random_.Below(24); what < 13) {
+      Append(group);
+    } else if (what < 15) {
+      driver_.Vote(group, {.term = ++term_, .vote = static_cast<NodeId>(random_.Below(4))});
+    } else if (what < 17) {
+      driver_.AppendConfiguration(group, term_, absl::StrCat("members ", random_.Below(1000)));
+    } else if (what < 20) {
+      Truncate(group);
+    } else if (what < 22) {
+      Drop(group);
+    } else if (what == 22) {
+      driver_.Reset(group, {Committed(group) + random_.Below(20), term_});
+    } else if (random_.OneIn(3)) {
+      driver_.DropGroup(group);
+      committed_.erase(group);
+    }
+    if (!random_.OneIn(3)) CAIRN_CHECK(driver_.Sync().ok());
+  }
+
+ private:
+  ModelLog Log(GroupId group) const {
+    const auto found = driver_.model().find(group);
+    return found == driver_.model().end() ? ModelLog() : found->second;
+  }
+
+  Index Committed(GroupId group) const {
+    const auto found = committed_.find(group);
+    return std::max(found == committed_.end() ? 0 : found->second, Log(group).base.index);
+  }
+
+  std::vector<std::string> Payloads() {
+    std::vector<std::string> payloads;
+    const uint64_t count = random_.OneIn(4) ? random_.Below(30) + 1 : random_.Below(3) + 1;
+    for (uint64_t i = 0; i < count; ++i) {
+      std::string payload(random_.Below(random_.OneIn(5) ? 2500 : 60), '\0');
+      // Some are zeros and are masked.
+      if (!random_.OneIn(5)) {
+        for (char& each : payload) each = static_cast<char>(random_.Below(256));
+      }
+      payloads.push_back(std::move(payload));
+    }
+    return payloads;
+  }
+
+  void Append(GroupId group) {
+    const ModelLog log = Log(group);
+    LogAppend append;
+    if (random_.OneIn(3)) ++term_;
+    RecordRunBuilder builder(group, log.last(), log.last_hash());
+    for (std::string& payload : Payloads()) {
+      const SessionCall call = {
+          .session = random_.Below(3), .number = random_.Below(1000), .in_order = random_.OneIn(2)};
+      builder.Add(
+          PreparedEntry::Make(static_cast<EntryType>(random_.OneIn(8) ? 6 : 2), std::move(payload),
+                              call, static_cast<uint16_t>(1 + random_.Below(3))),
+          term_, WallTime{static_cast<int64_t>(random_.Below(2000)) - 1000});
+    }
+    append.runs = {std::move(builder).Build()};
+    append.commit = Committed(group);
+    append.commit += random_.Below(log.last().index - append.commit + 1);
+    committed_[group] = append.commit;
+    CAIRN_CHECK(driver_.Apply(group, append).ok());
+  }
+
+  void Truncate(GroupId group) {
+    const ModelLog log = Log(group);
+    const Index uncommitted = log.last().index - Committed(group);
+    if (uncommitted == 0) return;
+    const Index from = log.last().index - random_.Below(std::min<Index>(uncommitted, 12));
+    driver_.Truncate(group, from, ++term_,
+                     random_.OneIn(3) ? std::vector<std::string>() : Payloads());
+  }
+
+  void Drop(GroupId group) {
+    const Index base = Log(group).base.index;
+    const Index committed = Committed(group);
+    if (committed > base) driver_.Drop(group, base + 1 + random_.Below(committed - base));
+  }
+
+  LogDriver& driver_;
+  Random& random_;
+  Term term_ = 1;
+  std::map<GroupId, Index> committed_;
+};
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", absl::StrReplaceAll(absl::CEscape(text), {{"\\'", "'"}}), "\"");
+}
+
+std::string HashText(EntryHash hash) {
+  return absl::StrCat("\"", absl::Hex(hash.high, absl::kZeroPad16),
+                      absl::Hex(hash.low, absl::kZeroPad16), "\"");
+}
+
+// The entries, or their position and null where they cannot be read.
+std::string EntriesJson(LogStore& store) {
+  std::vector<std::string> rows;
+  for (Index index = store.base().index + 1; index <= store.last().index; ++index) {
+    absl::StatusOr<std::vector<RecordRun>> runs = store.Read(index, index, 1);
+    if (!runs.ok()) {
+      rows.push_back(absl::StrCat("[", index, ", null]"));
+      continue;
+    }
+    const RecordRun& run = runs->front();
+    const RecordView entry = run[0];
+    const std::vector<int64_t> numbers = {static_cast<int64_t>(index),
+                                          static_cast<int64_t>(entry.position().term),
+                                          static_cast<int64_t>(entry.type()),
+                                          static_cast<int64_t>(entry.call().session),
+                                          static_cast<int64_t>(entry.call().number),
+                                          entry.call().in_order,
+                                          entry.timestamp().nanoseconds,
+                                          entry.apply_version()};
+    rows.push_back(absl::StrCat("[", absl::StrJoin(numbers, ", "), ", ", HashText(entry.hash()),
+                                ", \"", absl::BytesToHexString(entry.Payload(run.bytes()).view()),
+                                "\"]"));
+  }
+  return absl::StrCat("[", absl::StrJoin(rows, ",\n"), "]");
+}
+
+std::string GroupJson(LogDisk& disk, GroupId group) {
+  absl::StatusOr<OpenedLog> opened = disk.OpenGroup(group);
+  if (!opened.ok()) {
+    return absl::StrCat("{\"error\": ", Quoted(opened.status().ToString()), "}");
+  }
+  const RecoveredLog& found = opened->recovered;
+  std::vector<std::string> configurations;
+  for (const RawConfiguration& each : found.configurations) {
+    configurations.push_back(absl::StrCat("[", each.at.index, ", ", each.at.term, ", \"",
+                                          absl::BytesToHexString(each.body.view()), "\"]"));
+  }
+  std::vector<std::string> runs;
+  for (const TermRun& run : found.runs) {
+    runs.push_back(absl::StrCat("[", run.term, ", ", run.last_index, "]"));
+  }
+  const LogPosition last = opened->store->last();
+  return absl::StrCat(
+      "{\"hard_state\": [", found.hard_state.term, ", ", ToInteger(found.hard_state.vote),
+      "], \"hard_state_lost\": ", found.hard_state_lost ? "true" : "false", ", \"base\": [",
+      found.base.index, ", ", found.base.term, ", ", HashText(found.base_hash), "], \"last\": [",
+      last.index, ", ", last.term, ", ", HashText(found.last_hash),
+      "], \"known_commit\": ", found.known_commit, ", \"torn_from\": ", found.torn_from.value_or(0),
+      ", \"faulty\": ", found.faulty.size(), ", \"term_runs\": [", absl::StrJoin(runs, ", "),
+      "], \"configurations\": [", absl::StrJoin(configurations, ", "),
+      "],\n\"entries\": ", EntriesJson(*opened->store), "}");
+}
+
+// What the store says that opens these files.
+std::string StoreJson(SimulatedFileSystem& file_system, const BlockLogOptions& options) {
+  const std::string boot_id = file_system.BootId().value();
+  LogDriver driver(file_system, options);
+  std::vector<std::string> groups;
+  if (driver.status().ok()) {
+    for (GroupId group : driver.log().Groups()) {
+      groups.push_back(
+          absl::StrCat("\"", ToInteger(group), "\": ", GroupJson(driver.log(), group)));
+    }
+  }
+  return absl::StrCat("{\"boot_id\": ", Quoted(boot_id),
+                      ", \"error\": ", Quoted(driver.status().ToString()), ", \"groups\": {",
+                      absl::StrJoin(groups, ",\n"), "}}\n");
+}
+
+BlockLogOptions OptionsFor(Random& random) {
+  BlockLogOptions options = TestOptions();
+  options.geometry = random.OneIn(3) ? BlockGeometry{.block_bytes = 128 << 10, .unit_bytes = 4096}
+                                     : BlockGeometry{.block_bytes = 16 << 10, .unit_bytes = 512};
+  options.copy_distance = 2 + random.Below(3);
+  return options;
+}
+
+// The disk after the life, in the same boot unless the power was cut.
+std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, const BlockLogOptions& options,
+                                             Random& random) {
+  const End end = static_cast<End>(seed % 3);
+  // A copy is in the boot after that of its origin, so that is the second one here.
+  std::unique_ptr<SimulatedFileSystem> written = SimulatedFileSystem().CrashImage({});
+  SimulatedFileSystem same_boot;
+  std::unique_ptr<SimulatedFileSystem> left;
+  LogDriver driver(*written, options);
+  CAIRN_CHECK(driver.status().ok()) << driver.status();
+  Life life(driver, random);
+  const int steps = kSteps / 2 + static_cast<int>(random.Below(kSteps / 2));
+  for (int i = 0; i < steps; ++i) life.Step();
+  if (end == End::kOrderly) {
+    CAIRN_CHECK(driver.Sync().ok());
+    Copy(*written, same_boot, kTestDirectory, true);
+    return same_boot.CrashImage({});
+  }
+  uint64_t calls_left = 1 + random.Below(60);
+  written->set_fault_hook([&](const FileAccess& access) {
+    // Before a sync there is most to lose.
+    if (access.operation == FileAccess::Operation::kSync && random.OneIn(2)) calls_left = 1;
+    if (left != nullptr || --calls_left > 0) return FileFault();
+    if (end == End::kPowerCut) {
+      const CrashPolicy policies[] = {CrashPolicy::kKeepPrefix, CrashPolicy::kRandomSubset,
+                                      CrashPolicy::kTornCall};
+      left =
+          written->CrashImage(ChooseCrash(policies[random.Below(3)], written->Pending(), random));
+    } else {
+      left = written->CrashImage(ChooseCrash(CrashPolicy::kKeepAll, written->Pending(), random));
+    }
+    return FileFault();
+  });
+  while (left == nullptr) life.Step();
+  written->set_fault_hook(nullptr);
+  if (end == End::kPowerCut) return left;
+  Copy(*left, same_boot, kTestDirectory, true);
+  return same_boot.CrashImage({});
+}
+
+void Make(const std::string& directory, uint64_t seed) {
+  Random random(seed);
+  const BlockLogOptions options = OptionsFor(random);
+  const std::unique_ptr<SimulatedFileSystem> left = MakeLog(seed, options, random);
+  PosixFileSystem posix;
+  Copy(*left, posix, directory + "/log", false);
+  absl::Status written =
+      WriteFileAtomically(posix, directory + "/store.json", StoreJson(*left, options));
+  CAIRN_CHECK(written.ok()) << written;
+  Copy(*left, posix, directory + "/recovered", false);
+}
+
+}  // namespace
+}  // namespace cairn
+
+int main(int argc, char** argv) {
+  uint64_t first = 0;
+  uint64_t count = 0;
+  if (argc != 4 || !absl::SimpleAtoi(argv[2], &first) || !absl::SimpleAtoi(argv[3], &count)) {
+    std::cerr << "usage: log_maker DIRECTORY FIRST_SEED COUNT\n";
+    return 64;
+  }
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    cairn::Make(absl::StrCat(argv[1], "/", seed), seed);
+  }
+  return 0;
+}
