@@ -202,7 +202,11 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
   }
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&,
                       IODebugContext*) override {
-    return ToRocksDb(file_system_.Rename(Plain(from), Plain(to)));
+    // RocksDB renames CURRENT into its place and only then syncs the directory, which the manifest
+    // it names is new in too: a power cut could leave CURRENT without its manifest.
+    absl::Status status = file_system_.SyncDirectory(DirectoryOf(Plain(from)));
+    if (status.ok()) status = file_system_.Rename(Plain(from), Plain(to));
+    return ToRocksDb(status);
   }
   IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock,
                     IODebugContext*) override {
