@@ -10,6 +10,7 @@
 #include "storage/block/block_log.h"
 #include "storage/memory_log_store.h"
 #include "storage/posix_file_system.h"
+#include "storage/rocksdb/rocksdb_log.h"
 
 namespace cairn {
 namespace {
@@ -43,6 +44,11 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
     const DataDirectoryOptions& options) {
+  if (options.log_store != "block" && options.log_store != "rocksdb" &&
+      options.log_store != "memory") {
+    return absl::InvalidArgumentError(absl::StrCat("there is no log store \"", options.log_store,
+                                                   "\": block, rocksdb or memory"));
+  }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = options.path;
   directory->file_system_ = std::make_unique<PosixFileSystem>();
@@ -128,12 +134,27 @@ absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
     log_disk_ = std::make_unique<MemoryLogDisk>();
     return ForgetMachines();
   }
+  return options.log_store == "rocksdb" ? OpenRocksDbLog() : OpenBlockLog(options);
+}
+
+absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   BlockLogOptions block;
   block.directory = LogPath(options.path);
   block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
   block.geometry.block_bytes = options.block_bytes;
   block.background = options.background;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
+  if (!log.ok()) return log.status();
+  log_disk_ = *std::move(log);
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::OpenRocksDbLog() {
+  RocksDbLogOptions rocksdb;
+  rocksdb.directory = LogPath(path_);
+  rocksdb.identity = {identity_.cluster, identity_.node, identity_.incarnation};
+  absl::StatusOr<std::unique_ptr<RocksDbLog>> log =
+      RocksDbLog::Open(*file_system_, std::move(rocksdb));
   if (!log.ok()) return log.status();
   log_disk_ = *std::move(log);
   return absl::OkStatus();

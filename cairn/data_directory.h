@@ -34,7 +34,7 @@ struct DataDirectoryOptions {
   // Of a node that joins a running cluster instead of forming one: finds it, and is called only if
   // the directory holds no node yet. Its errors are those of Open.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  std::string log_store = "block";  // or "memory"
+  std::string log_store = "block";  // or "rocksdb" or "memory"
   uint64_t block_bytes = uint64_t{16} << 20;
   // False: nothing is synced, and a power cut loses what was acknowledged.
   bool sync = true;
@@ -48,7 +48,7 @@ class DataDirectory {
   // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
   // both), DATA_LOSS if it is damaged beyond what can be read or its identity is gone while a log
-  // is there.
+  // is there. INVALID_ARGUMENT for a log store of another name.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }
@@ -62,6 +62,8 @@ class DataDirectory {
   absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
   absl::Status OpenLog(const DataDirectoryOptions& options);
+  absl::Status OpenBlockLog(const DataDirectoryOptions& options);
+  absl::Status OpenRocksDbLog();
   absl::Status ForgetMachines();
 
   std::string path_;

@@ -42,7 +42,8 @@ struct ServerOptions {
   // Instead of initial members: finds a running cluster that this new node joins
   // (service/membership/joiner.h). Once there it waits for a leader to name it as a member.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  std::string log_store = "block";  // or "memory", which forgets everything
+  // "block", "rocksdb", or "memory", which forgets everything. Fixed when the directory is made.
+  std::string log_store = "block";
   uint64_t block_bytes = uint64_t{16} << 20;
   // What is sent of snapshots to members far behind; 0: no limit.
   uint64_t snapshot_bytes_per_second = 0;
