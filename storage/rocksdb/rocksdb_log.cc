@@ -225,7 +225,10 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
   const LogHead before = log.head();
   log.Append(append, *hash);
   MutexLock lock(mutex_);
-  if (log.head() == before) {  // at most a commit index was told, which is written with entries
+  // Entries that replace their like are written too: those there may be faulty.
+  const bool has_entries = std::any_of(append.runs.begin(), append.runs.end(),
+                                       [](const RecordRun& run) { return !run.empty(); });
+  if (!has_entries && log.head() == before) {  // a commit index alone waits for entries
     if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
     return absl::OkStatus();
   }

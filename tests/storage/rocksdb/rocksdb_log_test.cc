@@ -13,6 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "rocksdb/db.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/log_keys.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/log_twin.h"
 
@@ -238,6 +241,45 @@ TEST(RocksDbLogTest, WhatIsMissingOfEarlierSyncsIsFaulty) {
     EXPECT_EQ(subject.recovered.hard_state, subject.given.hard_state);
     subject.ExpectNothingWrong();
   }
+}
+
+// RocksDB gives back an entry that was overwritten: whole, of this group and index, and wrong.
+TEST(RocksDbLogTest, AnEntryThatWasOverwrittenIsNotTakenForTheNewOne) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  const std::string old = subject.given.At(3).record;
+  LogAppend append;
+  subject.given.TruncateFrom(3);
+  append.runs = {subject.given.AddRun(3, {"3", "4", "5"})};
+  ASSERT_TRUE(subject.store->Append(append).ok());
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  subject.acknowledged = subject.given;
+  subject.store = nullptr;
+  subject.disk = nullptr;
+  {
+    const absl::StatusOr<Database> database = OpenDatabase(file_system, {.directory = "/log/db"});
+    ASSERT_TRUE(database.ok()) << database.status();
+    rocksdb::WriteOptions options;
+    ASSERT_TRUE(database->db->Put(options, EntryKey(kGroup, 3), old).ok());
+    ASSERT_TRUE(database->db->FlushWAL(true).ok());
+  }
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_EQ(subject.recovered.faulty.size(), 1u);
+  EXPECT_EQ(subject.recovered.faulty.front().at, (LogPosition{3, 3}));
+  subject.ExpectNothingWrong();
+  EXPECT_TRUE(absl::IsDataLoss(subject.store->Read(3, 5, kNoLimit).status()));
+  // The next entry knows its hash.
+  EXPECT_EQ(subject.store->HashAt(3).value(), subject.given.HashAt(3));
+  // It may be written again.
+  append.truncate_from = 3;
+  ASSERT_TRUE(subject.store->Append(append).ok());
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+  EXPECT_EQ(subject.recovered.last_hash, subject.given.HashAt(5));
 }
 
 TEST(RocksDbLogTest, ALedgerWithoutDatabaseIsDataLoss) {
