@@ -170,6 +170,7 @@ absl::StatusOr<OpenedLog> RocksDbLog::OpenGroup(GroupId group) {
   // Nobody has the group open, so nobody changes it.
   OpenedLog opened;
   opened.recovered = RecoverLog(db_, options_.directory, log);
+  opened.recovered.report.notes = notes_;
   MutexLock lock(mutex_);
   if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
   std::unique_ptr<LogStore>& store = stores_[group];
