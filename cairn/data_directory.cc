@@ -10,6 +10,7 @@
 #include "storage/block/block_log.h"
 #include "storage/memory_log_store.h"
 #include "storage/posix_file_system.h"
+#include "storage/rocksdb/rocksdb_log.h"
 
 namespace cairn {
 namespace {
@@ -43,12 +44,13 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
     const DataDirectoryOptions& options) {
-  const bool is_known = options.log_store == "block" || options.log_store == "memory";
+  const bool is_known = options.log_store == "block" || options.log_store == "rocksdb" ||
+                        options.log_store == "memory";
   if (is_known != (options.open_log == nullptr)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("log store ", options.log_store,
-                     is_known ? " is one of Cairn's and needs nobody to open it"
-                              : " is none of Cairn's, and nobody opens it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "log store ", options.log_store,
+        is_known ? " is one of Cairn's and needs nobody to open it"
+                 : " is none of Cairn's (block, rocksdb, memory), and nobody opens it"));
   }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = options.path;
@@ -135,21 +137,37 @@ absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
     log_disk_ = std::make_unique<MemoryLogDisk>();
     return ForgetMachines();
   }
-  if (options.open_log != nullptr) {
-    const std::string path = LogPath(options.path);
-    if (absl::Status made = file_system_->MakeDirectory(path); !made.ok()) return made;
-    absl::StatusOr<std::unique_ptr<LogDisk>> log =
-        options.open_log({*file_system_, path, identity_});
-    if (!log.ok()) return log.status();
-    log_disk_ = *std::move(log);
-    return absl::OkStatus();
-  }
+  if (options.open_log != nullptr) return OpenOwnLog(options.open_log);
+  return options.log_store == "rocksdb" ? OpenRocksDbLog() : OpenBlockLog(options);
+}
+
+absl::Status DataDirectory::OpenOwnLog(const LogOpener& open_log) {
+  const std::string path = LogPath(path_);
+  if (absl::Status made = file_system_->MakeDirectory(path); !made.ok()) return made;
+  absl::StatusOr<std::unique_ptr<LogDisk>> log = open_log({*file_system_, path, identity_});
+  if (!log.ok()) return log.status();
+  log_disk_ = *std::move(log);
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   BlockLogOptions block;
   block.directory = LogPath(options.path);
   block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
   block.geometry.block_bytes = options.block_bytes;
   block.background = options.background;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
+  if (!log.ok()) return log.status();
+  log_disk_ = *std::move(log);
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::OpenRocksDbLog() {
+  RocksDbLogOptions rocksdb;
+  rocksdb.directory = LogPath(path_);
+  rocksdb.identity = {identity_.cluster, identity_.node, identity_.incarnation};
+  absl::StatusOr<std::unique_ptr<RocksDbLog>> log =
+      RocksDbLog::Open(*file_system_, std::move(rocksdb));
   if (!log.ok()) return log.status();
   log_disk_ = *std::move(log);
   return absl::OkStatus();

@@ -42,7 +42,8 @@ struct DataDirectoryOptions {
   // Of a node that joins a running cluster instead of forming one: finds it, and is called only if
   // the directory holds no node yet. Its errors are those of Open.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  // "block", "memory", or the name of a store of the program's own, which `open_log` then opens.
+  // "block", "rocksdb", "memory", or the name of a store of the program's own, which `open_log`
+  // then opens.
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
@@ -73,6 +74,9 @@ class DataDirectory {
   absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
   absl::Status OpenLog(const DataDirectoryOptions& options);
+  absl::Status OpenOwnLog(const LogOpener& open_log);
+  absl::Status OpenBlockLog(const DataDirectoryOptions& options);
+  absl::Status OpenRocksDbLog();
   absl::Status ForgetMachines();
 
   std::string path_;

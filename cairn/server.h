@@ -42,8 +42,8 @@ struct ServerOptions {
   // Instead of initial members: finds a running cluster that this new node joins
   // (service/membership/joiner.h). Once there it waits for a leader to name it as a member.
   std::function<absl::StatusOr<FormedCluster>()> find_cluster;
-  // "block"; "memory", which forgets everything; or the name of a log store of the program's own,
-  // which `open_log` opens. A directory is of one of them for ever.
+  // "block"; "rocksdb"; "memory", which forgets everything; or the name of a log store of the
+  // program's own, which `open_log` opens. A directory is of one of them for ever.
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;

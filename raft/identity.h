@@ -28,7 +28,7 @@ struct NodeIdentity {
   bool formed = false;
   // It joined a cluster that had formed without it.
   bool joined() const { return initial_members.Find(node) == nullptr; }
-  std::string log_store;  // "block", "memory": fixed at first start
+  std::string log_store;  // "block", "rocksdb", "memory": fixed at first start
 };
 
 // Cluster id = hash of the initial members (ids and addresses, in order) and the token.

@@ -56,8 +56,8 @@ void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--cluster_token", config.cluster_token,
                  "tells clusters with the same members apart");
   app.add_option("--log_store", config.log_store,
-                 "block or memory; fixed at the first start; memory forgets all at a stop")
-      ->check(CLI::IsMember({"block", "memory"}))
+                 "block, rocksdb or memory; fixed at the first start; memory forgets all at a stop")
+      ->check(CLI::IsMember({"block", "rocksdb", "memory"}))
       ->capture_default_str();
   app.add_flag("--insecure", config.insecure,
                "plain text, which only loopback addresses allow (this version has no TLS)");
@@ -90,7 +90,8 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--fence_grace", flags.fence_grace,
                  "how long a node whose storage failed still answers status and health")
       ->capture_default_str();
-  app.add_option("--block_bytes", config.block_bytes, "size of the log's files")
+  app.add_option("--block_bytes", config.block_bytes,
+                 "size of the log's files, with --log_store=block")
       ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
       ->capture_default_str();
   app.add_option("--max_message_bytes", config.max_message_bytes, "greatest message")

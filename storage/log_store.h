@@ -132,7 +132,7 @@ class LogDisk {
   // final: the disk accepts no more writes.
   virtual void Sync(absl::AnyInvocable<void(absl::Status)> done) = 0;
 
-  virtual const char* name() const = 0;  // "block", "memory", as --log_store names it
+  virtual const char* name() const = 0;  // "block", "rocksdb", "memory", as --log_store
 };
 
 }  // namespace cairn

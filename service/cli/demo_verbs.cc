@@ -199,8 +199,8 @@ void AddDemoVerbs(CLI::App& app, CliContext& context) {
   demo->add_option("--nodes", flags->options.nodes, "how many")
       ->check(CLI::Range(1, 5))
       ->capture_default_str();
-  demo->add_option("--log_store", flags->options.log_store, "block or memory")
-      ->check(CLI::IsMember({"block", "memory"}))
+  demo->add_option("--log_store", flags->options.log_store, "block, rocksdb or memory")
+      ->check(CLI::IsMember({"block", "rocksdb", "memory"}))
       ->capture_default_str();
   CLI::Option* port =
       demo->add_option("--port", flags->options.first_port, "of node 1; 0: any that are free")

@@ -34,12 +34,13 @@ class IncludesTest(unittest.TestCase):
         self.assert_bad("storage/a.h", "raft/core/raft.h", "storage does not know raft/core")
         self.assert_bad("storage/a.h", "storage/block/block_log.h", "does not know storage/block")
         self.assert_bad("raft/a.h", "storage/block/block_log.h", "raft does not know storage/block")
-        self.assert_bad("raft/a.h", "storage/rocksdb_log_store.h", "knows the interface")
+        self.assert_bad("raft/a.h", "storage/memory_log_store.h", "knows the interface")
+        self.assert_bad("raft/a.h", "storage/rocksdb/a.h", "raft does not know storage/rocksdb")
         self.assert_bad("raft/a.h", "service/wire/wire.h", "raft does not know service")
         self.assert_good("raft/core/a.cc", "base/check.h", "raft/core/raft.h", "<vector>")
         self.assert_good("storage/block/a.h", "storage/record.h", "base/bytes.h", "<memory>")
         self.assert_good("raft/a.h", "raft/core/raft.h", "storage/log_store.h", "<thread>")
-        self.assert_good("service/a.cc", "storage/rocksdb_log_store.h", "raft/node.h", "client/c.h")
+        self.assert_good("service/a.cc", "storage/rocksdb/a.h", "raft/node.h", "client/c.h")
 
     def test_nobody_knows_tests(self):
         self.assert_bad("base/a.cc", "tests/sim/sim.h", "nobody knows tests")
@@ -55,7 +56,7 @@ class IncludesTest(unittest.TestCase):
         self.assert_bad("storage/a.cc", "rocksdb/db.h", "storage does not use rocksdb")
         self.assert_bad("service/a.cc", "rocksdb/db.h", "service does not use rocksdb")
         self.assert_bad("service/a.cc", "gtest/gtest.h", "service does not use gtest")
-        self.assert_good("storage/rocksdb_log_store.cc", "rocksdb/db.h", "xxhash.h")
+        self.assert_good("storage/rocksdb/a.cc", "rocksdb/db.h", "xxhash.h")
         self.assert_good("service/a.cc", "grpcpp/grpcpp.h", "cairn/v1/peer.grpc.pb.h")
 
     def test_banned_headers(self):
@@ -110,7 +111,7 @@ class TargetsTest(unittest.TestCase):
         self.assert_bad("base", "//storage:record", "base does not know storage")
         self.assert_bad("raft/core", "//raft:node", "raft/core does not know raft")
         self.assert_bad("raft", "//storage/block:block_log", "raft does not know storage/block")
-        self.assert_bad("raft", "//storage:rocksdb_log_store", "knows the interface")
+        self.assert_bad("raft", "//storage:memory_log_store", "knows the interface")
         self.assert_bad("service", "//tests/sim", "nobody knows tests")
         self.assert_bad("newdir", "//base:check", "has no layer")
         self.assert_bad("base", "//elsewhere:b", "no package of the project")
@@ -122,7 +123,7 @@ class TargetsTest(unittest.TestCase):
         self.assert_bad("raft", "//third_party:grpc", "raft does not use it")
         self.assert_bad("storage", "//third_party:rocksdb", "storage does not use it")
         self.assert_bad("service", "//third_party:gtest", "service does not use it")
-        self.assert_good("storage", "//third_party:rocksdb", name="rocksdb_log_store")
+        self.assert_good("storage/rocksdb", "//third_party:rocksdb")
         self.assert_good("service", "//third_party:grpc")
 
     def test_instrumentation(self):

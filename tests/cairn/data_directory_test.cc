@@ -2,7 +2,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "storage/memory_log_store.h"
@@ -22,7 +24,7 @@ DataDirectoryOptions OptionsOf(const std::string& path, const std::string& log_s
 
 // What machines keep on disk belongs to the log it was made of.
 TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatMachinesKeep) {
-  for (const std::string log_store : {"block", "memory"}) {
+  for (const std::string log_store : {"block", "rocksdb", "memory"}) {
     SCOPED_TRACE(log_store);
     TestDirectory directory;
     const std::string machine = directory.path() + "/groups/1/machine";
@@ -36,7 +38,7 @@ TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatMachinesKeep) {
     auto opened = DataDirectory::Open(OptionsOf(directory.path(), log_store));
     ASSERT_TRUE(opened.ok()) << opened.status();
     FileSystem& file_system = (*opened)->file_system();
-    EXPECT_EQ(file_system.Exists(machine + "/state").value(), log_store == "block");
+    EXPECT_EQ(file_system.Exists(machine + "/state").value(), log_store != "memory");
     EXPECT_TRUE(file_system.Exists(machine).value());
   }
 }
@@ -79,6 +81,26 @@ TEST(DataDirectoryTest, ALogStoreNobodyOpensIsRefused) {
   // Nothing was made.
   opened = DataDirectory::Open(OptionsOf(directory.path(), "block"));
   EXPECT_TRUE(opened.ok()) << opened.status();
+}
+
+TEST(DataDirectoryTest, TheLogStoreIsFixedAtTheFirstStart) {
+  const std::vector<std::string> stores = {"block", "rocksdb", "memory"};
+  for (const std::string& made : stores) {
+    TestDirectory directory;
+    for (const std::string& asked : stores) {
+      SCOPED_TRACE(made + " asked for as " + asked);
+      {
+        auto opened = DataDirectory::Open(OptionsOf(directory.path(), made));
+        ASSERT_TRUE(opened.ok()) << opened.status();
+        EXPECT_EQ((*opened)->log_disk().name(), made);
+      }
+      if (asked == made) continue;
+      const absl::Status refused = DataDirectory::Open(OptionsOf(directory.path(), asked)).status();
+      EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+      EXPECT_NE(refused.message().find("log store " + made), std::string::npos) << refused;
+      EXPECT_NE(refused.message().find("log store " + asked), std::string::npos) << refused;
+    }
+  }
 }
 
 }  // namespace

@@ -225,6 +225,9 @@ TEST_F(CairndTest, AnotherLogStoreIs78) {
   FinishedProcess finished = Run(With(Flags(1, One()), "--log_store=memory"));
   ExpectExit(finished, 78);
   EXPECT_THAT(finished.last_error_line(), MatchesRegex(".*block.*memory.*"));
+  finished = Run(With(Flags(1, One()), "--log_store=rocksdb"));
+  ExpectExit(finished, 78);
+  EXPECT_THAT(finished.last_error_line(), MatchesRegex(".*block.*rocksdb.*"));
 }
 
 TEST_F(CairndTest, OtherMembersAre78) {

@@ -97,6 +97,7 @@ TEST(ConfigTest, NonsenseIsRefused) {
   ExpectRefused({"--data_dir=/d", "--listen=127.0.0.1:1"}, "--node_id");
   ExpectRefused(With({"--election_timeout_ms=100", "--heartbeat_interval_ms=50"}), "a third");
   ExpectRefused(With({"--log_store=paper"}), "log_store");
+  EXPECT_TRUE(ParseConfig(With({"--log_store=rocksdb"}), {}).ok());
   ExpectRefused(With({"--fsync=sometimes"}), "fsync");
   ExpectRefused(With({"--fence_grace=soon"}), "fence_grace");
   ExpectRefused(With({"--slow_disk_timeout=never"}), "slow_disk_timeout");

@@ -1,0 +1,185 @@
+#include "storage/rocksdb/ack_ledger.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/coding.h"
+#include "storage/checksum.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint32_t kMagic = 0x4b434143;  // "CACK"
+constexpr uint8_t kVersion = 1;
+// A record is written in units of its own: no write touches one that holds acknowledged facts.
+constexpr size_t kUnit = 4096;
+constexpr uint64_t kFileBytes = uint64_t{4} << 20;
+constexpr char kPrefix[] = "acks.";
+constexpr size_t kFixedBytes = 2 * sizeof(uint32_t) + sizeof(uint8_t);
+
+struct LedgerRecord {
+  uint64_t number = 0;
+  size_t units = 0;
+  LedgerGroups groups;
+};
+
+// The record at the front of `bytes`, if there is an intact one.
+std::optional<LedgerRecord> Decode(absl::string_view bytes) {
+  Decoder decoder(bytes);
+  if (decoder.Read<uint32_t>() != kMagic || decoder.Read<uint8_t>() != kVersion) return {};
+  const size_t length = decoder.Read<uint32_t>();
+  const absl::string_view body = decoder.ReadBytes(length);
+  const uint64_t checksum = decoder.Read<uint64_t>();
+  if (!decoder.ok() || checksum != Checksum(body)) return {};
+  LedgerRecord record;
+  record.units = (kFixedBytes + length + sizeof(uint64_t) + kUnit - 1) / kUnit;
+  Decoder fields(body);
+  record.number = fields.Read<uint64_t>();
+  const uint64_t boot = fields.Read<uint64_t>();
+  while (fields.remaining() > 0) {
+    const GroupId group{fields.Read<uint64_t>()};
+    LedgerGroup found;
+    found.boot = boot;
+    found.dropped = fields.Read<uint8_t>() != 0;
+    found.durable_change = fields.Read<uint64_t>();
+    const auto head = DecodeHead(group, fields.ReadLengthPrefixed());
+    auto starts = DecodeTerms(group, fields.ReadLengthPrefixed());
+    if (!fields.ok() || !head.ok() || !starts.ok()) return {};
+    found.head = *head;
+    found.starts = *std::move(starts);
+    record.groups[group] = std::move(found);
+  }
+  return record;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AckLedger>> AckLedger::Open(FileSystem& file_system,
+                                                           std::string directory) {
+  std::unique_ptr<AckLedger> ledger(new AckLedger(file_system, std::move(directory)));
+  const absl::StatusOr<std::string> boot = file_system.BootId();
+  if (!boot.ok()) return boot.status();
+  ledger->boot_ = Checksum(*boot);
+  if (absl::Status status = ledger->ReadFiles(); !status.ok()) return status;
+  return ledger;
+}
+
+std::string AckLedger::PathOf(uint64_t number) const {
+  const std::string digits = absl::StrCat(number);
+  return absl::StrCat(directory_, "/", kPrefix,
+                      std::string(20 - std::min<size_t>(20, digits.size()), '0'), digits);
+}
+
+absl::Status AckLedger::ReadFiles() {
+  const auto names = file_system_.List(directory_);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {  // in order, as the numbers have leading zeros
+    uint64_t number = 0;
+    if (!absl::StartsWith(name, kPrefix) ||
+        !absl::SimpleAtoi(absl::string_view(name).substr(sizeof(kPrefix) - 1), &number)) {
+      continue;
+    }
+    last_file_ = std::max(last_file_, number);
+    old_files_.push_back(absl::StrCat(directory_, "/", name));
+    if (absl::Status status = ReadOne(old_files_.back()); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AckLedger::ReadOne(const std::string& path) {
+  const absl::StatusOr<std::string> bytes = ReadWholeFile(file_system_, path);
+  if (!bytes.ok()) {
+    notes_.push_back(absl::StrCat(path, " cannot be read: ", bytes.status().message()));
+    return absl::OkStatus();
+  }
+  size_t unread = 0;  // units in a row; only those before an intact record are of interest
+  for (size_t at = 0; at < bytes->size();) {
+    std::optional<LedgerRecord> record = Decode(absl::string_view(*bytes).substr(at));
+    if (!record || record->number <= last_record_) {
+      ++unread;
+      at += kUnit;
+      continue;
+    }
+    if (unread > 0) {
+      notes_.push_back(absl::StrCat(path, ": what stands before offset ", at, " is damaged"));
+    }
+    unread = 0;
+    was_there_ = true;
+    last_record_ = record->number;
+    at += record->units * kUnit;
+    for (auto& [group, found] : record->groups) groups_[group] = std::move(found);
+  }
+  return absl::OkStatus();
+}
+
+std::string AckLedger::Encode(const LedgerGroups& groups) {
+  std::string body;
+  AppendLittleEndian(&body, ++last_record_);
+  AppendLittleEndian(&body, boot_);
+  for (const auto& [group, entry] : groups) {
+    AppendLittleEndian(&body, ToInteger(group));
+    AppendLittleEndian(&body, static_cast<uint8_t>(entry.dropped ? 1 : 0));
+    AppendLittleEndian(&body, entry.durable_change);
+    AppendLengthPrefixed(&body, EncodeHead(group, entry.head));
+    AppendLengthPrefixed(&body, EncodeTerms(group, entry.starts));
+  }
+  std::string bytes;
+  AppendLittleEndian(&bytes, kMagic);
+  AppendLittleEndian(&bytes, kVersion);
+  AppendLittleEndian(&bytes, static_cast<uint32_t>(body.size()));
+  bytes += body;
+  AppendLittleEndian(&bytes, Checksum(body));
+  bytes.resize((bytes.size() + kUnit - 1) / kUnit * kUnit, '\0');
+  return bytes;
+}
+
+absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
+  const std::string path = PathOf(++last_file_);
+  auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
+  if (!file.ok()) return file.status();
+  const std::string bytes = Encode(groups);
+  absl::Status status = (*file)->Write(0, bytes);
+  if (status.ok()) status = file_system_.SyncNow(**file);
+  if (status.ok()) status = file_system_.SyncDirectory(directory_);
+  if (!status.ok()) return status;
+  file_ = *std::move(file);
+  end_ = bytes.size();
+  for (const std::string& old : old_files_) {
+    if (absl::Status removed = file_system_.Remove(old); !removed.ok()) return removed;
+  }
+  old_files_ = {path};
+  return absl::OkStatus();
+}
+
+absl::Status AckLedger::Begin(LedgerGroups groups) {
+  groups_ = std::move(groups);
+  return StartFile(groups_);
+}
+
+absl::Status AckLedger::Write(const LedgerGroups& changed) {
+  CAIRN_CHECK(file_ != nullptr) << "Begin comes first";
+  for (const auto& [group, entry] : changed) groups_[group] = entry;
+  if (end_ >= kFileBytes) {
+    // What was dropped by an earlier sync is gone from the database for good.
+    for (auto entry = groups_.begin(); entry != groups_.end();) {
+      const bool gone = entry->second.dropped && !changed.contains(entry->first);
+      entry = gone ? groups_.erase(entry) : std::next(entry);
+    }
+    return StartFile(groups_);
+  }
+  const std::string bytes = Encode(changed);
+  absl::Status status = file_->Write(end_, bytes);
+  if (!status.ok()) return status;
+  file_->StartWriteback(end_, bytes.size());
+  end_ += bytes.size();
+  return absl::OkStatus();
+}
+
+absl::Status AckLedger::Sync() { return file_system_.SyncNow(*file_); }
+
+}  // namespace cairn

@@ -1,0 +1,108 @@
+#include "storage/rocksdb/database.h"
+
+#include <utility>
+
+#include "rocksdb/listener.h"
+#include "rocksdb/options.h"
+#include "rocksdb/table.h"
+#include "storage/rocksdb/rocksdb_file_system.h"
+#include "storage/rocksdb/rocksdb_status.h"
+
+namespace cairn {
+namespace {
+
+// RocksDB has no console and no file of its own here; what matters comes back as a status.
+class NoLogger final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+class FailureListener final : public rocksdb::EventListener {
+ public:
+  explicit FailureListener(std::shared_ptr<DatabaseFailure> failure)
+      : failure_(std::move(failure)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    failure_->Set(FromRocksDb(*status)).IgnoreError();
+  }
+
+ private:
+  const std::shared_ptr<DatabaseFailure> failure_;
+};
+
+rocksdb::BlockBasedTableOptions TableOptions() {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = size_t{32} << 10;  // a log is read in a row
+  table.checksum = rocksdb::kXXH3;
+  return table;
+}
+
+rocksdb::Options LogOptions(const DatabaseOptions& options) {
+  rocksdb::Options log;
+  log.create_if_missing = options.may_create;
+  // The default, said here because durability hangs on it: the first bad record ends the log. That
+  // it is the true end the ledger proves, not RocksDB.
+  log.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // A file of the write-ahead log that is missing whole is noticed.
+  log.track_and_verify_wals_in_manifest = true;
+  log.avoid_flush_during_recovery = false;  // what recovery reports must be durable
+  // Appends stay in memory until LogDisk::Sync, which writes and syncs them once for all groups.
+  log.manual_wal_flush = true;
+  // A recycled file would hold old records behind the new ones.
+  log.recycle_log_file_num = 0;
+  log.paranoid_checks = true;
+  log.max_bgerror_resume_count = 0;  // an error is final; nobody tries again behind our back
+
+  // Most entries are dropped before the second buffer is full: large buffers keep them from ever
+  // being written to a table, and tables are merged late.
+  log.write_buffer_size = options.write_buffer_bytes;
+  log.max_write_buffer_number = 4;
+  log.level0_file_num_compaction_trigger = 8;
+  log.level0_slowdown_writes_trigger = 24;
+  log.level0_stop_writes_trigger = 40;
+  // Two levels: a merge writes what is left of the log once, and forgets what was dropped.
+  log.compaction_style = rocksdb::kCompactionStyleLevel;
+  log.num_levels = 2;
+  log.max_bytes_for_level_base = uint64_t{1} << 30;
+  log.max_background_jobs = 2;
+  // Commands are small or compressed already, and each is written about once.
+  log.compression = rocksdb::kNoCompression;
+  log.wal_compression = rocksdb::kNoCompression;
+  // One writer.
+  log.allow_concurrent_memtable_write = false;
+  log.enable_write_thread_adaptive_yield = false;
+  log.stats_dump_period_sec = 0;
+  log.stats_persist_period_sec = 0;
+  log.table_factory.reset(rocksdb::NewBlockBasedTableFactory(TableOptions()));
+  log.info_log = std::make_shared<NoLogger>();
+  return log;
+}
+
+}  // namespace
+
+absl::Status DatabaseFailure::Get() const {
+  MutexLock lock(mutex_);
+  return status_;
+}
+
+absl::Status DatabaseFailure::Set(absl::Status status) {
+  MutexLock lock(mutex_);
+  if (status_.ok()) status_ = std::move(status);
+  return status_;
+}
+
+absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options) {
+  Database database;
+  database.failure = std::make_shared<DatabaseFailure>();
+  database.environment = rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system));
+  rocksdb::Options log = LogOptions(options);
+  log.env = database.environment.get();
+  log.listeners.push_back(std::make_shared<FailureListener>(database.failure));
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(log, options.directory, &db);
+  database.db.reset(db);
+  if (!status.ok()) return FromRocksDb(status);
+  return database;
+}
+
+}  // namespace cairn

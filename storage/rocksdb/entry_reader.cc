@@ -1,0 +1,76 @@
+#include "storage/rocksdb/entry_reader.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "rocksdb/iterator.h"
+#include "rocksdb/options.h"
+#include "storage/rocksdb/log_keys.h"
+
+namespace cairn {
+namespace {
+
+struct RawEntries {
+  std::string bytes;
+  size_t first_bytes = 0;  // of the first one; 0 if it is not there
+  rocksdb::Status status;  // why there are no more
+};
+
+RawEntries ReadRaw(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, GroupId group, Index first,
+                   Index last, size_t max_bytes) {
+  const std::string behind = EntryKey(group, last + 1);
+  const rocksdb::Slice bound(behind);
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.verify_checksums = true;
+  options.fill_cache = false;
+  options.iterate_upper_bound = &bound;
+  const std::unique_ptr<rocksdb::Iterator> entry(db.NewIterator(options));
+  RawEntries raw;
+  std::string key = EntryKey(group, first);
+  for (entry->Seek(key); entry->Valid() && entry->key() == rocksdb::Slice(key); entry->Next()) {
+    const rocksdb::Slice value = entry->value();
+    if (raw.bytes.empty()) raw.first_bytes = value.size();
+    if (!raw.bytes.empty() && raw.bytes.size() + value.size() > max_bytes) break;
+    raw.bytes.append(value.data(), value.size());
+    if (raw.bytes.empty()) break;  // no record is empty
+    key = EntryKey(group, ++first);
+  }
+  raw.status = entry->status();
+  return raw;
+}
+
+absl::StatusOr<RecordRun> ParseFrom(GroupId group, Index first, const Bytes& bytes) {
+  absl::StatusOr<RecordRun> run = RecordRun::Parse(group, bytes);
+  if (run.ok() && run->first().index != first) {
+    return absl::DataLossError(absl::StrCat("it is entry ", run->first().index));
+  }
+  return run;
+}
+
+}  // namespace
+
+absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const rocksdb::Snapshot* snapshot,
+                                      GroupId group, Index first, Index last, size_t max_bytes) {
+  RawEntries raw = ReadRaw(db, snapshot, group, first, last, max_bytes);
+  if (raw.bytes.empty()) {
+    return absl::DataLossError(absl::StrCat(
+        "entry ", first,
+        " cannot be read: ", raw.status.ok() ? "RocksDB does not have it" : raw.status.ToString()));
+  }
+  const Bytes bytes = Bytes::Take(std::move(raw.bytes));
+  absl::StatusOr<RecordRun> run = ParseFrom(group, first, bytes);
+  // One of them is bad; with luck not the first.
+  if (!run.ok()) {
+    run = ParseFrom(group, first, Bytes::Copy(bytes.view().substr(0, raw.first_bytes)));
+  }
+  if (!run.ok()) {
+    return absl::DataLossError(
+        absl::StrCat("entry ", first, " cannot be read: ", run.status().message()));
+  }
+  return run;
+}
+
+}  // namespace cairn

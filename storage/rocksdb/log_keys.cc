@@ -1,0 +1,177 @@
+#include "storage/rocksdb/log_keys.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/coding.h"
+#include "storage/checksum.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+constexpr char kIdentityKind = 'i';
+constexpr char kGroupKind = 'l';
+constexpr char kHead = 'h';
+constexpr char kTerms = 't';
+constexpr char kEntry = 'z';  // behind head and terms
+constexpr char kBehind = '\x7f';
+
+// Sorts as the number does.
+void AppendBigEndian(std::string* to, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) to->push_back(static_cast<char>(value >> shift));
+}
+
+std::string KeyOf(GroupId group, char kind) {
+  std::string key(1, kGroupKind);
+  AppendBigEndian(&key, ToInteger(group));
+  key.push_back(kind);
+  return key;
+}
+
+// A value is: version:u8 body checksum:u64, the checksum being of key, version and body.
+std::string Begin() { return std::string(1, static_cast<char>(kVersion)); }
+
+uint64_t ChecksumOf(absl::string_view key, absl::string_view value) {
+  return Checksum(absl::StrCat(key, value));
+}
+
+std::string Finish(absl::string_view key, std::string value) {
+  AppendLittleEndian(&value, ChecksumOf(key, value));
+  return value;
+}
+
+// The body.
+absl::StatusOr<absl::string_view> Open(absl::string_view key, absl::string_view value,
+                                       absl::string_view what) {
+  if (value.size() < 1 + sizeof(uint64_t)) {
+    return absl::DataLossError(absl::StrCat("the ", what, " is too short"));
+  }
+  const absl::string_view checked = value.substr(0, value.size() - sizeof(uint64_t));
+  if (ChecksumOf(key, checked) != LoadLittleEndian<uint64_t>(value.data() + checked.size())) {
+    return absl::DataLossError(absl::StrCat("the checksum of the ", what, " is wrong"));
+  }
+  if (static_cast<uint8_t>(value[0]) != kVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the ", what, " is of format ",
+                                                      static_cast<uint8_t>(value[0]),
+                                                      ", this program knows ", kVersion));
+  }
+  return checked.substr(1);
+}
+
+void AppendPosition(std::string* to, LogPosition position, EntryHash hash) {
+  AppendLittleEndian(to, position.index);
+  AppendLittleEndian(to, position.term);
+  AppendLittleEndian(to, hash.low);
+  AppendLittleEndian(to, hash.high);
+}
+
+void ReadPosition(Decoder& decoder, LogPosition* position, EntryHash* hash) {
+  position->index = decoder.Read<uint64_t>();
+  position->term = decoder.Read<uint64_t>();
+  hash->low = decoder.Read<uint64_t>();
+  hash->high = decoder.Read<uint64_t>();
+}
+
+}  // namespace
+
+std::string IdentityKey() { return std::string(1, kIdentityKind); }
+std::string HeadKey(GroupId group) { return KeyOf(group, kHead); }
+std::string TermsKey(GroupId group) { return KeyOf(group, kTerms); }
+
+std::string EntryKey(GroupId group, Index index) {
+  std::string key = KeyOf(group, kEntry);
+  AppendBigEndian(&key, index);
+  return key;
+}
+
+std::string GroupBegin(GroupId group) { return KeyOf(group, '\0'); }
+std::string GroupEnd(GroupId group) { return KeyOf(group, kBehind); }
+
+std::optional<GroupId> GroupOfKey(absl::string_view key) {
+  if (key.size() < 1 + sizeof(uint64_t) || key[0] != kGroupKind) return std::nullopt;
+  uint64_t group = 0;
+  for (size_t i = 1; i <= sizeof(uint64_t); ++i) {
+    group = group << 8 | static_cast<unsigned char>(key[i]);
+  }
+  return GroupId{group};
+}
+
+std::string EncodeHead(GroupId group, const LogHead& head) {
+  std::string value = Begin();
+  AppendLittleEndian(&value, head.change);
+  AppendLittleEndian(&value, head.hard_state.term);
+  AppendLittleEndian(&value, ToInteger(head.hard_state.vote));
+  AppendPosition(&value, head.base, head.base_hash);
+  AppendPosition(&value, head.last, head.last_hash);
+  AppendLittleEndian(&value, head.known_commit);
+  AppendLittleEndian(&value, head.torn_from);
+  return Finish(HeadKey(group), std::move(value));
+}
+
+absl::StatusOr<LogHead> DecodeHead(GroupId group, absl::string_view bytes) {
+  const absl::StatusOr<absl::string_view> body = Open(HeadKey(group), bytes, "head of the log");
+  if (!body.ok()) return body.status();
+  Decoder decoder(*body);
+  LogHead head;
+  head.change = decoder.Read<uint64_t>();
+  head.hard_state.term = decoder.Read<uint64_t>();
+  head.hard_state.vote = NodeId{decoder.Read<uint64_t>()};
+  ReadPosition(decoder, &head.base, &head.base_hash);
+  ReadPosition(decoder, &head.last, &head.last_hash);
+  head.known_commit = decoder.Read<uint64_t>();
+  head.torn_from = decoder.Read<uint64_t>();
+  if (!decoder.Done() || head.last.index < head.base.index) {
+    return absl::DataLossError("the head of the log makes no sense");
+  }
+  return head;
+}
+
+std::string EncodeTerms(GroupId group, const std::vector<TermStart>& starts) {
+  std::string value = Begin();
+  for (const TermStart& start : starts) {
+    AppendLittleEndian(&value, start.first);
+    AppendLittleEndian(&value, start.term);
+  }
+  return Finish(TermsKey(group), std::move(value));
+}
+
+absl::StatusOr<std::vector<TermStart>> DecodeTerms(GroupId group, absl::string_view bytes) {
+  const absl::StatusOr<absl::string_view> body = Open(TermsKey(group), bytes, "list of terms");
+  if (!body.ok()) return body.status();
+  Decoder decoder(*body);
+  std::vector<TermStart> starts;
+  while (decoder.remaining() > 0) {
+    TermStart start;
+    start.first = decoder.Read<uint64_t>();
+    start.term = decoder.Read<uint64_t>();
+    const bool grows =
+        starts.empty() || (start.first > starts.back().first && start.term > starts.back().term);
+    if (!decoder.ok() || !grows) return absl::DataLossError("the list of terms makes no sense");
+    starts.push_back(start);
+  }
+  return starts;
+}
+
+std::string EncodeLogIdentity(const LogIdentity& identity) {
+  std::string value = Begin();
+  value.append(identity.cluster.bytes.begin(), identity.cluster.bytes.end());
+  AppendLittleEndian(&value, ToInteger(identity.node));
+  AppendLittleEndian(&value, ToInteger(identity.incarnation));
+  return Finish(IdentityKey(), std::move(value));
+}
+
+absl::StatusOr<LogIdentity> DecodeLogIdentity(absl::string_view bytes) {
+  const absl::StatusOr<absl::string_view> body = Open(IdentityKey(), bytes, "identity of the log");
+  if (!body.ok()) return body.status();
+  Decoder decoder(*body);
+  LogIdentity identity;
+  const absl::string_view cluster = decoder.ReadBytes(identity.cluster.bytes.size());
+  if (decoder.ok()) std::memcpy(identity.cluster.bytes.data(), cluster.data(), cluster.size());
+  identity.node = NodeId{decoder.Read<uint64_t>()};
+  identity.incarnation = Incarnation{decoder.Read<uint64_t>()};
+  if (!decoder.Done()) return absl::DataLossError("the identity of the log makes no sense");
+  return identity;
+}
+
+}  // namespace cairn

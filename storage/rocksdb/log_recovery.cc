@@ -1,0 +1,229 @@
+#include "storage/rocksdb/log_recovery.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "rocksdb/iterator.h"
+#include "rocksdb/options.h"
+#include "rocksdb/write_batch.h"
+#include "storage/rocksdb/entry_reader.h"
+#include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/rocksdb_status.h"
+
+namespace cairn {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 20;
+
+absl::StatusOr<std::set<GroupId>> GroupsIn(rocksdb::DB& db) {
+  std::set<GroupId> groups;
+  rocksdb::ReadOptions options;
+  const std::unique_ptr<rocksdb::Iterator> at(db.NewIterator(options));
+  at->Seek(GroupBegin(GroupId{0}));
+  while (at->Valid()) {
+    const auto group = GroupOfKey(absl::string_view(at->key().data(), at->key().size()));
+    if (!group) break;
+    groups.insert(*group);
+    at->Seek(GroupEnd(*group));
+  }
+  if (!at->status().ok()) return FromRocksDb(at->status());
+  return groups;
+}
+
+absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const std::string& key) {
+  std::string value;
+  rocksdb::ReadOptions options;
+  const rocksdb::Status status = db.Get(options, key, &value);
+  if (status.IsNotFound()) return absl::DataLossError("RocksDB does not have the head of the log");
+  if (!status.ok()) return FromRocksDb(status);
+  return value;
+}
+
+absl::StatusOr<GroupLog> LoadGroup(rocksdb::DB& db, GroupId group) {
+  const auto head_bytes = ValueOf(db, HeadKey(group));
+  if (!head_bytes.ok()) return head_bytes.status();
+  const auto head = DecodeHead(group, *head_bytes);
+  if (!head.ok()) return head.status();
+  const auto terms_bytes = ValueOf(db, TermsKey(group));
+  if (!terms_bytes.ok()) return terms_bytes.status();
+  auto starts = DecodeTerms(group, *terms_bytes);
+  if (!starts.ok()) return starts.status();
+  if (head->last.index > head->base.index &&
+      (starts->empty() || starts->front().first > head->base.index + 1)) {
+    return absl::DataLossError("the list of terms does not cover the log");
+  }
+  return GroupLog(group, *head, *std::move(starts));
+}
+
+// The last entry up to which both logs are the same, or surely not known to differ: one index and
+// term is one entry.
+Index CommonEnd(const GroupLog& one, const GroupLog& other) {
+  const Index begin = std::max(one.head().base.index, other.head().base.index);
+  const Index end = std::min(one.head().last.index, other.head().last.index);
+  Index common = begin;
+  while (common < end && one.TermAt(common + 1) == other.TermAt(common + 1)) ++common;
+  return common;
+}
+
+class Reconciler {
+ public:
+  Reconciler(rocksdb::DB& db, const AckLedger& ledger) : db_(db), ledger_(ledger) {}
+
+  absl::StatusOr<RecoveredGroups> Run() {
+    absl::StatusOr<std::set<GroupId>> groups = GroupsIn(db_);
+    if (!groups.ok()) return groups.status();
+    for (const auto& [group, said] : ledger_.groups()) {
+      groups->insert(group);
+      found_.last_change = std::max(found_.last_change, said.head.change);
+    }
+    for (const GroupId group : *groups) Take(group);
+    rocksdb::WriteOptions options;
+    if (batch_.Count() > 0) {
+      const rocksdb::Status status = db_.Write(options, &batch_);
+      if (!status.ok()) return FromRocksDb(status);
+    }
+    return std::move(found_);
+  }
+
+ private:
+  void Take(GroupId group) {
+    absl::StatusOr<GroupLog> log = LoadGroup(db_, group);
+    if (log.ok()) found_.last_change = std::max(found_.last_change, log->head().change);
+    const auto said = ledger_.groups().find(group);
+    if (said == ledger_.groups().end()) {
+      Keep(group, std::move(log));
+      return;
+    }
+    const LedgerGroup& ledger = said->second;
+    if (log.ok() && log->head().change >= ledger.head.change) {
+      Keep(group, std::move(log));
+    } else if (ledger.dropped) {
+      batch_.DeleteRange(GroupBegin(group), GroupEnd(group));
+    } else {
+      Adopt(group, log.ok() ? &*log : nullptr, ledger);
+    }
+  }
+
+  void Keep(GroupId group, absl::StatusOr<GroupLog> log) {
+    if (log.ok()) {
+      found_.groups.emplace(group, *std::move(log));
+    } else {
+      found_.damaged[group] = log.status();
+    }
+  }
+
+  // The ledger is ahead: changes of the database were lost, or the group's head was.
+  void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger) {
+    GroupLog log(group, ledger.head, ledger.starts);
+    if (old != nullptr) {
+      const Index common = std::min(CommonEnd(*old, log), log.head().last.index);
+      // Not acknowledged for all the ledger knows, and the machine lost power: as a torn tail.
+      const bool may_be_torn = old->head().change >= ledger.durable_change &&
+                               ledger.boot != ledger_.boot() && common < log.head().last.index;
+      const Index from = std::max(common, log.head().base.index) + 1;
+      if (may_be_torn && (log.head().torn_from == 0 || log.head().torn_from > from)) {
+        log.head().torn_from = from;
+      }
+      batch_.DeleteRange(EntryKey(group, common + 1), GroupEnd(group));
+    } else {
+      batch_.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
+    }
+    batch_.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
+    batch_.Put(HeadKey(group), EncodeHead(group, log.head()));
+    batch_.Put(TermsKey(group), EncodeTerms(group, log.starts()));
+    found_.groups.emplace(group, std::move(log));
+  }
+
+  rocksdb::DB& db_;
+  const AckLedger& ledger_;
+  rocksdb::WriteBatch batch_;
+  RecoveredGroups found_;
+};
+
+// Reads the log from its base to its end.
+class EntryCheck {
+ public:
+  EntryCheck(rocksdb::DB& db, std::string directory, GroupLog& log, RecoveredLog& recovered)
+      : db_(db), directory_(std::move(directory)), log_(log), recovered_(recovered) {}
+
+  void Run() {
+    const LogHead& head = log_.head();
+    before_ = head.base_hash;
+    const Index last = head.torn_from != 0 ? head.torn_from - 1 : head.last.index;
+    for (Index next = head.base.index + 1; next <= last;) {
+      const absl::StatusOr<RecordRun> run =
+          ReadEntries(db_, nullptr, log_.group(), next, last, kReadBytes);
+      if (!run.ok()) {
+        Fault(next++, std::string(run.status().message()));
+        continue;
+      }
+      for (size_t i = 0; i < run->size(); ++i) Check((*run)[i], run->bytes());
+      next = run->last().index + 1;
+    }
+  }
+
+ private:
+  void Fault(Index index, std::string reason) {
+    recovered_.faulty.push_back({{index, log_.TermAt(index)}, directory_, 0, std::move(reason)});
+    before_ = std::nullopt;
+  }
+
+  // Its own checksums hold.
+  void Check(const RecordView& record, const Bytes& bytes) {
+    const LogPosition at = record.position();
+    ++recovered_.report.entries;
+    const bool is_last = at.index == log_.head().last.index;
+    const EntryHash hash = record.hash();
+    if (at.term != log_.TermAt(at.index)) {
+      Fault(at.index, absl::StrCat("an entry of term ", at.term, " stands there"));
+    } else if (before_ && record.previous_hash() != *before_) {
+      Fault(at.index, "it does not follow the entry before it");
+    } else if (is_last && hash != log_.head().last_hash) {
+      Fault(at.index, "it is not the entry that was written there");
+    } else {
+      before_ = hash;
+      if (record.type() == EntryType::kConfiguration) {
+        recovered_.configurations.push_back({at, record.Payload(bytes)});
+      }
+    }
+  }
+
+  rocksdb::DB& db_;
+  const std::string directory_;
+  GroupLog& log_;
+  RecoveredLog& recovered_;
+  std::optional<EntryHash> before_;  // hash of the entry before, if that is a good one
+};
+
+}  // namespace
+
+absl::StatusOr<RecoveredGroups> RecoverGroups(rocksdb::DB& db, const AckLedger& ledger) {
+  return Reconciler(db, ledger).Run();
+}
+
+RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog& log) {
+  const LogHead& head = log.head();
+  RecoveredLog recovered;
+  recovered.hard_state = head.hard_state;
+  recovered.base = head.base;
+  recovered.base_hash = head.base_hash;
+  recovered.runs = log.Runs();
+  recovered.last_hash = head.last_hash;
+  recovered.known_commit = head.known_commit;
+  EntryCheck(db, directory, log, recovered).Run();
+  for (const FaultyEntry& entry : recovered.faulty) log.AddFaulty(entry.at.index);
+  if (head.torn_from != 0) {
+    recovered.torn_from = head.torn_from;
+    recovered.report.torn_first = head.torn_from;
+    recovered.report.torn_last = head.last.index;
+  }
+  return recovered;
+}
+
+}  // namespace cairn

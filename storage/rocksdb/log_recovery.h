@@ -1,0 +1,34 @@
+// What the database and the ledger together say of the groups. FORMAT.md, "Recovery".
+
+#ifndef STORAGE_ROCKSDB_LOG_RECOVERY_H_
+#define STORAGE_ROCKSDB_LOG_RECOVERY_H_
+
+#include <cstdint>
+#include <map>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/types.h"
+#include "rocksdb/db.h"
+#include "storage/log_store.h"
+#include "storage/rocksdb/ack_ledger.h"
+#include "storage/rocksdb/group_log.h"
+
+namespace cairn {
+
+struct RecoveredGroups {
+  std::map<GroupId, GroupLog> groups;
+  std::map<GroupId, absl::Status> damaged;  // nobody knows what they held
+  uint64_t last_change = 0;
+};
+
+// Brings the database up to what the ledger says, where that is ahead: the groups' heads, not their
+// entries, which are missing then. Not synced.
+absl::StatusOr<RecoveredGroups> RecoverGroups(rocksdb::DB& db, const AckLedger& ledger);
+
+// Reads all entries of the log and tells `log` which are faulty. `directory` is for messages.
+RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog& log);
+
+}  // namespace cairn
+
+#endif  // STORAGE_ROCKSDB_LOG_RECOVERY_H_

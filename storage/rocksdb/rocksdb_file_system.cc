@@ -1,0 +1,254 @@
+#include "storage/rocksdb/rocksdb_file_system.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "storage/rocksdb/rocksdb_status.h"
+
+namespace cairn {
+namespace {
+
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+// RocksDB appends; where, is known here.
+class WritableFile final : public rocksdb::FSWritableFile {
+ public:
+  WritableFile(FileSystem& file_system, std::unique_ptr<File> file)
+      : file_system_(file_system), file_(std::move(file)) {}
+
+  using rocksdb::FSWritableFile::Append;
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    const absl::Status status = file_->Write(size_, absl::string_view(data.data(), data.size()));
+    if (status.ok()) size_ += data.size();
+    return ToRocksDb(status);
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
+    if (size == size_) return IOStatus::OK();
+    const absl::Status status = file_->Resize(size);
+    if (status.ok()) size_ = size;
+    return ToRocksDb(status);
+  }
+  IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    return ToRocksDb(file_system_.SyncNow(*file_));
+  }
+  IOStatus RangeSync(uint64_t offset, uint64_t length, const IOOptions&, IODebugContext*) override {
+    file_->StartWriteback(offset, length);
+    return IOStatus::OK();
+  }
+  bool IsSyncThreadSafe() const override { return true; }
+  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
+
+ private:
+  FileSystem& file_system_;
+  const std::unique_ptr<File> file_;
+  uint64_t size_ = 0;
+};
+
+IOStatus ReadInto(const File& file, uint64_t offset, size_t length, Slice* result, char* scratch) {
+  const absl::StatusOr<size_t> read = file.Read(offset, length, scratch);
+  *result = Slice(scratch, read.ok() ? *read : 0);
+  return ToRocksDb(read.status());
+}
+
+class SequentialFile final : public rocksdb::FSSequentialFile {
+ public:
+  explicit SequentialFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+
+  IOStatus Read(size_t length, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) override {
+    IOStatus status = ReadInto(*file_, at_, length, result, scratch);
+    at_ += result->size();
+    return status;
+  }
+  IOStatus Skip(uint64_t length) override {
+    const absl::StatusOr<uint64_t> size = file_->Size();
+    if (size.ok()) at_ = std::min(*size, at_ + length);
+    return ToRocksDb(size.status());
+  }
+
+ private:
+  const std::unique_ptr<File> file_;
+  uint64_t at_ = 0;
+};
+
+class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
+ public:
+  explicit RandomAccessFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+
+  IOStatus Read(uint64_t offset, size_t length, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) const override {
+    return ReadInto(*file_, offset, length, result, scratch);
+  }
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
+class Directory final : public rocksdb::FSDirectory {
+ public:
+  Directory(FileSystem& file_system, std::string path)
+      : file_system_(file_system), path_(std::move(path)) {}
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override {
+    return ToRocksDb(file_system_.SyncDirectory(path_));
+  }
+
+ private:
+  FileSystem& file_system_;
+  const std::string path_;
+};
+
+class HeldLock final : public rocksdb::FileLock {
+ public:
+  explicit HeldLock(std::unique_ptr<cairn::FileLock> lock) : lock_(std::move(lock)) {}
+
+ private:
+  const std::unique_ptr<cairn::FileLock> lock_;
+};
+
+// RocksDB joins directories and names with more slashes than it needs, and syncs "dir/".
+std::string Plain(const std::string& path) {
+  std::string plain;
+  for (const char c : path) {
+    if (c != '/' || plain.empty() || plain.back() != '/') plain.push_back(c);
+  }
+  if (plain.size() > 1 && plain.back() == '/') plain.pop_back();
+  return plain;
+}
+
+class RocksDbFileSystem final : public rocksdb::FileSystem {
+ public:
+  explicit RocksDbFileSystem(cairn::FileSystem& file_system) : file_system_(file_system) {}
+
+  static const char* kClassName() { return "cairn"; }
+  const char* Name() const override { return kClassName(); }
+
+  IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions&,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* result,
+                             IODebugContext*) override {
+    return OpenToRead<SequentialFile>(path, result);
+  }
+  IOStatus NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions&,
+                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+                               IODebugContext*) override {
+    return OpenToRead<RandomAccessFile>(path, result);
+  }
+  IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions&,
+                           std::unique_ptr<rocksdb::FSWritableFile>* result,
+                           IODebugContext*) override {
+    auto file =
+        file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kOpenOrCreate});
+    if (!file.ok()) return ToRocksDb(file.status());
+    // As RocksDB wants it: what was there is gone.
+    const absl::StatusOr<uint64_t> size = (*file)->Size();
+    if (!size.ok()) return ToRocksDb(size.status());
+    if (*size != 0) {
+      if (absl::Status status = (*file)->Resize(0); !status.ok()) return ToRocksDb(status);
+    }
+    *result = std::make_unique<WritableFile>(file_system_, *std::move(file));
+    return IOStatus::OK();
+  }
+  IOStatus NewDirectory(const std::string& path, const IOOptions&,
+                        std::unique_ptr<rocksdb::FSDirectory>* result, IODebugContext*) override {
+    *result = std::make_unique<Directory>(file_system_, Plain(path));
+    return IOStatus::OK();
+  }
+
+  IOStatus FileExists(const std::string& path, const IOOptions&, IODebugContext*) override {
+    const absl::StatusOr<bool> there = file_system_.Exists(Plain(path));
+    if (!there.ok()) return ToRocksDb(there.status());
+    return *there ? IOStatus::OK() : IOStatus::NotFound(path);
+  }
+  IOStatus GetChildren(const std::string& path, const IOOptions&, std::vector<std::string>* result,
+                       IODebugContext*) override {
+    auto names = file_system_.List(Plain(path));
+    if (absl::IsNotFound(names.status())) return IOStatus::NotFound(path);
+    if (!names.ok()) return ToRocksDb(names.status());
+    *result = *std::move(names);
+    return IOStatus::OK();
+  }
+  IOStatus DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) override {
+    return ToRocksDb(file_system_.Remove(Plain(path)));
+  }
+  IOStatus CreateDir(const std::string& path, const IOOptions&, IODebugContext*) override {
+    return ToRocksDb(file_system_.MakeDirectory(Plain(path)));
+  }
+  IOStatus CreateDirIfMissing(const std::string& path, const IOOptions&, IODebugContext*) override {
+    return ToRocksDb(file_system_.MakeDirectory(Plain(path)));
+  }
+  IOStatus DeleteDir(const std::string& path, const IOOptions&, IODebugContext*) override {
+    return IOStatus::NotSupported("removing directories", path);
+  }
+  IOStatus GetFileSize(const std::string& path, const IOOptions&, uint64_t* size,
+                       IODebugContext*) override {
+    auto file = file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kRead});
+    if (!file.ok()) return ToRocksDb(file.status());
+    const absl::StatusOr<uint64_t> found = (*file)->Size();
+    if (found.ok()) *size = *found;
+    return ToRocksDb(found.status());
+  }
+  IOStatus GetFileModificationTime(const std::string&, const IOOptions&, uint64_t* time,
+                                   IODebugContext*) override {
+    *time = 0;
+    return IOStatus::OK();
+  }
+  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&,
+                      IODebugContext*) override {
+    // RocksDB renames CURRENT into its place and only then syncs the directory, which the manifest
+    // it names is new in too: a power cut could leave CURRENT without its manifest.
+    absl::Status status = file_system_.SyncDirectory(DirectoryOf(Plain(from)));
+    if (status.ok()) status = file_system_.Rename(Plain(from), Plain(to));
+    return ToRocksDb(status);
+  }
+  IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock,
+                    IODebugContext*) override {
+    *lock = nullptr;
+    auto held = file_system_.Lock(Plain(path));
+    if (held.ok()) *lock = new HeldLock(*std::move(held));  // UnlockFile deletes it
+    return ToRocksDb(held.status());
+  }
+  IOStatus UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) override {
+    delete lock;
+    return IOStatus::OK();
+  }
+  IOStatus GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) override {
+    return IOStatus::NotSupported("a directory for tests");
+  }
+  IOStatus GetAbsolutePath(const std::string& path, const IOOptions&, std::string* absolute,
+                           IODebugContext*) override {
+    *absolute = path;
+    return IOStatus::OK();
+  }
+  IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_directory,
+                       IODebugContext*) override {
+    *is_directory = file_system_.List(Plain(path)).ok();
+    return IOStatus::OK();
+  }
+
+ private:
+  template <typename Opened, typename Result>
+  IOStatus OpenToRead(const std::string& path, Result* result) {
+    auto file = file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kRead});
+    if (!file.ok()) return ToRocksDb(file.status());
+    *result = std::make_unique<Opened>(*std::move(file));
+    return IOStatus::OK();
+  }
+
+  cairn::FileSystem& file_system_;
+};
+
+}  // namespace
+
+std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(FileSystem& file_system) {
+  return std::make_shared<RocksDbFileSystem>(file_system);
+}
+
+}  // namespace cairn

@@ -1,0 +1,373 @@
+#include "storage/rocksdb/rocksdb_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "rocksdb/iterator.h"
+#include "rocksdb/options.h"
+#include "storage/rocksdb/entry_reader.h"
+#include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/rocksdb_status.h"
+
+namespace cairn {
+namespace {
+
+absl::Status NotInLog(const LogHead& head, Index index) {
+  return absl::OutOfRangeError(absl::StrCat("index ", index, " is not in the log, which holds ",
+                                            head.base.index + 1, "..", head.last.index));
+}
+
+// A view of the database that holds still while it is read.
+class Snapshot {
+ public:
+  explicit Snapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+  ~Snapshot() { db_.ReleaseSnapshot(snapshot_); }
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+  const rocksdb::Snapshot* get() const { return snapshot_; }
+
+ private:
+  rocksdb::DB& db_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
+rocksdb::Slice SliceOf(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+}  // namespace
+
+// A group's view of the log.
+class RocksDbLog::Store final : public LogStore {
+ public:
+  Store(RocksDbLog& log, GroupId group) : log_(log), group_(group) {}
+
+  absl::Status Append(const LogAppend& append) override { return log_.Append(group_, append); }
+  absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
+                                              size_t max_bytes) const override {
+    return log_.Read(group_, first, last, max_bytes);
+  }
+  absl::StatusOr<EntryHash> HashAt(Index index) const override {
+    return log_.HashAt(group_, index);
+  }
+  LogPosition base() const override { return log_.HeadOf(group_).base; }
+  LogPosition last() const override { return log_.HeadOf(group_).last; }
+  absl::Status DropPrefix(Index up_to) override { return log_.DropPrefix(group_, up_to); }
+  absl::Status Reset(LogPosition base, EntryHash hash) override {
+    return log_.Reset(group_, base, hash);
+  }
+
+ private:
+  RocksDbLog& log_;
+  const GroupId group_;
+};
+
+absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
+                                                             RocksDbLogOptions options) {
+  const std::string directory = options.directory + "/db";
+  absl::Status status = file_system.MakeDirectory(options.directory);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<AckLedger>> ledger =
+      AckLedger::Open(file_system, options.directory);
+  if (!ledger.ok()) return ledger.status();
+  DatabaseOptions database;
+  database.directory = directory;
+  // A ledger is begun when the database is there: a ledger alone means that it was taken away.
+  database.may_create = !(*ledger)->was_there();
+  database.write_buffer_bytes = options.write_buffer_bytes;
+  absl::StatusOr<Database> opened = OpenDatabase(file_system, database);
+  if (!opened.ok()) {
+    return absl::DataLossError(
+        absl::StrCat(directory, " cannot be opened: ", opened.status().message(),
+                     "; restore it, or remove this member and add it under a new id"));
+  }
+  std::unique_ptr<RocksDbLog> log(
+      new RocksDbLog(std::move(options), *std::move(opened), *std::move(ledger)));
+  status = log->CheckIdentity();
+  if (status.ok()) status = log->Recover();
+  if (!status.ok()) return status;
+  return log;
+}
+
+RocksDbLog::RocksDbLog(RocksDbLogOptions options, Database database,
+                       std::unique_ptr<AckLedger> ledger)
+    : options_(std::move(options)),
+      database_(std::move(database)),
+      db_(*database_.db),
+      failure_(*database_.failure),
+      ledger_(std::move(ledger)),
+      notes_(ledger_->notes()) {}
+
+RocksDbLog::~RocksDbLog() = default;
+
+absl::Status RocksDbLog::CheckIdentity() {
+  std::string value;
+  const rocksdb::Status found = db_.Get(rocksdb::ReadOptions(), IdentityKey(), &value);
+  if (found.ok()) {
+    const absl::StatusOr<LogIdentity> identity = DecodeLogIdentity(value);
+    if (!identity.ok()) return identity.status();
+    return CheckLogIdentity(*identity, options_.identity, options_.directory);
+  }
+  if (!found.IsNotFound()) return FromRocksDb(found);
+  const std::unique_ptr<rocksdb::Iterator> any(db_.NewIterator(rocksdb::ReadOptions()));
+  any->SeekToFirst();
+  if (any->Valid() || ledger_->was_there()) {
+    return absl::DataLossError(absl::StrCat(
+        options_.directory,
+        ": the identity of the log is gone: restore the files, or remove this member and add it "
+        "under a new id"));
+  }
+  rocksdb::WriteBatch batch;
+  batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
+  absl::Status status = Write(batch);
+  return status.ok() ? FromRocksDb(db_.FlushWAL(/*sync=*/true)) : status;
+}
+
+absl::Status RocksDbLog::Recover() {
+  absl::StatusOr<RecoveredGroups> found = RecoverGroups(db_, *ledger_);
+  if (!found.ok()) return found.status();
+  absl::Status status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
+  if (!status.ok()) return status;
+  LedgerGroups durable;
+  for (const auto& [group, log] : found->groups) {
+    durable[group] = {.head = log.head(),
+                      .starts = log.starts(),
+                      .durable_change = log.head().change,
+                      .boot = ledger_->boot()};
+  }
+  status = ledger_->Begin(durable);
+  if (!status.ok()) return status;
+  MutexLock lock(mutex_);
+  for (const auto& [group, entry] : durable) durable_changes_[group] = entry.durable_change;
+  groups_ = std::move(found->groups);
+  damaged_ = std::move(found->damaged);
+  last_change_ = found->last_change;
+  return absl::OkStatus();
+}
+
+GroupLog RocksDbLog::LogOf(GroupId group) const {
+  const auto found = groups_.find(group);
+  return found != groups_.end() ? found->second : GroupLog(group);
+}
+
+LogHead RocksDbLog::HeadOf(GroupId group) const {
+  MutexLock lock(mutex_);
+  const auto found = groups_.find(group);
+  return found != groups_.end() ? found->second.head() : LogHead();
+}
+
+absl::StatusOr<OpenedLog> RocksDbLog::OpenGroup(GroupId group) {
+  GroupLog log(group);
+  {
+    MutexLock lock(mutex_);
+    CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+    if (const auto bad = damaged_.find(group); bad != damaged_.end()) {
+      return absl::DataLossError(absl::StrCat(options_.directory, ": group ", ToInteger(group),
+                                              ": ", bad->second.message()));
+    }
+    log = LogOf(group);
+  }
+  // Nobody has the group open, so nobody changes it.
+  OpenedLog opened;
+  opened.recovered = RecoverLog(db_, options_.directory, log);
+  opened.recovered.report.notes = notes_;
+  MutexLock lock(mutex_);
+  if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
+  std::unique_ptr<LogStore>& store = stores_[group];
+  store = std::make_unique<Store>(*this, group);
+  opened.store = store.get();
+  return opened;
+}
+
+void RocksDbLog::CloseGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  stores_.erase(group);
+}
+
+std::vector<GroupId> RocksDbLog::Groups() const {
+  MutexLock lock(mutex_);
+  std::set<GroupId> groups;
+  for (const auto& [group, log] : groups_) groups.insert(group);
+  for (const auto& [group, status] : damaged_) groups.insert(group);
+  return {groups.begin(), groups.end()};
+}
+
+absl::Status RocksDbLog::Write(rocksdb::WriteBatch& batch) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  const rocksdb::Status status = db_.Write(rocksdb::WriteOptions(), &batch);
+  return status.ok() ? absl::OkStatus() : failure_.Set(FromRocksDb(status));
+}
+
+absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {
+  const GroupId group = next.group();
+  next.head().change = ++last_change_;
+  const auto before = groups_.find(group);
+  if (before == groups_.end() || before->second.starts() != next.starts()) {
+    batch.Put(TermsKey(group), EncodeTerms(group, next.starts()));
+  }
+  batch.Put(HeadKey(group), EncodeHead(group, next.head()));
+  if (absl::Status status = Write(batch); !status.ok()) return status;
+  groups_.insert_or_assign(group, std::move(next));
+  dirty_.insert(group);
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  GroupLog log(group);
+  {
+    MutexLock lock(mutex_);
+    log = LogOf(group);
+  }
+  const Index end = log.EndFor(append);
+  const absl::StatusOr<EntryHash> hash = HashAt(group, end);
+  if (!hash.ok()) return failure_.Set(hash.status());
+  if (absl::Status fits = log.CheckFits(append, *hash); !fits.ok()) return failure_.Set(fits);
+  const LogHead before = log.head();
+  log.Append(append, *hash);
+  MutexLock lock(mutex_);
+  // Entries that replace their like are written too: those there may be faulty.
+  const bool has_entries = std::any_of(append.runs.begin(), append.runs.end(),
+                                       [](const RecordRun& run) { return !run.empty(); });
+  if (!has_entries && log.head() == before) {  // a commit index alone waits for entries
+    if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
+    return absl::OkStatus();
+  }
+  rocksdb::WriteBatch batch;
+  if (end < before.last.index) {
+    batch.DeleteRange(EntryKey(group, end + 1), EntryKey(group, before.last.index + 1));
+  }
+  for (const RecordRun& run : append.runs) {
+    for (size_t i = 0; i < run.size(); ++i) {
+      const RecordView record = run[i];
+      batch.Put(EntryKey(group, record.position().index), SliceOf(record.bytes()));
+    }
+  }
+  return Commit(std::move(log), batch);
+}
+
+absl::Status RocksDbLog::DropPrefix(GroupId group, Index up_to) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  const LogHead head = HeadOf(group);
+  if (up_to <= head.base.index) return absl::OkStatus();
+  if (up_to > head.last.index) return NotInLog(head, up_to);
+  const absl::StatusOr<EntryHash> hash = HashAt(group, up_to);
+  if (!hash.ok()) return hash.status();
+  MutexLock lock(mutex_);
+  GroupLog log = LogOf(group);
+  log.DropPrefix(up_to, *hash);
+  rocksdb::WriteBatch batch;
+  batch.DeleteRange(EntryKey(group, 0), EntryKey(group, up_to + 1));
+  return Commit(std::move(log), batch);
+}
+
+absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  MutexLock lock(mutex_);
+  GroupLog log = LogOf(group);
+  if (base.index < log.head().base.index) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "reset to ", ToString(base), ": the log begins behind ", ToString(log.head().base)));
+  }
+  log.Reset(base, hash);
+  rocksdb::WriteBatch batch;
+  batch.DeleteRange(EntryKey(group, 0), GroupEnd(group));
+  return Commit(std::move(log), batch);
+}
+
+absl::Status RocksDbLog::DropGroup(GroupId group) {
+  MutexLock lock(mutex_);
+  CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
+  rocksdb::WriteBatch batch;
+  batch.DeleteRange(GroupBegin(group), GroupEnd(group));
+  if (absl::Status status = Write(batch); !status.ok()) return status;
+  groups_.erase(group);
+  damaged_.erase(group);
+  ++last_change_;
+  dirty_.insert(group);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index first, Index last,
+                                                        size_t max_bytes) const {
+  GroupLog log(group);
+  std::unique_ptr<Snapshot> snapshot;
+  {
+    MutexLock lock(mutex_);  // the snapshot is of the very state that `log` describes
+    log = LogOf(group);
+    snapshot = std::make_unique<Snapshot>(db_);
+  }
+  const LogHead& head = log.head();
+  if (first <= head.base.index || first > head.last.index) return NotInLog(head, first);
+  if (last < first) return absl::OutOfRangeError(absl::StrCat("read ", first, " to ", last));
+  last = std::min(last, head.last.index);
+  if (log.IsFaulty(first)) {
+    return absl::DataLossError(absl::StrCat("entry ", first, " cannot be read or may be torn"));
+  }
+  if (head.torn_from != 0) last = std::min(last, head.torn_from - 1);
+  absl::StatusOr<RecordRun> run = ReadEntries(db_, snapshot->get(), group, first, last, max_bytes);
+  if (!run.ok()) return run.status();
+  // Good records, but are they the ones that were written?
+  Index good = first;
+  while (good <= run->last().index && !log.IsFaulty(good) &&
+         run->At(good).position().term == log.TermAt(good)) {
+    ++good;
+  }
+  const bool follows = first != head.base.index + 1 || run->previous_hash() == head.base_hash;
+  if (good > head.last.index && run->last_hash() != head.last_hash) --good;
+  if (good == first || !follows) {
+    return absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there"));
+  }
+  return std::vector<RecordRun>{run->Slice(first, good - 1)};
+}
+
+absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) const {
+  const LogHead head = HeadOf(group);
+  if (index == head.base.index) return head.base_hash;
+  if (index == head.last.index) return head.last_hash;
+  const absl::StatusOr<std::vector<RecordRun>> runs = Read(group, index, index, 1);
+  if (runs.ok()) return runs->front().last_hash();
+  if (!absl::IsDataLoss(runs.status())) return runs.status();
+  // The next entry knows it too.
+  const absl::StatusOr<std::vector<RecordRun>> next = Read(group, index + 1, index + 1, 1);
+  if (!next.ok()) return runs.status();
+  return next->front().previous_hash();
+}
+
+void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
+  const absl::Status status = SyncNow();
+  done(status.ok() ? status : failure_.Set(status));
+}
+
+absl::Status RocksDbLog::SyncNow() {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  LedgerGroups changed;
+  {
+    MutexLock lock(mutex_);
+    for (const GroupId group : dirty_) {
+      LedgerGroup& entry = changed[group];
+      entry.boot = ledger_->boot();
+      entry.durable_change = durable_changes_[group];
+      if (const auto found = groups_.find(group); found != groups_.end()) {
+        entry.head = found->second.head();
+        entry.starts = found->second.starts();
+      } else {
+        entry.dropped = true;
+        entry.head.change = last_change_;
+      }
+    }
+    dirty_.clear();
+  }
+  if (changed.empty()) return absl::OkStatus();
+  // What the ledger speaks of is with the system before the ledger is: the end of this process
+  // alone cannot leave a ledger that is ahead.
+  if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);
+  if (absl::Status written = ledger_->Write(changed); !written.ok()) return written;
+  if (auto synced = db_.FlushWAL(/*sync=*/true); !synced.ok()) return FromRocksDb(synced);
+  if (absl::Status synced = ledger_->Sync(); !synced.ok()) return synced;
+  MutexLock lock(mutex_);
+  for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
+  return absl::OkStatus();
+}
+
+}  // namespace cairn

@@ -1,0 +1,103 @@
+// RocksDbLog: the log of all groups of a host in one RocksDB, with a ledger of what was synced
+// beside it. FORMAT.md describes both.
+
+#ifndef STORAGE_ROCKSDB_ROCKSDB_LOG_H_
+#define STORAGE_ROCKSDB_ROCKSDB_LOG_H_
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "base/types.h"
+#include "rocksdb/db.h"
+#include "rocksdb/write_batch.h"
+#include "storage/block/block_header.h"
+#include "storage/file_system.h"
+#include "storage/log_store.h"
+#include "storage/rocksdb/ack_ledger.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/group_log.h"
+#include "storage/rocksdb/log_recovery.h"
+
+namespace cairn {
+
+struct RocksDbLogOptions {
+  std::string directory;
+  LogIdentity identity;
+  size_t write_buffer_bytes = size_t{64} << 20;
+};
+
+// The contract is LogDisk's and LogStore's. In addition:
+//
+// An append is one write batch of RocksDB: after a power cut all of it is there or nothing. Any
+// error of RocksDB, also of what it does in the background, ends all writes.
+//
+// Threads: as LogDisk. A Sync ends before it returns. RocksDB has threads of its own, which is why
+// this store is not in the simulator.
+class RocksDbLog final : public LogDisk {
+ public:
+  // Makes the log if the directory has none. FAILED_PRECONDITION for another identity or a newer
+  // format, DATA_LOSS if RocksDB cannot open what is there. `file_system` outlives the log.
+  static absl::StatusOr<std::unique_ptr<RocksDbLog>> Open(FileSystem& file_system,
+                                                          RocksDbLogOptions options);
+  ~RocksDbLog() override;
+
+  absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
+  void CloseGroup(GroupId group) override;
+  absl::Status DropGroup(GroupId group) override;
+  std::vector<GroupId> Groups() const override;
+  void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  const char* name() const override { return "rocksdb"; }
+
+  // What recovery found, for people.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  class Store;
+
+  RocksDbLog(RocksDbLogOptions options, Database database, std::unique_ptr<AckLedger> ledger);
+  absl::Status CheckIdentity();
+  absl::Status Recover();
+  absl::Status SyncNow();
+
+  // For Store.
+  absl::Status Append(GroupId group, const LogAppend& append);
+  absl::Status DropPrefix(GroupId group, Index up_to);
+  absl::Status Reset(GroupId group, LogPosition base, EntryHash hash);
+  absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,
+                                              size_t max_bytes) const;
+  absl::StatusOr<EntryHash> HashAt(GroupId group, Index index) const;
+  LogHead HeadOf(GroupId group) const;
+
+  // Writes the batch with what `next` says of the group, and takes it over.
+  absl::Status Commit(GroupLog next, rocksdb::WriteBatch& batch) CAIRN_REQUIRES(mutex_);
+  absl::Status Write(rocksdb::WriteBatch& batch);
+  GroupLog LogOf(GroupId group) const CAIRN_REQUIRES(mutex_);
+
+  const RocksDbLogOptions options_;
+  const Database database_;
+  rocksdb::DB& db_;
+  DatabaseFailure& failure_;
+  const std::unique_ptr<AckLedger> ledger_;
+  std::vector<std::string> notes_;
+
+  mutable Mutex mutex_;
+  uint64_t last_change_ CAIRN_GUARDED_BY(mutex_) = 0;
+  std::map<GroupId, GroupLog> groups_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, absl::Status> damaged_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, std::unique_ptr<LogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
+  // Changed since the last sync; what of each group was durable then.
+  std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
+  std::map<GroupId, uint64_t> durable_changes_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_ROCKSDB_ROCKSDB_LOG_H_

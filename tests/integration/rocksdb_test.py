@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""A cluster that keeps its logs in RocksDB: what was acknowledged is there after all of it was
+killed, and the directory is no other log store's."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+RUNFILES = pathlib.Path.cwd()
+sys.path.insert(0, str(RUNFILES / "tests/integration"))
+
+from servers import NODES, Servers, wait_until  # noqa: E402 (found through the path above)
+
+CAIRN = RUNFILES / "service/cli/cairn"
+MESSAGES = 200
+
+
+class RocksDbTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.servers = Servers(pathlib.Path(directory.name), flags=["--log_store=rocksdb"])
+        self.addCleanup(self.servers.kill_all)
+        self.servers.start_all()
+        self.cairn("stream", "create", "kept")
+
+    def cairn(self, *words, node=None, stdin=None):
+        endpoints = self.servers.addresses.values() if node is None else [
+            self.servers.addresses[node]]
+        command = [CAIRN, *words, "--timeout=60s", "--endpoints", ",".join(endpoints)]
+        done = subprocess.run([str(word) for word in command], input=stdin, capture_output=True,
+                              timeout=120)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def append(self, first):
+        lines = "".join(f"message {first + i}\n" for i in range(MESSAGES))
+        self.cairn("append", "kept", "--lines", stdin=lines.encode())
+
+    def expect(self, node, count):
+        wanted = "".join(f"message {i}\n" for i in range(count)).encode()
+        self.assertEqual(wanted, self.cairn("read", "kept", "--raw", node=node))
+
+    def test_what_was_acknowledged_survives_the_end_of_all(self):
+        self.servers.leader()
+        for round_ in range(3):
+            self.append(round_ * MESSAGES)
+            self.servers.kill_all()
+            self.servers.start_all()
+            self.servers.leader()
+            for node in NODES:
+                self.assertTrue((self.servers.data(node) / "log" / "db" / "CURRENT").exists())
+                self.expect(node, (round_ + 1) * MESSAGES)
+        self.assertEqual({"rocksdb"}, {self.servers.status(node).log_store for node in NODES})
+
+    def test_a_member_that_was_away_catches_up(self):
+        away = next(node for node in NODES if node != self.servers.leader())
+        self.append(0)
+        self.servers.kill(away)
+        self.append(MESSAGES)
+        self.servers.start(away)
+        self.servers.wait_ready(away)
+        last = self.servers.status(self.servers.leader()).groups[0].commit_index
+        wait_until("it has caught up",
+                   lambda: self.servers.status(away).groups[0].applied_index >= last)
+        self.expect(away, 2 * MESSAGES)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

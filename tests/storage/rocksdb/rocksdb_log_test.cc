@@ -1,0 +1,390 @@
+#include "storage/rocksdb/rocksdb_log.h"
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "rocksdb/db.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/log_keys.h"
+#include "storage/simulated_file_system.h"
+#include "tests/storage/log_twin.h"
+
+namespace cairn {
+namespace {
+
+constexpr GroupId kGroup = GroupId::kDefault;
+constexpr size_t kNoLimit = size_t{1} << 40;
+
+RocksDbLogOptions TestOptions() {
+  RocksDbLogOptions options;
+  options.directory = "/log";
+  options.identity = {{}, NodeId{1}, Incarnation{7}};
+  options.write_buffer_bytes = size_t{1} << 20;
+  return options;
+}
+
+absl::Status SyncOf(LogDisk& disk) {
+  absl::Status result = absl::UnknownError("not called");
+  disk.Sync([&result](absl::Status status) { result = std::move(status); });
+  return result;
+}
+
+// A log on a disk in memory, and the twin of what was acknowledged.
+class Subject {
+ public:
+  explicit Subject(SimulatedFileSystem& file_system) : file_system_(file_system) {}
+
+  absl::Status Open() {
+    store = nullptr;
+    disk = nullptr;
+    absl::StatusOr<std::unique_ptr<RocksDbLog>> opened =
+        RocksDbLog::Open(file_system_, TestOptions());
+    if (!opened.ok()) return opened.status();
+    disk = *std::move(opened);
+    absl::StatusOr<OpenedLog> log = disk->OpenGroup(kGroup);
+    if (!log.ok()) return log.status();
+    store = log->store;
+    recovered = std::move(log->recovered);
+    return absl::OkStatus();
+  }
+
+  // A batch of two entries, and a vote.
+  absl::Status AppendAndSync(Term term) {
+    LogAppend append;
+    append.hard_state = HardState{term, NodeId{term % 3 + 1}};
+    given.hard_state = *append.hard_state;
+    append.runs = {given.AddRun(term, {absl::StrCat("a of ", term), std::string(300, 'b')})};
+    append.commit = given.last() - 2;
+    absl::Status status = store->Append(append);
+    if (status.ok()) status = SyncOf(*disk);
+    if (status.ok()) acknowledged = given;
+    return status;
+  }
+
+  // All that is not named faulty or torn is there and is right.
+  void ExpectNothingWrong() {
+    EXPECT_GE(recovered.hard_state, acknowledged.hard_state);
+    EXPECT_FALSE(recovered.hard_state_lost);
+    ASSERT_GE(store->last().index, acknowledged.last());
+    ASSERT_LE(store->last().index, given.last());
+    EXPECT_EQ(recovered.runs.empty() ? 0 : recovered.runs.back().last_index, store->last().index);
+    EXPECT_LE(recovered.known_commit, given.last());
+    for (Index index = 1; index <= store->last().index; ++index) {
+      const auto run = store->Read(index, index, kNoLimit);
+      if (run.ok()) {
+        EXPECT_TRUE((*run)[0][0].bytes() == given.At(index).record) << index;
+      } else {
+        EXPECT_TRUE(absl::IsDataLoss(run.status())) << run.status();
+        EXPECT_TRUE(IsNamed(index)) << index << " " << run.status();
+      }
+    }
+    std::string expected;
+    for (const TwinEntry& entry : given.entries) expected += entry.record;
+    const auto all = store->Read(1, given.last(), kNoLimit);
+    if (all.ok()) {
+      EXPECT_TRUE(absl::StartsWith(expected, RecordsOf(*all)));
+    }
+  }
+
+  bool IsNamed(Index index) const {
+    if (recovered.torn_from && index >= *recovered.torn_from) return true;
+    for (const FaultyEntry& entry : recovered.faulty) {
+      if (entry.at == given.PositionAt(index)) return true;
+    }
+    return false;
+  }
+
+  LogTwin given{kGroup};
+  LogTwin acknowledged{kGroup};
+  std::unique_ptr<RocksDbLog> disk;
+  LogStore* store = nullptr;
+  RecoveredLog recovered;
+
+ private:
+  SimulatedFileSystem& file_system_;
+};
+
+// The files of the log whose names end so.
+std::vector<std::string> FilesOf(SimulatedFileSystem& file_system, const std::string& directory,
+                                 const std::string& part) {
+  std::vector<std::string> files;
+  const absl::StatusOr<std::vector<std::string>> names = file_system.List(directory);
+  EXPECT_TRUE(names.ok()) << names.status();
+  for (const std::string& name : *names) {
+    if (absl::StrContains(name, part)) files.push_back(absl::StrCat(directory, "/", name));
+  }
+  return files;
+}
+
+// Turns over a bit in one place after the other, each time in a fresh copy of what is durable, and
+// opens that. Returns how often damage was named.
+int FlipEverywhere(const SimulatedFileSystem& origin, const Subject& written,
+                   const std::string& directory, const std::string& part, uint64_t step) {
+  int named = 0;
+  const std::unique_ptr<SimulatedFileSystem> listed = origin.WorstCaseImage();
+  for (const std::string& path : FilesOf(*listed, directory, part)) {
+    const uint64_t size = ReadWholeFile(*listed, path).value().size();
+    for (uint64_t at = 0; at < size; at += step) {
+      SCOPED_TRACE(absl::StrCat(path, " at ", at));
+      const std::unique_ptr<SimulatedFileSystem> image = origin.WorstCaseImage();
+      image->FlipBits(path, at, static_cast<uint8_t>(1 << at % 8));
+      Subject subject(*image);
+      subject.given = written.given;
+      subject.acknowledged = written.acknowledged;
+      if (const absl::Status status = subject.Open(); !status.ok()) {
+        EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+        ++named;
+        continue;
+      }
+      subject.ExpectNothingWrong();
+      if (!subject.recovered.faulty.empty() || subject.recovered.torn_from) ++named;
+      if (testing::Test::HasFailure()) return named;
+    }
+  }
+  return named;
+}
+
+TEST(RocksDbLogTest, RotInTheWriteAheadLogIsNotTakenForItsEnd) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 3; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  EXPECT_GT(FlipEverywhere(file_system, subject, "/log/db", ".log", 37), 20);
+}
+
+TEST(RocksDbLogTest, RotInATableIsNoticed) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 3; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  ASSERT_TRUE(subject.Open().ok());  // which writes a table
+  EXPECT_GT(FlipEverywhere(file_system, subject, "/log/db", ".sst", 61), 20);
+}
+
+// It is a second witness: the database alone is whole.
+TEST(RocksDbLogTest, RotInTheLedgerHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 3; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  EXPECT_EQ(FlipEverywhere(file_system, subject, "/log", "acks.", 131), 0);
+}
+
+// From now on syncs of the write-ahead log say OK and do nothing.
+void LoseSyncs(SimulatedFileSystem& file_system) {
+  file_system.set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    fault.lost =
+        access.operation == FileAccess::Operation::kSync && absl::EndsWith(access.path, ".log");
+    return fault;
+  });
+}
+
+// The power went in the last sync, for all the ledger can know.
+TEST(RocksDbLogTest, AMissingLastSyncMayBeTorn) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 2; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  LoseSyncs(file_system);
+  ASSERT_TRUE(subject.AppendAndSync(3).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(subject.Open().ok());
+    EXPECT_EQ(subject.recovered.torn_from, 5u);
+    EXPECT_TRUE(subject.recovered.faulty.empty());
+    subject.ExpectNothingWrong();
+  }
+  // The cluster decides that they are gone.
+  LogAppend append;
+  append.truncate_from = 5;
+  LogTwin next = subject.given;
+  next.TruncateFrom(5);
+  append.runs = {next.Add(4, "another 5")};
+  ASSERT_TRUE(subject.store->Append(append).ok());
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_FALSE(subject.recovered.torn_from.has_value());
+  EXPECT_EQ(subject.recovered.last_hash, next.HashAt(5));
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+}
+
+// A sync that was followed by another one had come to its end.
+TEST(RocksDbLogTest, WhatIsMissingOfEarlierSyncsIsFaulty) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  LoseSyncs(file_system);
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  ASSERT_TRUE(subject.AppendAndSync(3).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(subject.Open().ok());
+    EXPECT_FALSE(subject.recovered.torn_from.has_value());
+    ASSERT_EQ(subject.recovered.faulty.size(), 4u);
+    EXPECT_EQ(subject.recovered.faulty.front().at, (LogPosition{3, 2}));
+    EXPECT_EQ(subject.recovered.hard_state, subject.given.hard_state);
+    subject.ExpectNothingWrong();
+  }
+}
+
+// RocksDB gives back an entry that was overwritten: whole, of this group and index, and wrong.
+TEST(RocksDbLogTest, AnEntryThatWasOverwrittenIsNotTakenForTheNewOne) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  const std::string old = subject.given.At(3).record;
+  LogAppend append;
+  subject.given.TruncateFrom(3);
+  append.runs = {subject.given.AddRun(3, {"3", "4", "5"})};
+  ASSERT_TRUE(subject.store->Append(append).ok());
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  subject.acknowledged = subject.given;
+  subject.store = nullptr;
+  subject.disk = nullptr;
+  {
+    const absl::StatusOr<Database> database = OpenDatabase(file_system, {.directory = "/log/db"});
+    ASSERT_TRUE(database.ok()) << database.status();
+    rocksdb::WriteOptions options;
+    ASSERT_TRUE(database->db->Put(options, EntryKey(kGroup, 3), old).ok());
+    ASSERT_TRUE(database->db->FlushWAL(true).ok());
+  }
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_EQ(subject.recovered.faulty.size(), 1u);
+  EXPECT_EQ(subject.recovered.faulty.front().at, (LogPosition{3, 3}));
+  subject.ExpectNothingWrong();
+  EXPECT_TRUE(absl::IsDataLoss(subject.store->Read(3, 5, kNoLimit).status()));
+  // The next entry knows its hash.
+  EXPECT_EQ(subject.store->HashAt(3).value(), subject.given.HashAt(3));
+  // It may be written again.
+  append.truncate_from = 3;
+  ASSERT_TRUE(subject.store->Append(append).ok());
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+  EXPECT_EQ(subject.recovered.last_hash, subject.given.HashAt(5));
+}
+
+TEST(RocksDbLogTest, ALedgerWithoutDatabaseIsDataLoss) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  subject.store = nullptr;
+  subject.disk = nullptr;
+  ASSERT_TRUE(file_system.Remove("/log/db/CURRENT").ok());
+  const absl::Status status = subject.Open();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+TEST(RocksDbLogTest, AnotherIdentityIsRefused) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  subject.store = nullptr;
+  subject.disk = nullptr;
+  RocksDbLogOptions options = TestOptions();
+  options.identity.incarnation = Incarnation{8};
+  const absl::Status status = RocksDbLog::Open(file_system, options).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+}
+
+TEST(RocksDbLogTest, AFailedSyncEndsAllWrites) {
+  for (const char* part : {".log", "acks."}) {
+    SCOPED_TRACE(part);
+    SimulatedFileSystem file_system;
+    Subject subject(file_system);
+    ASSERT_TRUE(subject.Open().ok());
+    ASSERT_TRUE(subject.AppendAndSync(1).ok());
+    FileFault fault;
+    fault.error = EIO;
+    file_system.set_fault_hook(NthFault(FileAccess::Operation::kSync, part, 1, fault));
+    const absl::Status failed = subject.AppendAndSync(2);
+    EXPECT_FALSE(failed.ok());
+    EXPECT_EQ(subject.AppendAndSync(3), failed);
+    EXPECT_EQ(SyncOf(*subject.disk), failed);
+    EXPECT_EQ(subject.store->DropPrefix(1), failed);
+    EXPECT_EQ(subject.disk->DropGroup(GroupId{9}), failed);
+    EXPECT_EQ(file_system.uses_after_failure(), 0u);
+    EXPECT_TRUE(subject.store->Read(1, 2, kNoLimit).ok());
+  }
+}
+
+TEST(RocksDbLogTest, AFailureInTheBackgroundEndsAllWrites) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  file_system.set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    const bool table = absl::EndsWith(access.path, ".sst");
+    if (table && access.operation == FileAccess::Operation::kWrite) fault.error = ENOSPC;
+    return fault;
+  });
+  // More than the buffers hold, so that the writer has to wait for a table at last.
+  absl::Status failed;
+  for (int i = 0; i < 200 && failed.ok(); ++i) {
+    LogAppend append;
+    append.runs = {subject.given.Add(1, std::string(size_t{100} << 10, static_cast<char>(i)))};
+    failed = subject.store->Append(append);
+  }
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(SyncOf(*subject.disk), failed);
+  EXPECT_EQ(subject.store->DropPrefix(1), failed);
+}
+
+// A power cut at each call to the disk in turn. Acknowledged is what a sync said OK to.
+TEST(RocksDbLogTest, APowerCutAtEachCallLosesNothingAcknowledged) {
+  int cuts = 0;
+  for (int cut = 1;; ++cut) {
+    SCOPED_TRACE(absl::StrCat("call ", cut));
+    SimulatedFileSystem file_system;
+    Subject subject(file_system);
+    std::atomic<int> calls = 0;
+    file_system.set_fault_hook([&calls, cut](const FileAccess&) {
+      FileFault fault;
+      if (++calls >= cut) fault.error = EIO;
+      return fault;
+    });
+    absl::Status status = subject.Open();
+    for (Term term = 1; term <= 3 && status.ok(); ++term) status = subject.AppendAndSync(term);
+    if (status.ok()) status = subject.Open();
+    if (status.ok()) status = subject.AppendAndSync(4);
+    const bool ended = status.ok() && calls < cut;
+    Random random(static_cast<uint64_t>(cut));
+    subject.store = nullptr;
+    subject.disk = nullptr;
+    file_system.Crash(cut % 2 == 0 ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall, random);
+    file_system.set_fault_hook(nullptr);
+    status = subject.Open();
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(subject.recovered.faulty.empty());
+    if (subject.recovered.torn_from) {
+      EXPECT_GT(*subject.recovered.torn_from, subject.acknowledged.last());
+    }
+    ASSERT_NO_FATAL_FAILURE(subject.ExpectNothingWrong());
+    if (HasFailure()) return;
+    ++cuts;
+    if (ended) break;
+  }
+  EXPECT_GT(cuts, 60);
+}
+
+}  // namespace
+}  // namespace cairn
