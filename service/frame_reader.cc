@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "service/frame_queue.h"
@@ -65,7 +66,11 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
     // A stranger to one group may be a member of the others, whose parcels come on this call too.
     if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
     absl::string_view message = vetted.message();
-    return Make(vetted.code(), message.substr(0, message.find(':')), message);
+    RpcError error = Make(vetted.code(), message.substr(0, message.find(':')), message);
+    vetted.ForEachPayload([&](absl::string_view name, const absl::Cord& value) {
+      error.metadata[std::string(name)] = std::string(value);
+    });
+    return error;
   }
   take(*std::move(envelope));
   return std::nullopt;

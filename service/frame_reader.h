@@ -21,8 +21,8 @@ struct Listener {
   ClusterId cluster;
   NodeId node = NodeId::kNone;
   std::function<bool(NodeId)> knows;  // from any thread
-  // Of envelopes that passed everything else; the message begins with the reason and a colon. From
-  // any thread.
+  // Of envelopes that passed everything else; the message begins with the reason and a colon, the
+  // payloads are metadata. From any thread.
   std::function<absl::Status(const Envelope&)> vet = [](const Envelope&) {
     return absl::OkStatus();
   };

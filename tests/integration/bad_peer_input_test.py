@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path.cwd() / "tests/integration"))
 
 from cluster_case import CALL_SECONDS, METHODS, contents, path_of  # noqa: E402
 from peer_case import PeerCase, records  # noqa: E402
-from servers import wait_until  # noqa: E402
+from servers import free_ports, wait_until  # noqa: E402
 import grpc  # noqa: E402 (Debian's)
 from cairn.v1 import cluster_pb2, cluster_pb2_grpc, peer_pb2  # noqa: E402
 
@@ -205,6 +205,36 @@ class LateAndWrongTest(PeerCase):
             for call in calls:
                 call.cancel()
             ended.append(True)
+
+
+class RemovedMemberTest(PeerCase):
+    def test_row_12_a_member_that_was_removed(self):
+        """By every member, also after all have started again and hold no log of it."""
+        stub = cluster_pb2_grpc.ClusterStub(self.channels[self.leader])
+        stub.AddMember(cluster_pb2.AddMemberRequest(
+            node=9, address=f"127.0.0.1:{free_ports(1)[0]}", incarnation=99, learner=True),
+            timeout=CALL_SECONDS)
+        stub.RemoveMember(cluster_pb2.RemoveMemberRequest(node=9), timeout=CALL_SECONDS)
+        wait_until("all know", self.standing)
+        for node, channel in self.channels.items():
+            cluster_pb2_grpc.ClusterStub(channel).TakeSnapshot(
+                cluster_pb2.TakeSnapshotRequest(), timeout=CALL_SECONDS)
+        self.servers.kill_all()
+        self.servers.start_all()
+        wait_until("all agree again", self.standing)
+        super().setUp()
+        with self.unchanged():
+            for node in self.channels:
+                for name, frame in (
+                        ("vote", self.frame(9, node, self.vote(), from_incarnation=99)),
+                        ("question", self.frame(9, node, self.parcel(pre_vote_request={
+                            "term": 2, "campaign": 1}), from_incarnation=99))):
+                    with self.subTest(name, to=node):
+                        answer = self.call("Peer/Exchange", frame, node=node)
+                        self.expect(answer, grpc.StatusCode.FAILED_PRECONDITION,
+                                    "MEMBER_REMOVED", group="1")
+                answer = self.call("Peer/Exchange", self.frame(8, node, self.vote()), node=node)
+                self.expect(answer, grpc.StatusCode.PERMISSION_DENIED, "UNKNOWN_PEER")
 
 
 class CommittedConflictTest(PeerCase):

@@ -82,6 +82,30 @@ class MembershipTest(unittest.TestCase):
         self.assertEqual(0, servers.end(leader))
         servers.wait_for(left)
 
+    def test_who_was_removed_while_it_was_down_is_told_by_members_that_started_since(self):
+        servers = self.cluster([1, 2], [3, 4])
+        servers.start_ready(3, 4)
+        servers.wait_for([1, 2, 3, 4])
+        servers.kill(4)
+        code, _, error = servers.cairn("member", "remove", "4", "--wait")
+        self.assertEqual(0, code, error)
+        servers.wait_for([1, 2, 3])
+        # Nobody has it from anywhere but its log now, or a snapshot in its place.
+        code, _, error = servers.cairn("snapshot")
+        self.assertEqual(0, code, error)
+        servers.kill_all()
+        servers.start_ready(1, 2, 3)
+        servers.wait_for([1, 2, 3])
+        logged_before = len(servers.log(4))
+        servers.start(4)
+        self.assertEqual(0, servers.end(4), servers.log(4))
+        log = servers.log(4)[logged_before:]
+        self.assertIn("refuses our frames: MEMBER_REMOVED", log)
+        self.assertIn("MEMBER_REMOVED: node 4 is no member of group 1 any more", log)
+        self.assertNotIn("is no peer", log)
+        servers.wait_for([1, 2, 3])
+        self.append(servers, "they go on")
+
     def test_a_learner_is_promoted_when_asked(self):
         servers = self.cluster([1], [2])
         servers.extra[2] = ["--learner"]

@@ -22,6 +22,7 @@
 #include "base/system_clock.h"
 #include "base/thread_executor.h"
 #include "gtest/gtest.h"
+#include "raft/sender_check.h"
 #include "service/peer_service.h"
 #include "storage/record.h"
 #include "tests/service/random_envelope.h"
@@ -75,6 +76,10 @@ class TestNode {
   void Serve(int port) {
     PeerServiceOptions options;
     options.listener = {cluster_, NodeId{id_}, [](NodeId) { return true; }};
+    options.listener.vet = [this](const Envelope&) {
+      MutexLock lock(mutex_);
+      return refusal_;
+    };
     options.deliver = [this](Envelope envelope) { transport_->Deliver(std::move(envelope)); };
     options.log = &sink_;
     calls_ = std::make_unique<CallRegistry>();
@@ -102,6 +107,12 @@ class TestNode {
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
   int port() const { return port_; }
   GrpcTransport& transport() { return *transport_; }
+
+  // What it answers to every envelope from now on.
+  void Refuse(absl::Status refusal) {
+    MutexLock lock(mutex_);
+    refusal_ = std::move(refusal);
+  }
 
   // Waits until `holds` of what was received and how often something was lost.
   bool Await(const std::function<bool(const std::vector<Envelope>&, int lost)>& holds) {
@@ -131,6 +142,7 @@ class TestNode {
   CondVar changed_;
   std::vector<Envelope> received_ CAIRN_GUARDED_BY(mutex_);
   int lost_ CAIRN_GUARDED_BY(mutex_) = 0;
+  absl::Status refusal_ CAIRN_GUARDED_BY(mutex_);
 };
 
 Envelope HeartbeatOf(Index commit, uint64_t from = 1, uint64_t to = 2) {
@@ -228,6 +240,33 @@ TEST(GrpcTransportTest, AnotherClusterIsRefusedAndHeardOf) {
   }
   EXPECT_TRUE(absl::StrContains(a.transport().Refusals()[0], "cluster"))
       << a.transport().Refusals()[0];
+  EXPECT_TRUE(b.received().empty());
+}
+
+// Fault catalogue 5.2, row 12: it is for Raft to say what follows from it.
+TEST(GrpcTransportTest, ARefusalOfARemovedNodeIsAMessage) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Configuration configuration;
+  configuration.removed = {NodeId{1}};
+  Envelope question = HeartbeatOf(1);
+  question.body = MessageBody(PreVoteRequest{.term = 3, .last = {4, 2}, .campaign = 1});
+  b.Refuse(CheckRemoved(question, {.self = Incarnation{78},
+                                   .term = 6,
+                                   .configuration = configuration,
+                                   .at = {5, 2},
+                                   .last = {9, 6}}));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.received().empty()) {
+    ASSERT_LT(SystemClock().Now(), deadline);
+    a.transport().Send(question);
+  }
+  const Envelope told = a.received()[0];
+  EXPECT_EQ(told.from, NodeId{2});
+  EXPECT_EQ(told.from_incarnation, Incarnation{78});
+  EXPECT_EQ(told.group, GroupId::kDefault);
+  const auto& notice = std::get<RemovedNotice>(std::get<MessageBody>(told.body));
+  EXPECT_EQ(notice.at, (LogPosition{5, 2}));
   EXPECT_TRUE(b.received().empty());
 }
 
