@@ -148,6 +148,37 @@ class MembershipTest(unittest.TestCase):
         self.assertIn("remove this node from the cluster and bring it back under a new id",
                       servers.log(2))
 
+    def test_a_pipeline_of_appends_may_name_its_term(self):
+        servers = self.cluster([1, 2, 3])
+        leader = servers.leader()
+        term = servers.status(leader).groups[0].term
+
+        def append(node, expected_term):
+            batch = streams_pb2.AppendBatch(messages=[streams_pb2.NewMessage(payload=b"x")])
+            request = streams_pb2.AppendStreamRequest(
+                open=streams_pb2.AppendStreamOpen(stream="kept", expected_term=expected_term),
+                batches=[batch, batch])
+            with grpc.insecure_channel(servers.addresses[node]) as channel:
+                log = streams_pb2_grpc.LogStub(channel)
+                return answer_of(lambda: log.AppendStream(iter([request]), timeout=PATIENCE), True)
+
+        for node in servers.processes:
+            self.assertEqual(grpc.StatusCode.OK, append(node, term).code, node)
+        self.assertEqual(6, self.payloads(servers))
+        self.assertEqual(0, servers.cairn("leader", "transfer")[0])
+        wait_until("all are in a later term", lambda: all(
+            status and status.groups[0].leader and status.groups[0].term > term
+            for status in map(servers.status, servers.processes)))
+        present = servers.status(servers.leader()).groups[0].term
+        for node in servers.processes:
+            answer = append(node, term)
+            self.assertEqual((grpc.StatusCode.ABORTED, "TERM_CHANGED"),
+                             (answer.code, answer.reason), answer)
+            self.assertEqual({"batch": "1", "outcome": "not_applied", "term": str(present)},
+                             dict(answer.metadata), answer)
+            self.assertEqual(grpc.StatusCode.OK, append(node, 0).code, node)
+        self.assertEqual(12, self.payloads(servers))
+
     def test_no_append_fails_while_leadership_moves(self):
         servers = self.cluster([1, 2, 3])
         done = threading.Event()
