@@ -221,6 +221,9 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
   if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
     return TakeOffer(now, envelope.from, *offer);
   }
+  if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
+    return TakeAnswer(envelope.from, *answer);
+  }
   if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),
                                " refuses this node's frames: ", refusal->message));
