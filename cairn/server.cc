@@ -153,6 +153,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   peer.frame_begins = [transport] { transport->BeginBurst(); };
   peer.frame_ends = [transport] { transport->EndBurst(); };
   peer.calls = &peer_calls_;
+  peer.by_sender = &transport->sender_calls();
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));
 

@@ -240,6 +240,7 @@ void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
                                         " were dropped: ", status.message()));
     }
     if (std::optional<std::string> found = Contradiction(*append, envelope.entries)) {
+      if (append->previous.index < raft_.commit()) RefuseConflict(envelope.from, *found);
       return StopServing(NodeState::kFenced, absl::InternalError(*found));
     }
     receive.payload = payloads_.Add({std::move(envelope.entries), {}});

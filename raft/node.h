@@ -163,6 +163,7 @@ class Node {
 
   // Snapshots (node_snapshots.cc).
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
+  void RefuseConflict(NodeId by, absl::string_view what);
   void TakeAnswer(NodeId from, const SnapshotAnswer& answer);
   void RestoreFrom(LogPosition position);
   void NoteInstalled();

@@ -26,6 +26,15 @@ RpcError BadFrame(absl::string_view message) {
 
 }  // namespace
 
+RpcError ErrorOfRefusal(const absl::Status& refusal) {
+  const absl::string_view message = refusal.message();
+  RpcError error = Make(refusal.code(), message.substr(0, message.find(':')), message);
+  refusal.ForEachPayload([&](absl::string_view name, const absl::Cord& value) {
+    error.metadata[std::string(name)] = std::string(value);
+  });
+  return error;
+}
+
 std::optional<RpcError> FrameReader::CheckIdentity(const Envelope& identity, v1::FrameLane lane) {
   using absl::StatusCode;
   uint64_t from = ToInteger(identity.from);
@@ -65,12 +74,7 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
     // A stranger to one group may be a member of the others, whose parcels come on this call too.
     if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
-    absl::string_view message = vetted.message();
-    RpcError error = Make(vetted.code(), message.substr(0, message.find(':')), message);
-    vetted.ForEachPayload([&](absl::string_view name, const absl::Cord& value) {
-      error.metadata[std::string(name)] = std::string(value);
-    });
-    return error;
+    return ErrorOfRefusal(vetted);
   }
   take(*std::move(envelope));
   return std::nullopt;

@@ -3,18 +3,20 @@
 test is named by its row of the table of bad inputs, as in bad_input_test.py.
 
 What such a frame is answered goes to the member it names, so what can be seen here is what the call
-ends with, and that nothing changes: no process, term, log or disk.
+ends with, what that member logs of it, and that nothing changes: no process, term, log or disk.
 """
 
 import os
 import pathlib
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path.cwd() / "tests/integration"))
 
 from cluster_case import CALL_SECONDS, METHODS, contents, path_of  # noqa: E402
 from peer_case import PeerCase, records  # noqa: E402
+from rpc_errors import answer_of  # noqa: E402
 from servers import free_ports, wait_until  # noqa: E402
 import grpc  # noqa: E402 (Debian's)
 from cairn.v1 import cluster_pb2, cluster_pb2_grpc, peer_pb2  # noqa: E402
@@ -116,7 +118,7 @@ class LateAndWrongTest(PeerCase):
 
     def offer(self, position, identity=None, **fields):
         values = {"term": self.term, "id": identity or os.urandom(32), "position": position,
-                  "manifest_bytes": 200, **fields}
+                  "manifest_bytes": 200, "answer_wanted": True, **fields}
         return self.parcel(snapshot_offer=values)
 
     def test_row_19_older_snapshots_and_those_of_stale_leaders(self):
@@ -127,6 +129,10 @@ class LateAndWrongTest(PeerCase):
                                              term=self.term - 1),
         }
         self.expect_no_effect(offers, lane=SNAPSHOT_LANE)
+        for verdict in ("ALREADY_HAVE", "STALE_TERM"):
+            wait_until(f"the leader hears {verdict}", lambda: (
+                f"node {self.followers[0]} does not take the snapshot offered: {verdict}"
+                in self.servers.log(self.leader)))
         # From who does not lead.
         self.expect_no_effect({"later": self.offer(self.position(self.last + 9))}, to_leader=True,
                               lane=SNAPSHOT_LANE)
@@ -248,8 +254,20 @@ class CommittedConflictTest(PeerCase):
         before = contents(self.servers.data(receiver))
         run = records(1, last - 1, term, term, 1)
         parcel = self.entries(run, previous={"index": last - 1, "term": term})
-        self.call("Peer/Exchange", self.frame(sender, receiver, parcel,
-                                              lane=peer_pb2.FRAME_LANE_APPEND), node=receiver)
+        # As a member does, this one keeps its call open: what is wrong is found behind the door.
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+
+        def frames():
+            yield self.frame(sender, receiver, parcel, lane=peer_pb2.FRAME_LANE_APPEND)
+            ended.wait(CALL_SECONDS)
+
+        exchange = getattr(self.channels[receiver], METHODS["Peer/Exchange"][1])(
+            path_of("Peer/Exchange"), request_serializer=peer_pb2.Frame.SerializeToString)
+        answer = answer_of(lambda: exchange(frames(), timeout=CALL_SECONDS), True)
+        ended.set()
+        self.expect(answer, grpc.StatusCode.FAILED_PRECONDITION, "COMMITTED_CONFLICT")
+        self.assertIn("has hash", answer.text)
 
         def fenced():
             status = self.servers.status(receiver)

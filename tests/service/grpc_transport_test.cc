@@ -40,7 +40,18 @@ ClusterId Cluster(uint8_t byte) {
 
 class RecordingSink final : public LogSink {
  public:
-  void Log(LogLevel, absl::string_view) override {}
+  void Log(LogLevel, absl::string_view text) override {
+    MutexLock lock(mutex_);
+    absl::StrAppend(&text_, text, "\n");
+  }
+  std::string text() {
+    MutexLock lock(mutex_);
+    return text_;
+  }
+
+ private:
+  Mutex mutex_;
+  std::string text_ CAIRN_GUARDED_BY(mutex_);
 };
 
 // A node's transport with its server, and what it received.
@@ -82,6 +93,7 @@ class TestNode {
     };
     options.deliver = [this](Envelope envelope) { transport_->Deliver(std::move(envelope)); };
     options.log = &sink_;
+    options.by_sender = &transport_->sender_calls();
     calls_ = std::make_unique<CallRegistry>();
     options.calls = calls_.get();
     service_ = MakePeerService(std::move(options));
@@ -107,6 +119,7 @@ class TestNode {
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
   int port() const { return port_; }
   GrpcTransport& transport() { return *transport_; }
+  std::string log() { return sink_.text(); }
 
   // What it answers to every envelope from now on.
   void Refuse(absl::Status refusal) {
@@ -268,6 +281,22 @@ TEST(GrpcTransportTest, ARefusalOfARemovedNodeIsAMessage) {
   const auto& notice = std::get<RemovedNotice>(std::get<MessageBody>(told.body));
   EXPECT_EQ(notice.at, (LogPosition{5, 2}));
   EXPECT_TRUE(b.received().empty());
+}
+
+// Fault catalogue 5.2, row 16: what is wrong is found behind the door.
+TEST(GrpcTransportTest, WhoSaidWhatCannotBeIsTold) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(AppendOf(1, 10));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  b.transport().Refuse(NodeId{3}, absl::FailedPreconditionError("OTHER: of nobody here"));
+  b.transport().Refuse(NodeId{1}, absl::FailedPreconditionError("COMMITTED_CONFLICT: of entry 7"));
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
+  a.transport().Send(AppendOf(2, 10));
+  EXPECT_TRUE(b.Await([](const auto& received, int) { return received.size() == 2; }))
+      << "another call is fine";
+  EXPECT_TRUE(absl::StrContains(a.log(), "refuses our frames: COMMITTED_CONFLICT: of entry 7"));
+  EXPECT_FALSE(absl::StrContains(a.log(), "OTHER"));
 }
 
 TEST(GrpcTransportTest, ComesBackAfterThePeerWasAway) {
