@@ -146,12 +146,15 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   GrpcTransport* transport = transport_.get();
   PeerServiceOptions peer;
   peer.listener = {identity().cluster, identity().node,
-                   [transport](NodeId node) { return transport->KnowsPeer(node); },
+                   [transport, host = host_.get()](NodeId node) {
+                     return transport->KnowsPeer(node) || host->WasRemoved(node);
+                   },
                    [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
   peer.frame_begins = [transport] { transport->BeginBurst(); };
   peer.frame_ends = [transport] { transport->EndBurst(); };
   peer.calls = &peer_calls_;
+  peer.by_sender = &transport->sender_calls();
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));
 

@@ -147,6 +147,7 @@ class StreamAppender final : public Appender, public CallObserver {
         stream_(stream),
         name_(client_options.name),
         timeout_(absl::Nanoseconds(client_options.timeout.nanoseconds)),
+        expected_term_(options.expected_term),
         window_(options),
         connector_([this] { KeepConnected(); }) {}
 
@@ -263,6 +264,7 @@ class StreamAppender final : public Appender, public CallObserver {
     if (!opened.ok()) return opened;
     v1::AppendStreamOpen open;
     open.set_stream(stream_);
+    open.set_expected_term(expected_term_);
     MutexLock lock(mutex_);
     open.set_session_id(session_);
     open.set_first_session_number(window_.first_unanswered());
@@ -336,6 +338,7 @@ class StreamAppender final : public Appender, public CallObserver {
   const std::string stream_;
   const std::string name_;
   const absl::Duration timeout_;  // without any answer, before everything fails
+  const uint64_t expected_term_;
 
   Mutex mutex_;
   CondVar changed_;       // for the connector: work, the end of a call, the end of it all

@@ -43,6 +43,9 @@ struct AppenderOptions {
   // not at all. 1: every message is an entry of its own.
   size_t max_entry_messages = 64;
   size_t max_entry_bytes = size_t{256} << 10;
+  // Append only in this term of the group; 0: in any. Once it is over everything fails: what was
+  // not sent yet with reason TERM_CHANGED, what was sent and not answered as OutcomeUnknown.
+  uint64_t expected_term = 0;
 };
 
 // A pipelined stream of appends to one stream, each applied exactly once and in the order of the

@@ -278,6 +278,11 @@ absl::Status CheckBody(const Envelope&, const SnapshotOffer& offer) {
   return absl::OkStatus();
 }
 
+absl::Status CheckBody(const Envelope&, const SnapshotAnswer& answer) {
+  if (absl::Status status = CheckMessageTerm(answer.term); !status.ok()) return status;
+  return CheckIndex("commit", answer.commit);
+}
+
 // Whether there are such bytes only the sender, or the receiver of the snapshot, knows.
 absl::Status CheckPart(uint64_t offset, size_t bytes) {
   if (bytes == 0 || bytes > kSnapshotPieceBytes || offset > kMaxIndex) {
@@ -297,6 +302,10 @@ absl::Status CheckBody(const Envelope&, const SnapshotPiece& piece) {
 
 }  // namespace
 
+const char* NameOf(SnapshotAnswer::Verdict verdict) {
+  return verdict == SnapshotAnswer::Verdict::kAlreadyHave ? "ALREADY_HAVE" : "STALE_TERM";
+}
+
 Lane LaneOf(const Envelope& envelope) {
   if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
     return std::holds_alternative<AppendEntries>(*body) ? Lane::kAppend : Lane::kControl;
@@ -306,6 +315,7 @@ Lane LaneOf(const Envelope& envelope) {
     return Lane::kAppend;
   }
   if (std::holds_alternative<SnapshotOffer>(envelope.body) ||
+      std::holds_alternative<SnapshotAnswer>(envelope.body) ||
       std::holds_alternative<SnapshotRequest>(envelope.body) ||
       std::holds_alternative<SnapshotPiece>(envelope.body)) {
     return Lane::kSnapshot;

@@ -339,6 +339,7 @@ void GroupRunner::Publish(Instant now) {
       published_.configuration = raft.configuration_position();
       status_.configuration = raft.configuration();
       status_.configuration_index = published_.configuration.index;
+      status_.configuration_term = published_.configuration.term;
       status_.learner = !status_.configuration.IsVoter(settings_.self.node);
     }
     const bool quiesced = raft.quiesced();
@@ -488,12 +489,6 @@ GroupStatus GroupRunner::Status() const {
     if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
   }
   return status;
-}
-
-absl::Status GroupRunner::Vet(const Envelope& envelope) const {
-  MutexLock lock(mutex_);
-  if (status_.configuration.voters.empty()) return absl::OkStatus();  // nothing is published yet
-  return cairn::Vet(envelope, status_.configuration, status_.term, status_.leader);
 }
 
 }  // namespace cairn

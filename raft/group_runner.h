@@ -123,6 +123,9 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void TimerDue(Instant when);
   // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
   absl::Status Vet(const Envelope& envelope) const;
+  // What the configuration in force says of `node`.
+  enum class Acquaintance { kStranger, kRemoved, kMember };
+  Acquaintance Knows(NodeId node) const;
 
   // Refuses new calls.
   void StopCalls();

@@ -55,6 +55,7 @@ struct GroupStatus {
   std::string reason;             // of a state other than serving
   Configuration configuration;    // unsafe_recoveries tells whether it ever was forced
   Index configuration_index = 0;  // of its entry; 0 before the log says who the members are
+  Term configuration_term = 0;
   std::vector<PeerStatus> peers;  // on the leader
   // When a leader was last heard here or this node last led, by its clock; on the leader, when it
   // last looked. nullopt: not since its start.

@@ -1,5 +1,6 @@
 #include "raft/host.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -136,6 +137,24 @@ void HostImpl::Receive(Envelope envelope) {
   if (std::shared_ptr<GroupRunner> group = Find(envelope.group)) {
     group->Deliver(std::move(envelope));
   }
+}
+
+absl::Status HostImpl::Vet(const Envelope& envelope) {
+  std::shared_ptr<GroupRunner> group = Find(envelope.group);
+  if (group == nullptr) return absl::OkStatus();
+  absl::Status status = group->Vet(envelope);
+  // The refusal ends a call on which the other groups speak, too; and there is a way to a member of
+  // one of them, by which Raft of this group tells it.
+  if (IsRemoval(status) && SomeGroup(envelope.from, GroupRunner::Acquaintance::kMember)) {
+    return absl::OkStatus();
+  }
+  return status;
+}
+
+bool HostImpl::SomeGroup(NodeId node, GroupRunner::Acquaintance acquaintance) {
+  MutexLock lock(mutex_);
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [&](const auto& group) { return group.second->Knows(node) == acquaintance; });
 }
 
 // What concerns nodes, not groups; on the runner's sequence, so that an answer shows that it runs.

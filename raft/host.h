@@ -117,6 +117,9 @@ class Host {
   // Why an envelope that came off the network should not be given to the transport's receiver, for
   // who can still tell its sender (raft/sender_check.h, Vet). Advice: what passes is checked again.
   virtual absl::Status Vet(const Envelope& envelope) = 0;
+  // Whether `node` is no peer any more of a group that is open here, and was one: it may speak, so
+  // that Vet can tell it. From any thread.
+  virtual bool WasRemoved(NodeId node) = 0;
 
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
   // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it

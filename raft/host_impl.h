@@ -36,9 +36,9 @@ class HostImpl final : public Host {
   absl::Status Begin();
   absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                              GroupOptions options) override;
-  absl::Status Vet(const Envelope& envelope) override {
-    std::shared_ptr<GroupRunner> group = Find(envelope.group);
-    return group == nullptr ? absl::OkStatus() : group->Vet(envelope);
+  absl::Status Vet(const Envelope& envelope) override;
+  bool WasRemoved(NodeId node) override {
+    return SomeGroup(node, GroupRunner::Acquaintance::kRemoved);
   }
   void Close(GroupId group, Instant deadline, LifeDone done) override {
     Leave(group, deadline, /*remove=*/false, std::move(done));
@@ -71,6 +71,8 @@ class HostImpl final : public Host {
   void PeerLost(NodeId peer);
   void Send(NodeId to, GroupId group, EnvelopeBody body);
   std::shared_ptr<GroupRunner> Find(GroupId group);
+  // Whether some group knows `node` so.
+  bool SomeGroup(NodeId node, GroupRunner::Acquaintance acquaintance);
 
   // The cluster forms; on the runner's sequence.
   void TakeHello(const Envelope& envelope);

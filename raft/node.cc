@@ -221,6 +221,9 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
   if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
     return TakeOffer(now, envelope.from, *offer);
   }
+  if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
+    return TakeAnswer(envelope.from, *answer);
+  }
   if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),
                                " refuses this node's frames: ", refusal->message));
@@ -237,6 +240,7 @@ void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
                                         " were dropped: ", status.message()));
     }
     if (std::optional<std::string> found = Contradiction(*append, envelope.entries)) {
+      if (append->previous.index < raft_.commit()) RefuseConflict(envelope.from, *found);
       return StopServing(NodeState::kFenced, absl::InternalError(*found));
     }
     receive.payload = payloads_.Add({std::move(envelope.entries), {}});

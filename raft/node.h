@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -161,6 +163,8 @@ class Node {
 
   // Snapshots (node_snapshots.cc).
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
+  void RefuseConflict(NodeId by, absl::string_view what);
+  void TakeAnswer(NodeId from, const SnapshotAnswer& answer);
   void RestoreFrom(LogPosition position);
   void NoteInstalled();
   bool CompactLog(Instant now);
@@ -208,6 +212,7 @@ class Node {
   struct Told {
     LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
     LogPosition peers_of;         // the configuration the transport knows
+    std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
   };
   Told told_;
   bool fenced_ = false;

@@ -17,6 +17,9 @@ void Node::Flush(Instant now) {
     bool idle = effects.empty();
     if (effects.fence.has_value()) {
       bool lost = effects.fence->reason == Fence::Reason::kDataLoss;
+      if (effects.fence->reason == Fence::Reason::kCommittedConflict) {
+        RefuseConflict(effects.fence->by, effects.fence->message);
+      }
       StopServing(
           lost ? NodeState::kHalted : NodeState::kFenced,
           lost ? absl::DataLossError(effects.fence->message)
@@ -68,6 +71,12 @@ void Node::Flush(Instant now) {
     if (idle && !applied && !again) return;
     if (again) RouteAgain(now);
   }
+}
+
+// Who sent entries for the place of committed ones hears it (fault catalogue 5.2, row 16).
+void Node::RefuseConflict(NodeId by, absl::string_view what) {
+  dependencies_.transport->Refuse(
+      by, absl::FailedPreconditionError(absl::StrCat("COMMITTED_CONFLICT: ", what)));
 }
 
 // False if this node is fenced now.

@@ -22,6 +22,11 @@ absl::StatusOr<SnapshotPoint> PointOf(const SnapshotManifest& manifest) {
 
 // Offers of another term than this node's are void; heartbeats bring it there if it lags.
 void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
+  const auto answer = [&](SnapshotAnswer::Verdict verdict) {
+    if (!offer.answer_wanted) return;
+    Send(from, SnapshotAnswer{offer.id, verdict, raft_.term(), raft_.commit()});
+  };
+  if (offer.term < raft_.term()) return answer(SnapshotAnswer::Verdict::kStaleTerm);
   if (offer.term != raft_.term() || raft_.leader() != from) return;
   const LogPosition position = offer.position;
   const bool here = position.index <= raft_.commit() ||
@@ -29,9 +34,23 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
                      raft_.TermAt(position.index) == position.term && !raft_.torn_from());
   if (here) {
     raft_.Step(now, SnapshotReceived{.term = offer.term, .snapshot = {.position = position}});
+    answer(SnapshotAnswer::Verdict::kAlreadyHave);
   } else if (dependencies_.take_offer != nullptr) {
     dependencies_.take_offer(from, offer);
   }
+}
+
+// Said once of a snapshot: offers are repeated, and so are answers.
+void Node::TakeAnswer(NodeId from, const SnapshotAnswer& answer) {
+  const auto what = std::make_pair(answer.id, answer.verdict);
+  const auto [told, first] = told_.snapshot_answers.try_emplace(from, what);
+  if (!first && told->second == what) return;
+  told->second = what;
+  dependencies_.log->Log(
+      LogLevel::kInfo,
+      absl::StrCat("group ", ToInteger(settings_.group), ": node ", ToInteger(from),
+                   " does not take the snapshot offered: ", NameOf(answer.verdict),
+                   ", it is in term ", answer.term, " and has entries up to ", answer.commit));
 }
 
 void Node::Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot> snapshot) {

@@ -2,6 +2,9 @@
 
 #include <variant>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace cairn {
@@ -9,6 +12,13 @@ namespace {
 
 // There never were so many elections.
 constexpr Term kMaxTermJump = Term{1} << 40;
+
+// What a refusal of CheckRemoved says beside its text: payloads of the status, metadata of an RPC.
+constexpr char kGroup[] = "group";
+constexpr char kIncarnation[] = "incarnation";
+constexpr char kTerm[] = "term";
+constexpr char kIndexAt[] = "configurationIndex";
+constexpr char kTermAt[] = "configurationTerm";
 
 }  // namespace
 
@@ -92,6 +102,54 @@ absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader) {
   return absl::FailedPreconditionError(absl::StrCat(
       "SAFETY_VIOLATION: node ", ToInteger(envelope.from), " says that it leads term ", own,
       " of group ", ToInteger(envelope.group), ", which node ", ToInteger(leader), " leads"));
+}
+
+absl::Status CheckRemoved(const Envelope& envelope, const MembersKnown& known) {
+  const auto* body = std::get_if<MessageBody>(&envelope.body);
+  if (body == nullptr || !known.configuration.WasRemoved(envelope.from)) return absl::OkStatus();
+  LogPosition last;
+  if (const auto* pre_vote = std::get_if<PreVoteRequest>(body)) {
+    last = pre_vote->last;
+  } else if (const auto* vote = std::get_if<VoteRequest>(body)) {
+    last = vote->last;
+  } else {
+    return absl::OkStatus();
+  }
+  if (!AtLeastAsUpToDate(known.last, last)) return absl::OkStatus();
+  absl::Status refusal = absl::FailedPreconditionError(
+      absl::StrCat(kMemberRemoved, ": node ", ToInteger(envelope.from), " is no member of group ",
+                   ToInteger(envelope.group), " any more, by configuration ", ToString(known.at)));
+  const auto say = [&](const char* name, uint64_t value) {
+    refusal.SetPayload(name, absl::Cord(absl::StrCat(value)));
+  };
+  say(kGroup, ToInteger(envelope.group));
+  say(kIncarnation, ToInteger(known.self));
+  say(kTerm, known.term);
+  say(kIndexAt, known.at.index);
+  say(kTermAt, known.at.term);
+  return refusal;
+}
+
+bool IsRemoval(const absl::Status& refusal) {
+  return absl::StartsWith(refusal.message(), kMemberRemoved);
+}
+
+std::optional<Envelope> RemovalOf(const Envelope& greeting,
+                                  absl::FunctionRef<std::string(absl::string_view)> said) {
+  const auto number = [&](absl::string_view name) {
+    uint64_t value = 0;
+    return absl::SimpleAtoi(said(name), &value) ? value : 0;
+  };
+  Envelope envelope;
+  envelope.cluster = greeting.cluster;
+  envelope.from = greeting.to;
+  envelope.to = greeting.from;
+  envelope.group = GroupId{number(kGroup)};
+  envelope.from_incarnation = Incarnation{number(kIncarnation)};
+  envelope.body =
+      MessageBody(RemovedNotice{.term = number(kTerm), .at = {number(kIndexAt), number(kTermAt)}});
+  if (!Validate(envelope).ok()) return std::nullopt;
+  return envelope;
 }
 
 absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own,

@@ -4,8 +4,11 @@
 #define RAFT_SENDER_CHECK_H_
 
 #include <optional>
+#include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/envelope.h"
@@ -49,6 +52,33 @@ absl::Status CheckTermJump(const Envelope& envelope, Term own);
 // broken. FAILED_PRECONDITION, the message begins with SAFETY_VIOLATION. `leader`: of term `own`,
 // kNone if it is not known.
 absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader);
+
+// The reason of CheckRemoved's refusals.
+inline constexpr char kMemberRemoved[] = "MEMBER_REMOVED";
+
+// What a node knows of its group, the configuration in force being committed.
+struct MembersKnown {
+  Incarnation self = Incarnation::kUnknown;  // of this node in the group
+  Term term = 0;
+  const Configuration& configuration;
+  LogPosition at;    // of its entry
+  LogPosition last;  // of the log
+};
+
+// Refusal of who asks for votes and was removed (fault catalogue 5.2, row 12):
+// FAILED_PRECONDITION, the message begins with MEMBER_REMOVED, the payloads say what RemovalOf
+// reads. Not of who has a later log than this node: there it may be a member again, and this node
+// one that lags and whose vote is needed (thesis 4.1). A log that is no later has no configuration
+// that this one lacks and that could still be committed.
+absl::Status CheckRemoved(const Envelope& envelope, const MembersKnown& known);
+
+bool IsRemoval(const absl::Status& refusal);
+
+// The refusal as the message it stands for, for Raft of who was refused: the RemovedNotice of who
+// was greeted with `greeting`. `said` gives a payload by name, "" for one that is not there.
+// nullopt if it makes no sense.
+std::optional<Envelope> RemovalOf(const Envelope& greeting,
+                                  absl::FunctionRef<std::string(absl::string_view)> said);
 
 // What a node that is in term `own`, led by `leader`, of a group with members `configuration` takes
 // off the network; the rest is refused before it is queued, while its sender can still be told:

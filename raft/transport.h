@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "base/types.h"
 #include "raft/envelope.h"
 
@@ -23,6 +24,9 @@ class Transport {
   // Where `node` is dialled from now on.
   virtual void SetPeer(NodeId node, const std::string& address) = 0;
   virtual void Send(Envelope envelope) = 0;
+  // `peer` said what cannot be: where the transport can, it tells who said that, and ends its
+  // calls. FAILED_PRECONDITION, the message begins with a reason and a colon.
+  virtual void Refuse(NodeId /*peer*/, const absl::Status& /*why*/) {}
   // Between the two, what this thread sends may wait for the end, so that envelopes to one peer
   // share a frame. Short, on one thread, and not nested.
   virtual void BeginBurst() {}

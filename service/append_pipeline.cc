@@ -37,6 +37,7 @@ std::optional<RpcError> AppendPipeline::Open(const v1::AppendStreamOpen& open) {
   }
   stream_ = open.stream();
   session_ = open.session_id();
+  expected_term_ = open.expected_term();
   if (session_ == 0 && open.first_session_number() != 0) {
     return InvalidField("open.first_session_number", "there is no session to count in");
   }

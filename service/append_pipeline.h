@@ -51,6 +51,7 @@ class AppendPipeline {
   bool closed() const { return closed_; }
   bool opened() const { return opened_; }
   bool has_session() const { return session_ != 0; }
+  Term expected_term() const { return expected_term_; }  // of all batches; 0: any
   // The limits of what is not answered are reached; read no further.
   bool full() const;
   // Everything taken is answered.
@@ -77,6 +78,7 @@ class AppendPipeline {
   bool closed_ = false;
   std::string stream_;
   uint64_t session_ = 0;
+  Term expected_term_ = 0;
   uint64_t next_number_ = 1;   // of the next batch taken
   uint64_t front_number_ = 1;  // of slots_.front()
   std::deque<Slot> slots_;

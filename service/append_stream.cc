@@ -62,6 +62,7 @@ class AppendStreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
     std::vector<PreparedEntry> entries;
     uint64_t first = 0;
     bool forward = false;
+    Term expected_term = 0;
     bool read = false;
     bool write = false;
     std::optional<grpc::Status> finish;
@@ -71,7 +72,7 @@ class AppendStreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, 
   void Drive();
   Next Decide() CAIRN_REQUIRES(mutex_);
   void DecideProposal(Next* next) CAIRN_REQUIRES(mutex_);
-  void Propose(std::vector<PreparedEntry> entries, uint64_t first, bool forward);
+  void Propose(Next* next);
   void OnResults(uint64_t first, Instant deadline, std::vector<ProposalResult> results);
   // Ends the call with `error`, or as cancelled, without waiting for answers.
   void End(std::optional<RpcError> error);
@@ -186,7 +187,7 @@ void AppendStreamCall::Drive() {
       written_.bytes = Serialize(written_.response);
       StartWrite(&written_.bytes);
     }
-    if (!next.entries.empty()) Propose(std::move(next.entries), next.first, next.forward);
+    if (!next.entries.empty()) Propose(&next);
     if (next.read) StartRead(&read_.bytes);
     if (next.finish) Finish(*next.finish);
   }
@@ -225,20 +226,22 @@ void AppendStreamCall::DecideProposal(Next* next) {
   next->entries = std::move(held_.entries);
   next->first = held_.first;
   next->forward = may_forward_ && !here;
+  next->expected_term = pipeline_.expected_term();
   context_.AddPending(held_.bytes);
   held_ = {};
   proposed_ += next->entries.size();
 }
 
-void AppendStreamCall::Propose(std::vector<PreparedEntry> entries, uint64_t first, bool forward) {
+void AppendStreamCall::Propose(Next* next) {
   ProposeOptions options;
   Instant deadline = deadline_.value_or(context_.Now() + context_.limits().default_deadline);
   options.deadline = deadline;
-  options.forward = forward;
+  options.forward = next->forward;
+  options.expected_term = next->expected_term;
   options.order = order_;
   Group group = context_.opened()->group;
-  group.ProposeBatch(std::move(entries), std::move(options),
-                     [self = shared_from_this(), first, deadline](
+  group.ProposeBatch(std::move(next->entries), std::move(options),
+                     [self = shared_from_this(), first = next->first, deadline](
                          size_t offset, std::vector<ProposalResult> results) {
                        self->OnResults(first + offset, deadline, std::move(results));
                      });

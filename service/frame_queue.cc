@@ -49,6 +49,7 @@ size_t BytesOf(const ForwardedResults& body) {
 size_t BytesOf(const IdentityRefusal& body) { return body.message.size(); }
 size_t BytesOf(const HostHeartbeat&) { return 0; }
 size_t BytesOf(const SnapshotOffer&) { return 0; }
+size_t BytesOf(const SnapshotAnswer&) { return 0; }
 size_t BytesOf(const SnapshotRequest&) { return 0; }
 size_t BytesOf(const SnapshotPiece& body) { return body.bytes.size(); }
 

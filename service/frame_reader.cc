@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "service/frame_queue.h"
@@ -24,6 +25,15 @@ RpcError BadFrame(absl::string_view message) {
 }
 
 }  // namespace
+
+RpcError ErrorOfRefusal(const absl::Status& refusal) {
+  const absl::string_view message = refusal.message();
+  RpcError error = Make(refusal.code(), message.substr(0, message.find(':')), message);
+  refusal.ForEachPayload([&](absl::string_view name, const absl::Cord& value) {
+    error.metadata[std::string(name)] = std::string(value);
+  });
+  return error;
+}
 
 std::optional<RpcError> FrameReader::CheckIdentity(const Envelope& identity, v1::FrameLane lane) {
   using absl::StatusCode;
@@ -64,8 +74,7 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
     // A stranger to one group may be a member of the others, whose parcels come on this call too.
     if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
-    absl::string_view message = vetted.message();
-    return Make(vetted.code(), message.substr(0, message.find(':')), message);
+    return ErrorOfRefusal(vetted);
   }
   take(*std::move(envelope));
   return std::nullopt;

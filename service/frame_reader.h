@@ -21,12 +21,15 @@ struct Listener {
   ClusterId cluster;
   NodeId node = NodeId::kNone;
   std::function<bool(NodeId)> knows;  // from any thread
-  // Of envelopes that passed everything else; the message begins with the reason and a colon. From
-  // any thread.
+  // Of envelopes that passed everything else; the message begins with the reason and a colon, the
+  // payloads are metadata. From any thread.
   std::function<absl::Status(const Envelope&)> vet = [](const Envelope&) {
     return absl::OkStatus();
   };
 };
+
+// Of a status whose message begins with the reason and a colon, and whose payloads are metadata.
+RpcError ErrorOfRefusal(const absl::Status& refusal);
 
 // Fault catalogue 5.2, rows 5, 10 to 14. Threads: one at a time.
 class FrameReader {
@@ -37,6 +40,9 @@ class FrameReader {
   // Gives the envelopes of the frame to `take`, in order; takes the bytes out of `frame`. After an
   // error nothing of this or a later frame may be taken: the call ends with it.
   std::optional<RpcError> Read(v1::Frame&& frame, absl::FunctionRef<void(Envelope)> take);
+
+  // Who speaks on the call; kNone before its first frame.
+  NodeId sender() const { return first_ ? first_->from : NodeId::kNone; }
 
  private:
   std::optional<RpcError> CheckIdentity(const Envelope& identity, v1::FrameLane lane);

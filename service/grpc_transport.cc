@@ -54,7 +54,7 @@ class GrpcTransport::Owner final : public LaneOwner {
     while (active_ > 0 || calls_ > 0) changed_.Wait(mutex_);
   }
 
-  void Deliver(Envelope envelope) {
+  void Deliver(Envelope envelope) override {
     if (!Enter()) return;
     receiver_.receive(std::move(envelope));
     Leave();

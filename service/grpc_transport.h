@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/transport.h"
+#include "service/wire/sender_calls.h"
 
 namespace cairn {
 
@@ -49,12 +50,14 @@ class GrpcTransport final : public Transport {
   void Send(Envelope envelope) override;
   void BeginBurst() override;
   void EndBurst() override;
+  void Refuse(NodeId peer, const absl::Status& why) override { calls_.EndAll(peer, why); }
   void Start(Receiver receiver) override;
   void Stop() override;
 
   // For the receiving half. Drops the envelope before Start and after Stop.
   void Deliver(Envelope envelope);
   bool KnowsPeer(NodeId node) const;
+  SenderCalls& sender_calls() { return calls_; }
 
   // Frames sent so far, to all peers.
   uint64_t frames() const;
@@ -72,6 +75,7 @@ class GrpcTransport final : public Transport {
 
   const GrpcTransportOptions options_;
   const std::unique_ptr<Owner> owner_;
+  SenderCalls calls_;  // of the receiving half
   mutable Mutex mutex_;
   std::map<NodeId, Peer> peers_ CAIRN_GUARDED_BY(mutex_);
   bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "cairn/v1/peer.grpc.pb.h"
 #include "service/wire/wire.h"
 
@@ -17,21 +16,6 @@ constexpr Duration kFirstBackoff = Milliseconds(20);
 constexpr Duration kLastBackoff = Milliseconds(1000);
 // What waits for a peer that does not listen.
 constexpr size_t kMaxClosedBytes = size_t{64} << 10;
-
-// Why the peer does not want what this node says; empty if it is just not there.
-std::string RefusalOf(const grpc::Status& status) {
-  switch (status.error_code()) {
-    case grpc::StatusCode::FAILED_PRECONDITION:
-    case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::PERMISSION_DENIED:
-    case grpc::StatusCode::UNAUTHENTICATED:
-    case grpc::StatusCode::UNIMPLEMENTED:
-      return status.error_message().empty() ? absl::StrCat("code ", status.error_code())
-                                            : status.error_message();
-    default:
-      return "";
-  }
-}
 
 }  // namespace
 
@@ -69,10 +53,10 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
   void OnDone(const grpc::Status& status) override {
     std::shared_ptr<PeerLane> lane = lane_;
     const bool was_opened = opened_;
-    std::string refusal = RefusalOf(status);
+    Refusal refusal = RefusalOf(status, lane->greeting_);
     // First, so that whoever waits for the calls' ends finds nothing of them left.
     delete this;
-    lane->OnEnded(was_opened, refusal);
+    lane->OnEnded(was_opened, std::move(refusal));
   }
 
   v1::Frame frame_;
@@ -223,8 +207,9 @@ void PeerLane::OnBroken(Call* call) {
   owner_->Lost(peer_);
 }
 
-void PeerLane::OnEnded(bool was_opened, const std::string& refusal) {
-  if (!refusal.empty()) owner_->PeerSays(peer_, refusal);
+void PeerLane::OnEnded(bool was_opened, Refusal refusal) {
+  if (!refusal.text.empty()) owner_->PeerSays(peer_, refusal.text);
+  if (refusal.message) owner_->Deliver(*std::move(refusal.message));
   {
     MutexLock lock(mutex_);
     ended_ = true;

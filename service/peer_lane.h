@@ -16,6 +16,7 @@
 #include "base/types.h"
 #include "raft/envelope.h"
 #include "service/frame_queue.h"
+#include "service/wire/refusal.h"
 
 namespace cairn {
 
@@ -31,6 +32,8 @@ class LaneOwner {
   virtual void FrameSent() = 0;
   // The peer refuses this node's frames because of `refusal`, or (empty) takes them now.
   virtual void PeerSays(NodeId peer, const std::string& refusal) = 0;
+  // A message of a peer that came as the end of a call.
+  virtual void Deliver(Envelope envelope) = 0;
   // A call began, a call ended. The owner waits until as many ended as began.
   virtual void CallBegan() = 0;
   virtual void CallEnded() = 0;
@@ -75,7 +78,7 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   void OnWritten(Call* call, bool ok);
   // The call takes no more writes.
   void OnBroken(Call* call);
-  void OnEnded(bool was_opened, const std::string& refusal);
+  void OnEnded(bool was_opened, Refusal refusal);
 
   const Envelope greeting_;
   const NodeId peer_;

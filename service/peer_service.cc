@@ -18,7 +18,10 @@
 namespace cairn {
 namespace {
 
-class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+// Frames come on one thread after the other; a call may be ended from any. What is to be done is
+// noted under the lock, and started outside of it by one thread at a time (as in append_stream.cc).
+class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                              public std::enable_shared_from_this<ExchangeReactor> {
  public:
   ExchangeReactor(grpc::CallbackServerContext* context, const PeerServiceOptions& options)
       : context_(*context),
@@ -27,35 +30,29 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
         canceller_(std::make_shared<Canceller>()),
         entry_(options.calls->Add([canceller = canceller_] { canceller->Cancel(); })) {
     canceller_->Set(context);
-    StartRead(&bytes_);
+  }
+
+  void Start(std::shared_ptr<ExchangeReactor> self) {
+    self_ = std::move(self);
+    Drive();
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) {
-      Finish(grpc::Status::OK);
-      return;
+    std::optional<RpcError> error;
+    if (ok) error = ReadFrame();
+    {
+      MutexLock lock(mutex_);
+      if (error) Refuse(*error);
+      if (!ok && !end_) end_ = grpc::Status::OK;
+      reading_ = false;
+      heard_ = true;
     }
-    v1::Frame frame;
-    std::optional<RpcError> error = ParseRequest(bytes_, &frame);
-    if (!error) {
-      options_.frame_begins();
-      error = reader_.Read(std::move(frame), options_.deliver);
-      options_.frame_ends();
-    }
-    if (error) {
-      options_.log->Log(LogLevel::kWarning,
-                        absl::StrCat("refused a frame from ", context_.peer(), ": ", error->reason,
-                                     " ", absl::Utf8SafeCHexEscape(error->message)));
-      Finish(ToGrpc(*error, context_));
-      return;
-    }
-    // Tells the peer that it may go on.
-    if (!std::exchange(greeted_, true)) StartSendInitialMetadata();
-    StartRead(&bytes_);
+    Drive();
   }
   void OnDone() override {
     canceller_->Set(nullptr);
-    delete this;
+    if (options_.by_sender != nullptr) options_.by_sender->Remove(place_);
+    self_.reset();
   }
 
  private:
@@ -79,14 +76,90 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
     bool cancelled_ CAIRN_GUARDED_BY(mutex_) = false;
   };
 
+  std::optional<RpcError> ReadFrame();
+  // The call ends with `error`, if nothing has ended it yet.
+  void Refuse(const RpcError& error) CAIRN_REQUIRES(mutex_);
+  void Drive();
+
   grpc::CallbackServerContext& context_;
   const PeerServiceOptions& options_;
-  FrameReader reader_;
+  FrameReader reader_;  // the reader's, as the next two
   grpc::ByteBuffer bytes_;
-  bool greeted_ = false;
+  uint64_t place_ = 0;  // in by_sender; 0: none
   const std::shared_ptr<Canceller> canceller_;
   const std::unique_ptr<CallRegistry::Entry> entry_;
+  std::shared_ptr<ExchangeReactor> self_;  // until OnDone
+
+  Mutex mutex_;
+  bool heard_ CAIRN_GUARDED_BY(mutex_) = false;    // a frame
+  bool greeted_ CAIRN_GUARDED_BY(mutex_) = false;  // its sender, which then goes on
+  bool reading_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> end_ CAIRN_GUARDED_BY(mutex_);
+  bool ended_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool driving_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool drive_again_ CAIRN_GUARDED_BY(mutex_) = false;
 };
+
+std::optional<RpcError> ExchangeReactor::ReadFrame() {
+  v1::Frame frame;
+  if (std::optional<RpcError> error = ParseRequest(bytes_, &frame)) return error;
+  options_.frame_begins();
+  std::optional<RpcError> error = reader_.Read(std::move(frame), [this](Envelope envelope) {
+    // Before anything it says is looked at, so that its call is found.
+    if (place_ == 0 && options_.by_sender != nullptr) {
+      place_ = options_.by_sender->Add(reader_.sender(),
+                                       [weak = weak_from_this()](const absl::Status& why) {
+                                         std::shared_ptr<ExchangeReactor> call = weak.lock();
+                                         if (call == nullptr) return;
+                                         {
+                                           MutexLock lock(call->mutex_);
+                                           call->Refuse(ErrorOfRefusal(why));
+                                         }
+                                         call->Drive();
+                                       });
+    }
+    options_.deliver(std::move(envelope));
+  });
+  options_.frame_ends();
+  return error;
+}
+
+void ExchangeReactor::Refuse(const RpcError& error) {
+  if (end_ || ended_) return;
+  options_.log->Log(LogLevel::kWarning,
+                    absl::StrCat("refused a frame from ", context_.peer(), ": ", error.reason, " ",
+                                 absl::Utf8SafeCHexEscape(error.message)));
+  end_ = ToGrpc(error, context_);
+}
+
+void ExchangeReactor::Drive() {
+  {
+    MutexLock lock(mutex_);
+    drive_again_ = true;
+    if (driving_) return;
+    driving_ = true;
+  }
+  // A call that has ended may be gone in a moment.
+  const std::shared_ptr<ExchangeReactor> self = shared_from_this();
+  while (true) {
+    std::optional<grpc::Status> finish;
+    bool greet = false;
+    bool read = false;
+    {
+      MutexLock lock(mutex_);
+      if (!std::exchange(drive_again_, false)) {
+        driving_ = false;
+        return;
+      }
+      if (end_ && !std::exchange(ended_, true)) finish = std::exchange(end_, std::nullopt);
+      greet = !ended_ && heard_ && !std::exchange(greeted_, true);
+      read = !ended_ && !std::exchange(reading_, true);
+    }
+    if (greet) StartSendInitialMetadata();
+    if (read) StartRead(&bytes_);
+    if (finish) Finish(*finish);
+  }
+}
 
 class PeerServiceImpl final : public v1::Peer::WithRawCallbackMethod_Exchange<v1::Peer::Service> {
  public:
@@ -94,7 +167,10 @@ class PeerServiceImpl final : public v1::Peer::WithRawCallbackMethod_Exchange<v1
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Exchange(
       grpc::CallbackServerContext* context) override {
-    return new ExchangeReactor(context, options_);
+    auto call = std::make_shared<ExchangeReactor>(context, options_);
+    ExchangeReactor* reactor = call.get();
+    reactor->Start(std::move(call));
+    return reactor;
   }
 
  private:

@@ -10,6 +10,7 @@
 #include "raft/envelope.h"
 #include "service/call_registry.h"
 #include "service/frame_reader.h"
+#include "service/wire/sender_calls.h"
 
 namespace grpc {
 class Service;
@@ -28,6 +29,8 @@ struct PeerServiceOptions {
   LogSink* log = nullptr;  // outlives the service
   // Peers never end their calls by themselves; stopped, it ends them. Outlives the service.
   CallRegistry* calls = nullptr;
+  // Where each call stands while it is open; outlives the service. Null: nowhere.
+  SenderCalls* by_sender = nullptr;
 };
 
 // Ends a call with the error docs/protocol.md gives for what came in; nothing of that reaches

@@ -50,7 +50,7 @@ bool Raft::State::MatchesPrevious(NodeId from, const AppendEntries& append) {
   // What was compacted was committed, so every leader has it.
   if (previous.index < base().index || trail_.Matches(previous)) return true;
   if (previous.index <= commit_) {
-    RaiseFence(Fence::Reason::kSafetyViolation,
+    RaiseFence(Fence::Reason::kCommittedConflict,
                absl::StrCat(
                    "the leader of term ", append.term, " has ", ToString(previous), " where ",
                    ToString(LogPosition{previous.index, TermAt(previous.index)}), " is committed"));
@@ -72,7 +72,7 @@ bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
   }
   if (first <= commit_) {
     RaiseFence(
-        Fence::Reason::kSafetyViolation,
+        Fence::Reason::kCommittedConflict,
         absl::StrCat("the leader of term ", append.term, " overwrites ",
                      ToString(LogPosition{first, TermAt(first)}), ", committed up to ", commit_));
     return false;
@@ -88,7 +88,7 @@ bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
 void Raft::State::RewriteTornTail(const AppendEntries& append) {
   const Index applied = std::min(applied_, append.last_index());
   if (applied >= torn_.from() && TermIn(append, applied) != torn_.TermAt(applied)) {
-    RaiseFence(Fence::Reason::kSafetyViolation,
+    RaiseFence(Fence::Reason::kCommittedConflict,
                absl::StrCat("the leader of term ", append.term, " overwrites ",
                             ToString(LogPosition{applied, torn_.TermAt(applied)}),
                             ", applied up to ", applied_));

@@ -1,7 +1,10 @@
 #include "raft/core/configuration.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <set>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +18,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kVersionWithTarget = 2;
 constexpr uint8_t kVersionWithRecoveries = 3;
+constexpr uint8_t kVersionWithRemoved = 4;
 
 const Member* FindIn(const std::vector<Member>& members, NodeId node) {
   auto found = std::find_if(members.begin(), members.end(),
@@ -66,6 +70,16 @@ absl::string_view FindFault(const UnsafeRecoveries& recoveries) {
   return "";
 }
 
+absl::string_view FindFaultOfRemoved(const Configuration& configuration) {
+  if (configuration.removed.size() > kMaxRemoved) return "too many removed nodes";
+  std::set<NodeId> removed;
+  for (NodeId node : configuration.removed) {
+    if (node == NodeId::kNone || !removed.insert(node).second) return "removed nodes repeat";
+    if (configuration.IsMember(node)) return "a removed node is a member, too";
+  }
+  return "";
+}
+
 // What is wrong with `configuration` as the body of an entry; empty if nothing is.
 absl::string_view FindFault(const Configuration& configuration) {
   if (configuration.voters.empty()) return "no voters";
@@ -78,6 +92,7 @@ absl::string_view FindFault(const Configuration& configuration) {
   if (absl::string_view fault = FindFault(configuration.unsafe_recoveries); !fault.empty()) {
     return fault;
   }
+  if (absl::string_view fault = FindFaultOfRemoved(configuration); !fault.empty()) return fault;
   return configuration.target ? FindFault(*configuration.target) : "";
 }
 
@@ -154,6 +169,7 @@ UnsafeRecoveries ReadRecoveries(Decoder& from) {
 }
 
 uint8_t VersionOf(const Configuration& configuration) {
+  if (!configuration.removed.empty()) return kVersionWithRemoved;
   if (configuration.unsafe_recoveries.count > 0) return kVersionWithRecoveries;
   return configuration.target ? kVersionWithTarget : kVersion;
 }
@@ -171,6 +187,10 @@ bool Configuration::IsVoter(NodeId node) const {
 }
 
 bool Configuration::IsMember(NodeId node) const { return Find(node) != nullptr; }
+
+bool Configuration::WasRemoved(NodeId node) const {
+  return std::find(removed.begin(), removed.end(), node) != removed.end();
+}
 
 const Member* Configuration::Find(NodeId node) const {
   for (const auto* members : {&voters, &outgoing_voters, &learners}) {
@@ -204,7 +224,8 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   AppendMembers(&bytes, configuration.voters);
   AppendMembers(&bytes, configuration.outgoing_voters);
   AppendMembers(&bytes, configuration.learners);
-  if (version == kVersionWithRecoveries) {
+  if (version == kVersionWithRemoved) AppendNodes(&bytes, configuration.removed);
+  if (version >= kVersionWithRecoveries) {
     AppendRecoveries(&bytes, configuration.unsafe_recoveries);
     AppendLittleEndian(&bytes, static_cast<uint8_t>(configuration.target ? 1 : 0));
   }
@@ -215,7 +236,7 @@ std::string EncodeConfiguration(const Configuration& configuration) {
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   Decoder decoder(bytes);
   auto version = decoder.Read<uint8_t>();
-  if (decoder.ok() && (version < kVersion || version > kVersionWithRecoveries)) {
+  if (decoder.ok() && (version < kVersion || version > kVersionWithRemoved)) {
     return absl::DataLossError(
         absl::StrCat("configuration entry: version ", version, " is not known"));
   }
@@ -224,7 +245,8 @@ absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   configuration.outgoing_voters = ReadMembers(decoder);
   configuration.learners = ReadMembers(decoder);
   uint8_t targets = version == kVersionWithTarget ? 1 : 0;
-  if (version == kVersionWithRecoveries) {
+  if (version == kVersionWithRemoved) configuration.removed = ReadNodes(decoder);
+  if (version >= kVersionWithRecoveries) {
     configuration.unsafe_recoveries = ReadRecoveries(decoder);
     targets = decoder.Read<uint8_t>();
   }
@@ -261,6 +283,18 @@ std::string ToString(const Configuration& configuration) {
     absl::StrAppend(&text, " unsafe_recoveries=", configuration.unsafe_recoveries.count);
   }
   return text;
+}
+
+std::vector<NodeId> RemovedAfter(const Configuration& before, const Configuration& after) {
+  std::vector<NodeId> removed = before.removed;
+  for (NodeId node : before.Nodes()) {
+    if (!after.IsMember(node)) removed.push_back(node);
+  }
+  std::erase_if(removed, [&](NodeId node) { return after.IsMember(node); });
+  if (removed.size() > kMaxRemoved) {
+    removed.erase(removed.begin(), removed.end() - static_cast<std::ptrdiff_t>(kMaxRemoved));
+  }
+  return removed;
 }
 
 bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b) {

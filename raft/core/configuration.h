@@ -55,12 +55,15 @@ struct UnsafeRecoveries {
   friend auto operator<=>(const UnsafeRecoveries&, const UnsafeRecoveries&) = default;
 };
 
+// Removed nodes a configuration remembers; of more the first to go are forgotten.
+inline constexpr size_t kMaxRemoved = 1024;
+
 // A membership as a log entry carries it. In force from the moment it is appended (thesis 4.1),
 // undone when the entry is truncated.
 //
 // Holds: voters are not empty once a group is formed; a node is at most once in voters, at most
 // once in outgoing_voters, and never both a learner and a voter. Members of each list are ordered
-// by node id.
+// by node id. Nobody removed is a member.
 struct Configuration {
   std::vector<Member> voters;
   // While joint (thesis 4.3): the voters of the old configuration. Decisions then need a majority
@@ -70,10 +73,14 @@ struct Configuration {
   // Declared and not reached yet (raft/core/membership_plan.h).
   std::optional<MembershipTarget> target = {};
   UnsafeRecoveries unsafe_recoveries = {};
+  // Who was a member and is none, in the order they went, at most kMaxRemoved. Each configuration
+  // takes this over from the one before, so that whoever comes back can be told (RemovedAfter).
+  std::vector<NodeId> removed = {};
 
   bool joint() const { return !outgoing_voters.empty(); }
   bool IsVoter(NodeId node) const;   // in voters or outgoing_voters
   bool IsMember(NodeId node) const;  // a voter or a learner
+  bool WasRemoved(NodeId node) const;
   const Member* Find(NodeId node) const;
   // Every member once, ordered by node id.
   std::vector<NodeId> Nodes() const;
@@ -85,14 +92,19 @@ struct Configuration {
 absl::Status Validate(const Configuration& configuration);
 
 // The body of a configuration entry; the format starts with a version byte: 1 without a target, as
-// ever, 2 with one, 3 with unsafe recoveries and with or without a target. Encode CHECKs what
-// Validate says; Decode gives DATA_LOSS for anything else.
+// ever, 2 with one, 3 with unsafe recoveries and with or without a target, 4 with removed nodes and
+// with or without the other two. Encode CHECKs what Validate says; Decode gives DATA_LOSS for
+// anything else.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 
 // "voters=1,2,3 outgoing=1,2 learners=4 target=1,2,4 target_learners=3 unsafe_recoveries=1", as
-// traces print it; empty lists but voters are left out.
+// traces print it; empty lists but voters are left out, and so is who was removed.
 std::string ToString(const Configuration& configuration);
+
+// Configuration::removed of `after`, which follows `before`: who goes is behind those who went, and
+// who comes back is none of them any more.
+std::vector<NodeId> RemovedAfter(const Configuration& before, const Configuration& after);
 
 // True if both lists name the same nodes; both are ordered.
 bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b);

@@ -131,8 +131,9 @@ struct LeadershipChange {
 // A node must stop: the group's log contradicts what Raft guarantees, or an entry that was
 // committed is gone. Nothing was changed because of it.
 struct Fence {
-  enum class Reason { kSafetyViolation, kDataLoss };
+  enum class Reason { kSafetyViolation, kCommittedConflict, kDataLoss };
   Reason reason = Reason::kSafetyViolation;
+  NodeId by = NodeId::kNone;  // the term's leader, as far as it is known: it said so
   std::string message = {};
 };
 

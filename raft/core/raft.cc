@@ -326,7 +326,7 @@ bool Raft::State::FollowLeader(NodeId leader) {
 void Raft::State::RaiseFence(Fence::Reason reason, std::string message) {
   Trace("fenced: ", message);
   fenced_ = true;
-  effects_.fence = Fence{.reason = reason, .message = std::move(message)};
+  effects_.fence = Fence{.reason = reason, .by = ballot_.leader, .message = std::move(message)};
   ChangeRole(Follower{});
   if (const auto transfer = std::exchange(control_.transfer, std::nullopt)) {
     Refuse(transfer->request, ControlRefusal::kTimeout, "the node is fenced");

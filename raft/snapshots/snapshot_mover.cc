@@ -156,6 +156,7 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
     }
   }
   if (offer) {
+    offer->answer_wanted = true;
     Send(send.to, *offer);
   } else if (!std::exchange(freezing_, true)) {
     // The offer comes again by then.

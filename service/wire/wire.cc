@@ -204,11 +204,30 @@ void WriteBody(const SnapshotOffer& from, v1::Parcel* parcel) {
   Write(from.id, to->mutable_id());
   WritePosition(from.position, to->mutable_position());
   to->set_manifest_bytes(from.manifest_bytes);
+  to->set_answer_wanted(from.answer_wanted);
 }
 absl::StatusOr<SnapshotOffer> Read(const v1::SnapshotOffer& from) {
   absl::StatusOr<ContentId> id = ReadId(from.id());
   if (!id.ok()) return id.status();
-  return SnapshotOffer{from.term(), *id, ReadPosition(from.position()), from.manifest_bytes()};
+  return SnapshotOffer{from.term(), *id, ReadPosition(from.position()), from.manifest_bytes(),
+                       from.answer_wanted()};
+}
+void WriteBody(const SnapshotAnswer& from, v1::Parcel* parcel) {
+  v1::SnapshotAnswer* to = parcel->mutable_snapshot_answer();
+  Write(from.id, to->mutable_id());
+  to->set_verdict(static_cast<v1::SnapshotVerdict>(from.verdict));
+  to->set_term(from.term);
+  to->set_commit(from.commit);
+}
+absl::StatusOr<SnapshotAnswer> Read(const v1::SnapshotAnswer& from) {
+  absl::StatusOr<ContentId> id = ReadId(from.id());
+  if (!id.ok()) return id.status();
+  if (from.verdict() != v1::SNAPSHOT_VERDICT_ALREADY_HAVE &&
+      from.verdict() != v1::SNAPSHOT_VERDICT_STALE_TERM) {
+    return Invalid("a verdict there is not");
+  }
+  return SnapshotAnswer{*id, static_cast<SnapshotAnswer::Verdict>(from.verdict()), from.term(),
+                        from.commit()};
 }
 void WriteBody(const SnapshotRequest& from, v1::Parcel* parcel) {
   v1::SnapshotRequest* to = parcel->mutable_snapshot_request();
@@ -268,6 +287,8 @@ absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
       return Wrap<IdentityRefusal>(Read(parcel.identity_refusal()));
     case Body::kSnapshotOffer:
       return Wrap<SnapshotOffer>(Read(parcel.snapshot_offer()));
+    case Body::kSnapshotAnswer:
+      return Wrap<SnapshotAnswer>(Read(parcel.snapshot_answer()));
     case Body::kSnapshotRequest:
       return Wrap<SnapshotRequest>(Read(parcel.snapshot_request()));
     case Body::kSnapshotPiece:

@@ -199,8 +199,8 @@ TEST(ConfigurationTest, DecodeHoldsWhatTheHeaderSays) {
               absl::DataLossError("configuration entry: " + test.fault));
   }
   EXPECT_TRUE(DecodeConfiguration(EncodeUnchecked({{1, 2}, {2, 3}, {4}})).ok());
-  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 4)).status(),
-            absl::DataLossError("configuration entry: version 4 is not known"));
+  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 5)).status(),
+            absl::DataLossError("configuration entry: version 5 is not known"));
 }
 
 TEST(ConfigurationDeathTest, EncodeRefusesWhatDecodeWould) {
@@ -302,6 +302,47 @@ TEST(ConfigurationTest, UnsafeRecoveriesThatMakeNoSense) {
     kSpoilers[i](configuration.unsafe_recoveries);
     EXPECT_FALSE(Validate(configuration).ok()) << i;
   }
+}
+
+TEST(ConfigurationTest, RemovedNodesAreKept) {
+  Configuration configuration = MakeConfiguration({2});
+  configuration.removed = {NodeId{7}, NodeId{1}};
+  for (const bool target : {false, true}) {
+    if (target) {
+      configuration.target = MembershipTarget{.voters = MakeMembers({2, 3}),
+                                              .learners = {},
+                                              .voters_before = MakeMembers({2}),
+                                              .learners_before = {}};
+    }
+    const std::string bytes = EncodeConfiguration(configuration);
+    EXPECT_EQ(bytes[0], 4);
+    auto decoded = DecodeConfiguration(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(*decoded, configuration);
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(DecodeConfiguration(bytes.substr(0, size)).ok()) << size;
+    }
+  }
+  configuration.removed = {NodeId{7}, NodeId{2}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "a member";
+  configuration.removed = {NodeId{7}, NodeId{7}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "twice";
+  configuration.removed = {NodeId::kNone};
+  EXPECT_FALSE(Validate(configuration).ok()) << "nobody";
+}
+
+TEST(ConfigurationTest, WhoGoesIsRememberedUntilItIsBack) {
+  Configuration before = MakeConfiguration({1, 2}, {2, 3}, {4});
+  before.removed = {NodeId{9}, NodeId{8}};
+  EXPECT_EQ(RemovedAfter(before, before), before.removed);
+  EXPECT_EQ(RemovedAfter(before, MakeConfiguration({1, 2, 9})),
+            (std::vector<NodeId>{NodeId{8}, NodeId{3}, NodeId{4}}));
+  before.removed.clear();
+  for (uint64_t node = 1; node <= kMaxRemoved; ++node) before.removed.push_back(NodeId{100 + node});
+  const std::vector<NodeId> removed = RemovedAfter(before, MakeConfiguration({1, 2}));
+  ASSERT_EQ(removed.size(), kMaxRemoved);
+  EXPECT_EQ(removed.front(), NodeId{103}) << "the first to go are forgotten";
+  EXPECT_EQ(removed.back(), NodeId{4});
 }
 
 }  // namespace

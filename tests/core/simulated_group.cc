@@ -619,6 +619,9 @@ void SimulatedGroup::CheckCommittedConfiguration(const SimulatedEntry& entry) {
   if (last_configuration_) {
     const std::string fault = TransitionFault(*last_configuration_, *entry.configuration);
     if (!fault.empty()) Violate(fault);
+    if (entry.configuration->removed != RemovedAfter(*last_configuration_, *entry.configuration)) {
+      Violate(absl::StrCat(ToString(*entry.configuration), " forgets who was removed"));
+    }
   }
   last_configuration_ = entry.configuration;
 }

@@ -3,19 +3,21 @@
 test is named by its row of the table of bad inputs, as in bad_input_test.py.
 
 What such a frame is answered goes to the member it names, so what can be seen here is what the call
-ends with, and that nothing changes: no process, term, log or disk.
+ends with, what that member logs of it, and that nothing changes: no process, term, log or disk.
 """
 
 import os
 import pathlib
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path.cwd() / "tests/integration"))
 
 from cluster_case import CALL_SECONDS, METHODS, contents, path_of  # noqa: E402
 from peer_case import PeerCase, records  # noqa: E402
-from servers import wait_until  # noqa: E402
+from rpc_errors import answer_of  # noqa: E402
+from servers import free_ports, wait_until  # noqa: E402
 import grpc  # noqa: E402 (Debian's)
 from cairn.v1 import cluster_pb2, cluster_pb2_grpc, peer_pb2  # noqa: E402
 
@@ -116,7 +118,7 @@ class LateAndWrongTest(PeerCase):
 
     def offer(self, position, identity=None, **fields):
         values = {"term": self.term, "id": identity or os.urandom(32), "position": position,
-                  "manifest_bytes": 200, **fields}
+                  "manifest_bytes": 200, "answer_wanted": True, **fields}
         return self.parcel(snapshot_offer=values)
 
     def test_row_19_older_snapshots_and_those_of_stale_leaders(self):
@@ -127,6 +129,10 @@ class LateAndWrongTest(PeerCase):
                                              term=self.term - 1),
         }
         self.expect_no_effect(offers, lane=SNAPSHOT_LANE)
+        for verdict in ("ALREADY_HAVE", "STALE_TERM"):
+            wait_until(f"the leader hears {verdict}", lambda: (
+                f"node {self.followers[0]} does not take the snapshot offered: {verdict}"
+                in self.servers.log(self.leader)))
         # From who does not lead.
         self.expect_no_effect({"later": self.offer(self.position(self.last + 9))}, to_leader=True,
                               lane=SNAPSHOT_LANE)
@@ -207,6 +213,36 @@ class LateAndWrongTest(PeerCase):
             ended.append(True)
 
 
+class RemovedMemberTest(PeerCase):
+    def test_row_12_a_member_that_was_removed(self):
+        """By every member, also after all have started again and hold no log of it."""
+        stub = cluster_pb2_grpc.ClusterStub(self.channels[self.leader])
+        stub.AddMember(cluster_pb2.AddMemberRequest(
+            node=9, address=f"127.0.0.1:{free_ports(1)[0]}", incarnation=99, learner=True),
+            timeout=CALL_SECONDS)
+        stub.RemoveMember(cluster_pb2.RemoveMemberRequest(node=9), timeout=CALL_SECONDS)
+        wait_until("all know", self.standing)
+        for node, channel in self.channels.items():
+            cluster_pb2_grpc.ClusterStub(channel).TakeSnapshot(
+                cluster_pb2.TakeSnapshotRequest(), timeout=CALL_SECONDS)
+        self.servers.kill_all()
+        self.servers.start_all()
+        wait_until("all agree again", self.standing)
+        super().setUp()
+        with self.unchanged():
+            for node in self.channels:
+                for name, frame in (
+                        ("vote", self.frame(9, node, self.vote(), from_incarnation=99)),
+                        ("question", self.frame(9, node, self.parcel(pre_vote_request={
+                            "term": 2, "campaign": 1}), from_incarnation=99))):
+                    with self.subTest(name, to=node):
+                        answer = self.call("Peer/Exchange", frame, node=node)
+                        self.expect(answer, grpc.StatusCode.FAILED_PRECONDITION,
+                                    "MEMBER_REMOVED", group="1")
+                answer = self.call("Peer/Exchange", self.frame(8, node, self.vote()), node=node)
+                self.expect(answer, grpc.StatusCode.PERMISSION_DENIED, "UNKNOWN_PEER")
+
+
 class CommittedConflictTest(PeerCase):
     """Ends a node, so it is alone."""
 
@@ -218,8 +254,20 @@ class CommittedConflictTest(PeerCase):
         before = contents(self.servers.data(receiver))
         run = records(1, last - 1, term, term, 1)
         parcel = self.entries(run, previous={"index": last - 1, "term": term})
-        self.call("Peer/Exchange", self.frame(sender, receiver, parcel,
-                                              lane=peer_pb2.FRAME_LANE_APPEND), node=receiver)
+        # As a member does, this one keeps its call open: what is wrong is found behind the door.
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+
+        def frames():
+            yield self.frame(sender, receiver, parcel, lane=peer_pb2.FRAME_LANE_APPEND)
+            ended.wait(CALL_SECONDS)
+
+        exchange = getattr(self.channels[receiver], METHODS["Peer/Exchange"][1])(
+            path_of("Peer/Exchange"), request_serializer=peer_pb2.Frame.SerializeToString)
+        answer = answer_of(lambda: exchange(frames(), timeout=CALL_SECONDS), True)
+        ended.set()
+        self.expect(answer, grpc.StatusCode.FAILED_PRECONDITION, "COMMITTED_CONFLICT")
+        self.assertIn("has hash", answer.text)
 
         def fenced():
             status = self.servers.status(receiver)

@@ -82,6 +82,33 @@ class MembershipTest(unittest.TestCase):
         self.assertEqual(0, servers.end(leader))
         servers.wait_for(left)
 
+    def test_who_was_removed_while_it_was_down_is_told_by_members_that_started_since(self):
+        servers = self.cluster([1, 2], [3, 4])
+        servers.start_ready(3, 4)
+        servers.wait_for([1, 2, 3, 4])
+        servers.kill(4)
+        code, _, error = servers.cairn("member", "remove", "4", "--wait")
+        self.assertEqual(0, code, error)
+        servers.wait_for([1, 2, 3])
+        # Nobody has it from anywhere but its log now, or a snapshot in its place.
+        code, _, error = servers.cairn("snapshot")
+        self.assertEqual(0, code, error)
+        servers.kill_all()
+        servers.start_ready(1, 2, 3)
+        servers.wait_for([1, 2, 3])
+        # It does not ask to be taken in again.
+        again = [part for part in servers.command(4) if not part.startswith("--join")]
+        servers.command = lambda node: again
+        logged_before = len(servers.log(4))
+        servers.start(4)
+        self.assertEqual(0, servers.end(4), servers.log(4))
+        log = servers.log(4)[logged_before:]
+        self.assertIn("refuses our frames: MEMBER_REMOVED", log)
+        self.assertIn("MEMBER_REMOVED: node 4 is no member of group 1 any more", log)
+        self.assertNotIn("is no peer", log)
+        servers.wait_for([1, 2, 3])
+        self.append(servers, "they go on")
+
     def test_a_learner_is_promoted_when_asked(self):
         servers = self.cluster([1], [2])
         servers.extra[2] = ["--learner"]
@@ -123,6 +150,37 @@ class MembershipTest(unittest.TestCase):
         self.assertEqual(78, servers.end(2))
         self.assertIn("remove this node from the cluster and bring it back under a new id",
                       servers.log(2))
+
+    def test_a_pipeline_of_appends_may_name_its_term(self):
+        servers = self.cluster([1, 2, 3])
+        leader = servers.leader()
+        term = servers.status(leader).groups[0].term
+
+        def append(node, expected_term):
+            batch = streams_pb2.AppendBatch(messages=[streams_pb2.NewMessage(payload=b"x")])
+            request = streams_pb2.AppendStreamRequest(
+                open=streams_pb2.AppendStreamOpen(stream="kept", expected_term=expected_term),
+                batches=[batch, batch])
+            with grpc.insecure_channel(servers.addresses[node]) as channel:
+                log = streams_pb2_grpc.LogStub(channel)
+                return answer_of(lambda: log.AppendStream(iter([request]), timeout=PATIENCE), True)
+
+        for node in servers.processes:
+            self.assertEqual(grpc.StatusCode.OK, append(node, term).code, node)
+        self.assertEqual(6, self.payloads(servers))
+        self.assertEqual(0, servers.cairn("leader", "transfer")[0])
+        wait_until("all are in a later term", lambda: all(
+            status and status.groups[0].leader and status.groups[0].term > term
+            for status in map(servers.status, servers.processes)))
+        present = servers.status(servers.leader()).groups[0].term
+        for node in servers.processes:
+            answer = append(node, term)
+            self.assertEqual((grpc.StatusCode.ABORTED, "TERM_CHANGED"),
+                             (answer.code, answer.reason), answer)
+            self.assertEqual({"batch": "1", "outcome": "not_applied", "term": str(present)},
+                             dict(answer.metadata), answer)
+            self.assertEqual(grpc.StatusCode.OK, append(node, 0).code, node)
+        self.assertEqual(12, self.payloads(servers))
 
     def test_no_append_fails_while_leadership_moves(self):
         servers = self.cluster([1, 2, 3])

@@ -1,5 +1,10 @@
 #include "raft/sender_check.h"
 
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/strings/cord.h"
 #include "gtest/gtest.h"
 
 namespace cairn {
@@ -140,6 +145,53 @@ TEST(SenderCheckTest, VetTellsWhoSpeaksUnderAMembersId) {
   envelope.from = NodeId{9};
   EXPECT_TRUE(Vet(envelope, Members(), 3, NodeId::kNone).ok())
       << "membership is the leader's to know";
+}
+
+// Fault catalogue 5.2, row 12.
+TEST(SenderCheckTest, WhoWasRemovedAndAsksForVotesIsTold) {
+  Configuration configuration = Members();
+  configuration.removed = {NodeId{9}};
+  const MembersKnown known = {.self = Incarnation{22},
+                              .term = 4,
+                              .configuration = configuration,
+                              .at = {.index = 10, .term = 3},
+                              .last = {.index = 12, .term = 4}};
+  for (const LogPosition last : {LogPosition{9, 3}, LogPosition{40, 3}, LogPosition{12, 4}}) {
+    for (const MessageBody& body : {MessageBody(PreVoteRequest{.term = 5, .last = last}),
+                                    MessageBody(VoteRequest{.term = 5, .last = last})}) {
+      Envelope envelope = Frame(body);
+      EXPECT_TRUE(CheckRemoved(envelope, known).ok()) << "a member";
+      envelope.from = NodeId{8};
+      EXPECT_TRUE(CheckRemoved(envelope, known).ok()) << "perhaps a new member";
+      envelope.from = NodeId{9};
+      const absl::Status refusal = CheckRemoved(envelope, known);
+      EXPECT_TRUE(IsRemoval(refusal));
+      EXPECT_EQ(refusal.code(), absl::StatusCode::kFailedPrecondition);
+      EXPECT_EQ(refusal.message(),
+                "MEMBER_REMOVED: node 9 is no member of group 1 any more, by configuration 10/3");
+
+      const auto said = [&](absl::string_view name) {
+        return std::string(refusal.GetPayload(name).value_or(absl::Cord()));
+      };
+      std::optional<Envelope> notice = RemovalOf(envelope, said);
+      ASSERT_TRUE(notice.has_value());
+      EXPECT_EQ(notice->from, NodeId{2});
+      EXPECT_EQ(notice->to, NodeId{9});
+      EXPECT_EQ(notice->group, GroupId{1});
+      EXPECT_EQ(SenderIn(*notice), Incarnation{22});
+      const auto& removed = std::get<RemovedNotice>(std::get<MessageBody>(notice->body));
+      EXPECT_EQ(removed.at, known.at);
+      EXPECT_EQ(removed.term, 4u);
+    }
+  }
+  // What it holds may make it a member again.
+  Envelope envelope = Frame(MessageBody(VoteRequest{.term = 5, .last = {13, 4}}));
+  envelope.from = NodeId{9};
+  EXPECT_TRUE(CheckRemoved(envelope, known).ok());
+  envelope.body = MessageBody(Heartbeat{.term = 5});
+  EXPECT_TRUE(CheckRemoved(envelope, known).ok());
+  EXPECT_FALSE(RemovalOf(envelope, [](absl::string_view) { return std::string(); }).has_value());
+  EXPECT_FALSE(RemovalOf(envelope, [](absl::string_view) { return std::string("9x"); }));
 }
 
 }  // namespace

@@ -41,6 +41,11 @@ v1::AppendStreamRequest Opening(uint64_t session, uint64_t first_number) {
   return request;
 }
 
+v1::AppendStreamRequest InTerm(v1::AppendStreamRequest opening, uint64_t term) {
+  opening.mutable_open()->set_expected_term(term);
+  return opening;
+}
+
 v1::AppendStreamRequest Batches(int count, uint64_t first_number = 0) {
   v1::AppendStreamRequest request;
   for (int i = 0; i < count; ++i) {
@@ -221,6 +226,18 @@ TEST_F(AppendPipelineTest, ARequestThatCannotBeReadFailsBehindWhatWasTaken) {
   EXPECT_EQ(Collect().acks_size(), 1);
   ASSERT_TRUE(pipeline_.failure().has_value());
   EXPECT_EQ(pipeline_.failure()->code, absl::StatusCode::kInternal);
+}
+
+TEST_F(AppendPipelineTest, ItsTermIsThatOfEveryBatch) {
+  pipeline_.Take(InTerm(Opening(0, 0), 7));
+  EXPECT_EQ(pipeline_.expected_term(), 7u);
+  pipeline_.Take(Batches(3));
+  pipeline_.Answer(1, {Appended(5, 1, 1), NotApplied(ProposalNotApplied::Reason::kTermChanged),
+                       NotApplied(ProposalNotApplied::Reason::kOrderBroken)});
+  EXPECT_EQ(Collect().answered_batch(), 1u);
+  ASSERT_TRUE(pipeline_.failure().has_value());
+  EXPECT_EQ(pipeline_.failure()->reason, NameOf(ProposalNotApplied::Reason::kTermChanged));
+  EXPECT_EQ(pipeline_.failure()->metadata.at("batch"), "2");
 }
 
 }  // namespace

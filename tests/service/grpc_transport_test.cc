@@ -22,6 +22,7 @@
 #include "base/system_clock.h"
 #include "base/thread_executor.h"
 #include "gtest/gtest.h"
+#include "raft/sender_check.h"
 #include "service/peer_service.h"
 #include "storage/record.h"
 #include "tests/service/random_envelope.h"
@@ -39,7 +40,18 @@ ClusterId Cluster(uint8_t byte) {
 
 class RecordingSink final : public LogSink {
  public:
-  void Log(LogLevel, absl::string_view) override {}
+  void Log(LogLevel, absl::string_view text) override {
+    MutexLock lock(mutex_);
+    absl::StrAppend(&text_, text, "\n");
+  }
+  std::string text() {
+    MutexLock lock(mutex_);
+    return text_;
+  }
+
+ private:
+  Mutex mutex_;
+  std::string text_ CAIRN_GUARDED_BY(mutex_);
 };
 
 // A node's transport with its server, and what it received.
@@ -75,8 +87,13 @@ class TestNode {
   void Serve(int port) {
     PeerServiceOptions options;
     options.listener = {cluster_, NodeId{id_}, [](NodeId) { return true; }};
+    options.listener.vet = [this](const Envelope&) {
+      MutexLock lock(mutex_);
+      return refusal_;
+    };
     options.deliver = [this](Envelope envelope) { transport_->Deliver(std::move(envelope)); };
     options.log = &sink_;
+    options.by_sender = &transport_->sender_calls();
     calls_ = std::make_unique<CallRegistry>();
     options.calls = calls_.get();
     service_ = MakePeerService(std::move(options));
@@ -102,6 +119,13 @@ class TestNode {
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
   int port() const { return port_; }
   GrpcTransport& transport() { return *transport_; }
+  std::string log() { return sink_.text(); }
+
+  // What it answers to every envelope from now on.
+  void Refuse(absl::Status refusal) {
+    MutexLock lock(mutex_);
+    refusal_ = std::move(refusal);
+  }
 
   // Waits until `holds` of what was received and how often something was lost.
   bool Await(const std::function<bool(const std::vector<Envelope>&, int lost)>& holds) {
@@ -131,6 +155,7 @@ class TestNode {
   CondVar changed_;
   std::vector<Envelope> received_ CAIRN_GUARDED_BY(mutex_);
   int lost_ CAIRN_GUARDED_BY(mutex_) = 0;
+  absl::Status refusal_ CAIRN_GUARDED_BY(mutex_);
 };
 
 Envelope HeartbeatOf(Index commit, uint64_t from = 1, uint64_t to = 2) {
@@ -229,6 +254,49 @@ TEST(GrpcTransportTest, AnotherClusterIsRefusedAndHeardOf) {
   EXPECT_TRUE(absl::StrContains(a.transport().Refusals()[0], "cluster"))
       << a.transport().Refusals()[0];
   EXPECT_TRUE(b.received().empty());
+}
+
+// Fault catalogue 5.2, row 12: it is for Raft to say what follows from it.
+TEST(GrpcTransportTest, ARefusalOfARemovedNodeIsAMessage) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Configuration configuration;
+  configuration.removed = {NodeId{1}};
+  Envelope question = HeartbeatOf(1);
+  question.body = MessageBody(PreVoteRequest{.term = 3, .last = {4, 2}, .campaign = 1});
+  b.Refuse(CheckRemoved(question, {.self = Incarnation{78},
+                                   .term = 6,
+                                   .configuration = configuration,
+                                   .at = {5, 2},
+                                   .last = {9, 6}}));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.received().empty()) {
+    ASSERT_LT(SystemClock().Now(), deadline);
+    a.transport().Send(question);
+  }
+  const Envelope told = a.received()[0];
+  EXPECT_EQ(told.from, NodeId{2});
+  EXPECT_EQ(told.from_incarnation, Incarnation{78});
+  EXPECT_EQ(told.group, GroupId::kDefault);
+  const auto& notice = std::get<RemovedNotice>(std::get<MessageBody>(told.body));
+  EXPECT_EQ(notice.at, (LogPosition{5, 2}));
+  EXPECT_TRUE(b.received().empty());
+}
+
+// Fault catalogue 5.2, row 16: what is wrong is found behind the door.
+TEST(GrpcTransportTest, WhoSaidWhatCannotBeIsTold) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  a.transport().Send(AppendOf(1, 10));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  b.transport().Refuse(NodeId{3}, absl::FailedPreconditionError("OTHER: of nobody here"));
+  b.transport().Refuse(NodeId{1}, absl::FailedPreconditionError("COMMITTED_CONFLICT: of entry 7"));
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
+  a.transport().Send(AppendOf(2, 10));
+  EXPECT_TRUE(b.Await([](const auto& received, int) { return received.size() == 2; }))
+      << "another call is fine";
+  EXPECT_TRUE(absl::StrContains(a.log(), "refuses our frames: COMMITTED_CONFLICT: of entry 7"));
+  EXPECT_FALSE(absl::StrContains(a.log(), "OTHER"));
 }
 
 TEST(GrpcTransportTest, ComesBackAfterThePeerWasAway) {

@@ -143,6 +143,11 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   if (kind == 21) {
     envelope.group = GroupId::kNone;
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
+  } else if (kind == 22) {
+    envelope.body = SnapshotAnswer{ContentIdOf(Text(random, 9)),
+                                   random.OneIn(2) ? SnapshotAnswer::Verdict::kAlreadyHave
+                                                   : SnapshotAnswer::Verdict::kStaleTerm,
+                                   Small(random) + 1, Small(random)};
   } else if (kind < 12 || kind >= 19) {
     envelope.body = RandomMessage(random, kind, envelope);
   } else if (kind == 12) {
@@ -158,8 +163,11 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.body = std::move(body);
   } else if (kind == 15) {
     const Term term = Small(random) + 1;
-    envelope.body = SnapshotOffer{
-        term, ContentIdOf(Text(random, 9)), {Small(random) + 1, term}, 1 + random.Below(9999)};
+    envelope.body = SnapshotOffer{term,
+                                  ContentIdOf(Text(random, 9)),
+                                  {Small(random) + 1, term},
+                                  1 + random.Below(9999),
+                                  random.OneIn(2)};
   } else if (kind == 16) {
     envelope.body =
         SnapshotRequest{ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),

@@ -66,6 +66,7 @@ const char* NameOfBody(const Envelope& envelope) {
                         [](const ForwardedResults&) { return "ForwardedResults"; },
                         [](const IdentityRefusal&) { return "IdentityRefusal"; },
                         [](const SnapshotOffer&) { return "SnapshotOffer"; },
+                        [](const SnapshotAnswer&) { return "SnapshotAnswer"; },
                         [](const SnapshotRequest&) { return "SnapshotRequest"; },
                         [](const SnapshotPiece&) { return "SnapshotPiece"; },
                         [](const HostHeartbeat&) { return "HostHeartbeat"; },
@@ -90,6 +91,9 @@ std::string EnvelopeText(const Envelope& envelope) {
     absl::StrAppend(&text, " ", refusal->message);
   } else if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) {
     absl::StrAppend(&text, " term=", offer->term, " at ", ToString(offer->position));
+  } else if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
+    absl::StrAppend(&text, " ", NameOf(answer->verdict), " term=", answer->term,
+                    " commit=", answer->commit);
   } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
     absl::StrAppend(&text, " file=", request->file, " ", request->offset, "+", request->bytes);
   } else if (const auto* host = std::get_if<HostHeartbeat>(&envelope.body)) {

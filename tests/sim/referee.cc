@@ -201,6 +201,9 @@ void Referee::Sent(const Envelope& envelope) {
     world_.counters.Count("snapshot offered");
     states_.SnapshotMade(envelope.from, offer->position, offer->id);
     ledger_.Claimed(envelope.from, offer->position.index, "SnapshotOffer");
+  } else if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
+    world_.counters.Count("snapshot offered in vain");
+    ledger_.Claimed(envelope.from, answer->commit, "SnapshotAnswer");
   } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
     CountPull(envelope.from, *request);
   } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {

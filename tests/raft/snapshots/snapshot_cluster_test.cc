@@ -245,6 +245,65 @@ TEST_P(SnapshotClusterTest, AMemberFarBehindIsBroughtBack) {
   EXPECT_TRUE(nodes_.at(behind).stopped.ok()) << nodes_.at(behind).stopped;
 }
 
+// Fault catalogue 5.2, row 19.
+TEST_P(SnapshotClusterTest, OffersOfNoUseAreAnswered) {
+  std::optional<SnapshotOffer> offered;
+  std::vector<std::pair<NodeId, SnapshotAnswer>> answers;
+  network_.SetFilter([&](Envelope& envelope) {
+    if (const auto* offer = std::get_if<SnapshotOffer>(&envelope.body)) offered = *offer;
+    if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
+      answers.emplace_back(envelope.from, *answer);
+    }
+    return true;
+  });
+  const uint64_t leader = Leader();
+  const uint64_t behind = leader == 1 ? 2 : 1;
+  network_.CutOff(NodeId{behind});
+  Propose(leader, 90);
+  ASSERT_TRUE(Await([&] { return Status(leader).first_index > 60; }));
+  network_.Rejoin(NodeId{behind});
+  ASSERT_TRUE(Await([&] { return Same(leader, behind); }));
+  ASSERT_TRUE(offered.has_value());
+  EXPECT_TRUE(offered->answer_wanted);
+  const SnapshotOffer offer = *offered;
+
+  const auto offer_again = [&](bool answer_wanted) {
+    answers.clear();
+    Envelope envelope;
+    envelope.cluster = MakeClusterId(members_, "test");
+    envelope.group = kGroup;
+    envelope.from = NodeId{leader};
+    envelope.to = NodeId{behind};
+    envelope.from_incarnation = Incarnation{100 + leader};
+    envelope.body = offer;
+    std::get<SnapshotOffer>(envelope.body).answer_wanted = answer_wanted;
+    nodes_.at(leader).transport->Send(std::move(envelope));
+    world_.RunFor(Milliseconds(20));
+  };
+  const auto expect_answer = [&](SnapshotAnswer::Verdict verdict) {
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].first, NodeId{behind});
+    const SnapshotAnswer& answer = answers[0].second;
+    EXPECT_EQ(answer.id, offer.id);
+    EXPECT_EQ(answer.verdict, verdict) << NameOf(answer.verdict);
+    EXPECT_EQ(answer.term, Status(behind).term);
+    EXPECT_GE(answer.commit, offer.position.index);
+  };
+  offer_again(true);
+  expect_answer(SnapshotAnswer::Verdict::kAlreadyHave);
+  offer_again(false);
+  EXPECT_TRUE(answers.empty()) << "who does not know answers gets none";
+
+  Stop(leader);
+  ASSERT_TRUE(Await([&] { return Status(behind).term > offer.term; }));
+  Start(leader);
+  Leader();
+  const std::string before = nodes_.at(behind).commands;
+  offer_again(true);
+  expect_answer(SnapshotAnswer::Verdict::kStaleTerm);
+  EXPECT_EQ(nodes_.at(behind).commands, before);
+}
+
 // Wherever the power goes while it is brought back, it comes back.
 TEST_P(SnapshotClusterTest, PowerCutsWhileAMemberIsBroughtBack) {
   const uint64_t leader = Leader();

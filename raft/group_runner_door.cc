@@ -1,0 +1,28 @@
+// The part of GroupRunner that is asked, by any thread, whom the group listens to.
+
+#include "raft/group_runner.h"
+#include "raft/sender_check.h"
+
+namespace cairn {
+
+absl::Status GroupRunner::Vet(const Envelope& envelope) const {
+  MutexLock lock(mutex_);
+  const Configuration& configuration = status_.configuration;
+  if (configuration.voters.empty()) return absl::OkStatus();  // nothing is published yet
+  absl::Status status = cairn::Vet(envelope, configuration, status_.term, status_.leader);
+  // What is not committed may be undone.
+  if (!status.ok() || status_.configuration_index > status_.commit_index) return status;
+  return CheckRemoved(envelope, {.self = settings_.self.incarnation,
+                                 .term = status_.term,
+                                 .configuration = configuration,
+                                 .at = {status_.configuration_index, status_.configuration_term},
+                                 .last = {status_.last_index, status_.last_term}});
+}
+
+GroupRunner::Acquaintance GroupRunner::Knows(NodeId node) const {
+  MutexLock lock(mutex_);
+  if (status_.configuration.IsMember(node)) return Acquaintance::kMember;
+  return status_.configuration.WasRemoved(node) ? Acquaintance::kRemoved : Acquaintance::kStranger;
+}
+
+}  // namespace cairn
