@@ -134,6 +134,17 @@ void Raft::State::WakeFollower(absl::string_view why) {
                               .priority = NeverLeads() ? kNeverLeads : options_.priority});
 }
 
+// `to` rests, and this node does not lead it: it took an offer that came late, made by who has not
+// led since, or before it was removed. The host it relies on lives, and nobody would wake it.
+void Raft::State::WakeResting(NodeId to) {
+  Trace("wakes ", ToInteger(to), ", which rests by an old offer");
+  TellRemoved(to);
+  // Whoever is asked for a vote wakes; the answer does not count.
+  Send(to, PreVoteRequest{.term = std::min(ballot_.state.term + 1, kMaxTerm),
+                          .last = claimed_last(),
+                          .campaign = random_.Next()});
+}
+
 // Both --------------------------------------------------------------------------------------------
 
 // Before an event is handled.

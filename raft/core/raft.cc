@@ -222,6 +222,9 @@ bool Raft::State::Admits(const Message& message) const {
   // A stranger may be a member that this log does not know yet. Membership decides who is counted,
   // not who is answered; but a stranger's answers and reads are nobody's business.
   const MessageBody& body = message.body;
+  // But one that rests is woken, also if it was removed.
+  const auto* reply = std::get_if<HeartbeatReply>(&body);
+  if (reply != nullptr && reply->quiesced && reply->term <= ballot_.state.term) return true;
   return std::holds_alternative<PreVoteRequest>(body) ||
          std::holds_alternative<VoteRequest>(body) || std::holds_alternative<AppendEntries>(body) ||
          std::holds_alternative<Heartbeat>(body) || std::holds_alternative<TailQuery>(body) ||
@@ -258,6 +261,8 @@ void Raft::State::AnswerOlderTerm(const Message& message) {
     SendAfter(ballot_.ticket, message.from, VoteReply{.term = own, .campaign = vote->campaign});
   } else if (const auto* read = std::get_if<ReadIndexRequest>(&message.body)) {
     Send(message.from, ReadIndexReply{.term = own, .request = read->request});
+  } else if (const auto* reply = std::get_if<HeartbeatReply>(&message.body)) {
+    if (reply->quiesced) WakeResting(message.from);
   }
 }
 

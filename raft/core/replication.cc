@@ -146,9 +146,11 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
 
 void Raft::State::Handle(NodeId from, const HeartbeatReply& reply) {
   auto* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) return;
+  if (leader == nullptr || !leader->peers.contains(from)) {
+    if (reply.quiesced) WakeResting(from);
+    return;
+  }
   const auto peer = leader->peers.find(from);
-  if (peer == leader->peers.end()) return;
   peer->second.progress.OnContact(now_);
   const bool asked = reply.sent > Instant();
   if (asked && !leader->lease.Promised(from, reply.sent, reply.promise, reply.clock, now_)) {

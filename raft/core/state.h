@@ -207,6 +207,7 @@ class Raft::State {
   void Stir(Leader& leader, absl::string_view why, NodeId silent = NodeId::kNone);
   bool TakesOffer(const Heartbeat& heartbeat) const;
   void Rest(const QuiesceOffer& offer, bool rested);
+  void WakeResting(NodeId to);
   void WakeFollower(absl::string_view why);
   void StirBy(const Event& event);
   void StirBy(const Message& message);

@@ -597,7 +597,7 @@ TEST(PaperTest, ACommittedEntryIsNeverOverwritten) {
   node.Receive(3, MakeAppend(2, {1, 1}, {2}));
   Effects effects = node.Settle();
   ASSERT_TRUE(effects.fence.has_value());
-  EXPECT_EQ(effects.fence->reason, Fence::Reason::kSafetyViolation);
+  EXPECT_EQ(effects.fence->reason, Fence::Reason::kCommittedConflict);
   EXPECT_EQ(node.raft().TermAt(2), 1u);
   // From here on it says nothing any more.
   node.Receive(3, VoteRequest{.term = 9, .last = {9, 9}, .campaign = 7});
@@ -613,7 +613,7 @@ TEST(PaperTest, ALeaderMustHaveWhatIsCommitted) {
   node.Receive(3, MakeAppend(3, {2, 2}, {3}));
   Effects effects = node.Settle();
   ASSERT_TRUE(effects.fence.has_value());
-  EXPECT_EQ(effects.fence->reason, Fence::Reason::kSafetyViolation);
+  EXPECT_EQ(effects.fence->reason, Fence::Reason::kCommittedConflict);
   EXPECT_TRUE(Node::Sent<AppendReply>(effects).empty());
 }
 

@@ -13,7 +13,7 @@ namespace {
 std::string Show(const GroupStatus& status) {
   return absl::StrCat("term ", status.term, ", log ", status.first_index, "..", status.last_index,
                       ", durable ", status.durable_index, ", commit ", status.commit_index,
-                      ", applied ", status.applied_index);
+                      ", applied ", status.applied_index, ", snapshot ", status.snapshot_index);
 }
 
 }  // namespace
@@ -236,8 +236,11 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
     world_.counters.Count("group rested");
   }
   if (is_new) return;
+  // A snapshot may go when it is not needed; an older one never comes in its place.
+  const bool older_snapshot =
+      status.snapshot_index != 0 && status.snapshot_index < before->second.snapshot_index;
   if (status.term < before->second.term || status.commit_index < before->second.commit_index ||
-      status.applied_index < before->second.applied_index) {
+      status.applied_index < before->second.applied_index || older_snapshot) {
     Report("I3 monotonic", node, absl::StrCat(Show(before->second), "; then ", Show(status)));
   }
   if (before->second.role == Role::kLeader && status.role == Role::kLeader &&
