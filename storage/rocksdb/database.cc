@@ -23,6 +23,7 @@ class FailureListener final : public rocksdb::EventListener {
   explicit FailureListener(std::shared_ptr<DatabaseFailure> failure)
       : failure_(std::move(failure)) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+    // What it gives is the first error there was, which the next write or sync reports.
     failure_->Set(FromRocksDb(*status)).IgnoreError();
   }
 
