@@ -74,9 +74,14 @@ class TestNode {
                          changed_.NotifyAll();
                        },
                        [this](NodeId) {
-                         MutexLock lock(mutex_);
-                         ++lost_;
-                         changed_.NotifyAll();
+                         std::function<void()> on_lost;
+                         {
+                           MutexLock lock(mutex_);
+                           ++lost_;
+                           changed_.NotifyAll();
+                           on_lost = on_lost_;
+                         }
+                         if (on_lost != nullptr) on_lost();
                        }});
   }
   ~TestNode() {
@@ -127,6 +132,12 @@ class TestNode {
     refusal_ = std::move(refusal);
   }
 
+  // Also done whenever something was lost, from now on.
+  void OnLost(std::function<void()> on_lost) {
+    MutexLock lock(mutex_);
+    on_lost_ = std::move(on_lost);
+  }
+
   // Waits until `holds` of what was received and how often something was lost.
   bool Await(const std::function<bool(const std::vector<Envelope>&, int lost)>& holds) {
     MutexLock lock(mutex_);
@@ -155,6 +166,7 @@ class TestNode {
   CondVar changed_;
   std::vector<Envelope> received_ CAIRN_GUARDED_BY(mutex_);
   int lost_ CAIRN_GUARDED_BY(mutex_) = 0;
+  std::function<void()> on_lost_ CAIRN_GUARDED_BY(mutex_);
   absl::Status refusal_ CAIRN_GUARDED_BY(mutex_);
 };
 
@@ -304,12 +316,14 @@ TEST(GrpcTransportTest, ComesBackAfterThePeerWasAway) {
   Connect(a, b);
   a.transport().Send(HeartbeatOf(1));
   ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  // Which calls end when, and whether a new one still meets the old connection, is gRPC's affair;
+  // but whatever is lost is told, so that it can be said again.
+  a.OnLost([&a] { a.transport().Send(HeartbeatOf(2)); });
   int port = b.port();
   b.StopServing();
-  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // both lanes
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 1; }));
   b.Serve(port);
-  a.transport().Send(HeartbeatOf(2));
-  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 2; }));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() >= 2; }));
   EXPECT_EQ(CommitOf(b.received().back()), Index{2});
 }
 
@@ -320,7 +334,7 @@ TEST(GrpcTransportTest, AServerThatStopsEndsTheCallsOfItsPeers) {
   a.transport().Send(HeartbeatOf(1));
   ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
   b.StopServingInOrder();
-  EXPECT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // both lanes
+  EXPECT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // of three lanes
 }
 
 TEST(GrpcTransportTest, FollowsThePeerToAnotherAddress) {
@@ -330,7 +344,7 @@ TEST(GrpcTransportTest, FollowsThePeerToAnotherAddress) {
   a.transport().Send(HeartbeatOf(1));
   ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
   a.transport().SetPeer(NodeId{2}, b_moved.address());
-  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // both lanes
+  ASSERT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // of three lanes
   a.transport().Send(HeartbeatOf(2));
   EXPECT_TRUE(b_moved.Await([](const auto& received, int) { return received.size() == 1; }));
 }
