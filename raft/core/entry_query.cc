@@ -34,6 +34,7 @@ EntryQuery::Verdict EntryQuery::Decide(
   bool all_torn = doubt.torn;
   for (const NodeId voter : voters) {
     const TailReply& answer = answers_.at(voter);
+    if (answer.claimed_through < first) continue;
     const bool faulty = answer.faulty_from != 0 && answer.faulty_from <= first;
     // Of what stands behind its first hole it says nothing yet.
     if (faulty && answer.faulty_from < first) return Wait{};

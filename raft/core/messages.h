@@ -142,6 +142,7 @@ struct TailReply {
   // own torn tail. 0: none.
   Index faulty_from = 0;
   Index torn_from = 0;
+  Index claimed_through = 0;  // the last one it claims so, or holds
   // Where there is such a hole: the state machine of the replier has applied it, up to here.
   Index in_state = 0;
 };

@@ -248,6 +248,7 @@ class Raft::State {
   void Handle(NodeId from, const TailQuery& query);
   void Handle(NodeId from, const TailReply& reply);
   Index HeldOf(const TailQuery& query) const;
+  Index TornOf(const TailQuery& query) const;
   std::optional<EntryQuery::Doubt> InDoubt() const;
   bool CouldCommit(const std::set<NodeId>& nodes) const;
   void QueryDoubt();

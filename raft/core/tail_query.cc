@@ -81,12 +81,9 @@ void Raft::State::Handle(NodeId from, const TailQuery& query) {
     reply.faulty_from = hole;
     if (applied_ >= hole) reply.in_state = applied_;
   }
-  // Equal terms at one index: the very entries that are asked for.
-  const Index torn = doubt_.torn.empty() ? 0 : std::max(doubt_.torn.from(), query.good.index + 1);
-  const auto asked = std::find_if(query.torn.begin(), query.torn.end(),
-                                  [&](const TermRun& run) { return run.last_index >= torn; });
-  if (torn != 0 && asked != query.torn.end() && doubt_.torn.TermAt(torn) == asked->term) {
-    reply.torn_from = torn;
+  reply.claimed_through = std::max(held, TornOf(query));
+  if (reply.claimed_through > held) {
+    reply.torn_from = std::max(doubt_.torn.from(), query.good.index + 1);
   }
   Trace("tells ", ToInteger(from), ": holds through ", reply.have_through, ", commit ",
         reply.known_commit,
@@ -110,6 +107,23 @@ Index Raft::State::HeldOf(const TailQuery& query) const {
     if (base().index > before) return std::min(base().index, run->last_index);
   }
   return query.good.index;
+}
+
+// The last of the asked entries that is in this node's torn tail, 0 if there is none.
+Index Raft::State::TornOf(const TailQuery& query) const {
+  Index last = 0;
+  Index begin = query.good.index + 1;
+  for (const TermRun& asked : query.torn) {
+    Index own_begin = doubt_.torn.empty() ? 0 : doubt_.torn.from();
+    for (const TermRun& own : doubt_.torn.runs()) {
+      // Equal terms at one index: the very entries that are asked for (paper 5.3).
+      const Index shared = std::min(own.last_index, asked.last_index);
+      if (own.term == asked.term && shared >= std::max(begin, own_begin)) last = shared;
+      own_begin = own.last_index + 1;
+    }
+    begin = asked.last_index + 1;
+  }
+  return last;
 }
 
 void Raft::State::Handle(NodeId from, const TailReply& reply) {
