@@ -154,8 +154,11 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
-  void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+
+  // group_runner_entries.cc
+  void Fetch(const SendEntries& send, Index last);
+  void Repair(std::vector<RecordRun> runs);
 
   // group_runner_timers.cc (and TimerDue)
   void ScheduleWakeup();

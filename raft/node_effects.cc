@@ -146,8 +146,12 @@ void Node::SendFrames(Instant now, const SendEntries& send,
                       absl::StatusOr<std::vector<RecordRun>> runs) {
   EntriesSent sent = {send.to, send.request, send.previous.index, 0};
   if (!runs.ok()) {
-    Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
-                               " could not be read: ", runs.status().ToString()));
+    if (absl::IsDataLoss(runs.status())) {
+      Damaged(now, send.previous.index + 1, runs.status());
+    } else {
+      Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
+                                 " could not be read: ", runs.status().ToString()));
+    }
     raft_.Step(now, sent);
     return;
   }

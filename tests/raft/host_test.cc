@@ -363,24 +363,6 @@ TEST(HostTest, AFailedSyncFencesTheNode) {
   EXPECT_NE(Text(cluster.Propose(next, "c")), "unknown");
 }
 
-TEST(HostTest, DamagedEntriesHaltTheNodeNamingThem) {
-  TestCluster cluster(3);
-  cluster.StartAll();
-  uint64_t leader = cluster.AwaitLeader();
-  cluster.Propose(leader, "a");
-  uint64_t node = cluster.SomeFollower();
-  cluster.Run(Seconds(1));
-  cluster.Disk(node).store(TestCluster::kGroup).Damage(3);
-  cluster.Start(node);
-  EXPECT_EQ(StoppedBecause(cluster, node),
-            "halted: DATA_LOSS: group 1: 1 entries from 3 to 3 cannot be read, the first in fake "
-            "at byte 0 (damaged): restore the file, or remove this member and add it as a new one");
-  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
-  EXPECT_EQ(Text(cluster.Propose(node, "x")), "STORAGE_FAILED");
-  cluster.Run(Seconds(1));
-  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
-}
-
 // The first copy overwrites an entry; the second one is looked at before that is carried out.
 TEST(HostTest, OverwritingEntriesMayComeTwiceInOneGo) {
   TestCluster cluster(3);
