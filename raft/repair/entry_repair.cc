@@ -16,7 +16,7 @@ constexpr Index kMaxAsked = 4096;
 std::vector<EntryRange> RangesToAsk(const Raft& raft) {
   std::vector<EntryRange> ranges;
   Index left = kMaxAsked;
-  for (const IndexRange& hole : raft.holes().Ranges()) {
+  for (const HoleRange& hole : raft.holes().Ranges()) {
     for (Index index = hole.first; index <= hole.last; ++index) {
       if (left-- == 0) return ranges;
       const Term term = raft.TermAt(index);

@@ -180,7 +180,7 @@ class Group {
     bool repaired = false;
     for (auto& node : nodes_) {
       if (node->fenced) continue;
-      for (const IndexRange hole : node->raft->holes().Ranges()) {
+      for (const HoleRange hole : node->raft->holes().Ranges()) {
         for (Index index = hole.first; index <= hole.last; ++index) {
           const bool somewhere = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& other) {
             return !other->fenced && other->raft->TermAt(index) == node->raft->TermAt(index) &&
