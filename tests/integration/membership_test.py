@@ -190,6 +190,35 @@ class MembershipTest(unittest.TestCase):
 
         wait_until("the log says which disk node 2 has", disk_known)
 
+    def test_who_was_removed_is_not_taken_in_by_its_own_asking(self):
+        servers = self.cluster([1], [2])
+        add = ("member", "add", f"2={servers.addresses[2]}")
+        self.assertEqual(0, servers.cairn(*add)[0])
+        servers.wait_for([1], [2])
+        code, _, error = servers.cairn("member", "cancel")
+        self.assertEqual(0, code, error)
+        servers.wait_for([1])
+        # It has never been there, so its log says nothing of it; it asks to be taken in.
+        servers.start(2)
+        self.assertEqual(0, servers.end(2), servers.log(2))
+        self.assertIn("removed from the cluster, and ends: MEMBER_REMOVED", servers.log(2))
+        servers.wait_for([1])
+        # An operator may want it all the same.
+        code, _, error = servers.cairn(*add)
+        self.assertEqual(0, code, error)
+        servers.start_ready(2)
+        servers.wait_for([1, 2])
+        # And it ends for good, by its log or by its asking, whichever comes first.
+        servers.kill(2)
+        servers.start_ready(2)
+        code, _, error = servers.cairn("member", "remove", "2", "--wait")
+        self.assertEqual(0, code, error)
+        self.assertEqual(0, servers.end(2), servers.log(2))
+        for _ in range(3):
+            servers.start(2)
+            self.assertEqual(0, servers.end(2), servers.log(2))
+        servers.wait_for([1])
+
     def test_a_wiped_member_is_told_to_join_as_new(self):
         servers = self.cluster([1, 2, 3])
         servers.kill(2)
