@@ -91,7 +91,7 @@ class MembershipTest(unittest.TestCase):
                 return False
             group, of_node = status.groups[0], own.groups[0]
             return (of_node.leader == leader and of_node.commit_index == group.commit_index and
-                    [each.node for each in of_node.members] == [each.node for each in group.members])
+                    list(of_node.members) == list(group.members))
 
         wait_until(f"node {node} has caught up", there, tell=lambda: servers.log(node)[-3000:])
 
