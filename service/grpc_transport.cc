@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cairn/initial_cluster.h"
 #include "service/peer_lane.h"
 #include "service/wire/http2_window.h"
 
@@ -72,18 +74,16 @@ class GrpcTransport::Owner final : public LaneOwner {
 
   void Introduce(NodeId peer, const Introduction& self) {
     MutexLock lock(mutex_);
-    introductions_[peer][self.group] = self;
+    std::deque<Introduction>& all = introductions_[peer];
+    std::erase_if(all, [&](const Introduction& other) { return other.group == self.group; });
+    all.push_front(self);
+    if (all.size() > kMaxIntroductions) all.pop_back();
   }
   std::vector<Introduction> IntroductionsTo(NodeId peer) override {
     MutexLock lock(mutex_);
-    std::vector<Introduction> some;
     const auto found = introductions_.find(peer);
-    if (found == introductions_.end()) return some;
-    for (const auto& [group, introduction] : found->second) {
-      if (some.size() == kMaxIntroductions) break;
-      some.push_back(introduction);
-    }
-    return some;
+    if (found == introductions_.end()) return {};
+    return {found->second.begin(), found->second.end()};
   }
 
   void FrameSent() override { frames_.fetch_add(1, std::memory_order_relaxed); }
@@ -148,7 +148,8 @@ class GrpcTransport::Owner final : public LaneOwner {
   int active_ CAIRN_GUARDED_BY(mutex_) = 0;
   int calls_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::map<NodeId, std::string> refusals_ CAIRN_GUARDED_BY(mutex_);
-  std::map<NodeId, std::map<GroupId, Introduction>> introductions_ CAIRN_GUARDED_BY(mutex_);
+  // The newest first, one a group.
+  std::map<NodeId, std::deque<Introduction>> introductions_ CAIRN_GUARDED_BY(mutex_);
 };
 
 GrpcTransport::GrpcTransport(const GrpcTransportOptions& options)
@@ -217,7 +218,9 @@ Standing GrpcTransport::Hear(NodeId node, const std::vector<Introduction>* intro
   std::vector<Introduction> believed;
   if (introductions != nullptr) {
     std::copy_if(introductions->begin(), introductions->end(), std::back_inserter(believed),
-                 believes);
+                 [&](const Introduction& introduction) {
+                   return IsAddress(introduction.address) && believes(introduction);
+                 });
   }
   if (believed.empty()) {
     MutexLock lock(mutex_);

@@ -392,6 +392,19 @@ TEST(GrpcTransportTest, AStrangerThatIntroducesItselfIsHeardAndAnswered) {
   EXPECT_TRUE(a.Await([](const auto& received, int) { return received.size() == 3; }));
 }
 
+TEST(GrpcTransportTest, AStrangerIsNotDialledJustAnywhere) {
+  TestNode a(4, Cluster(7)), b(2, Cluster(7));
+  a.transport().Introduce(NodeId{2}, AtIndex(8, "unix:/run/somebody"));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+  // The newest groups are told of, and one that is believed is enough.
+  for (uint64_t group = 2; group <= 40; ++group) {
+    a.transport().Introduce(NodeId{2}, {GroupId{group}, {8, 3}, a.address()});
+  }
+  while (!a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+}
+
 TEST(GrpcTransportTest, APeerThatHasMovedSaysWhereItIs) {
   TestNode a(1, Cluster(7)), b(2, Cluster(7));
   b.transport().SetPeer(NodeId{1}, "127.0.0.1:1");  // where it was
