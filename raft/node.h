@@ -191,6 +191,7 @@ class Node {
   void SendFrames(Instant now, const SendEntries& send,
                   absl::StatusOr<std::vector<RecordRun>> runs);
   void TakeReadOutcome(const ReadOutcome& outcome);
+  // Says where members are dialled, and to them what this node is to the group.
   void SetPeers();
   void SignRest(MessageBody& body) const;
   void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "raft/core/membership.h"
 #include "raft/frames.h"
 #include "raft/node.h"
 
@@ -180,8 +181,16 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
 void Node::SetPeers() {
   told_.peers_of = raft_.configuration_position();
   const Configuration& configuration = raft_.configuration();
+  const NodeId own = settings_.self.node;
+  // Before the first leader has written the members down, they know each other without.
+  const bool introduces =
+      told_.peers_of.index > 0 && NamesDisk(configuration, own, settings_.self.incarnation);
   for (NodeId node : configuration.Nodes()) {
-    if (node == settings_.self.node) continue;
+    if (node == own) continue;
+    if (introduces) {
+      dependencies_.transport->Introduce(
+          node, {settings_.group, told_.peers_of, configuration.Find(own)->address});
+    }
     dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
   }
 }

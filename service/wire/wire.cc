@@ -350,6 +350,31 @@ bool SameIdentity(const Envelope& a, const Envelope& b) {
          a.oldest_version == b.oldest_version && a.newest_version == b.newest_version;
 }
 
+void WriteIntroductions(const std::vector<Introduction>& introductions, v1::Frame* frame) {
+  for (const Introduction& introduction : introductions) {
+    if (!Validate(introduction).ok()) continue;
+    if (frame->introductions_size() == static_cast<int>(kMaxIntroductions)) return;
+    v1::Introduction* to = frame->add_introductions();
+    to->set_group(ToInteger(introduction.group));
+    WritePosition(introduction.at, to->mutable_configuration());
+    to->set_address(introduction.address);
+  }
+}
+
+absl::StatusOr<std::vector<Introduction>> ReadIntroductions(const v1::Frame& frame) {
+  if (frame.introductions_size() > static_cast<int>(kMaxIntroductions)) {
+    return Invalid(absl::StrCat(frame.introductions_size(), " introductions"));
+  }
+  std::vector<Introduction> introductions;
+  for (const v1::Introduction& from : frame.introductions()) {
+    Introduction introduction = {GroupId{from.group()}, ReadPosition(from.configuration()),
+                                 from.address()};
+    if (absl::Status status = Validate(introduction); !status.ok()) return status;
+    introductions.push_back(std::move(introduction));
+  }
+  return introductions;
+}
+
 void WriteParcel(const Envelope& envelope, v1::Parcel* parcel) {
   parcel->set_group(ToInteger(envelope.group));
   parcel->set_group_incarnation(ToInteger(envelope.group_incarnation));
