@@ -142,7 +142,9 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
   const std::string path = PathOf(++last_file_);
   auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
   if (!file.ok()) return file.status();
-  const std::string bytes = Encode(groups);
+  // Twice: it may be all that there is, and a log whose ledger cannot be read is refused.
+  std::string bytes = Encode(groups);
+  bytes += Encode(groups);
   absl::Status status = (*file)->Write(0, bytes);
   if (status.ok()) status = file_system_.SyncNow(**file);
   if (status.ok()) status = file_system_.SyncDirectory(directory_);

@@ -42,6 +42,7 @@ class AckLedger {
   static absl::StatusOr<std::unique_ptr<AckLedger>> Open(FileSystem& file_system,
                                                          std::string directory);
 
+  // There is a record that can be read. If not, nobody knows what the database must hold.
   bool was_there() const { return was_there_; }
   const LedgerGroups& groups() const { return groups_; }
   const std::vector<std::string>& notes() const { return notes_; }

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
-#include "rocksdb/write_batch.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_status.h"
@@ -75,7 +75,7 @@ class Reconciler {
  public:
   Reconciler(rocksdb::DB& db, const AckLedger& ledger) : db_(db), ledger_(ledger) {}
 
-  absl::StatusOr<RecoveredGroups> Run() {
+  absl::StatusOr<FoundGroups> Run() {
     absl::StatusOr<std::set<GroupId>> groups = GroupsIn(db_);
     if (!groups.ok()) return groups.status();
     for (const auto& [group, said] : ledger_.groups()) {
@@ -83,11 +83,6 @@ class Reconciler {
       found_.last_change = std::max(found_.last_change, said.head.change);
     }
     for (const GroupId group : *groups) Take(group);
-    rocksdb::WriteOptions options;
-    if (batch_.Count() > 0) {
-      const rocksdb::Status status = db_.Write(options, &batch_);
-      if (!status.ok()) return FromRocksDb(status);
-    }
     return std::move(found_);
   }
 
@@ -104,7 +99,8 @@ class Reconciler {
     if (log.ok() && log->head().change >= ledger.head.change) {
       Keep(group, std::move(log));
     } else if (ledger.dropped) {
-      batch_.DeleteRange(GroupBegin(group), GroupEnd(group));
+      Note(group, "the database has it, and the ledger says that it was dropped");
+      found_.repairs.DeleteRange(GroupBegin(group), GroupEnd(group));
     } else {
       Adopt(group, log.ok() ? &*log : nullptr, ledger);
     }
@@ -118,9 +114,16 @@ class Reconciler {
     }
   }
 
+  void Note(GroupId group, absl::string_view what) {
+    found_.notes.push_back(absl::StrCat("group ", ToInteger(group), ": ", what));
+  }
+
   // The ledger is ahead: changes of the database were lost, or the group's head was.
   void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger) {
     GroupLog log(group, ledger.head, ledger.starts);
+    Note(group, absl::StrCat("the ledger knows change ", ledger.head.change, ", the database ",
+                             old != nullptr ? absl::StrCat("only ", old->head().change)
+                                            : "has no head that can be read"));
     if (old != nullptr) {
       const Index common = std::min(CommonEnd(*old, log), log.head().last.index);
       // Not acknowledged for all the ledger knows, and the machine lost power: as a torn tail.
@@ -130,20 +133,19 @@ class Reconciler {
       if (may_be_torn && (log.head().torn_from == 0 || log.head().torn_from > from)) {
         log.head().torn_from = from;
       }
-      batch_.DeleteRange(EntryKey(group, common + 1), GroupEnd(group));
+      found_.repairs.DeleteRange(EntryKey(group, common + 1), GroupEnd(group));
     } else {
-      batch_.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
+      found_.repairs.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
     }
-    batch_.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
-    batch_.Put(HeadKey(group), EncodeHead(group, log.head()));
-    batch_.Put(TermsKey(group), EncodeTerms(group, log.starts()));
+    found_.repairs.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
+    found_.repairs.Put(HeadKey(group), EncodeHead(group, log.head()));
+    found_.repairs.Put(TermsKey(group), EncodeTerms(group, log.starts()));
     found_.groups.emplace(group, std::move(log));
   }
 
   rocksdb::DB& db_;
   const AckLedger& ledger_;
-  rocksdb::WriteBatch batch_;
-  RecoveredGroups found_;
+  FoundGroups found_;
 };
 
 // Reads the log from its base to its end.
@@ -203,7 +205,7 @@ class EntryCheck {
 
 }  // namespace
 
-absl::StatusOr<RecoveredGroups> RecoverGroups(rocksdb::DB& db, const AckLedger& ledger) {
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger) {
   return Reconciler(db, ledger).Run();
 }
 

@@ -33,6 +33,16 @@ class Snapshot {
   const rocksdb::Snapshot* const snapshot_;
 };
 
+// A new log has no group before its first ledger is durable. So one was here, and what the database
+// says may be less than what was acknowledged: a write-ahead log that lost its end looks whole.
+absl::Status LedgerIsGone(const std::string& directory) {
+  return absl::DataLossError(absl::StrCat(
+      directory,
+      ": there is no ledger (acks.*) that can be read beside the database, so nobody can "
+      "tell whether that holds all it acknowledged; restore the files, or remove this member and "
+      "add it under a new id"));
+}
+
 rocksdb::Slice SliceOf(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 }  // namespace
@@ -124,9 +134,14 @@ absl::Status RocksDbLog::CheckIdentity() {
 }
 
 absl::Status RocksDbLog::Recover() {
-  absl::StatusOr<RecoveredGroups> found = RecoverGroups(db_, *ledger_);
+  absl::StatusOr<FoundGroups> found = FindGroups(db_, *ledger_);
   if (!found.ok()) return found.status();
-  absl::Status status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
+  if (!ledger_->was_there() && !(found->groups.empty() && found->damaged.empty())) {
+    return LedgerIsGone(options_.directory);
+  }
+  notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
+  absl::Status status = found->repairs.Count() == 0 ? absl::OkStatus() : Write(found->repairs);
+  if (status.ok()) status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
   if (!status.ok()) return status;
   LedgerGroups durable;
   for (const auto& [group, log] : found->groups) {

@@ -294,6 +294,57 @@ TEST(RocksDbLogTest, ALedgerWithoutDatabaseIsDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
 }
 
+void RemoveLedger(SimulatedFileSystem& file_system) {
+  for (const std::string& path : FilesOf(file_system, "/log", "acks.")) {
+    ASSERT_TRUE(file_system.Remove(path).ok());
+  }
+}
+
+// Without it a write-ahead log that lost its end would pass for a whole one.
+TEST(RocksDbLogTest, ADatabaseWithoutItsLedgerIsDataLoss) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  LoseSyncs(file_system);
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  const std::unique_ptr<SimulatedFileSystem> kept = file_system.WorstCaseImage();
+  RemoveLedger(file_system);
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status = subject.Open();
+    ASSERT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "acks.")) << status;
+  }
+  // It is the ledger that knows of the vote and the entries.
+  Subject with_ledger(*kept);
+  ASSERT_TRUE(with_ledger.Open().ok());
+  EXPECT_EQ(with_ledger.recovered.hard_state, subject.given.hard_state);
+  EXPECT_EQ(with_ledger.recovered.torn_from, 3u);
+}
+
+TEST(RocksDbLogTest, ANewLogNeedsNoLedger) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(RocksDbLog::Open(file_system, TestOptions()).ok());
+  RemoveLedger(file_system);  // as if the power had gone before it was written
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+}
+
+// One bad place in the ledger is no reason to refuse the log, even where it has said all it has to
+// say but once.
+TEST(RocksDbLogTest, RotInALedgerThatWasJustBegunHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_EQ(FlipEverywhere(file_system, subject, "/log", "acks.", 131), 0);
+}
+
 TEST(RocksDbLogTest, AnotherIdentityIsRefused) {
   SimulatedFileSystem file_system;
   Subject subject(file_system);
