@@ -27,6 +27,8 @@ class GroupLog {
   LogHead& head() { return head_; }
   const std::vector<TermStart>& starts() const { return starts_; }
   Term TermAt(Index index) const;  // of the base or an entry
+  // The last entry of which it is not undecided whether it is torn.
+  Index LastWhole() const { return head_.torn_from != 0 ? head_.torn_from - 1 : head_.last.index; }
   std::vector<TermRun> Runs() const;
 
   // As of all stores (append_fit.h). `hash` is that of the entry at EndFor.

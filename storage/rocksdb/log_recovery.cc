@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,14 +11,12 @@
 #include "absl/strings/string_view.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
-#include "storage/rocksdb/entry_reader.h"
+#include "storage/rocksdb/entry_walk.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_status.h"
 
 namespace cairn {
 namespace {
-
-constexpr size_t kReadBytes = size_t{1} << 20;
 
 absl::StatusOr<std::set<GroupId>> GroupsIn(rocksdb::DB& db) {
   std::set<GroupId> groups;
@@ -148,61 +145,6 @@ class Reconciler {
   FoundGroups found_;
 };
 
-// Reads the log from its base to its end.
-class EntryCheck {
- public:
-  EntryCheck(rocksdb::DB& db, std::string directory, GroupLog& log, RecoveredLog& recovered)
-      : db_(db), directory_(std::move(directory)), log_(log), recovered_(recovered) {}
-
-  void Run() {
-    const LogHead& head = log_.head();
-    before_ = head.base_hash;
-    const Index last = head.torn_from != 0 ? head.torn_from - 1 : head.last.index;
-    for (Index next = head.base.index + 1; next <= last;) {
-      const absl::StatusOr<RecordRun> run =
-          ReadEntries(db_, nullptr, log_.group(), next, last, kReadBytes);
-      if (!run.ok()) {
-        Fault(next++, std::string(run.status().message()));
-        continue;
-      }
-      for (size_t i = 0; i < run->size(); ++i) Check((*run)[i], run->bytes());
-      next = run->last().index + 1;
-    }
-  }
-
- private:
-  void Fault(Index index, std::string reason) {
-    recovered_.faulty.push_back({{index, log_.TermAt(index)}, directory_, 0, std::move(reason)});
-    before_ = std::nullopt;
-  }
-
-  // Its own checksums hold.
-  void Check(const RecordView& record, const Bytes& bytes) {
-    const LogPosition at = record.position();
-    ++recovered_.report.entries;
-    const bool is_last = at.index == log_.head().last.index;
-    const EntryHash hash = record.hash();
-    if (at.term != log_.TermAt(at.index)) {
-      Fault(at.index, absl::StrCat("an entry of term ", at.term, " stands there"));
-    } else if (before_ && record.previous_hash() != *before_) {
-      Fault(at.index, "it does not follow the entry before it");
-    } else if (is_last && hash != log_.head().last_hash) {
-      Fault(at.index, "it is not the entry that was written there");
-    } else {
-      before_ = hash;
-      if (record.type() == EntryType::kConfiguration) {
-        recovered_.configurations.push_back({at, record.Payload(bytes)});
-      }
-    }
-  }
-
-  rocksdb::DB& db_;
-  const std::string directory_;
-  GroupLog& log_;
-  RecoveredLog& recovered_;
-  std::optional<EntryHash> before_;  // hash of the entry before, if that is a good one
-};
-
 }  // namespace
 
 absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger) {
@@ -218,7 +160,17 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog&
   recovered.runs = log.Runs();
   recovered.last_hash = head.last_hash;
   recovered.known_commit = head.known_commit;
-  EntryCheck(db, directory, log, recovered).Run();
+  auto take = [&recovered](const RecordRun& run) {
+    recovered.report.entries += run.size();
+    for (size_t i = 0; i < run.size(); ++i) {
+      if (run[i].type() != EntryType::kConfiguration) continue;
+      recovered.configurations.push_back({run[i].position(), run[i].Payload(run.bytes())});
+    }
+  };
+  auto fault = [&](Index index, std::string reason) {
+    recovered.faulty.push_back({{index, log.TermAt(index)}, directory, 0, std::move(reason)});
+  };
+  EntryWalk(db, log, take, fault).Run(head.base.index + 1, log.LastWhole());
   for (const FaultyEntry& entry : recovered.faulty) log.AddFaulty(entry.at.index);
   if (head.torn_from != 0) {
     recovered.torn_from = head.torn_from;

@@ -319,7 +319,7 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   if (log.IsFaulty(first)) {
     return absl::DataLossError(absl::StrCat("entry ", first, " cannot be read or may be torn"));
   }
-  if (head.torn_from != 0) last = std::min(last, head.torn_from - 1);
+  last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run = ReadEntries(db_, snapshot->get(), group, first, last, max_bytes);
   if (!run.ok()) return run.status();
   // Good records, but are they the ones that were written?
