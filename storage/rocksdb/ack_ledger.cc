@@ -112,7 +112,12 @@ absl::Status AckLedger::ReadOne(const std::string& path) {
     was_there_ = true;
     last_record_ = record->number;
     at += record->units * kUnit;
-    for (auto& [group, found] : record->groups) groups_[group] = std::move(found);
+    for (auto& [group, found] : record->groups) {
+      const auto before = groups_.find(group);
+      found.began_anew = before != groups_.end() && before->second.dropped &&
+                         before->second.head.change == found.durable_change;
+      groups_[group] = std::move(found);
+    }
   }
   return absl::OkStatus();
 }

@@ -37,18 +37,22 @@ absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const std::string& key) {
   std::string value;
   rocksdb::ReadOptions options;
   const rocksdb::Status status = db.Get(options, key, &value);
-  if (status.IsNotFound()) return absl::DataLossError("RocksDB does not have the head of the log");
+  if (status.IsNotFound()) return absl::NotFoundError("RocksDB does not have the head of the log");
   if (!status.ok()) return FromRocksDb(status);
   return value;
 }
 
+// NOT_FOUND if the database has neither head nor terms, which are written together.
 absl::StatusOr<GroupLog> LoadGroup(rocksdb::DB& db, GroupId group) {
   const auto head_bytes = ValueOf(db, HeadKey(group));
+  const auto terms_bytes = ValueOf(db, TermsKey(group));
+  if (absl::IsNotFound(head_bytes.status()) && !absl::IsNotFound(terms_bytes.status())) {
+    return absl::DataLossError(head_bytes.status().message());
+  }
   if (!head_bytes.ok()) return head_bytes.status();
   const auto head = DecodeHead(group, *head_bytes);
   if (!head.ok()) return head.status();
-  const auto terms_bytes = ValueOf(db, TermsKey(group));
-  if (!terms_bytes.ok()) return terms_bytes.status();
+  if (!terms_bytes.ok()) return absl::DataLossError(terms_bytes.status().message());
   auto starts = DecodeTerms(group, *terms_bytes);
   if (!starts.ok()) return starts.status();
   if (head->last.index > head->base.index &&
@@ -96,10 +100,18 @@ class Reconciler {
     if (log.ok() && log->head().change >= ledger.head.change) {
       Keep(group, std::move(log));
     } else if (ledger.dropped) {
-      Note(group, "the database has it, and the ledger says that it was dropped");
+      if (!absl::IsNotFound(log.status())) {
+        Note(group, "the database has it, and the ledger says that it was dropped");
+      }
       found_.repairs.DeleteRange(GroupBegin(group), GroupEnd(group));
+    } else if (absl::IsNotFound(log.status())) {
+      // Nothing of this life of the group is in the database.
+      const GroupLog none(group);
+      Adopt(group, &none, ledger, ledger.durable_change == 0 || ledger.began_anew);
+    } else if (log.ok()) {
+      Adopt(group, &*log, ledger, log->head().change >= ledger.durable_change);
     } else {
-      Adopt(group, log.ok() ? &*log : nullptr, ledger);
+      Adopt(group, nullptr, ledger, false);
     }
   }
 
@@ -115,8 +127,9 @@ class Reconciler {
     found_.notes.push_back(absl::StrCat("group ", ToInteger(group), ": ", what));
   }
 
-  // The ledger is ahead: changes of the database were lost, or the group's head was.
-  void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger) {
+  // The ledger is ahead: changes of the database were lost, or the group's head was. `only_last`:
+  // what is missing is of the last sync and no other.
+  void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger, bool only_last) {
     GroupLog log(group, ledger.head, ledger.starts);
     Note(group, absl::StrCat("the ledger knows change ", ledger.head.change, ", the database ",
                              old != nullptr ? absl::StrCat("only ", old->head().change)
@@ -124,8 +137,8 @@ class Reconciler {
     if (old != nullptr) {
       const Index common = std::min(CommonEnd(*old, log), log.head().last.index);
       // Not acknowledged for all the ledger knows, and the machine lost power: as a torn tail.
-      const bool may_be_torn = old->head().change >= ledger.durable_change &&
-                               ledger.boot != ledger_.boot() && common < log.head().last.index;
+      const bool may_be_torn =
+          only_last && ledger.boot != ledger_.boot() && common < log.head().last.index;
       const Index from = std::max(common, log.head().base.index) + 1;
       if (may_be_torn && (log.head().torn_from == 0 || log.head().torn_from > from)) {
         log.head().torn_from = from;
