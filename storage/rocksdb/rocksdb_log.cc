@@ -378,8 +378,13 @@ absl::Status RocksDbLog::SyncNow() {
   // alone cannot leave a ledger that is ahead.
   if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);
   if (absl::Status written = ledger_->Write(changed); !written.ok()) return written;
-  if (auto synced = db_.FlushWAL(/*sync=*/true); !synced.ok()) return FromRocksDb(synced);
-  if (absl::Status synced = ledger_->Sync(); !synced.ok()) return synced;
+  // From here on a power cut may leave any part of either, whichever is synced first: so both are,
+  // beside each other.
+  ledger_sync_.Start([this] { return ledger_->Sync(); });
+  const rocksdb::Status log_synced = db_.FlushWAL(/*sync=*/true);
+  const absl::Status ledger_synced = ledger_sync_.Wait();
+  if (!log_synced.ok()) return FromRocksDb(log_synced);
+  if (!ledger_synced.ok()) return ledger_synced;
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
   return absl::OkStatus();
