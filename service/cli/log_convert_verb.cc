@@ -22,8 +22,10 @@ namespace {
 // By whatever way it was named: one must not be in the other.
 std::string Canonical(const std::string& path) {
   std::error_code failed;
-  const std::filesystem::path canonical = std::filesystem::weakly_canonical(path, failed);
-  return failed || canonical.empty() ? path : canonical.string();
+  // weakly_canonical alone leaves a path relative whose beginning is not there.
+  std::filesystem::path canonical = std::filesystem::absolute(path, failed);
+  if (!failed) canonical = std::filesystem::weakly_canonical(canonical, failed);
+  return failed ? path : canonical.string();
 }
 
 int RunConvert(CliContext& context, DataConversionOptions options) {

@@ -169,6 +169,14 @@ TEST_F(LogConvertVerbTest, ErrorsHaveTheirExitCodes) {
   EXPECT_EQ(Run({"convert", blocks_, rocksdb_, "--to=memory"}).exit_code, 1);
   EXPECT_EQ(Run({"convert", rocksdb_, blocks_, "--to=block"}).exit_code, 3);
   EXPECT_EQ(Run({"convert", blocks_, blocks_ + "/../blocks/in", "--to=block"}).exit_code, 4);
+  const std::filesystem::path here = std::filesystem::current_path();
+  const std::string command = (here / kCommand).string();
+  std::filesystem::current_path(blocks_);
+  const FinishedProcess inside =
+      RunToEnd({command, "log", "convert", ".", "in", "--to=block"}, directory_.path() + "/stderr");
+  std::filesystem::current_path(here);
+  EXPECT_EQ(inside.exit_code, 4) << inside.ToString();
+  EXPECT_FALSE(std::filesystem::exists(blocks_ + "/in"));
   EXPECT_EQ(Run({"convert", blocks_, directory_.path(), "--to=block"}).exit_code, 4);
   EXPECT_EQ(Run(convert).exit_code, 0);
   EXPECT_EQ(Run(convert).exit_code, 4);
