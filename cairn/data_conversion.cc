@@ -91,11 +91,8 @@ class Conversion {
       return absl::AlreadyExistsError(
           absl::StrCat(*log_->writer(), " has ", log_->directory(), " open"));
     }
-    if (log_->store() != done_.from_store) {
-      return absl::FailedPreconditionError(absl::StrCat("the identity of ", from_,
-                                                        " names the log store ", done_.from_store,
-                                                        ", its log is of ", log_->store()));
-    }
+    // Not what the identity names where a salvaged log has taken the place of a damaged one.
+    done_.from_store = log_->store();
     if (!log_->identity()) return absl::OkStatus();  // CheckWhole will say it
     return CheckLogIdentity(*log_->identity(), LogIdentityOf(done_.identity), log_->directory());
   }

@@ -19,6 +19,7 @@
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_salvage.h"
 #include "storage/offline/log_view.h"
+#include "storage/offline/rocksdb_salvage.h"
 #include "storage/posix_file_system.h"
 #include "storage/record.h"
 #include "storage/rocksdb/rocksdb_inspector.h"
@@ -305,7 +306,8 @@ int RunVerify(CliContext& context, const LogView& log) {
 }
 
 // Says what would be lost; writes only if just that is acknowledged.
-int RunSalvage(CliContext& context, const LogInspector& log, const LogFlags& flags) {
+template <typename Log>  // of a store: LogInspector or RocksDbInspector
+int RunSalvage(CliContext& context, const Log& log, const LogFlags& flags) {
   const SalvagePlan plan = PlanSalvage(log);
   for (const SalvagedGroup& group : plan.groups) {
     const IndexRange kept = group.last == group.base
@@ -337,15 +339,6 @@ int RunSalvage(CliContext& context, const LogInspector& log, const LogFlags& fla
   if (!done.ok()) return context.Fail(done);
   std::cerr << "wrote " << flags.output << "; " << log.directory() << " is as it was" << std::endl;
   return kExitOk;
-}
-
-int RefuseSalvage(CliContext& context, const RocksDbInspector& log) {
-  return context.Fail(absl::FailedPreconditionError(
-      absl::StrCat(log.directory(),
-                   " is kept in RocksDB, and only logs of the block store can be salvaged; "
-                   "cairn log convert makes one of a log that is whole, cairn log cat prints what "
-                   "can be read of "
-                   "one that is not")));
 }
 
 }  // namespace
@@ -401,13 +394,14 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
 
   CLI::App& salvage = context.AddVerb(
       *log, "salvage",
-      "the last resort: says what would be lost of a damaged log in blocks, and writes the rest as "
-      "a new one if that is acknowledged; DIR is not changed",
+      "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
+      "one, "
+      "in blocks, if that is acknowledged; DIR is not changed",
       [&context, flags] {
         return WithStore(
             context, *flags,
             [&](const LogInspector& found) { return RunSalvage(context, found, *flags); },
-            [&](const RocksDbInspector& found) { return RefuseSalvage(context, found); });
+            [&](const RocksDbInspector& found) { return RunSalvage(context, found, *flags); });
       });
   add_directory(salvage);
   salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")

@@ -321,6 +321,16 @@ TEST_F(DataConversionTest, NothingIsWrittenOver) {
   ExpectConverted(file_system_, "rocksdb");
 }
 
+// What was salvaged of a log in RocksDB is a log in blocks.
+TEST_F(DataConversionTest, TheLogMayBeOfAnotherStoreThanTheIdentitySays) {
+  MakeNode("block");
+  ASSERT_TRUE(SaveIdentity(file_system_, kFrom, TestIdentity("rocksdb")).ok());
+  const absl::StatusOr<DataConversion> done = Convert("rocksdb");
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->from_store, "block");
+  ExpectConverted(file_system_, "rocksdb");
+}
+
 TEST_F(DataConversionTest, WhatMakesNoSenseIsRefused) {
   ExpectRefused(Convert("block").status(), absl::StatusCode::kNotFound, "identity");
   MakeNode("block");
@@ -331,10 +341,7 @@ TEST_F(DataConversionTest, WhatMakesNoSenseIsRefused) {
   inside.log_store = "rocksdb";
   ExpectRefused(ConvertDataDirectory(file_system_, inside).status(),
                 absl::StatusCode::kFailedPrecondition, "is in");
-  NodeIdentity other = TestIdentity("rocksdb");
-  ASSERT_TRUE(SaveIdentity(file_system_, kFrom, other).ok());
-  ExpectRefused(Convert("block").status(), absl::StatusCode::kFailedPrecondition, "log store");
-  other = TestIdentity("memory");
+  NodeIdentity other = TestIdentity("memory");
   ASSERT_TRUE(SaveIdentity(file_system_, kFrom, other).ok());
   ExpectRefused(Convert("block").status(), absl::StatusCode::kFailedPrecondition, "memory");
   other = TestIdentity("block");
