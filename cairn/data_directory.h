@@ -58,9 +58,10 @@ class DataDirectory {
  public:
   // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
-  // both), DATA_LOSS if it is damaged beyond what can be read or its identity is gone while a log
-  // is there, INVALID_ARGUMENT for an unknown log store, or a known one with `open_log`; and errors
-  // of `open_log`.
+  // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
+  // there, or the log is gone while the identity says that the node took part in its cluster,
+  // INVALID_ARGUMENT for an unknown log store, or a known one with `open_log`; and errors of
+  // `open_log`.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }
@@ -73,6 +74,8 @@ class DataDirectory {
 
   absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
+  absl::Status CheckLogIsThere(const DataDirectoryOptions& options);
+  absl::Status TakePart();
   absl::Status OpenLog(const DataDirectoryOptions& options);
   absl::Status OpenOwnLog(const LogOpener& open_log);
   absl::Status OpenBlockLog(const DataDirectoryOptions& options);
@@ -83,6 +86,7 @@ class DataDirectory {
   std::unique_ptr<FileSystem> file_system_;
   std::unique_ptr<FileLock> lock_;
   NodeIdentity identity_;
+  bool takes_part_ = false;  // has joined a cluster, and the disk does not say so yet
   std::unique_ptr<LogDisk> log_disk_;
 };
 

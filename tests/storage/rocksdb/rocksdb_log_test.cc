@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
@@ -221,6 +224,96 @@ TEST(RocksDbLogTest, AMissingLastSyncMayBeTorn) {
   EXPECT_TRUE(subject.recovered.faulty.empty());
 }
 
+// Nothing of the group was ever acknowledged: what the database lost is not all that was.
+TEST(RocksDbLogTest, AMissingFirstSyncMayBeTorn) {
+  for (const bool dropped_before : {false, true}) {
+    SCOPED_TRACE(dropped_before);
+    SimulatedFileSystem file_system;
+    Subject subject(file_system);
+    ASSERT_TRUE(subject.Open().ok());
+    if (dropped_before) {
+      ASSERT_TRUE(subject.AppendAndSync(1).ok());
+      subject.disk->CloseGroup(kGroup);
+      ASSERT_TRUE(subject.disk->DropGroup(kGroup).ok());
+      ASSERT_TRUE(SyncOf(*subject.disk).ok());
+      subject.store = subject.disk->OpenGroup(kGroup)->store;
+      subject.given = subject.acknowledged = LogTwin(kGroup);
+    }
+    LoseSyncs(file_system);
+    ASSERT_TRUE(subject.AppendAndSync(2).ok());
+    Random random(1);
+    file_system.Crash(CrashPolicy::kDropAll, random);
+    file_system.set_fault_hook(nullptr);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(subject.Open().ok());
+      EXPECT_EQ(subject.recovered.torn_from, 1u);
+      EXPECT_TRUE(subject.recovered.faulty.empty());
+      EXPECT_EQ(subject.recovered.hard_state, subject.given.hard_state);
+      subject.ExpectNothingWrong();
+    }
+  }
+}
+
+// The other way round: the entries are there, and the ledger does not know of them yet.
+TEST(RocksDbLogTest, AMissingLastSyncOfTheLedgerHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 2; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  file_system.set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    fault.lost =
+        access.operation == FileAccess::Operation::kSync && absl::StrContains(access.path, "acks.");
+    return fault;
+  });
+  ASSERT_TRUE(subject.AppendAndSync(3).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_FALSE(subject.recovered.torn_from.has_value());
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+  EXPECT_EQ(subject.store->last().index, 6u);
+  subject.ExpectNothingWrong();
+}
+
+// Lets nobody through until all it waits for have come.
+class Meeting {
+ public:
+  bool Come(const std::string& who) {
+    MutexLock lock(mutex_);
+    come_.insert(who);
+    changed_.NotifyAll();
+    while (come_.size() < 2) {
+      if (!changed_.WaitFor(mutex_, absl::Seconds(30))) return false;
+    }
+    return true;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::set<std::string> come_ CAIRN_GUARDED_BY(mutex_);
+};
+
+TEST(RocksDbLogTest, TheTwoSyncsRunBesideEachOther) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  Meeting meeting;
+  std::atomic<bool> met = true;
+  file_system.set_fault_hook([&](const FileAccess& access) {
+    if (access.operation == FileAccess::Operation::kSync) {
+      const std::string who = absl::EndsWith(access.path, ".log") ? "log" : "ledger";
+      if (!meeting.Come(who)) met = false;
+    }
+    return FileFault();
+  });
+  EXPECT_TRUE(subject.AppendAndSync(1).ok());
+  EXPECT_TRUE(met);
+  file_system.set_fault_hook(nullptr);
+}
+
 // A sync that was followed by another one had come to its end.
 TEST(RocksDbLogTest, WhatIsMissingOfEarlierSyncsIsFaulty) {
   SimulatedFileSystem file_system;
@@ -292,6 +385,58 @@ TEST(RocksDbLogTest, ALedgerWithoutDatabaseIsDataLoss) {
   ASSERT_TRUE(file_system.Remove("/log/db/CURRENT").ok());
   const absl::Status status = subject.Open();
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+void RemoveLedger(SimulatedFileSystem& file_system) {
+  for (const std::string& path : FilesOf(file_system, "/log", "acks.")) {
+    ASSERT_TRUE(file_system.Remove(path).ok());
+  }
+}
+
+// Without it a write-ahead log that lost its end would pass for a whole one.
+TEST(RocksDbLogTest, ADatabaseWithoutItsLedgerIsDataLoss) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  LoseSyncs(file_system);
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  const std::unique_ptr<SimulatedFileSystem> kept = file_system.WorstCaseImage();
+  RemoveLedger(file_system);
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status = subject.Open();
+    ASSERT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "acks.")) << status;
+  }
+  // It is the ledger that knows of the vote and the entries.
+  Subject with_ledger(*kept);
+  ASSERT_TRUE(with_ledger.Open().ok());
+  EXPECT_EQ(with_ledger.recovered.hard_state, subject.given.hard_state);
+  EXPECT_EQ(with_ledger.recovered.torn_from, 3u);
+}
+
+TEST(RocksDbLogTest, ANewLogNeedsNoLedger) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(RocksDbLog::Open(file_system, TestOptions()).ok());
+  RemoveLedger(file_system);  // as if the power had gone before it was written
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+}
+
+// One bad place in the ledger is no reason to refuse the log, even where it has said all it has to
+// say but once.
+TEST(RocksDbLogTest, RotInALedgerThatWasJustBegunHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(file_system.SyncDirectory("/log").ok());  // the ledger before is gone for good
+  EXPECT_EQ(FlipEverywhere(file_system, subject, "/log", "acks.", 131), 0);
 }
 
 TEST(RocksDbLogTest, AnotherIdentityIsRefused) {
