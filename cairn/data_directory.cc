@@ -26,6 +26,11 @@ Incarnation DrawIncarnation() {
 
 std::string LogPath(const std::string& directory) { return directory + "/log"; }
 
+// One of Cairn's own log stores on disk; where a program's store keeps its log, it alone knows.
+bool KeepsItsLogHere(const DataDirectoryOptions& options) {
+  return options.log_store == "block" || options.log_store == "rocksdb";
+}
+
 // A log without an identity is no new node: somebody took the identity away.
 absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
   absl::StatusOr<bool> there = file_system.Exists(LogPath(directory));
@@ -40,12 +45,30 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
                    "them, or remove the directory and bring the node back under a new id"));
 }
 
+// A node that has taken part has a log. Without one it would vote and acknowledge as if it had done
+// neither before, under the incarnation the others know. Of a node that joined, an empty directory
+// says nothing: its identity counts as formed from the start, and the log is made behind it.
+absl::Status CheckLogIsThere(FileSystem& file_system, const std::string& directory,
+                             const NodeIdentity& identity) {
+  if (!identity.formed) return absl::OkStatus();
+  absl::StatusOr<bool> there = file_system.Exists(LogPath(directory));
+  if (!there.ok()) return there.status();
+  if (*there) {
+    absl::StatusOr<std::vector<std::string>> names = file_system.List(LogPath(directory));
+    if (!names.ok()) return names.status();
+    if (!names->empty() || identity.joined()) return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat(LogPath(directory),
+                   ": the log is gone, the identity of the node is there: bring it back, or ",
+                   "remove this member and add it under a new id"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
     const DataDirectoryOptions& options) {
-  const bool is_known = options.log_store == "block" || options.log_store == "rocksdb" ||
-                        options.log_store == "memory";
+  const bool is_known = KeepsItsLogHere(options) || options.log_store == "memory";
   if (is_known != (options.open_log == nullptr)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "log store ", options.log_store,
@@ -105,6 +128,11 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
     absl::StatusOr<NodeIdentity> made = MakeIdentity(options);
     if (!made.ok()) return made.status();
     identity_ = *std::move(made);
+    if (KeepsItsLogHere(options)) {
+      // Before the identity, see CheckLogIsThere.
+      absl::Status log = file_system_->MakeDirectory(LogPath(options.path));
+      if (!log.ok()) return log;
+    }
     return SaveIdentity(*file_system_, options.path, identity_);
   }
   if (!found.ok()) return found.status();
@@ -117,6 +145,7 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
   absl::Status same = CheckIdentity(*found, wanted);
   if (!same.ok()) return same;
   identity_ = *std::move(found);
+  if (KeepsItsLogHere(options)) return CheckLogIsThere(*file_system_, options.path, identity_);
   if (options.log_store != "memory") return absl::OkStatus();
   // It remembers neither its votes nor its log: it is another disk under the same id.
   if (identity_.joined()) {

@@ -1,5 +1,6 @@
 #include "cairn/data_directory.h"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
+#include "raft/identity.h"
 #include "storage/memory_log_store.h"
 #include "tests/storage/test_directory.h"
 
@@ -19,6 +21,7 @@ DataDirectoryOptions OptionsOf(const std::string& path, const std::string& log_s
   options.node = NodeId{1};
   options.initial_members.voters.push_back({NodeId{1}, Incarnation::kUnknown, "127.0.0.1:1"});
   options.log_store = log_store;
+  options.block_bytes = uint64_t{64} << 10;
   return options;
 }
 
@@ -100,6 +103,68 @@ TEST(DataDirectoryTest, TheLogStoreIsFixedAtTheFirstStart) {
       EXPECT_NE(refused.message().find("log store " + made), std::string::npos) << refused;
       EXPECT_NE(refused.message().find("log store " + asked), std::string::npos) << refused;
     }
+  }
+}
+
+// Opens the directory as a node that has taken part, or that joined.
+absl::Status OpenFormed(DataDirectoryOptions options, bool joined) {
+  if (joined) {
+    options.initial_members.voters.clear();
+    options.find_cluster = [] {
+      FormedCluster cluster;
+      cluster.id.bytes[0] = 7;
+      cluster.members.voters.push_back({NodeId{2}, Incarnation{3}, "127.0.0.1:2"});
+      return cluster;
+    };
+  }
+  auto opened = DataDirectory::Open(options);
+  if (!opened.ok() || joined) return opened.status();
+  NodeIdentity identity = (*opened)->identity();
+  identity.formed = true;
+  identity.initial_members.voters[0].incarnation = identity.incarnation;
+  return SaveIdentity((*opened)->file_system(), options.path, identity);
+}
+
+// It would vote under the incarnation the others know, and remember nothing.
+TEST(DataDirectoryTest, ANodeWhoseLogIsGoneIsNoNewNode) {
+  for (const std::string log_store : {"block", "rocksdb"}) {
+    for (const bool joined : {false, true}) {
+      SCOPED_TRACE(log_store + (joined ? ", joined" : ""));
+      TestDirectory directory;
+      const DataDirectoryOptions options = OptionsOf(directory.path(), log_store);
+      ASSERT_EQ(OpenFormed(options, joined), absl::OkStatus());
+      ASSERT_EQ(OpenFormed(options, joined), absl::OkStatus());
+      const std::string log = directory.path() + "/log";
+      std::filesystem::rename(log, directory.path() + "/elsewhere");
+      absl::Status gone = OpenFormed(options, joined);
+      EXPECT_TRUE(absl::IsDataLoss(gone)) << gone;
+      EXPECT_NE(gone.message().find(log), std::string::npos) << gone;
+      EXPECT_FALSE(std::filesystem::exists(log)) << "nothing was made";
+      if (!joined) {
+        std::filesystem::create_directory(log);
+        EXPECT_TRUE(absl::IsDataLoss(OpenFormed(options, joined))) << "it is empty";
+        std::filesystem::remove(log);
+      }
+      std::filesystem::rename(directory.path() + "/elsewhere", log);
+      EXPECT_EQ(OpenFormed(options, joined), absl::OkStatus()) << "it came back";
+    }
+  }
+}
+
+// The power may go in the first start, between the identity and the log.
+TEST(DataDirectoryTest, AFirstStartMayEndBeforeTheLogIsMade) {
+  for (const bool joined : {false, true}) {
+    TestDirectory directory;
+    const DataDirectoryOptions options = OptionsOf(directory.path(), "block");
+    if (joined) {
+      ASSERT_EQ(OpenFormed(options, joined), absl::OkStatus());
+    } else {
+      ASSERT_TRUE(DataDirectory::Open(options).ok());
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(directory.path() + "/log")) {
+      std::filesystem::remove(entry.path());
+    }
+    EXPECT_EQ(OpenFormed(options, joined), absl::OkStatus());
   }
 }
 
