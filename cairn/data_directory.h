@@ -59,8 +59,8 @@ class DataDirectory {
   // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
   // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
-  // there or the log of a node that took part is gone, INVALID_ARGUMENT for an unknown log store, or a known one with `open_log`; and errors
-  // of `open_log`.
+  // there or the log of a node that took part is gone, INVALID_ARGUMENT for an unknown log store,
+  // or a known one with `open_log`; and errors of `open_log`.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }

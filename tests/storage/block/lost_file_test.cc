@@ -96,13 +96,9 @@ bool Names(const absl::Status& status, const std::vector<std::string>& paths) {
          });
 }
 
-bool IsFaulty(const RecoveredLog& found, Index index) {
-  return std::any_of(found.faulty.begin(), found.faulty.end(),
-                     [&](const FaultyEntry& entry) { return entry.at.index == index; });
-}
-
 // One group: everything is as in the model, or what is not is said.
-Finding JudgeGroup(const OpenedLog& opened, const ModelLog& expected) {
+Finding JudgeGroup(const OpenedLog& opened, const ModelLog& expected,
+                   const std::vector<std::string>& damaged) {
   const RecoveredLog& found = opened.recovered;
   bool intact = true;
   if (found.hard_state_lost) {
@@ -119,7 +115,8 @@ Finding JudgeGroup(const OpenedLog& opened, const ModelLog& expected) {
     const Index index = entry.last().index;
     const auto read = opened.store->Read(index, index, 1);
     if (read.ok() && (*read)[0].bytes() == entry.bytes()) continue;
-    if (read.ok() || !IsFaulty(found, index)) return Finding::kWrong;
+    // Of a sealed block it is told when the entry is read, otherwise when the log is opened.
+    if (read.ok() || !Names(read.status(), damaged)) return Finding::kWrong;
     intact = false;
   }
   return intact ? Finding::kIntact : Finding::kNamed;
@@ -139,7 +136,7 @@ Finding Judge(SimulatedFileSystem& file_system, const std::vector<std::string>& 
       finding = Finding::kNamed;
       continue;
     }
-    const Finding of_group = JudgeGroup(*opened, expected);
+    const Finding of_group = JudgeGroup(*opened, expected, damaged);
     if (of_group == Finding::kWrong) return of_group;
     if (of_group == Finding::kNamed) finding = of_group;
   }
@@ -369,6 +366,54 @@ TEST(LostFileTest, BothCopiesOfWhatStandsTwiceAreNeeded) {
     disk->ZeroSector(PathOf(block), geometry.seal_at(1));
     EXPECT_NE(Judge(*disk, {PathOf(block)}), Finding::kWrong) << block;
   }
+}
+
+// Latent sector errors: a page that the disk does not give any more, in a log as a page cache
+// writes it (fault catalogue D11).
+TEST(LostFileTest, UnreadablePagesAreNamed) {
+  BlockLogOptions options = TestOptions();
+  options.geometry = {.block_bytes = 64 << 10, .unit_bytes = 4096};
+  const Subject subject(options);
+  int named = 0;
+  for (const auto& [block, versions] : subject.versions()) {
+    const std::string path = PathOf(block);
+    for (uint64_t page = 0; page < versions.back().size(); page += 4096) {
+      const auto disk = subject.Image();
+      disk->FailReads(path, page, 4096);
+      const Finding first = Judge(*disk, {path}, subject.model(), options);
+      EXPECT_NE(first, Finding::kWrong) << path << " at " << page;
+      if (first == Finding::kNamed) ++named;
+      disk->RestartProcess();
+      // What could be written anew is good now; the rest is named again.
+      EXPECT_EQ(Judge(*disk, {path}, subject.model(), options), first) << path << " at " << page;
+    }
+  }
+  EXPECT_GT(named, 5);
+}
+
+// Writes that went to the wrong place of the same block (fault catalogue D14): what stood there is
+// gone, and something valid stands in it.
+TEST(LostFileTest, MisplacedUnitsAreNamed) {
+  const uint64_t unit = TestOptions().geometry.unit_bytes;
+  int named = 0;
+  for (const auto& [block, versions] : TheSubject().versions()) {
+    const std::string& bytes = versions.back();
+    std::vector<uint64_t> used;
+    for (uint64_t at = 0; at < bytes.size(); at += unit) {
+      if (bytes.substr(at, unit) != std::string(unit, '\0')) used.push_back(at);
+    }
+    for (const uint64_t from : used) {
+      for (uint64_t to = 0; to < bytes.size(); to += unit) {
+        if (to == from) continue;
+        const auto disk = TheSubject().Image();
+        disk->Overwrite(PathOf(block), to, bytes.substr(from, unit));
+        const Finding finding = Judge(*disk, {PathOf(block)});
+        EXPECT_NE(finding, Finding::kWrong) << PathOf(block) << " from " << from << " to " << to;
+        if (finding == Finding::kNamed) ++named;
+      }
+    }
+  }
+  EXPECT_GT(named, 500);
 }
 
 TEST(LostFileTest, StrangeFilesAreLeftAlone) {
