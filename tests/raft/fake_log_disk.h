@@ -36,6 +36,8 @@ class FakeLogStore final : public LogStore {
   void Damage(Index index);
   // The same from here on, and the store finds out when it is opened: recovery calls them torn.
   void Tear(Index from);
+  // Recovery says that both copies of term and vote are lost.
+  void LoseHardState();
   size_t appends() const;
   HardState hard_state() const;
 
@@ -55,6 +57,7 @@ class FakeLogStore final : public LogStore {
   absl::Status append_status_ CAIRN_GUARDED_BY(mutex_);
   std::optional<Index> damaged_ CAIRN_GUARDED_BY(mutex_);
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
+  bool hard_state_lost_ CAIRN_GUARDED_BY(mutex_) = false;
   size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 
