@@ -189,6 +189,92 @@ TEST(RocksDbFaultTest, AnErrorAtAnyCallLosesNothingAcknowledged) {
   }
 }
 
+// Changes that take things away, each in a sync of its own: a truncation with other entries in the
+// place, a dropped prefix, a truncation alone, a reset.
+std::vector<LogTwin> Shrink(RocksDbSubject& subject, absl::Status& status) {
+  std::vector<LogTwin> states = {subject.given};
+  auto sync = [&] {
+    if (status.ok()) status = SyncOf(*subject.disk);
+    if (status.ok()) subject.acknowledged = subject.given;
+  };
+  auto append = [&](const LogAppend& change) {
+    states.push_back(subject.given);
+    if (status.ok()) status = subject.store->Append(change);
+    sync();
+  };
+  LogAppend change;
+  subject.given.TruncateFrom(4);
+  change.truncate_from = 4;
+  change.runs = {subject.given.AddRun(7, {"another 4", "another 5"})};
+  append(change);
+  if (status.ok()) status = subject.store->DropPrefix(2);
+  subject.given.base = 2;
+  states.push_back(subject.given);
+  sync();
+  change = LogAppend();
+  subject.given.TruncateFrom(5);
+  change.truncate_from = 5;
+  append(change);
+  subject.given.Add(8, "of another history");
+  subject.given.base = subject.given.last();
+  if (status.ok()) {
+    status = subject.store->Reset(subject.given.PositionAt(subject.given.base),
+                                  subject.given.HashAt(subject.given.base));
+  }
+  states.push_back(subject.given);
+  sync();
+  return states;
+}
+
+bool IsState(const RecoveredLog& found, const LogTwin& state) {
+  return found.base == state.PositionAt(state.base) &&
+         found.base_hash == state.HashAt(state.base) &&
+         found.runs == state.TermRunsAbove(state.base) &&
+         found.last_hash == state.HashAt(state.last());
+}
+
+// A power cut at each call in turn: each change is done or not, and none before what was
+// acknowledged comes back (fault catalogue D24).
+TEST(RocksDbFaultTest, APowerCutInAChangeThatTakesAwayLeavesTheOldOrTheNew) {
+  bool reached_end = false;
+  int cuts = 0;
+  for (int cut = 1; !reached_end; ++cut) {
+    SCOPED_TRACE(absl::StrCat("call ", cut));
+    SimulatedFileSystem file_system({.seed = static_cast<uint64_t>(cut)});
+    RocksDbSubject subject(file_system);
+    WriteSome(subject);
+    std::atomic<int> calls = 0;
+    file_system.set_fault_hook([&calls, cut](const FileAccess&) {
+      FileFault fault;
+      if (++calls >= cut) fault.error = EIO;
+      return fault;
+    });
+    absl::Status status;
+    const std::vector<LogTwin> states = Shrink(subject, status);
+    reached_end = status.ok() && calls < cut;
+    subject.store = nullptr;
+    subject.disk = nullptr;
+    Random random(static_cast<uint64_t>(cut));
+    file_system.Crash(cut % 2 == 0 ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall, random);
+    file_system.set_fault_hook(nullptr);
+    ASSERT_TRUE(subject.Open().ok());
+    EXPECT_TRUE(subject.recovered.faulty.empty());
+    EXPECT_FALSE(subject.recovered.torn_from.has_value());
+    bool found = false;
+    bool reached_acknowledged = false;
+    for (const LogTwin& state : states) {
+      reached_acknowledged |=
+          state.base == subject.acknowledged.base &&
+          state.HashAt(state.last()) == subject.acknowledged.HashAt(subject.acknowledged.last());
+      found |= reached_acknowledged && IsState(subject.recovered, state);
+    }
+    EXPECT_TRUE(found);
+    if (HasFailure()) return;
+    ++cuts;
+  }
+  EXPECT_GT(cuts, 8);
+}
+
 // The pages look written to the process that comes next, and are not: what it reports must outlive
 // the power all the same (fault catalogue D6).
 TEST(RocksDbFaultTest, WhatAFailedSyncLeftInTheCacheIsWrittenAnew) {
