@@ -42,13 +42,14 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
   {
     MutexLock lock(mutex_);
     while (preparing_) prepared_.Wait(mutex_);
+    if (id <= released_) return absl::OkStatus();
     auto found = blocks_.find(id);
     if (found != blocks_.end() && found->second->geometry().block_bytes >= bytes) {
       return absl::OkStatus();
     }
     preparing_ = true;
   }
-  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : Release(id);
+  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : PutAside(id, /*for_good=*/false);
   if (status.ok()) status = Format(id, bytes);
   MutexLock lock(mutex_);
   preparing_ = false;
@@ -83,7 +84,9 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::Status BlockSet::Release(uint64_t id) {
+absl::Status BlockSet::Release(uint64_t id) { return PutAside(id, /*for_good=*/true); }
+
+absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
   std::optional<uint64_t> spare;
   {
     MutexLock lock(mutex_);
@@ -93,6 +96,7 @@ absl::Status BlockSet::Release(uint64_t id) {
     if (found->second.use_count() > 1) return absl::OkStatus();
     const bool usual = found->second->geometry().block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
+    if (for_good) released_ = std::max(released_, id);
     if (usual && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));

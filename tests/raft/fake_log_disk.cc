@@ -122,6 +122,11 @@ void FakeLogStore::Tear(Index from) {
   torn_from_ = from;
 }
 
+void FakeLogStore::LoseHardState() {
+  MutexLock lock(mutex_);
+  hard_state_lost_ = true;
+}
+
 size_t FakeLogStore::appends() const {
   MutexLock lock(mutex_);
   return appends_;
@@ -136,6 +141,7 @@ RecoveredLog FakeLogStore::Recover() const {
   MutexLock lock(mutex_);
   RecoveredLog recovered;
   recovered.hard_state = content_.hard_state;
+  recovered.hard_state_lost = hard_state_lost_;
   recovered.known_commit = content_.commit;
   recovered.torn_from = torn_from_;
   for (const RecordRun& run : content_.entries) {

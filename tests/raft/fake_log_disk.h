@@ -43,6 +43,8 @@ class FakeLogStore final : public LogStore {
   size_t repaired() const;  // entries
   // The same from here on, and the store finds out when it is opened: recovery calls them torn.
   void Tear(Index from);
+  // Recovery says that both copies of term and vote are lost.
+  void LoseHardState();
   size_t appends() const;
   HardState hard_state() const;
 
@@ -64,6 +66,7 @@ class FakeLogStore final : public LogStore {
   bool repairs_ CAIRN_GUARDED_BY(mutex_) = true;
   size_t repaired_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
+  bool hard_state_lost_ CAIRN_GUARDED_BY(mutex_) = false;
   size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 
