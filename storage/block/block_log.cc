@@ -19,7 +19,8 @@ BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
   return {.directory = options.directory,
           .identity = options.identity,
           .geometry = options.geometry,
-          .max_spares = options.max_spares};
+          .max_spares = options.max_spares,
+          .keys = options.keys};
 }
 
 }  // namespace
@@ -274,7 +275,7 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
     if (dirty_.empty() && !even_if_empty) return false;
   }
   SyncBatch batch = Gather(end_.at_block_begin());
-  if (!end_.Fits(batch)) {
+  if (!end_.Fits(batch) || !blocks_->IsCurrent(*end_.block())) {
     batch = Gather(/*checkpoint=*/true);
     absl::Status status = Roll(batch);
     if (status.ok()) status = WriteCopies(batch);

@@ -40,6 +40,9 @@ struct BlockLogOptions {
   // A block at least this many blocks behind the end, of which at most an eighth is in use, is
   // emptied by copying what is left to the end.
   uint64_t copy_distance = 4;
+  // What new blocks are encrypted with, if they are, and what older ones may be. May be null. What
+  // its random bytes come from outlives the log.
+  std::shared_ptr<const KeyRing> keys = nullptr;
   // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
   // the log, or drops its tasks; so does the file system.
   Executor* background = nullptr;
@@ -57,6 +60,7 @@ class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
   // process has it open. FAILED_PRECONDITION naming both for another identity or a newer format.
+  // The same for a block that is encrypted with a key that is not given, naming file and key.
   // DATA_LOSS naming the file and what to do where nobody can tell what stood there. Whatever it
   // cannot read it leaves as it is.
   static absl::StatusOr<std::unique_ptr<BlockLog>> Open(FileSystem& file_system,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "storage/block/block_key.h"
 
 namespace cairn {
 
@@ -35,7 +36,21 @@ std::string BlockSet::PathOf(const std::string& name) const {
   return JoinPath(options_.directory, name);
 }
 
+bool BlockSet::IsCurrent(const BlockFile& block) const {
+  const BlockHeader header = block.header();
+  if (options_.keys == nullptr) return !header.is_encrypted();
+  const std::optional<MasterKey> master = options_.keys->current();
+  return header.encryption.cipher == options_.keys->cipher() &&
+         header.key == (master ? master->id : 0);
+}
+
 absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
+  if (options_.keys != nullptr && options_.keys->cipher() != Cipher::kNone) {
+    // What the units add; LogEnd::BlockBytesFor is generous enough for what is rounded otherwise.
+    const uint64_t unit = options_.geometry.unit_bytes;
+    const uint64_t plain = unit - UnitCipher::kOverhead;
+    min_bytes = (min_bytes + plain - 1) / plain * unit;
+  }
   const uint64_t bytes =
       std::max(options_.geometry.block_bytes,
                (min_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
@@ -43,7 +58,8 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
     MutexLock lock(mutex_);
     while (preparing_) prepared_.Wait(mutex_);
     auto found = blocks_.find(id);
-    if (found != blocks_.end() && found->second->geometry().block_bytes >= bytes) {
+    if (found != blocks_.end() && found->second->header().geometry.block_bytes >= bytes &&
+        IsCurrent(*found->second)) {
       return absl::OkStatus();
     }
     preparing_ = true;
@@ -70,6 +86,12 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   }
   BlockHeader header = {.identity = options_.identity, .block = id, .geometry = options_.geometry};
   header.geometry.block_bytes = bytes;
+  std::optional<SecretKey> data_key;
+  if (options_.keys != nullptr) {
+    if (const std::optional<MasterKey> master = options_.keys->current()) {
+      data_key = MakeBlockKey(header, options_.keys->cipher(), *master, options_.keys->random());
+    }
+  }
   const std::string spare_path = PathOf(SpareFileName(recycled.value_or(spare)));
   absl::Status status = FormatBlock(file_system_, spare_path, !recycled.has_value(), header);
   const std::string path = PathOf(BlockFileName(id));
@@ -79,7 +101,7 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
   if (!file.ok()) return file.status();
-  Add(std::make_shared<BlockFile>(*std::move(file), header));
+  Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key)));
   return absl::OkStatus();
 }
 
@@ -91,7 +113,8 @@ absl::Status BlockSet::Release(uint64_t id) {
     CAIRN_CHECK(found != blocks_.end());
     // Readers take their reference under the lock, so nobody can come once there is none.
     if (found->second.use_count() > 1) return absl::OkStatus();
-    const bool usual = found->second->geometry().block_bytes == options_.geometry.block_bytes;
+    const bool usual =
+        found->second->header().geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
     if (usual && spares_.size() < options_.max_spares) spare = next_spare_++;
   }

@@ -28,6 +28,8 @@ class BlockSet {
     LogIdentity identity;
     BlockGeometry geometry;
     size_t max_spares = 2;
+    // What new blocks are encrypted with, if they are. May be null.
+    std::shared_ptr<const KeyRing> keys = nullptr;
   };
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
@@ -35,8 +37,12 @@ class BlockSet {
   std::shared_ptr<BlockFile> Find(uint64_t id) const;  // null if there is none
   std::vector<uint64_t> Ids() const;
 
-  // Makes block `id` ready to be written, unless it is: of the usual length, or longer if that is
-  // less than `min_bytes`. Takes a spare file if there is one.
+  // True if the block is encrypted as one is that is made now, or as little.
+  bool IsCurrent(const BlockFile& block) const;
+
+  // Makes block `id` ready to be written, unless it is: encrypted as is wanted now, and of the
+  // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
+  // there is one.
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
 
   // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:

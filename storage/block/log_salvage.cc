@@ -146,9 +146,10 @@ absl::Status Salvage(const LogInspector& log, const SalvagePlan& plan,
   BlockLogOptions options;
   options.directory = directory;
   options.identity = *log.identity();
+  options.keys = log.keys();
   for (const auto& [id, block] : log.blocks()) {
     if (block.status.ok()) {
-      options.geometry = block.file->geometry();
+      options.geometry = block.file->header().geometry;
       break;
     }
   }
