@@ -13,6 +13,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "base/types.h"
 #include "storage/record.h"
 
@@ -72,8 +73,8 @@ struct RecoveredLog {
 // Holds: Append is readable at once, durable after the next LogDisk::Sync whose done is OK; parts
 // become durable in order. Entries are contiguous from base. After an error from Append every later
 // write to the disk fails with the same error.
-// Threads: Append, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt and last
-// on any thread, beside it.
+// Threads: Append, Repair, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt
+// and last on any thread, beside it.
 class LogStore {
  public:
   virtual ~LogStore() = default;
@@ -81,9 +82,19 @@ class LogStore {
   // FAILED_PRECONDITION if the parts do not fit the log as LogAppend says; nothing is written then.
   virtual absl::Status Append(const LogAppend& append) = 0;
 
+  // Writes entries again that cannot be read where they stand. Each run stands in the log: its
+  // entries have the positions and hashes of those there. FAILED_PRECONDITION where that is not so,
+  // or cannot be told; nothing is written then, and nothing has failed. What was repaired can be
+  // read at once and takes part in the next Sync; a power cut before that leaves it as it was.
+  // UNIMPLEMENTED: damage of this store needs a hand.
+  virtual absl::Status Repair(const std::vector<RecordRun>& runs) {
+    return absl::UnimplementedError(
+        absl::StrCat("this log store repairs nothing (", runs.size(), " runs)"));
+  }
+
   // Entries first.. up to `last` (cut to what there is), at least one and then at most `max_bytes`.
   // OUT_OF_RANGE if `first` is not in the log or behind `last`, DATA_LOSS if it cannot be read
-  // intact.
+  // intact; a later one that cannot ends what is given.
   virtual absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                                       size_t max_bytes) const = 0;
 

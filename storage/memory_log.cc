@@ -40,6 +40,16 @@ absl::StatusOr<EntryHash> MemoryLog::HashAt(Index index) const {
   return runs_[RunOf(index)].At(index).hash();
 }
 
+absl::Status MemoryLog::CheckRepair(const std::vector<RecordRun>& runs) const {
+  for (const RecordRun& run : runs) {
+    const bool here = !run.empty() && run[0].group() == group_ && run.first().index > base_.index &&
+                      run.last().index <= last().index &&
+                      HashAt(run.last().index).value() == run.last_hash();
+    if (!here) return absl::FailedPreconditionError("repair of entries that are not in the log");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MemoryLog::NotInLog(Index index) const {
   return absl::OutOfRangeError(absl::StrCat("index ", index, " is not in the log, which holds ",
                                             base_.index + 1, "..", last().index));

@@ -29,6 +29,8 @@ class MemoryLog {
   absl::Status Append(const LogAppend& append);
   absl::Status DropPrefix(Index up_to);
   absl::Status Reset(LogPosition base, EntryHash hash);
+  // OK if these runs stand in the log; FAILED_PRECONDITION as LogStore::Repair.
+  absl::Status CheckRepair(const std::vector<RecordRun>& runs) const;
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last, size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(Index index) const;
 

@@ -190,6 +190,10 @@ class MemoryLogStore final : public LogStore {
   absl::Status Append(const LogAppend& append) override {
     return medium_->Write(epoch_, {group_, append});
   }
+  // Memory does not rot: what would be written stands there.
+  absl::Status Repair(const std::vector<RecordRun>& runs) override {
+    return medium_->WithLog(group_, [&](const MemoryLog& log) { return log.CheckRepair(runs); });
+  }
   absl::Status DropPrefix(Index up_to) override {
     return medium_->Write(epoch_, {group_, MemoryLogMedium::Drop{up_to}});
   }

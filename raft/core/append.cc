@@ -66,8 +66,13 @@ bool Raft::State::MatchesPrevious(NodeId from, const AppendEntries& append) {
 // Clears the place from `first` on, where entries of `append` are missing. False: what stands
 // there is committed.
 bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
+  // The log can be cut behind an entry only whose hash is known. The leader sends it again.
+  if (first <= trail_.last().index && trail_.holes().Contains(first - 1)) {
+    Trace("cannot truncate from ", first, " yet: the entry before cannot be read");
+    return false;
+  }
   if (first > trail_.last().index) {
-    if (!torn_.empty()) RewriteTornTail(append);
+    if (!doubt_.torn.empty()) RewriteTornTail(append);
     return !fenced_;
   }
   if (first <= commit_) {
@@ -87,20 +92,20 @@ bool Raft::State::MakeRoom(Index first, const AppendEntries& append) {
 // the same: the log store holds id records there and no entries.
 void Raft::State::RewriteTornTail(const AppendEntries& append) {
   const Index applied = std::min(applied_, append.last_index());
-  if (applied >= torn_.from() && TermIn(append, applied) != torn_.TermAt(applied)) {
+  if (applied >= doubt_.torn.from() && TermIn(append, applied) != doubt_.torn.TermAt(applied)) {
     RaiseFence(Fence::Reason::kCommittedConflict,
                absl::StrCat("the leader of term ", append.term, " overwrites ",
-                            ToString(LogPosition{applied, torn_.TermAt(applied)}),
+                            ToString(LogPosition{applied, doubt_.torn.TermAt(applied)}),
                             ", applied up to ", applied_));
     return;
   }
-  const Index compared = std::min(append.last_index(), torn_.last().index);
-  TornTail left = torn_;
+  const Index compared = std::min(append.last_index(), doubt_.torn.last().index);
+  TornTail left = doubt_.torn;
   left.Rewrite({compared, TermIn(append, compared)});
-  Trace("writes undecided entries ", torn_.from(), "..", compared,
+  Trace("writes undecided entries ", doubt_.torn.from(), "..", compared,
         " again: ", left.empty() ? "none is left" : absl::StrCat("left from ", left.from()));
-  if (torn_.on_disk()) TruncateLog(torn_.from());
-  torn_ = std::move(left);
+  if (doubt_.torn.on_disk()) TruncateLog(doubt_.torn.from());
+  doubt_.torn = std::move(left);
 }
 
 // The only place that truncates.
@@ -108,7 +113,7 @@ void Raft::State::TruncateLog(Index first_removed) {
   CAIRN_CHECK_GT(first_removed, commit_) << "committed entries are truncated nowhere";
   durability_.OnTruncate(batches_.Truncate(first_removed), first_removed);
   trail_.TruncateFrom(first_removed);
-  torn_.Forget(first_removed);
+  doubt_.torn.Forget(first_removed);
   if (MutantEnabled(Mutant::kConfigurationStays)) return;
   if (membership_.Truncate(first_removed)) {
     Trace("configuration back to ", ToString(membership_.position()), ": ",

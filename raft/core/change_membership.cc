@@ -248,7 +248,8 @@ std::string Raft::State::CampaignFault() const {
       commit_ < membership_.position().index && !membership_.in_force().IsVoter(node());
   const Configuration& configuration = leaving ? membership_.before() : membership_.in_force();
   if (fenced_) return "is fenced";
-  if (!torn_.empty()) return "has undecided entries";
+  if (!doubt_.torn.empty()) return "has undecided entries";
+  if (HoleToApply() != 0) return "has entries that it cannot read";
   if (!configuration.IsVoter(node())) return "no voter";
   if (!NamesDisk(configuration, node(), options_.incarnation)) {
     return "the voter of this id has another disk";

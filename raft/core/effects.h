@@ -66,11 +66,12 @@ struct SendEntries {
 };
 
 // `to` lacks entries that this log has no more: offer it a snapshot, in the name of this leader of
-// `term`. It may be at any position from base() on. The effect comes again at heartbeats until `to`
-// acknowledges such a position, since offers get lost; what is under way is to go on.
+// `term`. It may be at any position from `at_least` on. The effect comes again at heartbeats until
+// `to` acknowledges such a position, since offers get lost; what is under way is to go on.
 struct SendSnapshot {
   NodeId to = NodeId::kNone;
   Term term = 0;
+  Index at_least = 0;
 };
 
 enum class RefusalReason {
@@ -143,8 +144,8 @@ struct Effects {
   std::vector<SendEntries> send_entries = {};
   std::vector<SendSnapshot> send_snapshots = {};
   // Before anything is applied: the state machine is to be restored from the snapshot received at
-  // this position; then Step Applied. The log was reset to it, durably; entries handed out to be
-  // applied before that and not applied yet are not there any more.
+  // this position; then Step Applied. The log was reset to it, durably, or has a hole before it:
+  // entries handed out to be applied before that and not applied yet cannot be read any more.
   std::optional<LogPosition> restore = {};
   Index apply_up_to = 0;  // committed and durable here; 0 if unchanged since the last effects
   std::vector<ProposalOutcome> proposals = {};

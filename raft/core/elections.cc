@@ -82,13 +82,20 @@ VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
 
 void Raft::State::OnElectionTimeout() {
   const std::string fault = CampaignFault();
+  if (fault.empty() && !trail_.holes().empty() && !doubt_.gave_way) {
+    Trace("election timeout: lets one go first whose log is whole");
+    doubt_.gave_way = true;
+    ChangeRole(Follower{});
+    return clock_.Restart(now_);
+  }
+  doubt_.gave_way = false;
   if (fault.empty()) return BecomePreCandidate("election timeout");
   // It could not lead, but whom it followed is gone.
   Trace("election timeout: ", fault);
   ChangeRole(Follower{});
   clock_.Restart(now_);
-  if (!torn_.empty()) {
-    QueryTail();
+  if (InDoubt()) {
+    QueryDoubt();
   } else {
     AskWhetherRemoved();
   }
@@ -160,7 +167,7 @@ void Raft::State::CountVotes() {
 
 void Raft::State::BecomeLeader() {
   CAIRN_CHECK(ballot_.state.vote == node() && ballot_.leader == NodeId::kNone);
-  CAIRN_CHECK(torn_.empty()) << "undecided entries cannot be handed on";
+  CAIRN_CHECK(doubt_.torn.empty()) << "undecided entries cannot be handed on";
   Trace("leads term ", ballot_.state.term, ": elected, last ", ToString(trail_.last()));
   ballot_.leader = node();
   Leader leader(ballot_.state.term, trail_.last().index + 1, NextHeartbeat(),

@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/holes.h"
 #include "raft/core/membership_plan.h"
 #include "raft/core/messages.h"
 #include "raft/core/snapshot_point.h"
@@ -88,6 +90,22 @@ struct Compact {
   Index up_to = 0;
 };
 
+// Entries of the log, behind `base`, turned out to be unreadable: what a disk had kept is rotten or
+// gone. They are claimed in elections, and neither acknowledged nor applied nor handed on until
+// EntriesRepaired. Somebody else repairs them (raft/repair/), whoever leads.
+struct EntriesDamaged {
+  IndexRange entries = {};
+};
+// They are there again, durably. `configurations`: those among them.
+struct EntriesRepaired {
+  IndexRange entries = {};
+  std::vector<std::pair<LogPosition, Configuration>> configurations = {};
+};
+// Every other member has said that it does not have the entry, or not any more.
+struct EntryNowhere {
+  Index index = 0;
+};
+
 // A whole snapshot, offered by the leader of `term`, stands durably on this node's disk. Or, where
 // `snapshot` is at or before commit(), that leader offered what this node has already.
 struct SnapshotReceived {
@@ -159,7 +177,8 @@ struct HoldCandidacy {
 using Event =
     std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
                  HostLost, Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
-                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy>;
+                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy,
+                 EntriesDamaged, EntriesRepaired, EntryNowhere>;
 
 }  // namespace cairn
 

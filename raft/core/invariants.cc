@@ -171,11 +171,16 @@ std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
     }
   }
   if (effects.restore) {
-    if (effects.restore->index > std::min(raft.base().index, raft.durable())) {
+    // The log was reset to it; or it has the entry there, and one before that cannot be read.
+    const Index index = effects.restore->index;
+    const bool over_hole = index <= raft.commit() && !raft.holes().empty() &&
+                           raft.holes().first() <= index &&
+                           raft.TermAt(index) == effects.restore->term;
+    if (!over_hole && index > std::min(raft.base().index, raft.durable())) {
       return "restores a snapshot for which the log was not reset durably";
     }
-    if (effects.restore->index <= apply_up_to_) return "restores what was applied";
-    apply_up_to_ = effects.restore->index;
+    if (index <= (over_hole ? raft.applied() : apply_up_to_)) return "restores what was applied";
+    apply_up_to_ = index;
   }
   if (effects.apply_up_to > 0) {
     if (effects.apply_up_to > std::min(raft.commit(), raft.durable())) {

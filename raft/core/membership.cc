@@ -19,6 +19,16 @@ void Membership::Append(LogPosition at, Configuration configuration) {
   history_.emplace_back(at, std::move(configuration));
 }
 
+void Membership::Insert(LogPosition at, const Configuration& configuration) {
+  const auto behind = std::find_if(history_.begin(), history_.end(), [at](const auto& known) {
+    return known.first.index >= at.index;
+  });
+  const bool known = behind != history_.end() && behind->first.index == at.index;
+  // What stands before the first one is in force no more, wherever the log begins.
+  if (known || behind == history_.begin()) return;
+  history_.emplace(behind, at, configuration);
+}
+
 bool Membership::Truncate(Index first_removed) {
   CAIRN_CHECK_LT(history_.front().first.index, first_removed) << "the base is never truncated";
   const size_t before = history_.size();

@@ -39,6 +39,8 @@ class Membership {
 
   // `at` is behind every configuration before.
   void Append(LogPosition at, Configuration configuration);
+  // An entry that could not be read is there again: one more, or one that is known.
+  void Insert(LogPosition at, const Configuration& configuration);
   // The entries from `first_removed` on are gone; true if that changed what is in force.
   bool Truncate(Index first_removed);
   // `base` is the log's base now.

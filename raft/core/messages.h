@@ -123,20 +123,28 @@ struct ReadIndexReply {
   bool lease = false;  // answered by the lease: for reads that allow it
 };
 
-// From a node whose last entries may be torn (their id records are there, the records are not):
-// which of the entries behind `good` do you hold? See docs/decisions.md, "Torn tails".
+// From a node that claims entries and cannot read them: the last ones may be torn (their id records
+// are there, the records are not), or one is rotten. Which of the entries behind `good` do you
+// hold? See docs/decisions.md, "Torn tails", and raft/core/entry_query.h.
 struct TailQuery {
   Term term = 0;
   uint64_t query = 0;              // echoed
-  LogPosition good = {};           // the last entry surely held by the asker
-  std::vector<TermRun> torn = {};  // the shape of the undecided entries behind it
+  LogPosition good = {};           // the entry before the first one in doubt
+  std::vector<TermRun> torn = {};  // the shape of the asker's log behind it
 };
 struct TailReply {
   Term term = 0;
   uint64_t query = 0;
-  // Last undecided entry in the replier's log, durable or not; good.index for none.
+  // Last of the asked entries up to which the replier holds all, durable or not; good.index: none.
   Index have_through = 0;
   Index known_commit = 0;
+  // The first asked entry that the replier claims and cannot read either: a hole in its log, or its
+  // own torn tail. 0: none.
+  Index faulty_from = 0;
+  Index torn_from = 0;
+  Index claimed_through = 0;  // the last one it claims so, or holds
+  // Where there is such a hole: the state machine of the replier has applied it, up to here.
+  Index in_state = 0;
 };
 
 // The leader hands its leadership over: the receiver campaigns at once (thesis 3.10).

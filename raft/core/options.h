@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
+#include "raft/core/holes.h"
 #include "raft/core/snapshot_point.h"
 
 namespace cairn {
@@ -83,6 +84,8 @@ struct RecoveredRaft {
   // have done it. They count in election comparisons, are never acknowledged, and this node does
   // not campaign before they are decided (docs/decisions.md, "Torn tails").
   std::optional<Index> torn_from = {};
+  // Entries that cannot be read, as EntriesDamaged; those from torn_from on do not count.
+  std::vector<IndexRange> holes = {};
   // A snapshot that was received whole; whether the log was reset for it the process that received
   // it may not have lived to see. `applied` may be its position already.
   std::optional<SnapshotPoint> snapshot = {};

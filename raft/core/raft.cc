@@ -72,7 +72,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
       now_(now),
       clock_(options, random_.Fork(), now, recovered.hard_state.term),
       ballot_{.state = recovered.hard_state},
-      torn_(TakeTornTail(recovered)),
+      doubt_(TakeTornTail(recovered)),
       trail_(recovered.base, std::move(recovered.runs)),
       durability_(trail_.last().index),
       membership_(recovered.base_configuration_position, std::move(recovered.base_configuration),
@@ -84,15 +84,20 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
   published_.leadership = {.role = Role::kFollower, .term = ballot_.state.term};
   Trace("starts: term ", ballot_.state.term, " last ", ToString(claimed_last()), " durable ",
         durable());
+  for (const IndexRange& hole : recovered.holes) trail_.AddHole(hole);
   if (recovered.snapshot) InstallAtStart(*recovered.snapshot);
   if (applied_ > claimed_last().index) {
     RaiseFence(Fence::Reason::kDataLoss,
                absl::StrCat("the state machine holds entries up to ", applied_,
                             ", the log ends at ", claimed_last().index));
-  } else if (!torn_.empty()) {
-    Trace("undecided: entries ", torn_.from(), "..", torn_.last().index, " may be torn");
-    if (OtherVoters(membership_.in_force(), node()).empty()) DecideTail();
+  } else if (!doubt_.torn.empty()) {
+    Trace("undecided: entries ", doubt_.torn.from(), "..", doubt_.torn.last().index,
+          " may be torn");
   }
+  if (!fenced_ && !trail_.holes().empty()) {
+    Trace("cannot read ", trail_.holes().size(), " entries, the first is ", trail_.holes().first());
+  }
+  if (!fenced_ && OtherVoters(membership_.in_force(), node()).empty()) QueryDoubt();
 }
 
 // Events ------------------------------------------------------------------------------------------
@@ -391,8 +396,8 @@ NodeId Raft::State::leader() const {
 }
 
 std::optional<Index> Raft::State::torn_from() const {
-  if (torn_.empty()) return std::nullopt;
-  return torn_.from();
+  if (doubt_.torn.empty()) return std::nullopt;
+  return doubt_.torn.from();
 }
 
 bool Raft::State::leads_with_commit() const {
@@ -401,7 +406,7 @@ bool Raft::State::leads_with_commit() const {
 }
 
 Term Raft::State::TermAt(Index index) const {
-  return index <= trail_.last().index ? trail_.TermAt(index) : torn_.TermAt(index);
+  return index <= trail_.last().index ? trail_.TermAt(index) : doubt_.torn.TermAt(index);
 }
 
 std::optional<Raft::PeerStatus> Raft::State::Peer(NodeId peer) const {
@@ -438,6 +443,8 @@ Index Raft::commit() const { return state_->commit(); }
 Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
+const Holes& Raft::holes() const { return state_->holes(); }
+std::optional<LogPosition> Raft::restoring() const { return state_->restoring(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
 bool Raft::quiesced() const { return state_->Quiesced(); }
 std::vector<Raft::Reliance> Raft::relies_on() const { return state_->ReliesOn(); }

@@ -54,6 +54,9 @@ class Raft {
   Index durable() const;
   Index applied() const;
   std::optional<Index> torn_from() const;
+  const Holes& holes() const;  // what cannot be read
+  // The snapshot that Effects::restore names, or will.
+  std::optional<LogPosition> restoring() const;
   // True on a leader whose first entry of its own term is committed (thesis 6.4 step 1).
   bool leads_with_commit() const;
   // Rests: sends nothing and waits for nothing, until another event than Tick comes.

@@ -20,6 +20,9 @@ void Raft::State::RequestEntries(NodeId peer, Leader& leader) {
   const size_t free_bytes = progress.FreeBytes(
       {.messages = options_.max_inflight_messages, .bytes = options_.max_inflight_bytes});
   if (free_bytes == 0 || progress.next() > trail_.last().index) return;
+  const Index hole = trail_.holes().FirstFrom(progress.next());
+  if (hole == progress.next()) return;  // until it is repaired
+  const Index last = hole == 0 ? trail_.last().index : hole - 1;
   const Index previous = progress.next() - 1;
   progress.OnRequested(++leader.last_request);
   state.told_commit = commit_;
@@ -27,7 +30,7 @@ void Raft::State::RequestEntries(NodeId peer, Leader& leader) {
                                    .request = leader.last_request,
                                    .term = ballot_.state.term,
                                    .previous = {previous, trail_.TermAt(previous)},
-                                   .last = trail_.last(),
+                                   .last = {last, trail_.TermAt(last)},
                                    .commit = commit_,
                                    .max_bytes = free_bytes});
 }
@@ -133,14 +136,15 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (const auto request = reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
     SendReadRequest(*request);
   }
-  if (!torn_.empty()) {
+  AskForSnapshot(from);
+  if (!doubt_.torn.empty()) {
     // A leader to whom these entries were acknowledged once would never send them again. One that
     // probes waits for the refusal of its probe.
     outbox_.SendUnlessHeld({.from = node(),
                             .to = from,
                             .body = AppendReply{.term = ballot_.state.term,
                                                 .hint = trail_.last(),
-                                                .refused_index = torn_.last().index}});
+                                                .refused_index = doubt_.torn.last().index}});
   }
 }
 
@@ -177,6 +181,10 @@ void Raft::State::OnHeartbeatDue(Leader& leader) {
   if (!HeardFromQuorum(leader)) {
     StepDownWithoutQuorum();
     return;
+  }
+  if (HeldUpByHoles()) {
+    Trace("steps down: entry ", HoleToApply(), " cannot be read here, and is not repaired");
+    return ChangeRole(Follower{});
   }
   leader.heartbeat_due = NextHeartbeat();
   NoteQuietHeartbeat(leader);

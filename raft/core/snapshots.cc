@@ -25,7 +25,11 @@ void Raft::State::On(const SnapshotReceived& received) {
   const SnapshotPoint& snapshot = received.snapshot;
   // A leader has all that is committed; one that lacks it is deposed and will hear of it.
   if (std::holds_alternative<Leader>(role_)) return;
-  if (snapshot.position.index > commit_) TakeSnapshot(snapshot);
+  if (snapshot.position.index > commit_) {
+    TakeSnapshot(snapshot);
+  } else {
+    RestoreOverHole(snapshot.position);
+  }
   AcknowledgeSnapshot(received.term, snapshot.position.index);
 }
 
@@ -40,6 +44,15 @@ void Raft::State::TakeSnapshot(const SnapshotPoint& snapshot) {
   // follows, and it was committed up to there.
   Trace("has what snapshot ", ToString(snapshot.position), " stands for");
   LearnCommit(snapshot.position.index);
+  RestoreOverHole(snapshot.position);
+}
+
+// The state machine cannot come to `position` by the log, which stays as it is: it is committed
+// there, and what is bad in it is repaired or dropped.
+void Raft::State::RestoreOverHole(LogPosition position) {
+  if (!HoleUpTo(position.index) || !trail_.Matches(position)) return;
+  Trace("restores snapshot ", ToString(position), ": entry ", HoleToApply(), " cannot be read");
+  restore_ = Restore{.position = position};
 }
 
 // The whole log gives way (paper 7): it ends before the snapshot, or has another entry in its
@@ -62,7 +75,7 @@ void Raft::State::ResetLog(const SnapshotPoint& snapshot) {
   durability_.OnReset(ticket, base().index, snapshot.position.index);
   trail_ = Trail(snapshot.position, {});
   // Undecided entries behind the snapshot are claimed as before.
-  torn_.Rewrite(snapshot.position);
+  doubt_.torn.Rewrite(snapshot.position);
   membership_ = Membership(snapshot.configuration_position, snapshot.configuration, {});
   commit_ = snapshot.position.index;
   if (commit_ > applied_) restore_ = Restore{.position = snapshot.position, .ticket = ticket};
@@ -88,9 +101,12 @@ void Raft::State::TakeRestore(Effects& effects) {
 
 void Raft::State::OfferSnapshot(NodeId peer, Leader& leader) {
   Progress& progress = leader.peers.at(peer).progress;
-  if (progress.next() <= base().index) progress.NeedSnapshot();
+  const bool for_hole = NeedsSnapshotForHole(progress.next());
+  if (progress.next() <= base().index || for_hole) progress.NeedSnapshot();
   if (!progress.TakeOffer()) return;
-  effects_.send_snapshots.push_back({.to = peer, .term = ballot_.state.term});
+  effects_.send_snapshots.push_back({.to = peer,
+                                     .term = ballot_.state.term,
+                                     .at_least = for_hole ? progress.next() : base().index});
   Trace("offers ", ToInteger(peer), " a snapshot: it needs entry ", progress.next(),
         ", the log begins behind ", base().index);
 }

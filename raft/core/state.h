@@ -1,8 +1,8 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
 // side of both roles), replication.cc (the leader and its peers), read_index.cc, quiesce.cc,
-// snapshots.cc, tail_query.cc, change_membership.cc, transfer.cc (leadership by wish),
-// unsafe_recovery.cc.
+// snapshots.cc, tail_query.cc, hole_rules.cc, change_membership.cc, transfer.cc (leadership by
+// wish), unsafe_recovery.cc.
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,7 @@
 #include "raft/core/durability.h"
 #include "raft/core/effects.h"
 #include "raft/core/election_clock.h"
+#include "raft/core/entry_query.h"
 #include "raft/core/events.h"
 #include "raft/core/log_batches.h"
 #include "raft/core/membership.h"
@@ -50,10 +53,14 @@ class Raft::State {
   const HardState& hard_state() const { return ballot_.state; }
   NodeId leader() const;
   // The log's last entry, undecided ones included: what elections compare.
-  LogPosition claimed_last() const { return torn_.empty() ? trail_.last() : torn_.last(); }
+  LogPosition claimed_last() const {
+    return doubt_.torn.empty() ? trail_.last() : doubt_.torn.last();
+  }
   LogPosition base() const { return trail_.base(); }
   Index commit() const { return commit_; }
-  Index durable() const { return durability_.durable(); }
+  // Up to where this node can answer for the log. An entry that cannot be read ends it, unless the
+  // state machine has it.
+  Index durable() const;
   Index applied() const { return applied_; }
   std::optional<Index> torn_from() const;
   bool leads_with_commit() const;
@@ -61,6 +68,10 @@ class Raft::State {
   bool Quiesced() const;
   std::vector<Reliance> ReliesOn() const;
   Term TermAt(Index index) const;
+  const Holes& holes() const { return trail_.holes(); }
+  std::optional<LogPosition> restoring() const {
+    return restore_ ? std::optional(restore_->position) : std::nullopt;
+  }
   const Membership& membership() const { return membership_; }
   const std::optional<UnsafeOverride>& unsafe_override() const { return control_.unsafe; }
   std::optional<Instant> last_heard_leader() const {
@@ -92,6 +103,15 @@ class Raft::State {
     std::optional<UnsafeOverride> unsafe;
     std::optional<Instant> led_until;  // when this node stopped leading last
     bool candidacy_held = false;
+  };
+  // What this node claims and cannot read: the end of the log, or holes in trail_.
+  struct Doubt {
+    explicit Doubt(TornTail undecided) : torn(std::move(undecided)) {}
+    TornTail torn;
+    EntryQuery query;
+    Index nowhere = 0;                // a hole that nobody can fill
+    bool gave_way = false;            // let another one campaign first
+    std::optional<Instant> holds_up;  // since when holes keep this leader from serving
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -125,6 +145,9 @@ class Raft::State {
   bool NeverLeads() const { return options_.never_campaigns || control_.candidacy_held; }
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
+  void On(const EntriesDamaged& damaged);
+  void On(const EntriesRepaired& repaired);
+  void On(const EntryNowhere& nowhere);
   void StepFenced(const Event& event);
 
   // raft.cc: terms and roles
@@ -216,6 +239,7 @@ class Raft::State {
   void InstallAtStart(const SnapshotPoint& snapshot);
   void TakeSnapshot(const SnapshotPoint& snapshot);
   void ResetLog(const SnapshotPoint& snapshot);
+  void RestoreOverHole(LogPosition position);
   void AcknowledgeSnapshot(Term offered_in, Index index);
   void OfferSnapshot(NodeId peer, Leader& leader);
   void TakeRestore(Effects& effects);
@@ -224,8 +248,18 @@ class Raft::State {
   void Handle(NodeId from, const TailQuery& query);
   void Handle(NodeId from, const TailReply& reply);
   Index HeldOf(const TailQuery& query) const;
-  void QueryTail();
-  void DecideTail();
+  Index TornOf(const TailQuery& query) const;
+  std::optional<EntryQuery::Doubt> InDoubt() const;
+  bool CouldCommit(const std::set<NodeId>& nodes) const;
+  void QueryDoubt();
+  void DecideDoubt();
+
+  // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)
+  Index HoleToApply() const { return trail_.holes().FirstFrom(applied_ + 1); }
+  bool HoleUpTo(Index index) const { return HoleToApply() != 0 && HoleToApply() <= index; }
+  bool NeedsSnapshotForHole(Index next) const;
+  bool HeldUpByHoles();
+  void AskForSnapshot(NodeId leader);
 
   // change_membership.cc
   void Handle(NodeId from, const RemovedNotice& notice);
@@ -283,8 +317,8 @@ class Raft::State {
   ElectionClock clock_;
   Ballot ballot_;
   RoleState role_;
-  TornTail torn_;
-  Trail trail_;  // up to the last good entry
+  Doubt doubt_;
+  Trail trail_;  // up to the first torn entry
   Durability durability_;
   Membership membership_;
   Index commit_;

@@ -1,26 +1,67 @@
-// Torn tails: the questions of a node that cannot read its last entries, and the answers. See
-// torn_tail.h.
+// Entries in doubt: the questions of a node that cannot read what it claims, and the answers. See
+// torn_tail.h and entry_query.h.
 //
 // Neither message changes anybody's term. The asker may carry a term that a stable leader does
 // not know, and must not depose it for being damaged; and what the answer says of entries holds
 // in any term, because an entry that was committed before the question stays committed.
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "raft/core/quorum.h"
 #include "raft/core/state.h"
 
 namespace cairn {
 
-void Raft::State::QueryTail() {
-  torn_.StartQuery(random_.Next() | 1);
-  Trace("asks who holds entries ", torn_.from(), "..", torn_.last().index);
-  for (const NodeId voter : OtherVoters(membership_.in_force(), node())) {
+// The first entry that must be decided: a hole that the state machine needs, or the torn tail.
+std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
+  EntryQuery::Doubt doubt = {
+      .self = node(), .last = claimed_last().index, .known_commit = std::max(commit_, applied_)};
+  if (const Index hole = HoleToApply(); hole != 0) {
+    doubt.first = hole;
+  } else if (!doubt_.torn.empty()) {
+    doubt.first = doubt_.torn.from();
+    doubt.torn = true;
+  } else {
+    return std::nullopt;
+  }
+  return doubt;
+}
+
+// By any of the configurations under which these entries can have been committed.
+bool Raft::State::CouldCommit(const std::set<NodeId>& nodes) const {
+  const auto by = [&](const Configuration& configuration) {
+    const auto vote = [&](NodeId voter) { return std::optional<bool>(nodes.contains(voter)); };
+    return cairn::CountVotes(configuration, vote, Rule()) == VoteResult::kWon;
+  };
+  return by(membership_.committed(commit_).second) || by(membership_.before()) ||
+         by(membership_.in_force());
+}
+
+void Raft::State::QueryDoubt() {
+  const std::optional<EntryQuery::Doubt> doubt = InDoubt();
+  if (!doubt) return;
+  doubt_.query.Start(random_.Next() | 1);
+  const std::vector<NodeId> voters = OtherVoters(membership_.in_force(), node());
+  if (voters.empty()) return DecideDoubt();
+  Trace("asks who holds entries ", doubt->first, "..", doubt->last);
+  std::vector<TermRun> shape;
+  if (doubt->first <= trail_.last().index) {
+    shape = trail_.RunsBetween(doubt->first, trail_.last().index);
+  }
+  for (const TermRun& run : doubt_.torn.runs()) {
+    if (!shape.empty() && shape.back().term == run.term) shape.pop_back();
+    shape.push_back(run);
+  }
+  for (const NodeId voter : voters) {
     Send(voter, TailQuery{.term = ballot_.state.term,
-                          .query = torn_.query(),
-                          .good = trail_.last(),
-                          .torn = torn_.runs()});
+                          .query = doubt_.query.id(),
+                          .good = {doubt->first - 1, TermAt(doubt->first - 1)},
+                          .torn = shape});
   }
 }
 
@@ -29,16 +70,30 @@ void Raft::State::Handle(NodeId from, const TailQuery& query) {
   // What the state machine has applied was committed, also where the log has lost it. But where
   // this log has another entry than the asker, what is committed there is not the asker's.
   const bool differs = held < trail_.last().index;
-  const Index known_commit = differs ? std::min(held, commit_) : std::max(commit_, applied_);
-  Trace("tells ", ToInteger(from), ": holds through ", held, ", commit ", known_commit);
-  Send(from, TailReply{.term = ballot_.state.term,
-                       .query = query.query,
-                       .have_through = held,
-                       .known_commit = known_commit});
+  TailReply reply = {
+      .term = ballot_.state.term,
+      .query = query.query,
+      .have_through = held,
+      .known_commit = differs ? std::min(held, commit_) : std::max(commit_, applied_)};
+  const Index hole = trail_.holes().FirstFrom(query.good.index + 1);
+  if (hole != 0 && hole <= held) {
+    reply.have_through = hole - 1;
+    reply.faulty_from = hole;
+    if (applied_ >= hole) reply.in_state = applied_;
+  }
+  reply.claimed_through = std::max(held, TornOf(query));
+  if (reply.claimed_through > held) {
+    reply.torn_from = std::max(doubt_.torn.from(), query.good.index + 1);
+  }
+  Trace("tells ", ToInteger(from), ": holds through ", reply.have_through, ", commit ",
+        reply.known_commit,
+        reply.faulty_from == 0 ? "" : absl::StrCat(", cannot read ", reply.faulty_from),
+        reply.in_state == 0 ? "" : absl::StrCat(", applied ", reply.in_state));
+  Send(from, reply);
 }
 
-// The last of the asked entries that is in this log; its own undecided ones are not. Entries not
-// durable here count as held: their leader may still count the asker's old acknowledgement, and
+// The last of the asked entries that is in this log; its own torn ones are not, holes are. Entries
+// not durable here count as held: their leader may still count the asker's old acknowledgement, and
 // the asker, told that nobody holds them, would forget what then becomes committed. If they are
 // lost after all, the asker's next question finds out.
 Index Raft::State::HeldOf(const TailQuery& query) const {
@@ -54,28 +109,50 @@ Index Raft::State::HeldOf(const TailQuery& query) const {
   return query.good.index;
 }
 
-void Raft::State::Handle(NodeId from, const TailReply& reply) {
-  if (torn_.empty()) return;
-  torn_.Answer(from, reply);
-  DecideTail();
+// The last of the asked entries that is in this node's torn tail, 0 if there is none.
+Index Raft::State::TornOf(const TailQuery& query) const {
+  Index last = 0;
+  Index begin = query.good.index + 1;
+  for (const TermRun& asked : query.torn) {
+    Index own_begin = doubt_.torn.empty() ? 0 : doubt_.torn.from();
+    for (const TermRun& own : doubt_.torn.runs()) {
+      // Equal terms at one index: the very entries that are asked for (paper 5.3).
+      const Index shared = std::min(own.last_index, asked.last_index);
+      if (own.term == asked.term && shared >= std::max(begin, own_begin)) last = shared;
+      own_begin = own.last_index + 1;
+    }
+    begin = asked.last_index + 1;
+  }
+  return last;
 }
 
-void Raft::State::DecideTail() {
+void Raft::State::Handle(NodeId from, const TailReply& reply) {
+  doubt_.query.Answer(from, reply);
+  DecideDoubt();
+}
+
+void Raft::State::DecideDoubt() {
+  const std::optional<EntryQuery::Doubt> doubt = InDoubt();
+  if (!doubt || doubt_.query.id() == 0) return;
   const auto verdict =
-      torn_.Decide(OtherVoters(membership_.in_force(), node()), std::max(commit_, applied_));
-  if (const auto* lost = std::get_if<TornTail::Lost>(&verdict)) {
+      doubt_.query.Decide(*doubt, OtherVoters(membership_.in_force(), node()),
+                          [this](const std::set<NodeId>& nodes) { return CouldCommit(nodes); });
+  if (const auto* lost = std::get_if<EntryQuery::Lost>(&verdict)) {
+    const bool known = lost->known_commit >= lost->first;
     RaiseFence(Fence::Reason::kDataLoss,
-               absl::StrCat("entries ", lost->first, "..", lost->last,
-                            " are held by no voter; committed up to ", lost->known_commit));
-  } else if (const auto* drop = std::get_if<TornTail::Drop>(&verdict)) {
-    Trace("drops undecided entries ", drop->first, "..", torn_.last().index,
-          ": no voter holds them");
-    // The log can be cut behind a good entry only. Until what is left in front is decided, the end
-    // is forgotten in memory; a restart finds it again, and asks again.
-    if (torn_.on_disk() && drop->first == torn_.from()) {
+               absl::StrCat("entries ", lost->first, "..", lost->last, " are held by no voter; ",
+                            known ? "committed up to " : "they may be committed, known up to ",
+                            lost->known_commit));
+  } else if (const auto* drop = std::get_if<EntryQuery::Drop>(&verdict)) {
+    // The log can be cut behind an entry only whose hash is known.
+    if (trail_.holes().Contains(drop->first - 1)) return;
+    Trace("drops undecided entries ", drop->first, "..", doubt->last, ": no voter holds them");
+    // Until what is left in front of a torn tail is decided, its end is forgotten in memory; a
+    // restart finds it again, and asks again.
+    if (!doubt->torn || (doubt_.torn.on_disk() && drop->first == doubt_.torn.from())) {
       TruncateLog(drop->first);
     } else {
-      torn_.Forget(drop->first);
+      doubt_.torn.Forget(drop->first);
     }
   }
 }

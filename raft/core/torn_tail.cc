@@ -44,32 +44,4 @@ void TornTail::Forget(Index first) {
   if (empty()) on_disk_ = false;
 }
 
-void TornTail::StartQuery(uint64_t query) {
-  query_ = query;
-  answers_.clear();
-}
-
-void TornTail::Answer(NodeId voter, const TailReply& reply) {
-  if (reply.query != query_ || query_ == 0) return;
-  answers_[voter] = {.have_through = reply.have_through, .known_commit = reply.known_commit};
-}
-
-TornTail::Verdict TornTail::Decide(const std::vector<NodeId>& voters, Index own_commit) const {
-  Index have_through = from_ - 1;
-  Index known_commit = own_commit;
-  for (const NodeId voter : voters) {
-    const auto answer = answers_.find(voter);
-    if (answer == answers_.end()) return Wait{};
-    have_through = std::max(have_through, answer->second.have_through);
-    known_commit = std::max(known_commit, answer->second.known_commit);
-  }
-  if (have_through >= last().index) return Wait{};
-  const Index first = have_through + 1;
-  if (known_commit >= first) {
-    return Lost{
-        .first = first, .last = std::min(known_commit, last().index), .known_commit = known_commit};
-  }
-  return Drop{.first = first};
-}
-
 }  // namespace cairn

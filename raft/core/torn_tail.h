@@ -4,14 +4,9 @@
 #ifndef RAFT_CORE_TORN_TAIL_H_
 #define RAFT_CORE_TORN_TAIL_H_
 
-#include <cstdint>
-#include <map>
-#include <optional>
-#include <variant>
 #include <vector>
 
 #include "base/types.h"
-#include "raft/core/messages.h"
 
 namespace cairn {
 
@@ -21,8 +16,7 @@ namespace cairn {
 // either, because it could not hand them on. Two things decide:
 //  - a leader sends entries for their place: they are written again, or it shows they were never
 //    committed;
-//  - all other voters answer one query, and nobody holds them: they were acknowledged by nobody
-//    else, so they were not committed, unless somebody knows better (then they are lost).
+//  - all other voters answer one query (raft/core/entry_query.h), and nobody holds them.
 //
 // The entries are not in the Trail: the log ends at its last good entry.
 class TornTail {
@@ -47,35 +41,10 @@ class TornTail {
   // Forgets the undecided entries from `first` on.
   void Forget(Index first);
 
-  // Queries of the other voters. Only the answers to the last query begun count.
-  void StartQuery(uint64_t query);
-  uint64_t query() const { return query_; }
-
-  struct Wait {};  // not everybody has answered, or every entry is held by somebody
-  struct Lost {    // first..last are held by nobody, and somebody knows them committed
-    Index first = 0;
-    Index last = 0;
-    Index known_commit = 0;
-  };
-  struct Drop {  // from here on nobody holds anything, and nobody was promised anything
-    Index first = 0;
-  };
-  using Verdict = std::variant<Wait, Lost, Drop>;
-  void Answer(NodeId voter, const TailReply& reply);
-  // `voters` are the other voters of the configuration in force, `own_commit` what this node
-  // itself knows committed.
-  Verdict Decide(const std::vector<NodeId>& voters, Index own_commit) const;
-
  private:
   Index from_ = 0;
   std::vector<TermRun> runs_;
   bool on_disk_ = false;
-  uint64_t query_ = 0;
-  struct Holding {
-    Index have_through = 0;
-    Index known_commit = 0;
-  };
-  std::map<NodeId, Holding> answers_;
 };
 
 }  // namespace cairn

@@ -46,6 +46,7 @@ void Trail::Append(TermRun run) {
 
 void Trail::TruncateFrom(Index first_removed) {
   CAIRN_CHECK_GT(first_removed, base_.index);
+  holes_.Remove({first_removed, kMaxIndex});
   auto run = Find(first_removed);
   if (run == runs_.end()) return;
   auto cut = runs_.begin() + std::distance(runs_.cbegin(), run);
@@ -62,9 +63,16 @@ void Trail::Compact(Index new_base) {
   CAIRN_CHECK_GE(new_base, base_.index);
   CAIRN_CHECK_LE(new_base, last().index);
   base_ = {new_base, TermAt(new_base)};
+  holes_.Remove({1, new_base});
   auto kept = std::upper_bound(runs_.begin(), runs_.end(), new_base,
                                [](Index i, const TermRun& run) { return i < run.last_index; });
   runs_.erase(runs_.begin(), kept);
+}
+
+void Trail::AddHole(IndexRange range) {
+  range.first = std::max(range.first, base_.index + 1);
+  range.last = std::min(range.last, last().index);
+  if (range.first <= range.last) holes_.Add(range);
 }
 
 std::optional<Index> Trail::FirstMissing(LogPosition previous,

@@ -1,4 +1,4 @@
-// Trail: the shape of a log. It knows the term of every entry and nothing else of it.
+// Trail: the shape of a log. It knows the term of every entry, and which of them cannot be read.
 
 #ifndef RAFT_CORE_TRAIL_H_
 #define RAFT_CORE_TRAIL_H_
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "raft/core/holes.h"
 
 namespace cairn {
 
@@ -28,6 +29,12 @@ class Trail {
   LogPosition last() const;
   bool empty() const { return runs_.empty(); }
   const std::vector<TermRun>& runs() const { return runs_; }
+
+  // The entries that are here and cannot be read; none where the log was cut.
+  const Holes& holes() const { return holes_; }
+  // Cut to what is here.
+  void AddHole(IndexRange range);
+  void FillHole(IndexRange range) { holes_.Remove(range); }
 
   // The term at `index`, also at base(); 0 before the base and behind the last entry.
   Term TermAt(Index index) const;
@@ -67,6 +74,7 @@ class Trail {
 
   LogPosition base_;
   std::vector<TermRun> runs_;
+  Holes holes_;
 };
 
 }  // namespace cairn

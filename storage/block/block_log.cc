@@ -12,9 +12,6 @@
 namespace cairn {
 namespace {
 
-// At most this part of a block is spent on copies each time the log goes on in another one.
-constexpr uint64_t kCopyDivisor = 8;
-
 BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
   return {.directory = options.directory,
           .identity = options.identity,
@@ -358,66 +355,6 @@ absl::Status BlockLog::ReleaseUnused() {
     if (absl::Status status = blocks_->Release(id); !status.ok()) return status;
   }
   return absl::OkStatus();
-}
-
-// Moves what idle groups have in old blocks to the end, so that the blocks can be released. A batch
-// of its own, and synced: if it is torn it can be forgotten. `next` has to fit behind it.
-absl::Status BlockLog::WriteCopies(const SyncBatch& next) {
-  SyncBatch batch;
-  batch.id().is_checkpoint = true;
-  batch.id().live_blocks = blocks_->Ids();
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [id, group] : groups_) group->AddBoundsTo(batch);
-  }
-  const uint64_t limit = options_.geometry.block_bytes / kCopyDivisor;
-  uint64_t copied = 0;
-  for (uint64_t id : blocks_->Ids()) {
-    if (id + options_.copy_distance > end_.block()->block()) break;
-    BlockUsage::Usage usage;
-    {
-      MutexLock lock(mutex_);
-      usage = usage_->Of(id);
-    }
-    if (usage.spans == 0 || usage.bytes > limit - copied) continue;
-    if (AddCopiesOf(id, batch)) copied += usage.bytes;
-  }
-  if (copied == 0 || !end_.Fit(batch, next)) return absl::OkStatus();
-  end_.Place(batch);
-  const BatchPlace place = end_.place();
-  absl::Status status = end_.Write(batch);
-  if (status.ok()) status = SyncNow();
-  if (!status.ok()) return status;
-  last_copies_ = end_.last_batch();
-  MutexLock lock(mutex_);
-  for (const GroupSection& section : batch.id().sections) {
-    groups_.at(section.group)->written().Apply(section, place);
-  }
-  return absl::OkStatus();
-}
-
-// All that is in use in `block`; false, and nothing, if some of it cannot be read.
-bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
-  std::vector<std::pair<GroupSection*, std::vector<RecordRun>>> copies;
-  const std::shared_ptr<BlockFile> file = blocks_->Find(block);
-  for (GroupSection& section : batch.id().sections) {
-    std::vector<Span> spans;
-    {
-      MutexLock lock(mutex_);
-      const WrittenLog& log = groups_.at(section.group)->written();
-      for (const Span& span : log.spans.spans()) {
-        if (span.block == block) spans.push_back(span);
-      }
-    }
-    for (const Span& span : spans) {
-      absl::StatusOr<std::vector<RecordRun>> runs = ReadEntries(
-          *file, span.MarkFor(span.first), section.group, span.first, span.last, SIZE_MAX);
-      if (!runs.ok() || runs->back().last().index != span.last) return false;
-      copies.emplace_back(&section, *std::move(runs));
-    }
-  }
-  for (const auto& [section, runs] : copies) section->copied.push_back(batch.AddRuns(runs));
-  return true;
 }
 
 BlockLog::Figures BlockLog::figures() const {

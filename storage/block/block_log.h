@@ -53,9 +53,8 @@ struct BlockLogOptions {
 // What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
 // written and not synced at any time; recovery relies on that (tail.h).
 //
-// Threads: Append, DropPrefix, Reset, Sync and DropGroup on one sequence; OpenGroup and CloseGroup
-// on any. A sync that ends after
-// the log was destroyed is ignored.
+// Threads: Append, Repair, DropPrefix, Reset, Sync and DropGroup on one sequence; OpenGroup and
+// CloseGroup on any. A sync that ends after the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
@@ -102,6 +101,7 @@ class BlockLog final : public LogDisk {
   absl::Status Append(GroupState& group, const LogAppend& append);
   absl::Status DropPrefix(GroupState& group, Index up_to);
   absl::Status Reset(GroupState& group, LogPosition base, EntryHash hash);
+  absl::Status Repair(GroupState& group, const std::vector<RecordRun>& runs);
   absl::StatusOr<std::vector<RecordRun>> Read(const GroupState& group, Index first, Index last,
                                               size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(const GroupState& group, Index index) const;
@@ -124,8 +124,11 @@ class BlockLog final : public LogDisk {
   absl::Status SyncNow();
   SyncBatch Gather(bool checkpoint) const;
   absl::Status Roll(const SyncBatch& batch);
+  SyncBatch GatherBounds() const;
   absl::Status WriteCopies(const SyncBatch& next);
+  absl::Status WriteCopyBatch(SyncBatch& batch);
   bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
+  absl::Status CheckRepair(const GroupState& group, const RecordRun& run) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
   void PrepareNext();

@@ -4,6 +4,10 @@ namespace cairn {
 
 absl::Status BlockLogStore::Append(const LogAppend& append) { return log_.Append(group_, append); }
 
+absl::Status BlockLogStore::Repair(const std::vector<RecordRun>& runs) {
+  return log_.Repair(group_, runs);
+}
+
 absl::StatusOr<std::vector<RecordRun>> BlockLogStore::Read(Index first, Index last,
                                                            size_t max_bytes) const {
   return log_.Read(group_, first, last, max_bytes);

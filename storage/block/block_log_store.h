@@ -20,6 +20,7 @@ class BlockLogStore final : public LogStore {
   BlockLogStore(BlockLog& log, GroupState& group) : log_(log), group_(group) {}
 
   absl::Status Append(const LogAppend& append) override;
+  absl::Status Repair(const std::vector<RecordRun>& runs) override;
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override;
   absl::StatusOr<EntryHash> HashAt(Index index) const override;

@@ -37,6 +37,27 @@ class Reader {
     return std::move(runs_);
   }
 
+  absl::Status Check(const Mark& mark, const RecordRun& run) {
+    walker_.MoveTo(mark.data_begin, mark.id_end);
+    Index next = run.first().index;
+    while (next <= run.last().index) {
+      std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
+      if (!batch) return Lost(walker_.data_end(), next, "both id records are bad");
+      if (const EntryIds* ids = Find(*batch, next)) {
+        for (; next <= std::min(ids->last(), run.last().index); ++next) {
+          const RecordId& id = ids->entries[next - ids->first];
+          const RecordView record = run.At(next);
+          if (static_cast<uint32_t>(record.header_checksum()) != id.hash ||
+              record.bytes().size() != id.length) {
+            return absl::DataLossError(absl::StrCat("entry ", next, " was another one"));
+          }
+        }
+      }
+      walker_.MoveBehind(*batch);
+    }
+    return absl::OkStatus();
+  }
+
  private:
   absl::Status Lost(uint64_t offset, Index index, absl::string_view what) const {
     return absl::DataLossError(
@@ -143,6 +164,10 @@ absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const
                                                    GroupId group, Index first, Index last,
                                                    size_t max_bytes) {
   return Reader(block, group).Read(mark, first, last, max_bytes);
+}
+
+absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run) {
+  return Reader(block, run[0].group()).Check(mark, run);
 }
 
 }  // namespace cairn

@@ -21,6 +21,11 @@ absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const
                                                    GroupId group, Index first, Index last,
                                                    size_t max_bytes);
 
+// OK if the id records, from the batch of `mark` on, name the entries of `run`, which stand in one
+// span of the block: by length and the part of the hash they keep. DATA_LOSS if they name others,
+// or cannot be read.
+absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run);
+
 }  // namespace cairn
 
 #endif  // STORAGE_BLOCK_LOG_READER_H_

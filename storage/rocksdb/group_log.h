@@ -43,6 +43,9 @@ class GroupLog {
   // Entries known to be unreadable.
   bool IsFaulty(Index index) const { return faulty_.contains(index) || IsTorn(index); }
   void AddFaulty(Index index) { faulty_.insert(index); }
+  void Repaired(Index first, Index last) {
+    faulty_.erase(faulty_.lower_bound(first), faulty_.upper_bound(last));
+  }
 
  private:
   bool IsTorn(Index index) const { return head_.torn_from != 0 && index >= head_.torn_from; }

@@ -52,6 +52,9 @@ class RocksDbLog::Store final : public LogStore {
   }
   LogPosition base() const override { return log_.HeadOf(group_).base; }
   LogPosition last() const override { return log_.HeadOf(group_).last; }
+  absl::Status Repair(const std::vector<RecordRun>& runs) override {
+    return log_.Repair(group_, runs);
+  }
   absl::Status DropPrefix(Index up_to) override { return log_.DropPrefix(group_, up_to); }
   absl::Status Reset(LogPosition base, EntryHash hash) override {
     return log_.Reset(group_, base, hash);
@@ -243,6 +246,51 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
       batch.Put(EntryKey(group, record.position().index), SliceOf(record.bytes()));
     }
   }
+  return Commit(std::move(log), batch);
+}
+
+// The hash of an entry covers those before it, so that of the last one proves the whole run. Where
+// nobody knows it, the entry it follows does, with the terms: one index and term is one entry.
+absl::Status RocksDbLog::CheckRepair(const GroupLog& log, const RecordRun& run) const {
+  const auto refuse = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
+  };
+  const LogHead& head = log.head();
+  if (run.empty() || run[0].group() != log.group()) return refuse("it is of another group");
+  const Index end = head.torn_from != 0 ? head.torn_from : head.last.index + 1;
+  if (run.first().index <= head.base.index || run.last().index >= end) {
+    return refuse(absl::StrCat("the log holds ", head.base.index + 1, "..", end - 1));
+  }
+  for (size_t i = 0; i < run.size(); ++i) {
+    const LogPosition at = run[i].position();
+    if (log.TermAt(at.index) != at.term) return refuse("another entry stands there");
+  }
+  const absl::StatusOr<EntryHash> before = HashAt(log.group(), run.first().index - 1);
+  if (before.ok() && *before != run.previous_hash()) return refuse("it follows another entry");
+  const absl::StatusOr<EntryHash> last = HashAt(log.group(), run.last().index);
+  if (last.ok() && *last != run.last_hash()) return refuse("another entry stood there");
+  if (!before.ok() && !last.ok()) return refuse("nothing is left to know it by");
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& runs) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  GroupLog log(group);
+  {
+    MutexLock lock(mutex_);
+    log = LogOf(group);
+  }
+  rocksdb::WriteBatch batch;
+  for (const RecordRun& run : runs) {
+    if (absl::Status status = CheckRepair(log, run); !status.ok()) return status;
+    for (size_t i = 0; i < run.size(); ++i) {
+      batch.Put(EntryKey(group, run[i].position().index), SliceOf(run[i].bytes()));
+    }
+    log.Repaired(run.first().index, run.last().index);
+  }
+  if (runs.empty()) return absl::OkStatus();
+  MutexLock lock(mutex_);
   return Commit(std::move(log), batch);
 }
 

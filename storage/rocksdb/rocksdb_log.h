@@ -69,6 +69,8 @@ class RocksDbLog final : public LogDisk {
 
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
+  absl::Status Repair(GroupId group, const std::vector<RecordRun>& runs);
+  absl::Status CheckRepair(const GroupLog& log, const RecordRun& run) const;
   absl::Status DropPrefix(GroupId group, Index up_to);
   absl::Status Reset(GroupId group, LogPosition base, EntryHash hash);
   absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,

@@ -45,6 +45,7 @@ class ObservedLogDisk::Store final : public LogStore {
     if (status.ok()) Changed(std::move(change));
     return status;
   }
+  absl::Status Repair(const std::vector<RecordRun>& runs) override { return store_.Repair(runs); }
   absl::Status DropPrefix(Index up_to) override {
     absl::Status status = store_.DropPrefix(up_to);
     LogChange change;

@@ -366,5 +366,35 @@ TEST_P(LogStoreContract, WhatDoesNotFitIsRefused) {
   ExpectHolds(twin);
 }
 
+// What a repair gives that is not what stood there changes nothing.
+TEST_P(LogStoreContract, OnlyWhatStoodThereIsRepaired) {
+  LogTwin twin(kGroup);
+  std::vector<RecordRun> runs;
+  for (int i = 1; i <= 6; ++i) runs.push_back(twin.Add(i < 4 ? 1 : 2, "entry"));
+  Append(runs);
+  Sync();
+  const absl::Status repaired = store().Repair({runs[1], runs[4]});
+  if (absl::IsUnimplemented(repaired)) GTEST_SKIP() << repaired;
+  EXPECT_TRUE(repaired.ok()) << repaired;
+  EXPECT_TRUE(store().Repair({}).ok());
+  LogTwin longer = twin;
+  for (const RecordRun& wrong :
+       {longer.Add(2, "behind the end"), RunBehind(twin, 2, 2), RunBehind(twin, 3, 2),
+        RunBehind(twin, 5, 2), RunBehind(twin, 2, 1, GroupId{2})}) {
+    const absl::Status refused = store().Repair({wrong});
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  }
+  ExpectHolds(twin);
+  Sync();
+  Reopen();
+  ExpectRecovered(twin);
+  store().DropPrefix(2).IgnoreError();
+  twin.base = 2;
+  EXPECT_TRUE(absl::IsFailedPrecondition(store().Repair({runs[1]})));
+  Append({twin.Add(2, "7")});
+  Sync();
+  ExpectHolds(twin);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -1,0 +1,70 @@
+// Holes: entries in the middle of the log that turned out to be unreadable (fault catalogue 6.4).
+//
+// They count where logs are compared, since they may have been acknowledged. This node neither
+// acknowledges nor applies nor hands on what it cannot read; where its state machine has it, it
+// serves on meanwhile, and campaigns one timeout later than one whose log is whole. Repair by the
+// other members goes on beside all this, whoever leads.
+
+#include <algorithm>
+#include <variant>
+
+#include "raft/core/state.h"
+
+namespace cairn {
+
+Index Raft::State::durable() const {
+  const Index hole = HoleToApply();
+  return hole == 0 ? durability_.durable() : std::min(durability_.durable(), hole - 1);
+}
+
+void Raft::State::On(const EntriesDamaged& damaged) {
+  trail_.AddHole(damaged.entries);
+  Trace("cannot read entries ", damaged.entries.first, "..", damaged.entries.last);
+  // Nobody else can be asked.
+  if (OtherVoters(membership_.in_force(), node()).empty()) QueryDoubt();
+}
+
+void Raft::State::On(const EntriesRepaired& repaired) {
+  trail_.FillHole(repaired.entries);
+  Trace("has entries ", repaired.entries.first, "..", repaired.entries.last, " again, durable ",
+        durable());
+  for (const auto& [at, configuration] : repaired.configurations) {
+    if (trail_.TermAt(at.index) == at.term) membership_.Insert(at, configuration);
+  }
+  if (std::holds_alternative<Leader>(role_)) AdvanceCommit();
+}
+
+void Raft::State::On(const EntryNowhere& nowhere) {
+  if (!trail_.holes().Contains(nowhere.index)) return;
+  Trace("finds entry ", nowhere.index, " in nobody's log");
+  doubt_.nowhere = nowhere.index;
+}
+
+// A follower that nobody can give the entry needs a snapshot, and its leader may think that it has
+// everything.
+void Raft::State::AskForSnapshot(NodeId leader) {
+  const Index hole = HoleToApply();
+  if (hole == 0 || hole != doubt_.nowhere) return;
+  outbox_.SendUnlessHeld({.from = node(),
+                          .to = leader,
+                          .body = AppendReply{.term = ballot_.state.term,
+                                              .hint = {hole - 1, trail_.TermAt(hole - 1)},
+                                              .refused_index = trail_.last().index}});
+}
+
+// The leader's log does not have the entry at `next`, nor has anybody's, and its state does.
+bool Raft::State::NeedsSnapshotForHole(Index next) const {
+  return next == doubt_.nowhere && next <= applied_ && trail_.holes().Contains(next);
+}
+
+// True if this leader should let another one try (fault catalogue 6.5, rule 4).
+bool Raft::State::HeldUpByHoles() {
+  if (HoleToApply() == 0) {
+    doubt_.holds_up.reset();
+    return false;
+  }
+  if (!doubt_.holds_up) doubt_.holds_up = now_;
+  return now_ - *doubt_.holds_up > options_.election_timeout * 4;
+}
+
+}  // namespace cairn

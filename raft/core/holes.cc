@@ -1,0 +1,55 @@
+#include "raft/core/holes.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/check.h"
+
+namespace cairn {
+
+bool Holes::Contains(Index index) const { return FirstFrom(index) == index && index > 0; }
+
+Index Holes::FirstFrom(Index from) const {
+  auto behind = ranges_.upper_bound(from);
+  if (behind != ranges_.begin() && std::prev(behind)->second >= from) return from;
+  return behind == ranges_.end() ? 0 : behind->first;
+}
+
+std::vector<IndexRange> Holes::Ranges() const {
+  std::vector<IndexRange> ranges;
+  for (const auto& [first, last] : ranges_) ranges.push_back({first, last});
+  return ranges;
+}
+
+Index Holes::size() const {
+  Index size = 0;
+  for (const auto& [first, last] : ranges_) size += last - first + 1;
+  return size;
+}
+
+void Holes::Add(IndexRange range) {
+  CAIRN_CHECK(range.first > 0 && range.first <= range.last);
+  // Those that touch or overlap it become one.
+  auto at = ranges_.upper_bound(range.last + 1);
+  while (at != ranges_.begin() && std::prev(at)->second + 1 >= range.first) {
+    at = std::prev(at);
+    range.first = std::min(range.first, at->first);
+    range.last = std::max(range.last, at->second);
+    at = ranges_.erase(at);
+  }
+  ranges_[range.first] = range.last;
+}
+
+void Holes::Remove(IndexRange range) {
+  if (range.first > range.last) return;
+  auto at = ranges_.upper_bound(range.last);
+  while (at != ranges_.begin() && std::prev(at)->second >= range.first) {
+    at = std::prev(at);
+    const IndexRange cut = {at->first, at->second};
+    at = ranges_.erase(at);
+    if (cut.last > range.last) at = ranges_.insert_or_assign(at, range.last + 1, cut.last);
+    if (cut.first < range.first) at = ranges_.insert_or_assign(at, cut.first, range.first - 1);
+  }
+}
+
+}  // namespace cairn

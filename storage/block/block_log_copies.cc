@@ -1,0 +1,164 @@
+// The part of BlockLog that writes entries to another place: those of blocks that shall be
+// released, and those that were bad where they stood.
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "storage/block/block_log.h"
+#include "storage/block/block_log_store.h"
+#include "storage/block/log_reader.h"
+
+namespace cairn {
+namespace {
+
+// At most this part of a block is spent on copies each time the log goes on in another one.
+constexpr uint64_t kCopyDivisor = 8;
+
+}  // namespace
+
+// Moves what idle groups have in old blocks to the end, so that the blocks can be released. A batch
+// of its own, and synced: if it is torn it can be forgotten. `next` has to fit behind it.
+absl::Status BlockLog::WriteCopies(const SyncBatch& next) {
+  SyncBatch batch = GatherBounds();
+  const uint64_t limit = options_.geometry.block_bytes / kCopyDivisor;
+  uint64_t copied = 0;
+  for (uint64_t id : blocks_->Ids()) {
+    if (id + options_.copy_distance > end_.block()->block()) break;
+    BlockUsage::Usage usage;
+    {
+      MutexLock lock(mutex_);
+      usage = usage_->Of(id);
+    }
+    if (usage.spans == 0 || usage.bytes > limit - copied) continue;
+    if (AddCopiesOf(id, batch)) copied += usage.bytes;
+  }
+  if (copied == 0 || !end_.Fit(batch, next)) return absl::OkStatus();
+  return WriteCopyBatch(batch);
+}
+
+// The beginning of a batch of copies: how things stand in blocks.
+SyncBatch BlockLog::GatherBounds() const {
+  SyncBatch batch;
+  batch.id().is_checkpoint = true;
+  batch.id().live_blocks = blocks_->Ids();
+  MutexLock lock(mutex_);
+  for (const auto& [id, group] : groups_) group->AddBoundsTo(batch);
+  return batch;
+}
+
+// What it says is in force when this returns: the copies stand on the disk.
+absl::Status BlockLog::WriteCopyBatch(SyncBatch& batch) {
+  end_.Place(batch);
+  const BatchPlace place = end_.place();
+  absl::Status status = end_.Write(batch);
+  if (status.ok()) status = SyncNow();
+  if (!status.ok()) return status;
+  last_copies_ = end_.last_batch();
+  MutexLock lock(mutex_);
+  for (const GroupSection& section : batch.id().sections) {
+    groups_.at(section.group)->written().Apply(section, place);
+  }
+  return absl::OkStatus();
+}
+
+// All that is in use in `block`; false, and nothing, if some of it cannot be read.
+bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
+  std::vector<std::pair<GroupSection*, std::vector<RecordRun>>> copies;
+  const std::shared_ptr<BlockFile> file = blocks_->Find(block);
+  for (GroupSection& section : batch.id().sections) {
+    std::vector<Span> spans;
+    {
+      MutexLock lock(mutex_);
+      const WrittenLog& log = groups_.at(section.group)->written();
+      for (const Span& span : log.spans.spans()) {
+        if (span.block == block) spans.push_back(span);
+      }
+    }
+    for (const Span& span : spans) {
+      absl::StatusOr<std::vector<RecordRun>> runs = ReadEntries(
+          *file, span.MarkFor(span.first), section.group, span.first, span.last, SIZE_MAX);
+      if (!runs.ok() || runs->back().last().index != span.last) return false;
+      copies.emplace_back(&section, *std::move(runs));
+    }
+  }
+  for (const auto& [section, runs] : copies) section->copied.push_back(batch.AddRuns(runs));
+  return true;
+}
+
+// Repair ------------------------------------------------------------------------------------------
+
+// The hash of an entry covers the entries before it, so that of the last one proves the whole run.
+// Where nobody knows it any more, the id records do, with the 32 bits they keep of each.
+absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run) const {
+  const auto refuse = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
+  };
+  if (run.empty() || run[0].group() != group.group()) return refuse("it is of another group");
+  std::vector<std::pair<std::shared_ptr<BlockFile>, Span>> places;
+  {
+    MutexLock lock(mutex_);
+    const WrittenLog& log = group.written();
+    const Index end = std::min(group.first_pending(), log.torn_from.value_or(kMaxIndex));
+    if (run.first().index <= group.base().index || run.last().index >= end) {
+      return refuse(absl::StrCat("blocks hold entries ", group.base().index + 1, "..", end - 1));
+    }
+    for (size_t i = 0; i < run.size(); ++i) {
+      const LogPosition at = run[i].position();
+      if (group.TermAt(at.index) != at.term) return refuse("another entry stands there");
+    }
+    for (Index next = run.first().index; next <= run.last().index;) {
+      const Span* span = log.spans.Find(next);
+      CAIRN_CHECK(span != nullptr) << "entry " << next;
+      places.emplace_back(blocks_->Find(span->block), *span);
+      next = span->last + 1;
+    }
+  }
+  absl::StatusOr<EntryHash> before = HashAt(group, run.first().index - 1);
+  if (before.ok() && *before != run.previous_hash()) return refuse("it follows another entry");
+  absl::StatusOr<EntryHash> last = HashAt(group, run.last().index);
+  if (last.ok()) {
+    return *last == run.last_hash() ? absl::OkStatus() : refuse("another entry stood there");
+  }
+  for (const auto& [block, span] : places) {
+    const Index first = std::max(span.first, run.first().index);
+    absl::Status status = CheckEntries(*block, span.MarkFor(first),
+                                       run.Slice(first, std::min(span.last, run.last().index)));
+    if (!status.ok()) return refuse(status.message());
+  }
+  return absl::OkStatus();
+}
+
+// At once, as a batch of copies: if that is lost, the entries are as bad as before.
+absl::Status BlockLog::Repair(GroupState& group, const std::vector<RecordRun>& runs) {
+  CAIRN_CHECK(!syncing_) << "what was written last is not synced yet";
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return failed_;
+  }
+  for (const RecordRun& run : runs) {
+    if (absl::Status status = CheckRepair(group, run); !status.ok()) return status;
+  }
+  if (runs.empty()) return absl::OkStatus();
+  const auto gather = [&] {
+    SyncBatch batch = GatherBounds();
+    for (GroupSection& section : batch.id().sections) {
+      if (section.group != group.group()) continue;
+      for (const RecordRun& run : runs) section.copied.push_back(batch.AddRuns({run}));
+    }
+    return batch;
+  };
+  SyncBatch batch = gather();
+  absl::Status status;
+  if (!end_.Fits(batch)) {
+    status = Roll(batch);
+    batch = gather();
+  }
+  if (status.ok()) status = WriteCopyBatch(batch);
+  return status.ok() ? status : Fail(std::move(status));
+}
+
+}  // namespace cairn
