@@ -119,8 +119,8 @@ class BlockLog final : public LogDisk {
   RecoveredLog Describe(GroupState& group, bool is_new);
 
   // Writes what is pending, in another block if it does not fit in this one. False if there was
-  // nothing.
-  absl::StatusOr<bool> WriteBatch(bool even_if_empty);
+  // nothing. `opening`: even then, and nothing before it, because it says what was decided.
+  absl::StatusOr<bool> WriteBatch(bool opening);
   absl::Status SyncNow();
   SyncBatch Gather(bool checkpoint) const;
   absl::Status Roll(const SyncBatch& batch);
@@ -131,6 +131,8 @@ class BlockLog final : public LogDisk {
   absl::Status CheckRepair(const GroupState& group, const RecordRun& run) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
+  absl::Status RewriteSome();
+  bool AddSomeOf(uint64_t block, SyncBatch& batch) const;
   void PrepareNext();
   absl::Status Fail(absl::Status status);
 
@@ -141,7 +143,8 @@ class BlockLog final : public LogDisk {
   const std::vector<std::string> notes_;
   Findings findings_;
   LogEnd end_;
-  uint64_t last_copies_;  // last batch that holds, or may hold, nothing but copies
+  std::set<uint64_t> outdated_;  // blocks with another cipher than is wanted, to be written anew
+  uint64_t last_copies_;         // last batch that holds, or may hold, nothing but copies
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);

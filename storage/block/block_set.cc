@@ -37,11 +37,26 @@ std::string BlockSet::PathOf(const std::string& name) const {
 }
 
 bool BlockSet::IsCurrent(const BlockFile& block) const {
-  const BlockHeader header = block.header();
-  if (options_.keys == nullptr) return !header.is_encrypted();
-  const std::optional<MasterKey> master = options_.keys->current();
-  return header.encryption.cipher == options_.keys->cipher() &&
-         header.key == (master ? master->id : 0);
+  if (!HasCurrentCipher(block)) return false;
+  const std::optional<MasterKey> master =
+      options_.keys == nullptr ? std::nullopt : options_.keys->current();
+  return block.header().key == (master ? master->id : 0);
+}
+
+bool BlockSet::HasCurrentCipher(const BlockFile& block) const {
+  const Cipher wanted = options_.keys == nullptr ? Cipher::kNone : options_.keys->cipher();
+  return block.header().encryption.cipher == wanted;
+}
+
+void BlockSet::RewrapBefore(uint64_t end) {
+  if (options_.keys == nullptr) return;
+  for (uint64_t id : Ids()) {
+    if (id >= end) break;
+    const std::shared_ptr<BlockFile> block = Find(id);
+    // A block whose header cannot be written is readable with the key it has; the next process
+    // tries again.
+    if (block != nullptr) block->Rewrap(*options_.keys).IgnoreError();
+  }
 }
 
 absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
@@ -113,10 +128,13 @@ absl::Status BlockSet::Release(uint64_t id) {
     CAIRN_CHECK(found != blocks_.end());
     // Readers take their reference under the lock, so nobody can come once there is none.
     if (found->second.use_count() > 1) return absl::OkStatus();
-    const bool usual =
-        found->second->header().geometry.block_bytes == options_.geometry.block_bytes;
+    const BlockHeader header = found->second->header();
+    // What was never encrypted does not stay where all is meant to be.
+    const bool may_stay = options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone ||
+                          header.is_encrypted();
+    const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
-    if (usual && spares_.size() < options_.max_spares) spare = next_spare_++;
+    if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =

@@ -39,6 +39,12 @@ class BlockSet {
 
   // True if the block is encrypted as one is that is made now, or as little.
   bool IsCurrent(const BlockFile& block) const;
+  // The same, whatever its master key: false if only writing it anew will do.
+  bool HasCurrentCipher(const BlockFile& block) const;
+
+  // Wraps the data keys of the encrypted blocks before `end`, to which nobody writes any more, by
+  // the newest master key. What fails stays as it was.
+  void RewrapBefore(uint64_t end);
 
   // Makes block `id` ready to be written, unless it is: encrypted as is wanted now, and of the
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if

@@ -341,6 +341,56 @@ TEST(CrashEnumerationTest, EncryptedUnitsOfPages) {
   Report("encrypted units of pages", enumerator);
 }
 
+// The keys change while the log is used: it goes on in another block, and the ones before are
+// wrapped anew.
+TEST(CrashEnumerationTest, NewMasterKey) {
+  const std::shared_ptr<KeyRing> keys = TestRing(Cipher::kAes256Gcm);
+  BlockLogOptions options = TestOptions();
+  options.keys = keys;
+  CrashEnumerator enumerator(23, options);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        for (size_t i = 0; i < 5; ++i) {
+          driver.Append(kGroupA, 2, {Text(i, 3300)});
+          Must(driver);
+        }
+      },
+      [&keys](LogDriver& driver) {
+        driver.Append(kGroupA, 2, {Text(6)});
+        Must(driver);
+        ASSERT_TRUE(keys->Replace({TestKey(2), TestKey(1)}).ok());
+        driver.Append(kGroupA, 2, {Text(7)});
+        Must(driver);
+        driver.Append(kGroupA, 2, {Text(8)});
+        Must(driver);
+      });
+  Report("new master key", enumerator);
+}
+
+// What stands in plain blocks is written anew into encrypted ones, some of it before each batch.
+TEST(CrashEnumerationTest, FromPlainToEncrypted) {
+  for (const bool back : {false, true}) {
+    BlockLogOptions options = TestOptions();
+    options.keys = TestRing(back ? Cipher::kNone : Cipher::kChaCha20Poly1305);
+    CrashEnumerator enumerator(24, options);
+    options.keys = back ? TestRing(Cipher::kAes256Gcm) : nullptr;
+    enumerator.set_setup_options(options);
+    enumerator.Run(
+        [](LogDriver& driver) {
+          SetUpGroups(driver);
+          driver.Append(kGroupA, 2, {Text(4, 900), Text(5, 700)});
+        },
+        [](LogDriver& driver) {
+          for (size_t i = 0; i < 2; ++i) {
+            driver.Append(kGroupB, 2, {Text(10 + i)});
+            Must(driver);
+          }
+        });
+    Report(back ? "from encrypted to plain" : "from plain to encrypted", enumerator);
+  }
+}
+
 // Counts what the tests before it did.
 TEST(CrashEnumerationTest, EnoughWasTried) {
   std::printf("%llu states in total\n", static_cast<unsigned long long>(total_states));
