@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "cairn/key_source.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
 #include "service/cli/output.h"
@@ -29,6 +30,7 @@ constexpr uint64_t kTableRows = 10'000;
 
 struct LogFlags {
   std::string directory;
+  KeySource keys;
   uint64_t group = 0;  // 0: all
   uint64_t from = 0;
   uint64_t count = 0;  // 0: no limit
@@ -117,8 +119,16 @@ void AddFindings(Row& row, absl::string_view name, const std::vector<LogFinding>
 int WithLog(CliContext& context, const LogFlags& flags,
             const std::function<int(const LogInspector&)>& verb) {
   PosixFileSystem file_system;
+  SystemRandomBytes random;
+  std::shared_ptr<KeyRing> keys;
+  if (!flags.keys.empty()) {
+    absl::StatusOr<std::vector<MasterKey>> given = LoadMasterKeys(flags.keys);
+    if (!given.ok()) return context.Fail(given.status());
+    keys = std::make_shared<KeyRing>(Cipher::kAes256Gcm, *std::move(given), flags.keys.ToString(),
+                                     random);
+  }
   absl::StatusOr<std::unique_ptr<LogInspector>> log =
-      LogInspector::Open(file_system, flags.directory);
+      LogInspector::Open(file_system, flags.directory, keys);
   if (!log.ok()) return context.Fail(log.status());
   if (const auto& writer = (*log)->writer()) {
     std::cerr << "note: " << *writer << " has " << (*log)->directory()
@@ -138,6 +148,8 @@ int RunList(CliContext& context, const LogInspector& log) {
         .Add("file", block.path)
         .Add("state", NameOf(block.state))
         .Add("bytes", block.bytes)
+        .Add("cipher", block.key == 0 ? "" : CipherName(block.cipher))
+        .Add("key", block.key == 0 ? "" : KeyIdText(block.key))
         .Add("batches", block.batches)
         .Add("first_batch", block.first_batch)
         .Add("last_batch", block.last_batch);
@@ -295,6 +307,11 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   auto flags = std::make_shared<LogFlags>();
   auto add_directory = [flags](CLI::App& verb) {
     verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
+    CLI::Option* file = verb.add_option("--encryption_key_file", flags->keys.file,
+                                        "the keys of an encrypted log, as cairnd has them");
+    verb.add_option("--encryption_key_command", flags->keys.command,
+                    "a command that writes them to its stdout")
+        ->excludes(file);
   };
 
   add_directory(context.AddVerb(
@@ -334,7 +351,8 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   CLI::App& salvage = context.AddVerb(
       *log, "salvage",
       "the last resort: says what would be lost of a damaged log, and writes the rest as a new one "
-      "if that is acknowledged; DIR is not changed",
+      "if that is acknowledged; DIR is not changed. With keys, the new one is encrypted with the "
+      "first",
       [&context, flags] {
         return WithLog(context, *flags, [&](const LogInspector& found) {
           return RunSalvage(context, found, *flags);

@@ -89,8 +89,15 @@ std::string KeyRing::Describe() const {
 }
 
 absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
-  if (keys.empty()) return absl::InvalidArgumentError(absl::StrCat(source_, ": there is no key"));
   MutexLock lock(mutex_);
+  const uint64_t current = keys_.front().id;
+  const bool kept = std::any_of(keys.begin(), keys.end(),
+                                [&](const MasterKey& key) { return key.id == current; });
+  if (!kept) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(source_, ": key ", KeyIdText(current),
+                     " is gone, but blocks are encrypted with it: put it behind the new one"));
+  }
   keys_ = std::move(keys);
   return absl::OkStatus();
 }

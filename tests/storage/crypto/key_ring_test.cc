@@ -73,10 +73,14 @@ TEST(KeyRingTest, TheFirstKeyIsForNewBlocks) {
   EXPECT_FALSE(ring.Find(12345).has_value());
   EXPECT_EQ(ring.Describe(),
             absl::StrCat("keys has ", KeyIdText(keys[0].id), ", ", KeyIdText(keys[1].id)));
-  EXPECT_TRUE(ring.Replace({keys[1]}).ok());
-  EXPECT_EQ(ring.current()->id, keys[1].id);
-  EXPECT_FALSE(ring.Find(keys[0].id).has_value());
+  const absl::Status refused = ring.Replace({keys[1]});
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(refused.message(), HasSubstr(KeyIdText(keys[0].id)));
   EXPECT_FALSE(ring.Replace({}).ok());
+  EXPECT_EQ(ring.current()->id, keys[0].id);
+  EXPECT_TRUE(ring.Replace({keys[1], keys[0]}).ok());
+  EXPECT_TRUE(ring.Replace({keys[1]}).ok());
+  EXPECT_FALSE(ring.Find(keys[0].id).has_value());
   EXPECT_EQ(ring.current()->id, keys[1].id);
 }
 

@@ -1,7 +1,7 @@
 // KeySource: the file or the command that a program's master keys come from.
 
-#ifndef STORAGE_CRYPTO_KEY_SOURCE_H_
-#define STORAGE_CRYPTO_KEY_SOURCE_H_
+#ifndef CAIRN_KEY_SOURCE_H_
+#define CAIRN_KEY_SOURCE_H_
 
 #include <string>
 #include <vector>
@@ -31,4 +31,4 @@ absl::StatusOr<std::vector<MasterKey>> LoadMasterKeys(const KeySource& source);
 
 }  // namespace cairn
 
-#endif  // STORAGE_CRYPTO_KEY_SOURCE_H_
+#endif  // CAIRN_KEY_SOURCE_H_

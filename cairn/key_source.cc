@@ -1,4 +1,4 @@
-#include "storage/crypto/key_source.h"
+#include "cairn/key_source.h"
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
