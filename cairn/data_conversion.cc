@@ -84,7 +84,7 @@ class Conversion {
     if (!lock.ok()) return lock.status();
     source_lock_ = *std::move(lock);
     absl::StatusOr<std::unique_ptr<LogView>> log =
-        OpenLogView(source_, absl::StrCat(from_, "/", kLog));
+        OpenLogView(source_, absl::StrCat(from_, "/", kLog), options_.keys);
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
     if (log_->writer()) {
@@ -147,6 +147,7 @@ class Conversion {
     block.directory = directory;
     block.identity = LogIdentityOf(done_.identity);
     block.geometry.block_bytes = options_.block_bytes;
+    block.keys = options_.keys;
     return BlockLog::Open(file_system_, std::move(block));
   }
 
@@ -166,7 +167,7 @@ class Conversion {
   absl::Status ReadLogBack() {
     ReadOnlyFileSystem written(file_system_);
     absl::StatusOr<std::unique_ptr<LogView>> copy =
-        OpenLogView(written, absl::StrCat(unfinished_, "/", kLog));
+        OpenLogView(written, absl::StrCat(unfinished_, "/", kLog), options_.keys);
     if (!copy.ok()) return copy.status();
     uint64_t entries = 0;
     for (const auto& [id, group] : done_.groups) entries += group.entries;

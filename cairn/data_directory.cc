@@ -67,6 +67,10 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
         is_known ? " is one of Cairn's and needs nobody to open it"
                  : " is none of Cairn's (block, rocksdb, memory), and nobody opens it"));
   }
+  if (options.keys != nullptr && options.log_store != "block") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log store ", options.log_store, " cannot be encrypted, only block can"));
+  }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = options.path;
   directory->file_system_ = std::make_unique<PosixFileSystem>();
@@ -196,6 +200,7 @@ absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   block.directory = LogPath(options.path);
   block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
   block.geometry.block_bytes = options.block_bytes;
+  block.keys = options.keys;
   block.background = options.background;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
   if (!log.ok()) return log.status();

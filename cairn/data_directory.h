@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/identity.h"
+#include "storage/crypto/key_ring.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
 
@@ -47,6 +48,9 @@ struct DataDirectoryOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
+  // What the log's blocks are encrypted with (storage/crypto/key_ring.h), with "block" only. Null:
+  // new ones are not, and none that is can be read.
+  std::shared_ptr<const KeyRing> keys;
   // False: nothing is synced, and a power cut loses what was acknowledged.
   bool sync = true;
   // Where log blocks are prepared ahead of time; outlives the directory. May be null.
@@ -60,8 +64,9 @@ class DataDirectory {
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
   // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
   // there, or the log is gone while the identity says that the node took part in its cluster,
-  // INVALID_ARGUMENT for an unknown log store, or a known one with `open_log`; and errors of
-  // `open_log`.
+  // INVALID_ARGUMENT for an unknown log store, a known one with `open_log` or another than "block"
+  // with keys; and errors of `open_log`. Of the errors for a log that is encrypted with a key that
+  // is not given IsMissingKey (storage/block/block_key.h) is true.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }

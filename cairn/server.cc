@@ -58,6 +58,10 @@ class GrpcServer final : public Server {
   std::vector<std::string> Warnings() const override {
     std::vector<std::string> warnings = transport_->Refusals();
     if (!options_.sync) warnings.push_back("UNSAFE: nothing is synced (--fsync=never)");
+    if (options_.keys != nullptr) {
+      warnings.push_back(
+          "only the log is encrypted: snapshots and what state machines keep are not");
+    }
     if (options_.log_store == "memory") {
       warnings.push_back("UNSAFE: the log is in memory and ends with the process");
     }
@@ -91,6 +95,7 @@ absl::Status GrpcServer::Start() {
   directory.log_store = options_.log_store;
   directory.open_log = options_.open_log;
   directory.block_bytes = options_.block_bytes;
+  directory.keys = options_.keys;
   directory.sync = options_.sync;
   directory.background = background_.get();
   absl::StatusOr<std::unique_ptr<DataDirectory>> opened = DataDirectory::Open(directory);

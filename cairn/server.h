@@ -47,6 +47,8 @@ struct ServerOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
+  // What the log is encrypted with, with "block" only (cairn/data_directory.h).
+  std::shared_ptr<const KeyRing> keys;
   // What is sent of snapshots to members far behind; 0: no limit.
   uint64_t snapshot_bytes_per_second = 0;
   bool sync = true;        // false loses acknowledged commands at a power cut

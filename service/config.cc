@@ -1,6 +1,7 @@
 #include "service/config.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "CLI/CLI.hpp"
@@ -21,6 +22,7 @@ struct Flags {
   uint64_t node_id = 0;
   std::string initial_cluster;
   std::string join;
+  std::optional<std::string> encryption_cipher;
   int64_t election_timeout_ms = 1000;
   int64_t heartbeat_interval_ms = 100;
   std::string max_clock_jump = "10s";
@@ -61,6 +63,17 @@ void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
       ->capture_default_str();
   app.add_flag("--insecure", config.insecure,
                "plain text, which only loopback addresses allow (this version has no TLS)");
+}
+
+void AddEncryptionFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
+  app.add_option("--encryption_key_file", config.keys.file,
+                 "encrypts the log (--log_store=block): master keys, 64 hexadecimal digits a line, "
+                 "the first one for new blocks; read again on SIGHUP");
+  app.add_option("--encryption_key_command", config.keys.command,
+                 "the same from the output of a command, which /bin/sh runs");
+  app.add_option("--encryption_cipher", flags.encryption_cipher,
+                 "aes-256-gcm (default), chacha20-poly1305, or none: what there is is read, and "
+                 "written anew without encryption");
 }
 
 void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
@@ -193,6 +206,32 @@ absl::Status TakeJoin(const Flags& flags, ServerConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status TakeEncryption(const Flags& flags, ServerConfig& config) {
+  if (!config.keys.file.empty() && !config.keys.command.empty()) {
+    return absl::InvalidArgumentError(
+        "--encryption_key_file and --encryption_key_command contradict each other");
+  }
+  if (config.keys.empty()) {
+    if (!flags.encryption_cipher) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "--encryption_cipher wants --encryption_key_file or --encryption_key_command");
+  }
+  if (config.log_store != "block") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("encryption keys with --log_store=", config.log_store,
+                     ": only the block store can be encrypted"));
+  }
+  if (!flags.encryption_cipher) return absl::OkStatus();
+  const std::optional<Cipher> cipher = ParseCipher(*flags.encryption_cipher);
+  if (!cipher) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--encryption_cipher=", *flags.encryption_cipher,
+                     " is none of aes-256-gcm, chacha20-poly1305, none"));
+  }
+  config.cipher = *cipher;
+  return absl::OkStatus();
+}
+
 // The values that need more than CLI11's checks.
 absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   config.node = static_cast<NodeId>(flags.node_id);
@@ -232,6 +271,7 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
     config.initial_members = *std::move(members);
   }
   if (absl::Status status = TakeJoin(flags, config); !status.ok()) return status;
+  if (absl::Status status = TakeEncryption(flags, config); !status.ok()) return status;
   return CheckAddresses(config);
 }
 
@@ -270,6 +310,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   ParsedConfig parsed;
   Flags flags;
   AddIdentityFlags(app, flags, parsed.config);
+  AddEncryptionFlags(app, flags, parsed.config);
   AddTuningFlags(app, flags, parsed.config);
   app.add_flag("--check_config", parsed.config.check_only, "check all of this, print ok and exit");
   try {

@@ -15,7 +15,9 @@
 #include "base/log_sink.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "cairn/key_source.h"
 #include "raft/core/configuration.h"
+#include "storage/crypto/aead.h"
 
 namespace cairn {
 
@@ -31,6 +33,8 @@ struct ServerConfig {
   std::vector<std::string> join;  // addresses of a running cluster; empty: --initial_cluster
   bool learner = false;           // --learner: joins and is not promoted
   std::string log_store = "block";
+  KeySource keys;                      // empty: nothing is encrypted
+  Cipher cipher = Cipher::kAes256Gcm;  // of new blocks
   bool insecure = false;
   Duration election_timeout = Milliseconds(1000);
   Duration heartbeat_interval = Milliseconds(100);

@@ -3,6 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "storage/block/block_key.h"
 
 namespace cairn {
 namespace {
@@ -42,6 +43,14 @@ ExitLine ExitOfConfig(const absl::Status& status) {
   return {kServerBadFlags, what, "flags", "see cairnd --help"};
 }
 
+ExitLine ExitOfKeys(const absl::Status& status) {
+  const bool permission = absl::IsPermissionDenied(status);
+  return {permission ? kServerNoPermission : kServerMismatch, std::string(status.message()),
+          "encryption keys",
+          permission ? "let the user of this process, and nobody else, read the key"
+                     : "check --encryption_key_file or --encryption_key_command"};
+}
+
 ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory) {
   std::string what(status.message());
   switch (status.code()) {
@@ -54,6 +63,11 @@ ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directo
     case absl::StatusCode::kNotFound:
       return {kServerDirectoryInUse, what, data_directory, "name a --data_dir that can be made"};
     case absl::StatusCode::kFailedPrecondition:
+      if (IsMissingKey(status)) {
+        return {kServerMismatch, what, data_directory,
+                "give the key by --encryption_key_file or --encryption_key_command; nothing is "
+                "damaged, and nothing was changed"};
+      }
       return Mismatch(what, data_directory);
     case absl::StatusCode::kInvalidArgument:
       return {kServerBadFlags, what, "flags", "see cairnd --help"};

@@ -33,6 +33,8 @@ struct ExitLine {
 
 // Why ParseConfig failed.
 ExitLine ExitOfConfig(const absl::Status& status);
+// Why the encryption keys cannot be had.
+ExitLine ExitOfKeys(const absl::Status& status);
 // Why Server::Start or Open failed.
 ExitLine ExitOfStart(const absl::Status& status, const std::string& data_directory);
 // Why a node stopped serving (HostDependencies::stopped).

@@ -28,6 +28,7 @@
 #include "base/check_handler.h"
 #include "base/mutex.h"
 #include "base/system_clock.h"
+#include "cairn/key_source.h"
 #include "cairn/server.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "service/config.h"
@@ -111,8 +112,19 @@ class Events {
   std::optional<std::pair<NodeState, absl::Status>> stop_ CAIRN_GUARDED_BY(mutex_);
 };
 
-ServerOptions ToServerOptions(const ServerConfig& config, LogSink* log, Events* events) {
+// Null if none are given.
+absl::StatusOr<std::shared_ptr<KeyRing>> LoadKeys(const ServerConfig& config) {
+  if (config.keys.empty()) return nullptr;
+  static auto& random = *new SystemRandomBytes();
+  absl::StatusOr<std::vector<MasterKey>> keys = LoadMasterKeys(config.keys);
+  if (!keys.ok()) return keys.status();
+  return std::make_shared<KeyRing>(config.cipher, *std::move(keys), config.keys.ToString(), random);
+}
+
+ServerOptions ToServerOptions(const ServerConfig& config, std::shared_ptr<const KeyRing> keys,
+                              LogSink* log, Events* events) {
   ServerOptions options;
+  options.keys = std::move(keys);
   options.node = config.node;
   options.data_directory = config.data_directory;
   options.listen = config.listen;
@@ -150,18 +162,31 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   return options;
 }
 
-void Reload(const std::vector<std::string>& arguments, SpdlogSink& log) {
+void ReloadKeys(const KeySource& source, KeyRing& ring, LogSink& log) {
+  absl::StatusOr<std::vector<MasterKey>> keys = LoadMasterKeys(source);
+  const absl::Status status = keys.ok() ? ring.Replace(*std::move(keys)) : keys.status();
+  if (!status.ok()) {
+    log.Log(LogLevel::kError, absl::StrCat("reload refused: ", status.message()));
+    return;
+  }
+  log.Log(LogLevel::kInfo, absl::StrCat("reloaded: ", ring.Describe(),
+                                        "; the first is for what is written from now on"));
+}
+
+void Reload(const std::vector<std::string>& arguments, const ServerConfig& config, KeyRing* keys,
+            SpdlogSink& log) {
+  if (keys != nullptr) ReloadKeys(config.keys, *keys, log);
   absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
   if (!parsed.ok()) {
     log.Log(LogLevel::kError, absl::StrCat("reload refused: ", parsed.status().message()));
     return;
   }
   log.SetLevel(parsed->config.log_level);
-  log.Log(LogLevel::kInfo, "reloaded: the log level; other settings take a restart");
+  log.Log(LogLevel::kInfo, "reloaded: the log level; settings not named here take a restart");
 }
 
 // Until a signal ends it, or storage did and the grace is over.
-ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& config,
+ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& config, KeyRing* keys,
                Events& events, SpdlogSink& log) {
   std::optional<ExitLine> stopped;
   absl::Time deadline = absl::InfiniteFuture();
@@ -170,7 +195,7 @@ ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& co
       case Events::Kind::kTerminate:
         return stopped.value_or(ExitLine{kServerStopped, "", "", ""});
       case Events::Kind::kReload:
-        Reload(arguments, log);
+        Reload(arguments, config, keys, log);
         break;
       case Events::Kind::kStopped: {
         auto [state, status] = events.stop();
@@ -239,8 +264,10 @@ void HandLeadershipOver(Group group, Duration patience, LogSink& log) {
 
 ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& config, Events& events,
              SpdlogSink& log) {
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = LoadKeys(config);
+  if (!keys.ok()) return ExitOfKeys(keys.status());
   absl::StatusOr<std::unique_ptr<Server>> started =
-      Server::Start(ToServerOptions(config, &log, &events));
+      Server::Start(ToServerOptions(config, *keys, &log, &events));
   if (!started.ok()) return ExitOfStart(started.status(), config.data_directory);
   Server& server = **started;
   for (const std::string& warning : server.Warnings()) log.Log(LogLevel::kWarning, warning);
@@ -259,7 +286,7 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   std::cout << "ready node=" << ToInteger(config.node) << " listen=" << config.listen
             << " cluster=" << ToString(server.identity().cluster) << std::endl;
   std::unique_ptr<Joiner> joiner = StartJoiner(config, server, *group, &events, &log);
-  ExitLine exit = Serve(arguments, config, events, log);
+  ExitLine exit = Serve(arguments, config, keys->get(), events, log);
   joiner.reset();
   if (exit.code == kServerStopped) HandLeadershipOver(*group, config.election_timeout * 2, log);
   services.Stop();
@@ -288,6 +315,12 @@ int Main(const std::vector<std::string>& arguments) {
     return kServerStopped;
   }
   if (parsed->config.check_only) {
+    absl::StatusOr<std::shared_ptr<KeyRing>> keys = LoadKeys(parsed->config);
+    if (!keys.ok()) {
+      ExitLine exit = ExitOfKeys(keys.status());
+      std::cerr << exit.ToString() << std::endl;
+      return exit.code;
+    }
     std::cout << "ok" << std::endl;
     return kServerStopped;
   }

@@ -11,6 +11,7 @@
 #include "cairn/data_conversion.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
+#include "service/cli/log_keys.h"
 #include "service/cli/output.h"
 #include "service/cli/progress.h"
 #include "service/cli/verbs.h"
@@ -28,7 +29,10 @@ std::string Canonical(const std::string& path) {
   return failed ? path : canonical.string();
 }
 
-int RunConvert(CliContext& context, DataConversionOptions options) {
+int RunConvert(CliContext& context, DataConversionOptions options, LogKeys& keys) {
+  absl::StatusOr<std::shared_ptr<KeyRing>> loaded = keys.Load();
+  if (!loaded.ok()) return context.Fail(loaded.status());
+  options.keys = *std::move(loaded);
   options.from = Canonical(options.from);
   options.to = Canonical(options.to);
   std::string step;
@@ -77,11 +81,15 @@ int RunConvert(CliContext& context, DataConversionOptions options) {
 
 void AddLogConvertVerb(CLI::App& log, CliContext& context) {
   auto options = std::make_shared<DataConversionOptions>();
+  auto keys = std::make_shared<LogKeys>();
   CLI::App& convert = context.AddVerb(
       log, "convert",
       "writes the data directory of a stopped node anew, with its log in another store, and reads "
-      "it back; FROM is not changed. Exit 73 while a process has it",
-      [&context, options] { return RunConvert(context, *options); });
+      "it back; FROM is not changed. With keys a new log in blocks is encrypted with the first, "
+      "one "
+      "in RocksDB is not encrypted. Exit 73 while a process has FROM",
+      [&context, options, keys] { return RunConvert(context, *options, *keys); });
+  AddKeyOptions(convert, *keys);
   convert.add_option("FROM", options->from, "the node's --data_dir")->required();
   convert.add_option("TO", options->to, "the new one: not there, or empty")->required();
   convert.add_option("--to", options->log_store, "the store: block or rocksdb")

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
+#include "service/cli/log_keys.h"
 #include "service/cli/output.h"
 #include "service/cli/verbs.h"
 #include "storage/block/log_inspector.h"
@@ -31,6 +32,7 @@ constexpr uint64_t kTableRows = 10'000;
 
 struct LogFlags {
   std::string directory;
+  LogKeys keys;
   uint64_t group = 0;  // 0: all
   uint64_t from = 0;
   uint64_t count = 0;  // 0: no limit
@@ -125,17 +127,18 @@ void NoteWriter(const Log& log) {
 }
 
 // Opens the log, of whatever store, and runs `verb` on it.
-int WithLog(CliContext& context, const LogFlags& flags,
-            const std::function<int(const LogView&)>& verb) {
+int WithLog(CliContext& context, LogFlags& flags, const std::function<int(const LogView&)>& verb) {
   PosixFileSystem file_system;
-  absl::StatusOr<std::unique_ptr<LogView>> log = OpenLogView(file_system, flags.directory);
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
+  if (!keys.ok()) return context.Fail(keys.status());
+  absl::StatusOr<std::unique_ptr<LogView>> log = OpenLogView(file_system, flags.directory, *keys);
   if (!log.ok()) return context.Fail(log.status());
   NoteWriter(**log);
   return verb(**log);
 }
 
 // What each store has to say that the other one has not.
-int WithStore(CliContext& context, const LogFlags& flags,
+int WithStore(CliContext& context, LogFlags& flags,
               const std::function<int(const LogInspector&)>& block,
               const std::function<int(const RocksDbInspector&)>& rocksdb) {
   PosixFileSystem file_system;
@@ -146,8 +149,10 @@ int WithStore(CliContext& context, const LogFlags& flags,
     return rocksdb(**in_rocksdb);
   }
   if (!absl::IsNotFound(in_rocksdb.status())) return context.Fail(in_rocksdb.status());
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
+  if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<LogInspector>> in_blocks =
-      LogInspector::Open(file_system, flags.directory);
+      LogInspector::Open(file_system, flags.directory, *keys);
   if (!in_blocks.ok()) return context.Fail(in_blocks.status());
   NoteWriter(**in_blocks);
   return block(**in_blocks);
@@ -194,6 +199,8 @@ int RunList(CliContext& context, const LogInspector& log) {
         .Add("file", block.path)
         .Add("state", NameOf(block.state))
         .Add("bytes", block.bytes)
+        .Add("cipher", block.key == 0 ? "" : CipherName(block.cipher))
+        .Add("key", block.key == 0 ? "" : KeyIdText(block.key))
         .Add("batches", block.batches)
         .Add("first_batch", block.first_batch)
         .Add("last_batch", block.last_batch);
@@ -352,6 +359,7 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   auto flags = std::make_shared<LogFlags>();
   auto add_directory = [flags](CLI::App& verb) {
     verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
+    AddKeyOptions(verb, flags->keys);
   };
 
   add_directory(context.AddVerb(
@@ -395,8 +403,8 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   CLI::App& salvage = context.AddVerb(
       *log, "salvage",
       "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
-      "one, "
-      "in blocks, if that is acknowledged; DIR is not changed",
+      "one, in blocks, if that is acknowledged; DIR is not changed. With keys, the new one is "
+      "encrypted with the first",
       [&context, flags] {
         return WithStore(
             context, *flags,

@@ -1,23 +1,20 @@
 #include "storage/block/block_bytes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
-#include "storage/block/layout.h"
 
 namespace cairn {
 namespace {
 
 constexpr uint64_t kDirectPiece = 1 << 20;
 constexpr uint64_t kWindowBytes = 128 << 10;
-
-bool IsZero(absl::string_view bytes) {
-  return bytes.empty() ||
-         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
+// Less, because all of it is decrypted.
+constexpr uint64_t kEncryptedWindowBytes = 32 << 10;
 
 // Reads a piece, or page by page what can be read of it.
 void ReadPiece(const File& file, uint64_t offset, size_t length, char* to) {
@@ -36,34 +33,29 @@ void ReadPiece(const File& file, uint64_t offset, size_t length, char* to) {
 }  // namespace
 
 bool BlockBytes::HasZeroSector(uint64_t begin, uint64_t end) {
-  begin = begin / kSectorBytes * kSectorBytes;
-  end = std::min((end + kSectorBytes - 1) / kSectorBytes * kSectorBytes, size());
-  if (begin >= end) return false;
-  Bytes bytes = View(begin, end - begin);
-  for (size_t at = 0; at < bytes.size(); at += kSectorBytes) {
-    if (IsZero(bytes.view().substr(at, kSectorBytes))) return true;
+  const uint64_t chunk = chunk_bytes();
+  for (uint64_t at = begin / chunk * chunk; at < std::min(end, size()); at += chunk) {
+    if (ZeroSectors(at) != 0) return true;
   }
   return false;
 }
 
 uint64_t BlockBytes::FirstNonZero(uint64_t begin, uint64_t end) {
-  Bytes bytes = View(begin, end - begin);
-  absl::string_view view = bytes.view();
-  size_t at = 0;
-  while (at + kSectorBytes <= view.size() && IsZero(view.substr(at, kSectorBytes))) {
-    at += kSectorBytes;
+  for (uint64_t at = begin; at < end; at += chunk_bytes()) {
+    const uint8_t zero = ZeroSectors(at);
+    for (int sector = 0; sector < sectors_per_chunk(); ++sector) {
+      if ((zero >> sector & 1) == 0) return at + static_cast<uint64_t>(sector) * kSectorBytes;
+    }
   }
-  while (at < view.size() && view[at] == 0) ++at;
-  return begin + at;
+  return end;
 }
 
 uint64_t BlockBytes::NonZeroBytes(uint64_t begin, uint64_t end) {
-  Bytes bytes = View(begin, end - begin);
   uint64_t count = 0;
-  for (size_t at = 0; at < bytes.size(); at += kSectorBytes) {
-    if (!IsZero(bytes.view().substr(at, kSectorBytes))) count += kSectorBytes;
+  for (uint64_t at = begin; at < end; at += chunk_bytes()) {
+    count += static_cast<uint64_t>(sectors_per_chunk() - std::popcount(ZeroSectors(at)));
   }
-  return count;
+  return count * kSectorBytes;
 }
 
 AlignedBuffer::AlignedBuffer(size_t bytes)
@@ -83,22 +75,94 @@ Bytes ReadDirectly(const File& file, uint64_t offset, uint64_t length) {
   return Bytes(std::move(buffer), view);
 }
 
+BlockImage::BlockImage(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher)
+    : cipher_(std::move(cipher)) {
+  if (cipher_ == nullptr) {
+    bytes_ = ReadDirectly(file, 0, bytes);
+    return;
+  }
+  // In pieces, so that ciphertext and plaintext are not both here as a whole.
+  const uint64_t unit = cipher_->stored_bytes();
+  std::string plain;
+  plain.reserve(bytes / unit * cipher_->plain_bytes());
+  for (uint64_t at = 0; at < bytes; at += kDirectPiece) {
+    const Bytes piece = ReadDirectly(file, at, std::min(kDirectPiece, bytes - at));
+    const OpenedUnits opened = cipher_->Open(at / unit, piece.view());
+    plain.append(opened.plain.data(), opened.plain.size());
+    zero_sectors_.insert(zero_sectors_.end(), opened.zero_sectors.begin(),
+                         opened.zero_sectors.end());
+  }
+  bytes_ = Bytes::Take(std::move(plain));
+}
+
+uint64_t BlockImage::chunk_bytes() const {
+  return cipher_ == nullptr ? kSectorBytes : cipher_->plain_bytes();
+}
+
+int BlockImage::sectors_per_chunk() const {
+  return cipher_ == nullptr ? 1 : static_cast<int>(cipher_->stored_bytes() / kSectorBytes);
+}
+
+uint8_t BlockImage::ZeroSectors(uint64_t begin) {
+  if (cipher_ != nullptr) return zero_sectors_.at(begin / cipher_->plain_bytes());
+  return IsZero(bytes_.view().substr(begin, kSectorBytes)) ? 1 : 0;
+}
+
+BlockWindow::BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher)
+    : file_(file),
+      cipher_(std::move(cipher)),
+      size_(cipher_ == nullptr ? bytes : bytes / cipher_->stored_bytes() * cipher_->plain_bytes()) {
+}
+
 Bytes BlockWindow::View(uint64_t offset, uint64_t length) {
   if (offset >= size_) return Bytes();
   length = std::min(length, size_ - offset);
   if (offset < window_begin_ || offset + length > window_begin_ + window_.size()) {
-    std::string window(std::min(std::max(length, kWindowBytes), size_ - offset), kUnreadable);
-    absl::StatusOr<size_t> read = file_.Read(offset, window.size(), window.data());
-    if (!read.ok()) {
-      // Perhaps only something behind what is wanted cannot be read.
-      window.assign(length, kUnreadable);
-      read = file_.Read(offset, length, window.data());
-      if (!read.ok()) std::fill(window.begin(), window.end(), kUnreadable);
-    }
-    window_begin_ = offset;
-    window_ = Bytes::Take(std::move(window));
+    Load(offset, length);
   }
   return window_.Slice(offset - window_begin_, length);
+}
+
+// Makes the window one that holds these bytes, and some behind them.
+void BlockWindow::Load(uint64_t offset, uint64_t length) {
+  const uint64_t plain_unit = cipher_ == nullptr ? 1 : cipher_->plain_bytes();
+  const uint64_t stored_unit = cipher_ == nullptr ? 1 : cipher_->stored_bytes();
+  const uint64_t first = offset / plain_unit;
+  const uint64_t end = (offset + length + plain_unit - 1) / plain_unit;
+  const uint64_t wanted = (end - first) * stored_unit;
+  const uint64_t begin = first * stored_unit;
+  const uint64_t window_bytes = cipher_ == nullptr ? kWindowBytes : kEncryptedWindowBytes;
+  const uint64_t rest = size_ / plain_unit * stored_unit - begin;
+  std::string stored(std::min(std::max(wanted, window_bytes), rest), kUnreadable);
+  absl::StatusOr<size_t> read = file_.Read(begin, stored.size(), stored.data());
+  if (!read.ok()) {
+    // Perhaps only something behind what is wanted cannot be read.
+    stored.assign(wanted, kUnreadable);
+    read = file_.Read(begin, wanted, stored.data());
+    if (!read.ok()) std::fill(stored.begin(), stored.end(), kUnreadable);
+  }
+  window_begin_ = first * plain_unit;
+  if (cipher_ == nullptr) {
+    window_ = Bytes::Take(std::move(stored));
+    return;
+  }
+  OpenedUnits opened = cipher_->Open(first, stored);
+  window_ = std::move(opened.plain);
+  zero_sectors_ = std::move(opened.zero_sectors);
+}
+
+uint64_t BlockWindow::chunk_bytes() const {
+  return cipher_ == nullptr ? kSectorBytes : cipher_->plain_bytes();
+}
+
+int BlockWindow::sectors_per_chunk() const {
+  return cipher_ == nullptr ? 1 : static_cast<int>(cipher_->stored_bytes() / kSectorBytes);
+}
+
+uint8_t BlockWindow::ZeroSectors(uint64_t begin) {
+  const Bytes chunk = View(begin, chunk_bytes());
+  if (cipher_ == nullptr) return IsZero(chunk.view()) ? 1 : 0;
+  return zero_sectors_.at((begin - window_begin_) / chunk_bytes());
 }
 
 }  // namespace cairn

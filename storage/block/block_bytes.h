@@ -1,4 +1,5 @@
-// BlockBytes: the bytes of one block file, as recovery and readers look at them.
+// BlockBytes: the bytes of one block file, as recovery and readers look at them: decrypted, if the
+// block is encrypted.
 
 #ifndef STORAGE_BLOCK_BLOCK_BYTES_H_
 #define STORAGE_BLOCK_BLOCK_BYTES_H_
@@ -7,16 +8,16 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/bytes.h"
+#include "storage/block/layout.h"
+#include "storage/block/unit_cipher.h"
 #include "storage/file_system.h"
 
 namespace cairn {
-
-// What cannot be read reads as this: it passes no check and is no zero sector either.
-inline constexpr char kUnreadable = '\xee';
 
 // Threads: one at a time.
 class BlockBytes {
@@ -27,12 +28,22 @@ class BlockBytes {
   // result.
   virtual Bytes View(uint64_t offset, uint64_t length) = 0;
 
-  // True if one of the sectors that [begin, end) touches is all zero.
+  // What is good or bad as a whole: a sector, or a unit if the block is encrypted. What follows is
+  // said of the sectors on the disk.
+  virtual uint64_t chunk_bytes() const { return kSectorBytes; }
+
+  // True if one of the sectors of the chunks that [begin, end) touches is all zero.
   bool HasZeroSector(uint64_t begin, uint64_t end);
-  // The offset of the first byte in [begin, end) that is not zero; `end` if there is none.
+  // Between two multiples of chunks: where the first sector begins that is not all zero, counted
+  // from the beginning of its chunk; `end` if there is none.
   uint64_t FirstNonZero(uint64_t begin, uint64_t end);
-  // The bytes of the sectors between these multiples of 512 that are not all zero.
+  // The bytes of the sectors between two multiples of chunks that are not all zero.
   uint64_t NonZeroBytes(uint64_t begin, uint64_t end);
+
+ private:
+  // Which sectors of the chunk that begins there are all zero, the first one lowest.
+  virtual uint8_t ZeroSectors(uint64_t begin) = 0;
+  virtual int sectors_per_chunk() const { return 1; }
 };
 
 // Memory whose address is a multiple of 4096, as direct reads need it.
@@ -57,27 +68,40 @@ Bytes ReadDirectly(const File& file, uint64_t offset, uint64_t length);
 class BlockImage final : public BlockBytes {
  public:
   // `bytes`: what the file should be long.
-  BlockImage(const File& file, uint64_t bytes) : bytes_(ReadDirectly(file, 0, bytes)) {}
+  BlockImage(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher = nullptr);
   uint64_t size() const override { return bytes_.size(); }
   Bytes View(uint64_t offset, uint64_t length) override { return bytes_.Slice(offset, length); }
+  uint64_t chunk_bytes() const override;
 
  private:
+  uint8_t ZeroSectors(uint64_t begin) override;
+  int sectors_per_chunk() const override;
+
+  const std::unique_ptr<UnitCipher> cipher_;
   Bytes bytes_;
+  std::vector<uint8_t> zero_sectors_;  // of each chunk, if the block is encrypted
 };
 
 // Reads a file in windows, through the page cache.
 class BlockWindow final : public BlockBytes {
  public:
   // `file` outlives the object.
-  BlockWindow(const File& file, uint64_t bytes) : file_(file), size_(bytes) {}
+  BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher = nullptr);
   uint64_t size() const override { return size_; }
   Bytes View(uint64_t offset, uint64_t length) override;
+  uint64_t chunk_bytes() const override;
 
  private:
+  uint8_t ZeroSectors(uint64_t begin) override;
+  int sectors_per_chunk() const override;
+  void Load(uint64_t offset, uint64_t length);
+
   const File& file_;
+  const std::unique_ptr<UnitCipher> cipher_;
   const uint64_t size_;
   uint64_t window_begin_ = 0;
   Bytes window_;
+  std::vector<uint8_t> zero_sectors_;  // of each chunk of the window, if the block is encrypted
 };
 
 }  // namespace cairn

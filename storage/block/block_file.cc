@@ -1,13 +1,17 @@
 #include "storage/block/block_file.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "storage/block/block_bytes.h"
+#include "base/check.h"
+#include "storage/block/block_key.h"
 
 namespace cairn {
 namespace {
@@ -26,17 +30,22 @@ std::optional<uint64_t> ParseName(absl::string_view name, absl::string_view suff
   return number;
 }
 
-absl::Status Annotate(absl::Status status, absl::string_view path) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+absl::Status Annotate(const absl::Status& status, absl::string_view path) {
+  absl::Status annotated(status.code(), absl::StrCat(path, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    annotated.SetPayload(type, payload);
+  });
+  return annotated;
 }
 
-// Looks for a good header at both ends of the file.
-absl::StatusOr<BlockFile::Headers> ReadHeaders(const File& file, uint64_t size) {
-  BlockFile::Headers headers;
-  absl::StatusOr<BlockHeader> front =
-      BlockHeader::Decode(ReadDirectly(file, 0, kSectorBytes).view());
+using HeaderCopies = std::array<absl::StatusOr<BlockHeader>, 2>;
+
+// Looks for headers at both ends of the file.
+absl::StatusOr<HeaderCopies> ReadCopies(const File& file, uint64_t size) {
+  HeaderCopies copies = {BlockHeader::Decode(ReadDirectly(file, 0, kSectorBytes).view()),
+                         absl::DataLossError("")};
+  auto& [front, back] = copies;
   if (absl::IsFailedPrecondition(front.status())) return front.status();
-  absl::StatusOr<BlockHeader> back = absl::DataLossError("");
   if (front.ok()) {
     const BlockGeometry& geometry = front->geometry;
     back = BlockHeader::Decode(ReadDirectly(file, geometry.header_at(1), kSectorBytes).view());
@@ -52,10 +61,53 @@ absl::StatusOr<BlockFile::Headers> ReadHeaders(const File& file, uint64_t size) 
   if (!front.ok() && !back.ok()) {
     return absl::DataLossError("neither copy of the block header can be read");
   }
-  headers.header = front.ok() ? *front : *back;
-  headers.good[0] = front.ok();
-  headers.good[1] = back.ok() && back->Encode() == headers.header->Encode();
+  return copies;
+}
+
+// Of two copies that differ because a crash came between them, the newer one counts; but either has
+// the data key, and one that can be opened will do.
+absl::StatusOr<BlockFile::Headers> ChooseCopy(const HeaderCopies& copies, const KeyRing* keys) {
+  std::vector<const BlockHeader*> good;
+  uint32_t revision = 0;
+  for (const absl::StatusOr<BlockHeader>& copy : copies) {
+    if (!copy.ok()) continue;
+    good.push_back(&*copy);
+    revision = std::max(revision, copy->encryption.revision);
+  }
+  if (good.size() == 2 && good[0]->encryption.revision < good[1]->encryption.revision) {
+    std::swap(good[0], good[1]);
+  }
+  BlockFile::Headers headers;
+  absl::Status problem;
+  for (const BlockHeader* header : good) {
+    if (header->is_encrypted()) {
+      absl::StatusOr<SecretKey> data_key = RecoverBlockKey(*header, keys);
+      if (!data_key.ok()) {
+        if (problem.ok() || absl::IsFailedPrecondition(data_key.status())) {
+          problem = data_key.status();
+        }
+        continue;
+      }
+      headers.data_key = *data_key;
+    }
+    headers.header = *header;
+    break;
+  }
+  if (!headers.header) return problem;
+  // No less than what anything in the block may have been written under.
+  headers.header->encryption.revision = revision;
+  const std::string sector = headers.header->Encode();
+  for (size_t i = 0; i < copies.size(); ++i) {
+    headers.good[i] = copies[i].ok() && copies[i]->Encode() == sector;
+  }
   return headers;
+}
+
+absl::StatusOr<BlockFile::Headers> ReadHeaders(const File& file, uint64_t size,
+                                               const KeyRing* keys) {
+  absl::StatusOr<HeaderCopies> copies = ReadCopies(file, size);
+  if (!copies.ok()) return copies.status();
+  return ChooseCopy(*copies, keys);
 }
 
 }  // namespace
@@ -80,14 +132,29 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
   return absl::StrCat(directory, "/", name);
 }
 
+BlockFile::BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const BlockHeader& header,
+                     std::optional<SecretKey> data_key)
+    : file_system_(file_system),
+      file_(std::move(file)),
+      block_(header.block),
+      tag_(header.Tag()),
+      stored_geometry_(header.geometry),
+      geometry_(header.PlainGeometry()),
+      data_key_(std::move(data_key)),
+      header_(header),
+      revision_(header.encryption.revision),
+      cipher_(NewCipher()) {
+  CAIRN_CHECK_EQ(header.is_encrypted(), data_key_.has_value());
+}
+
 absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
     FileSystem& file_system, const std::string& path, uint64_t block,
-    const std::optional<LogIdentity>& identity, FileSystem::OpenMode mode) {
+    const std::optional<LogIdentity>& identity, const KeyRing* keys, FileSystem::OpenMode mode) {
   absl::StatusOr<std::unique_ptr<File>> file = file_system.Open(path, {.mode = mode});
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
-  absl::StatusOr<Headers> headers = ReadHeaders(**file, *size);
+  absl::StatusOr<Headers> headers = ReadHeaders(**file, *size, keys);
   if (!headers.ok()) return Annotate(headers.status(), path);
   const BlockHeader& header = *headers->header;
   absl::Status status = CheckLogIdentity(header.identity, identity.value_or(header.identity), path);
@@ -100,20 +167,121 @@ absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
     return absl::DataLossError(absl::StrCat(path, ": the file has ", *size, " bytes of ",
                                             header.geometry.block_bytes, ": it was cut short"));
   }
-  auto result = std::make_unique<BlockFile>(*std::move(file), header);
-  result->headers_ = *std::move(headers);
+  auto result =
+      std::make_unique<BlockFile>(file_system, *std::move(file), header, headers->data_key);
+  std::copy(headers->good, headers->good + 2, result->good_headers_);
+  MutexLock lock(result->mutex_);
+  result->revision_ = 0;
   return result;
 }
 
-absl::Status BlockFile::HealHeaders() {
-  std::string sector = header_.Encode();
+BlockHeader BlockFile::header() const {
+  MutexLock lock(mutex_);
+  return header_;
+}
+
+std::unique_ptr<UnitCipher> BlockFile::NewCipher() const {
+  if (!data_key_) return nullptr;
+  MutexLock lock(mutex_);
+  return std::make_unique<UnitCipher>(header_.encryption.cipher, *data_key_, block_,
+                                      stored_geometry_.unit_bytes);
+}
+
+absl::Status BlockFile::Write(uint64_t offset, absl::string_view bytes) {
+  if (cipher_ == nullptr) return file_->Write(offset, bytes);
+  CAIRN_CHECK_EQ(offset % geometry_.unit_bytes, 0u);
+  uint32_t revision = 0;
+  {
+    MutexLock lock(mutex_);
+    if (absl::Status status = BeginWriting(); !status.ok()) return status;
+    revision = revision_;
+  }
+  std::string filled;
+  if (bytes.size() % geometry_.unit_bytes != 0) {
+    filled = std::string(bytes);
+    filled.resize(geometry_.RoundUp(bytes.size()), kFiller);
+    bytes = filled;
+  }
+  const uint64_t unit = offset / geometry_.unit_bytes;
+  return file_->Write(unit * stored_geometry_.unit_bytes, cipher_->Seal(revision, unit, bytes));
+}
+
+absl::Status BlockFile::WriteSeal(const BlockSeal& seal, int copy) {
+  return Write(geometry_.seal_at(copy), seal.Encode(seal_bytes()));
+}
+
+Bytes BlockFile::ReadDirect(uint64_t offset, uint64_t length) const {
+  const std::unique_ptr<UnitCipher> cipher = NewCipher();
+  if (cipher == nullptr) return ReadDirectly(*file_, offset, length);
+  const uint64_t plain = cipher->plain_bytes();
+  const uint64_t stored = cipher->stored_bytes();
+  const uint64_t first = offset / plain;
+  const uint64_t units = (offset + length + plain - 1) / plain - first;
+  const Bytes read = ReadDirectly(*file_, first * stored, units * stored);
+  return cipher->Open(first, read.view()).plain.Slice(offset - first * plain, length);
+}
+
+BlockImage BlockFile::Image() const {
+  return BlockImage(*file_, stored_geometry_.block_bytes, NewCipher());
+}
+
+BlockWindow BlockFile::Window() const {
+  return BlockWindow(*file_, stored_geometry_.block_bytes, NewCipher());
+}
+
+// A process that ended may have written, and lost, anything under the revisions it knew: this one
+// writes under another one, which is on the disk before anything that was written under it.
+absl::Status BlockFile::BeginWriting() {
+  if (revision_ != 0) return absl::OkStatus();
+  BlockHeader header = header_;
+  if (header.encryption.revision == UINT32_MAX) {
+    return absl::ResourceExhaustedError(absl::StrCat(path(), ": opened too often"));
+  }
+  ++header.encryption.revision;
+  if (absl::Status status = WriteHeaders(header); !status.ok()) return status;
+  revision_ = header.encryption.revision;
+  return absl::OkStatus();
+}
+
+absl::Status BlockFile::WriteHeaders(const BlockHeader& header) {
+  if (header_failed_) {
+    return absl::FailedPreconditionError(absl::StrCat(path(), ": its header could not be written"));
+  }
+  header_failed_ = true;
+  const std::string sector = header.Encode();
   for (int copy : {0, 1}) {
-    if (headers_.good[copy]) continue;
-    absl::Status status = file_->Write(geometry().header_at(copy), sector);
+    absl::Status status = file_->Write(stored_geometry_.header_at(copy), sector);
+    if (status.ok()) status = file_system_.SyncNow(*file_);
     if (!status.ok()) return status;
-    headers_.good[copy] = true;
+  }
+  header_failed_ = false;
+  header_ = header;
+  return absl::OkStatus();
+}
+
+absl::Status BlockFile::HealHeaders() {
+  MutexLock lock(mutex_);
+  const std::string sector = header_.Encode();
+  for (int copy : {0, 1}) {
+    if (good_headers_[copy]) continue;
+    absl::Status status = file_->Write(stored_geometry_.header_at(copy), sector);
+    if (!status.ok()) return status;
+    good_headers_[copy] = true;
   }
   return absl::OkStatus();
+}
+
+absl::Status BlockFile::Rewrap(const KeyRing& keys) {
+  MutexLock lock(mutex_);
+  const std::optional<MasterKey> master = keys.current();
+  if (!data_key_ || !master || header_.key == master->id) return absl::OkStatus();
+  BlockHeader header = header_;
+  if (header.encryption.revision == UINT32_MAX) {
+    return absl::ResourceExhaustedError(absl::StrCat(path(), ": opened too often"));
+  }
+  ++header.encryption.revision;
+  RewrapBlockKey(header, *data_key_, *master, keys.random());
+  return WriteHeaders(header);
 }
 
 absl::Status FormatBlock(FileSystem& file_system, const std::string& path, bool create,

@@ -12,7 +12,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "storage/block/block_bytes.h"
 #include "storage/block/block_header.h"
+#include "storage/block/unit_cipher.h"
+#include "storage/crypto/key_ring.h"
 #include "storage/file_system.h"
 
 namespace cairn {
@@ -27,44 +32,85 @@ std::optional<uint64_t> ParseSpareFileName(absl::string_view name);
 
 std::string JoinPath(const std::string& directory, const std::string& name);
 
-// Threads: as File.
+// What an encrypted block is written like is between this class and UnitCipher: all that is read
+// and written through it is plain text, at offsets of PlainGeometry. Headers alone are not
+// encrypted.
+//
+// Threads: as File; Rewrap beside anything, but for Write.
 class BlockFile {
  public:
-  BlockFile(std::unique_ptr<File> file, const BlockHeader& header)
-      : file_(std::move(file)), header_(header), tag_(header.Tag()) {}
+  // A block that was just made by FormatBlock. `data_key`: if it is encrypted.
+  BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const BlockHeader& header,
+            std::optional<SecretKey> data_key);
 
   // What stands in the two places of the header.
   struct Headers {
     std::optional<BlockHeader> header;
+    std::optional<SecretKey> data_key;  // if the block is encrypted
     bool good[2] = {false, false};
   };
 
   // Opens block `block` of `identity`, or of whomever if there is none, and checks that it is
-  // whole: FAILED_PRECONDITION for another identity, a newer format or a key that is not known,
-  // DATA_LOSS if no copy of the header is good, the file is cut short or it is another block. Names
-  // the file.
+  // whole: FAILED_PRECONDITION for another identity, a newer format or a key that `keys`, which may
+  // be null, has not got, DATA_LOSS if no copy of the header is good, the file is cut short or it
+  // is another block. Names the file.
   static absl::StatusOr<std::unique_ptr<BlockFile>> Open(FileSystem& file_system,
                                                          const std::string& path, uint64_t block,
                                                          const std::optional<LogIdentity>& identity,
+                                                         const KeyRing* keys,
                                                          FileSystem::OpenMode mode);
-  // As found by Open; for healing.
-  const Headers& headers() const { return headers_; }
+  // Which copies of the header were good as found by Open; for healing.
+  const bool (&good_headers() const)[2] { return good_headers_; }
 
+  // For syncs.
   File& file() const { return *file_; }
   const std::string& path() const { return file_->path(); }
-  const BlockHeader& header() const { return header_; }
-  const BlockGeometry& geometry() const { return header_.geometry; }
-  uint64_t block() const { return header_.block; }
+  BlockHeader header() const;
+  const BlockGeometry& geometry() const { return geometry_; }
+  uint64_t block() const { return block_; }
   uint64_t tag() const { return tag_; }
+
+  // Writes `bytes` at `offset`, which is that of a unit. In an encrypted block the last unit is
+  // filled up; the first time after Open the header gets a new revision before, which is synced.
+  absl::Status Write(uint64_t offset, absl::string_view bytes);
+  absl::Status WriteSeal(const BlockSeal& seal, int copy);
+  uint64_t seal_bytes() const {
+    return cipher_ == nullptr ? kSectorBytes : BlockSeal::kEncryptedBytes;
+  }
+  // Past the page cache; what fails or is not there is kUnreadable.
+  Bytes ReadDirect(uint64_t offset, uint64_t length) const;
+  // All of it as the disk holds it; in windows through the page cache. The window must not outlive
+  // the block.
+  BlockImage Image() const;
+  BlockWindow Window() const;
 
   // Writes the copies of the header that are not good. Not synced.
   absl::Status HealHeaders();
 
+  // Wraps the data key of an encrypted block by the newest key of `keys`, unless it is already:
+  // one copy of the header, synced, and then the other one. A crash anywhere leaves a copy that the
+  // old or the new key opens.
+  absl::Status Rewrap(const KeyRing& keys);
+
  private:
-  std::unique_ptr<File> file_;
-  BlockHeader header_;
-  uint64_t tag_;
-  Headers headers_ = {.header = std::nullopt, .good = {true, true}};
+  std::unique_ptr<UnitCipher> NewCipher() const;
+  absl::Status BeginWriting() CAIRN_REQUIRES(mutex_);
+  absl::Status WriteHeaders(const BlockHeader& header) CAIRN_REQUIRES(mutex_);
+
+  FileSystem& file_system_;
+  const std::unique_ptr<File> file_;
+  const uint64_t block_;
+  const uint64_t tag_;
+  const BlockGeometry stored_geometry_;
+  const BlockGeometry geometry_;
+  const std::optional<SecretKey> data_key_;
+  bool good_headers_[2] = {true, true};
+  mutable Mutex mutex_;
+  BlockHeader header_ CAIRN_GUARDED_BY(mutex_);
+  // Under which this process writes; 0: it has not begun to.
+  uint32_t revision_ CAIRN_GUARDED_BY(mutex_) = 0;
+  bool header_failed_ CAIRN_GUARDED_BY(mutex_) = false;
+  const std::unique_ptr<UnitCipher> cipher_;  // for writing
 };
 
 // Makes the file at `path` a block that holds nothing: all of it zero and synced, then the header,

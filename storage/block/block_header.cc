@@ -14,19 +14,21 @@ namespace {
 
 constexpr uint32_t kHeaderMagic = 0xb10cda7a;
 constexpr uint32_t kSealMagic = 0x5ea1b10c;
-constexpr size_t kChecksumAt = kSectorBytes - sizeof(uint64_t);
 
-// Fills `bytes` to a sector that ends in its checksum.
-std::string Finish(std::string bytes) {
-  CAIRN_CHECK_LE(bytes.size(), kChecksumAt);
-  bytes.resize(kChecksumAt, kFiller);
+// Fills `bytes` to `size`, at the end with its checksum.
+std::string Finish(std::string bytes, size_t size = kSectorBytes) {
+  const size_t checksum_at = size - sizeof(uint64_t);
+  CAIRN_CHECK_LE(bytes.size(), checksum_at);
+  bytes.resize(checksum_at, kFiller);
   AppendLittleEndian(&bytes, Checksum(bytes));
   return bytes;
 }
 
-bool HasGoodChecksum(absl::string_view sector) {
-  return sector.size() == kSectorBytes && LoadLittleEndian<uint64_t>(sector.data() + kChecksumAt) ==
-                                              Checksum(sector.substr(0, kChecksumAt));
+bool HasGoodChecksum(absl::string_view bytes) {
+  if (bytes.size() < sizeof(uint64_t)) return false;
+  const size_t checksum_at = bytes.size() - sizeof(uint64_t);
+  return LoadLittleEndian<uint64_t>(bytes.data() + checksum_at) ==
+         Checksum(bytes.substr(0, checksum_at));
 }
 
 void AppendIdentity(std::string* to, const LogIdentity& identity) {
@@ -34,6 +36,11 @@ void AppendIdentity(std::string* to, const LogIdentity& identity) {
              identity.cluster.bytes.size());
   AppendLittleEndian(to, ToInteger(identity.node));
   AppendLittleEndian(to, ToInteger(identity.incarnation));
+}
+
+template <size_t size>
+void AppendArray(std::string* to, const std::array<uint8_t, size>& bytes) {
+  to->append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 template <size_t size>
@@ -59,24 +66,33 @@ absl::Status CheckLogIdentity(const LogIdentity& found, const LogIdentity& wante
 std::string BlockHeader::Encode() const {
   std::string bytes;
   AppendLittleEndian(&bytes, kHeaderMagic);
-  AppendLittleEndian(&bytes, kBlockFormatVersion);
+  AppendLittleEndian(&bytes, is_encrypted() ? kEncryptedBlockFormatVersion : kBlockFormatVersion);
   AppendIdentity(&bytes, identity);
   AppendLittleEndian(&bytes, block);
   AppendLittleEndian(&bytes, geometry.block_bytes);
   AppendLittleEndian(&bytes, geometry.unit_bytes);
   AppendLittleEndian(&bytes, key);
-  bytes.append(reinterpret_cast<const char*>(key_check.data()), key_check.size());
+  AppendArray(&bytes, key_check);
+  if (is_encrypted()) {
+    AppendLittleEndian(&bytes, static_cast<uint32_t>(encryption.cipher));
+    AppendLittleEndian(&bytes, encryption.revision);
+    AppendArray(&bytes, encryption.data_key.salt);
+    AppendArray(&bytes, encryption.data_key.sealed);
+    AppendArray(&bytes, encryption.data_key.tag);
+  }
   return Finish(std::move(bytes));
 }
 
 absl::StatusOr<BlockHeader> BlockHeader::Decode(absl::string_view sector) {
   Decoder decoder(sector);
   if (decoder.Read<uint32_t>() != kHeaderMagic) return absl::DataLossError("no block header");
-  if (!HasGoodChecksum(sector)) return absl::DataLossError("block header checksum");
-  uint32_t version = decoder.Read<uint32_t>();
-  if (version != kBlockFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("block format ", version, ", this program knows ", kBlockFormatVersion));
+  if (sector.size() != kSectorBytes || !HasGoodChecksum(sector)) {
+    return absl::DataLossError("block header checksum");
+  }
+  const uint32_t version = decoder.Read<uint32_t>();
+  if (version != kBlockFormatVersion && version != kEncryptedBlockFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "block format ", version, ", this program knows ", kEncryptedBlockFormatVersion));
   }
   BlockHeader header;
   ReadArray(decoder, &header.identity.cluster.bytes);
@@ -88,11 +104,38 @@ absl::StatusOr<BlockHeader> BlockHeader::Decode(absl::string_view sector) {
   header.key = decoder.Read<uint64_t>();
   ReadArray(decoder, &header.key_check);
   if (!header.geometry.IsValid()) return absl::DataLossError("block header: impossible lengths");
-  if (header.key != 0) {
+  if (header.is_encrypted() != (version == kEncryptedBlockFormatVersion)) {
+    return absl::DataLossError("block header: a key where there can be none, or none");
+  }
+  if (!header.is_encrypted()) return header;
+  BlockEncryption& encryption = header.encryption;
+  const auto cipher = decoder.Read<uint32_t>();
+  encryption.cipher = static_cast<Cipher>(cipher);
+  encryption.revision = decoder.Read<uint32_t>();
+  ReadArray(decoder, &encryption.data_key.salt);
+  ReadArray(decoder, &encryption.data_key.sealed);
+  ReadArray(decoder, &encryption.data_key.tag);
+  if (encryption.cipher != Cipher::kAes256Gcm && encryption.cipher != Cipher::kChaCha20Poly1305) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the block is encrypted with key ", header.key, ", which is not known"));
+        absl::StrCat("the block is encrypted by cipher ", cipher, ", which is not known"));
   }
   return header;
+}
+
+BlockGeometry BlockHeader::PlainGeometry() const {
+  if (!is_encrypted()) return geometry;
+  const uint64_t plain = geometry.unit_bytes - UnitCipher::kOverhead;
+  return {.block_bytes = geometry.block_bytes / geometry.unit_bytes * plain, .unit_bytes = plain};
+}
+
+std::string BlockHeader::KeyPlace() const {
+  std::string place;
+  AppendIdentity(&place, identity);
+  AppendLittleEndian(&place, block);
+  AppendLittleEndian(&place, geometry.block_bytes);
+  AppendLittleEndian(&place, geometry.unit_bytes);
+  AppendLittleEndian(&place, static_cast<uint32_t>(encryption.cipher));
+  return place;
 }
 
 uint64_t BlockHeader::Tag() const {
@@ -102,7 +145,7 @@ uint64_t BlockHeader::Tag() const {
   return Checksum(bytes);
 }
 
-std::string BlockSeal::Encode() const {
+std::string BlockSeal::Encode(size_t size) const {
   std::string bytes;
   AppendLittleEndian(&bytes, kSealMagic);
   AppendLittleEndian(&bytes, uint32_t{has_bad_entries});
@@ -116,13 +159,13 @@ std::string BlockSeal::Encode() const {
   AppendLittleEndian(&bytes, footer_begin);
   AppendLittleEndian(&bytes, footer_bytes);
   AppendLittleEndian(&bytes, footer_checksum);
-  return Finish(std::move(bytes));
+  return Finish(std::move(bytes), size);
 }
 
-absl::StatusOr<BlockSeal> BlockSeal::Decode(absl::string_view sector, uint64_t tag) {
-  Decoder decoder(sector);
+absl::StatusOr<BlockSeal> BlockSeal::Decode(absl::string_view bytes, uint64_t tag) {
+  Decoder decoder(bytes);
   if (decoder.Read<uint32_t>() != kSealMagic) return absl::DataLossError("no seal");
-  if (!HasGoodChecksum(sector)) return absl::DataLossError("seal checksum");
+  if (!HasGoodChecksum(bytes)) return absl::DataLossError("seal checksum");
   BlockSeal seal;
   seal.has_bad_entries = decoder.Read<uint32_t>() != 0;
   seal.tag = decoder.Read<uint64_t>();

@@ -12,6 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "base/types.h"
 #include "storage/block/layout.h"
+#include "storage/block/unit_cipher.h"
+#include "storage/crypto/wrapped_key.h"
 
 namespace cairn {
 
@@ -30,22 +32,40 @@ std::string ToString(const LogIdentity& identity);
 absl::Status CheckLogIdentity(const LogIdentity& found, const LogIdentity& wanted,
                               const std::string& path);
 
+// How a block is encrypted that is.
+struct BlockEncryption {
+  Cipher cipher = Cipher::kNone;
+  // Grows by one each time the header is written; the greatest of those that stand in a block's two
+  // copies counts. A process writes under one that it made durable first, so no other ever did.
+  uint32_t revision = 0;
+  WrappedKey data_key;
+  friend bool operator==(const BlockEncryption&, const BlockEncryption&) = default;
+};
+
 // Header and seal fill one sector each: a power cut leaves a copy whole or not at all.
 struct BlockHeader {
   LogIdentity identity;
   uint64_t block = 0;  // grows by one a block and is never used again
   BlockGeometry geometry;
-  uint64_t key = 0;  // 0: not encrypted
+  uint64_t key = 0;  // id of the master key; 0: not encrypted
   std::array<uint8_t, 16> key_check = {};
+  BlockEncryption encryption = {};
 
   // One sector.
   std::string Encode() const;
-  // DATA_LOSS if the bytes are no header, FAILED_PRECONDITION if they are one of a newer format.
+  // DATA_LOSS if the bytes are no header, FAILED_PRECONDITION if they are one of a newer format or
+  // of a cipher that is not known.
   static absl::StatusOr<BlockHeader> Decode(absl::string_view sector);
 
   // Stands in every id record of the block, so that one of another block, node or life of the file
   // is no valid one.
   uint64_t Tag() const;
+
+  bool is_encrypted() const { return key != 0; }
+  // What is read and written: the lengths without what encryption adds to each unit.
+  BlockGeometry PlainGeometry() const;
+  // Whose the data key is; it is wrapped for this place.
+  std::string KeyPlace() const;
 };
 
 // Ends a block. What stands behind `data_end` and before `id_begin`, footer apart, counts for
@@ -64,9 +84,13 @@ struct BlockSeal {
   // whenever the log is opened, and that the block is sealed does not prove its last batch synced.
   bool has_bad_entries = false;
 
-  std::string Encode() const;
+  // In an encrypted block, so much that it fits into the smallest unit there is.
+  static constexpr size_t kEncryptedBytes = kSectorBytes - UnitCipher::kOverhead;
+
+  // `size` bytes: a sector, or kEncryptedBytes.
+  std::string Encode(size_t size = kSectorBytes) const;
   // DATA_LOSS if the bytes are no seal of the block with this tag.
-  static absl::StatusOr<BlockSeal> Decode(absl::string_view sector, uint64_t tag);
+  static absl::StatusOr<BlockSeal> Decode(absl::string_view bytes, uint64_t tag);
 };
 
 }  // namespace cairn

@@ -16,7 +16,8 @@ BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
   return {.directory = options.directory,
           .identity = options.identity,
           .geometry = options.geometry,
-          .max_spares = options.max_spares};
+          .max_spares = options.max_spares,
+          .keys = options.keys};
 }
 
 }  // namespace
@@ -30,10 +31,12 @@ absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system
   }
   absl::StatusOr<RecoveredDisk> disk = RecoverLog(file_system, BlockSetOptions(options));
   if (!disk.ok()) return disk.status();
-  const bool write_checkpoint = disk->write_checkpoint;
+  // If new blocks are to be encrypted otherwise, the log goes on in one.
+  const bool write_checkpoint =
+      disk->write_checkpoint || !disk->blocks->IsCurrent(*disk->end.block());
   std::unique_ptr<BlockLog> log(new BlockLog(file_system, std::move(options), *std::move(disk)));
   if (write_checkpoint) {
-    absl::StatusOr<bool> written = log->WriteBatch(/*even_if_empty=*/true);
+    absl::StatusOr<bool> written = log->WriteBatch(/*opening=*/true);
     if (!written.ok()) return written.status();
     absl::Status status = log->SyncNow();
     if (!status.ok()) return status;
@@ -58,6 +61,9 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       last_copies_(end_.last_batch()),
       usage_(std::move(disk.usage)),
       recent_(options_.recent_bytes) {
+  for (uint64_t id : blocks_->Ids()) {
+    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.insert(id);
+  }
   MutexLock lock(mutex_);
   for (auto& [group, log] : disk.groups) {
     groups_[group] = std::make_unique<GroupState>(group, std::move(log));
@@ -231,7 +237,7 @@ absl::StatusOr<EntryHash> BlockLog::HashAt(const GroupState& group, Index index)
 
 void BlockLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   CAIRN_CHECK(!syncing_) << "one sync at a time";
-  absl::StatusOr<bool> written = WriteBatch(/*even_if_empty=*/false);
+  absl::StatusOr<bool> written = WriteBatch(/*opening=*/false);
   if (!written.ok() || !*written) {
     done(written.status());
     return;
@@ -264,17 +270,20 @@ absl::Status BlockLog::SyncNow() {
   return status;
 }
 
-absl::StatusOr<bool> BlockLog::WriteBatch(bool even_if_empty) {
+absl::StatusOr<bool> BlockLog::WriteBatch(bool opening) {
   {
     MutexLock lock(mutex_);
     if (!failed_.ok()) return failed_;
-    if (dirty_.empty() && !even_if_empty) return false;
+    if (dirty_.empty() && !opening) return false;
+  }
+  if (!opening) {
+    if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
   }
   SyncBatch batch = Gather(end_.at_block_begin());
-  if (!end_.Fits(batch)) {
+  if (!end_.Fits(batch) || !blocks_->IsCurrent(*end_.block())) {
     batch = Gather(/*checkpoint=*/true);
     absl::Status status = Roll(batch);
-    if (status.ok()) status = WriteCopies(batch);
+    if (status.ok() && !opening) status = WriteCopies(batch);
     if (!status.ok()) return Fail(std::move(status));
     if (!end_.at_block_begin()) batch = Gather(/*checkpoint=*/false);
   }
@@ -333,11 +342,18 @@ absl::Status BlockLog::Roll(const SyncBatch& batch) {
   return absl::OkStatus();
 }
 
+// And the blocks before this one get the newest master key, if there is a newer one.
 void BlockLog::PrepareNext() {
-  if (options_.background == nullptr) return;
-  // What fails is tried again when the block is needed.
-  options_.background->Post(
-      [blocks = blocks_, id = end_.block()->block() + 1] { blocks->Prepare(id).IgnoreError(); });
+  const uint64_t head = end_.block()->block();
+  if (options_.background == nullptr) {
+    blocks_->RewrapBefore(head);
+    return;
+  }
+  options_.background->Post([blocks = blocks_, head] {
+    // What fails is tried again when the block is needed.
+    blocks->Prepare(head + 1).IgnoreError();
+    blocks->RewrapBefore(head);
+  });
 }
 
 // Blocks that hold nothing in use any more. What took it out of use is durable: all that was

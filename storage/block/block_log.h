@@ -40,6 +40,9 @@ struct BlockLogOptions {
   // A block at least this many blocks behind the end, of which at most an eighth is in use, is
   // emptied by copying what is left to the end.
   uint64_t copy_distance = 4;
+  // What new blocks are encrypted with, if they are, and what older ones may be. May be null. What
+  // its random bytes come from outlives the log.
+  std::shared_ptr<const KeyRing> keys = nullptr;
   // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
   // the log, or drops its tasks; so does the file system.
   Executor* background = nullptr;
@@ -56,6 +59,7 @@ class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
   // process has it open. FAILED_PRECONDITION naming both for another identity or a newer format.
+  // The same for a block that is encrypted with a key that is not given, naming file and key.
   // DATA_LOSS naming the file and what to do where nobody can tell what stood there. Whatever it
   // cannot read it leaves as it is.
   static absl::StatusOr<std::unique_ptr<BlockLog>> Open(FileSystem& file_system,
@@ -115,8 +119,8 @@ class BlockLog final : public LogDisk {
   RecoveredLog Describe(GroupState& group, bool is_new);
 
   // Writes what is pending, in another block if it does not fit in this one. False if there was
-  // nothing.
-  absl::StatusOr<bool> WriteBatch(bool even_if_empty);
+  // nothing. `opening`: even then, and nothing before it, because it says what was decided.
+  absl::StatusOr<bool> WriteBatch(bool opening);
   absl::Status SyncNow();
   SyncBatch Gather(bool checkpoint) const;
   absl::Status Roll(const SyncBatch& batch);
@@ -127,6 +131,8 @@ class BlockLog final : public LogDisk {
   absl::Status CheckRepair(const GroupState& group, const RecordRun& run) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
+  absl::Status RewriteSome();
+  bool AddSomeOf(uint64_t block, SyncBatch& batch) const;
   void PrepareNext();
   absl::Status Fail(absl::Status status);
 
@@ -137,7 +143,8 @@ class BlockLog final : public LogDisk {
   const std::vector<std::string> notes_;
   Findings findings_;
   LogEnd end_;
-  uint64_t last_copies_;  // last batch that holds, or may hold, nothing but copies
+  std::set<uint64_t> outdated_;  // blocks with another cipher than is wanted, to be written anew
+  uint64_t last_copies_;         // last batch that holds, or may hold, nothing but copies
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);

@@ -1,5 +1,6 @@
 // The part of BlockLog that writes entries to another place: those of blocks that shall be
-// released, and those that were bad where they stood.
+// released, those of blocks that are not encrypted as is wanted now, and those that were bad where
+// they stood.
 
 #include <algorithm>
 #include <utility>
@@ -16,6 +17,8 @@ namespace {
 
 // At most this part of a block is spent on copies each time the log goes on in another one.
 constexpr uint64_t kCopyDivisor = 8;
+// And so much is written anew, of blocks that are not encrypted as is wanted, before a batch.
+constexpr uint64_t kRewriteBytes = 256 << 10;
 
 }  // namespace
 
@@ -86,6 +89,62 @@ bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
   }
   for (const auto& [section, runs] : copies) section->copied.push_back(batch.AddRuns(runs));
   return true;
+}
+
+// Some of what stands in the first block that is not encrypted as is wanted. So all of them are
+// empty after some batches, and released with the others.
+absl::Status BlockLog::RewriteSome() {
+  if (!blocks_->IsCurrent(*end_.block())) return absl::OkStatus();
+  while (!outdated_.empty()) {
+    const uint64_t id = *outdated_.begin();
+    bool in_use = blocks_->Find(id) != nullptr;
+    {
+      MutexLock lock(mutex_);
+      in_use = in_use && usage_->Of(id).spans != 0;
+    }
+    SyncBatch batch = GatherBounds();
+    if (!in_use || !AddSomeOf(id, batch)) {
+      outdated_.erase(id);
+      continue;
+    }
+    if (!end_.Fits(batch)) {
+      if (absl::Status status = Roll(batch); !status.ok()) return status;
+      batch = GatherBounds();
+      if (!AddSomeOf(id, batch)) continue;
+    }
+    return WriteCopyBatch(batch);
+  }
+  return absl::OkStatus();
+}
+
+// The first entries that are in use in `block`, of any group, at least one; false if there is none
+// that can be read. What may be torn is for the peers to decide first.
+bool BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) const {
+  const std::shared_ptr<BlockFile> file = blocks_->Find(block);
+  const uint64_t limit = std::min(kRewriteBytes, options_.geometry.block_bytes / kCopyDivisor);
+  uint64_t bytes = 0;
+  for (GroupSection& section : batch.id().sections) {
+    std::vector<Span> spans;
+    Index end = 0;
+    {
+      MutexLock lock(mutex_);
+      const WrittenLog& log = groups_.at(section.group)->written();
+      end = log.torn_from.value_or(kMaxIndex);
+      for (const Span& span : log.spans.spans()) {
+        if (span.block == block && span.first < end) spans.push_back(span);
+      }
+    }
+    for (const Span& span : spans) {
+      if (bytes >= limit) return true;
+      absl::StatusOr<std::vector<RecordRun>> runs =
+          ReadEntries(*file, span.MarkFor(span.first), section.group, span.first,
+                      std::min(span.last, end - 1), limit - bytes);
+      if (!runs.ok()) continue;
+      for (const RecordRun& run : *runs) bytes += run.byte_size();
+      section.copied.push_back(batch.AddRuns(*runs));
+    }
+  }
+  return bytes > 0;
 }
 
 // Repair ------------------------------------------------------------------------------------------

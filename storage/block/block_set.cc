@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "storage/block/block_key.h"
 
 namespace cairn {
 
@@ -35,7 +36,36 @@ std::string BlockSet::PathOf(const std::string& name) const {
   return JoinPath(options_.directory, name);
 }
 
+bool BlockSet::IsCurrent(const BlockFile& block) const {
+  if (!HasCurrentCipher(block)) return false;
+  const std::optional<MasterKey> master =
+      options_.keys == nullptr ? std::nullopt : options_.keys->current();
+  return block.header().key == (master ? master->id : 0);
+}
+
+bool BlockSet::HasCurrentCipher(const BlockFile& block) const {
+  const Cipher wanted = options_.keys == nullptr ? Cipher::kNone : options_.keys->cipher();
+  return block.header().encryption.cipher == wanted;
+}
+
+void BlockSet::RewrapBefore(uint64_t end) {
+  if (options_.keys == nullptr) return;
+  for (uint64_t id : Ids()) {
+    if (id >= end) break;
+    const std::shared_ptr<BlockFile> block = Find(id);
+    // A block whose header cannot be written is readable with the key it has; the next process
+    // tries again.
+    if (block != nullptr) block->Rewrap(*options_.keys).IgnoreError();
+  }
+}
+
 absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
+  if (options_.keys != nullptr && options_.keys->cipher() != Cipher::kNone) {
+    // What the units add; LogEnd::BlockBytesFor is generous enough for what is rounded otherwise.
+    const uint64_t unit = options_.geometry.unit_bytes;
+    const uint64_t plain = unit - UnitCipher::kOverhead;
+    min_bytes = (min_bytes + plain - 1) / plain * unit;
+  }
   const uint64_t bytes =
       std::max(options_.geometry.block_bytes,
                (min_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
@@ -44,7 +74,8 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
     while (preparing_) prepared_.Wait(mutex_);
     if (id <= released_) return absl::OkStatus();
     auto found = blocks_.find(id);
-    if (found != blocks_.end() && found->second->geometry().block_bytes >= bytes) {
+    if (found != blocks_.end() && found->second->header().geometry.block_bytes >= bytes &&
+        IsCurrent(*found->second)) {
       return absl::OkStatus();
     }
     preparing_ = true;
@@ -71,6 +102,12 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   }
   BlockHeader header = {.identity = options_.identity, .block = id, .geometry = options_.geometry};
   header.geometry.block_bytes = bytes;
+  std::optional<SecretKey> data_key;
+  if (options_.keys != nullptr) {
+    if (const std::optional<MasterKey> master = options_.keys->current()) {
+      data_key = MakeBlockKey(header, options_.keys->cipher(), *master, options_.keys->random());
+    }
+  }
   const std::string spare_path = PathOf(SpareFileName(recycled.value_or(spare)));
   absl::Status status = FormatBlock(file_system_, spare_path, !recycled.has_value(), header);
   const std::string path = PathOf(BlockFileName(id));
@@ -80,7 +117,7 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
   if (!file.ok()) return file.status();
-  Add(std::make_shared<BlockFile>(*std::move(file), header));
+  Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key)));
   return absl::OkStatus();
 }
 
@@ -94,10 +131,14 @@ absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
     CAIRN_CHECK(found != blocks_.end());
     // Readers take their reference under the lock, so nobody can come once there is none.
     if (found->second.use_count() > 1) return absl::OkStatus();
-    const bool usual = found->second->geometry().block_bytes == options_.geometry.block_bytes;
+    const BlockHeader header = found->second->header();
+    // What was never encrypted does not stay where all is meant to be.
+    const bool may_stay = options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone ||
+                          header.is_encrypted();
+    const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
     if (for_good) released_ = std::max(released_, id);
-    if (usual && spares_.size() < options_.max_spares) spare = next_spare_++;
+    if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =

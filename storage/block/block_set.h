@@ -28,6 +28,8 @@ class BlockSet {
     LogIdentity identity;
     BlockGeometry geometry;
     size_t max_spares = 2;
+    // What new blocks are encrypted with, if they are. May be null.
+    std::shared_ptr<const KeyRing> keys = nullptr;
   };
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
@@ -35,9 +37,19 @@ class BlockSet {
   std::shared_ptr<BlockFile> Find(uint64_t id) const;  // null if there is none
   std::vector<uint64_t> Ids() const;
 
-  // Makes block `id` ready to be written, unless it is: of the usual length, or longer if that is
-  // less than `min_bytes`. Takes a spare file if there is one. Nothing if it was released before:
-  // who prepares ahead of time may come late, and numbers are not used again.
+  // True if the block is encrypted as one is that is made now, or as little.
+  bool IsCurrent(const BlockFile& block) const;
+  // The same, whatever its master key: false if only writing it anew will do.
+  bool HasCurrentCipher(const BlockFile& block) const;
+
+  // Wraps the data keys of the encrypted blocks before `end`, to which nobody writes any more, by
+  // the newest master key. What fails stays as it was.
+  void RewrapBefore(uint64_t end);
+
+  // Makes block `id` ready to be written, unless it is: encrypted as is wanted now, and of the
+  // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
+  // there is one. Nothing if it was released before: who prepares ahead of time may come late, and
+  // numbers are not used again.
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
 
   // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:

@@ -16,7 +16,7 @@ class Walk {
       : file_(file),
         seal_(seal),
         next_batch_(seal ? seal->first_batch : first_batch),
-        image_(file.file(), file.geometry().block_bytes),
+        image_(file.Image()),
         walker_(image_, file.geometry(), file.tag()) {}
 
   absl::StatusOr<BlockWalk> Run() {
@@ -104,7 +104,7 @@ bool IsInside(const BlockFile& file, const Span& span) {
 FoundSeal ReadSeal(const BlockFile& file) {
   FoundSeal found;
   for (int copy : {0, 1}) {
-    Bytes sector = ReadDirectly(file.file(), file.geometry().seal_at(copy), kSectorBytes);
+    Bytes sector = file.ReadDirect(file.geometry().seal_at(copy), file.seal_bytes());
     absl::StatusOr<BlockSeal> seal = BlockSeal::Decode(sector.view(), file.tag());
     if (!seal.ok()) continue;
     if (found.seal && found.seal->Encode() != seal->Encode()) continue;
@@ -118,7 +118,7 @@ absl::StatusOr<BlockFooter> ReadFooter(const BlockFile& file, const BlockSeal& s
   if (seal.footer_begin == 0 || seal.footer_bytes > file.geometry().block_bytes) {
     return absl::DataLossError("no footer");
   }
-  Bytes bytes = ReadDirectly(file.file(), seal.footer_begin, seal.footer_bytes);
+  Bytes bytes = file.ReadDirect(seal.footer_begin, seal.footer_bytes);
   if (Checksum(bytes.view()) != seal.footer_checksum) {
     return absl::DataLossError("footer checksum");
   }
@@ -140,7 +140,7 @@ absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<B
 bool LooksUnused(const BlockFile& file) {
   const BlockGeometry& geometry = file.geometry();
   auto is_zero = [&](uint64_t offset) {
-    const Bytes bytes = ReadDirectly(file.file(), offset, geometry.unit_bytes);
+    const Bytes bytes = file.ReadDirect(offset, geometry.unit_bytes);
     return bytes.view().find_first_not_of('\0') == absl::string_view::npos;
   };
   return is_zero(geometry.data_begin()) && is_zero(geometry.id_end() - geometry.unit_bytes);

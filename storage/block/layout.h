@@ -11,16 +11,28 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
+#include "absl/strings/string_view.h"
 #include "storage/file_system.h"
 
 namespace cairn {
 
 inline constexpr uint32_t kBlockFormatVersion = 1;
+// Of a block that is encrypted.
+inline constexpr uint32_t kEncryptedBlockFormatVersion = 2;
 
 // Fills what is left of the last unit of a write. Not zero: a zero sector says that a write never
 // reached the disk.
 inline constexpr char kFiller = '\x5a';
+
+// What cannot be read reads as this: it passes no check and is no zero sector either.
+inline constexpr char kUnreadable = '\xee';
+
+inline bool IsZero(absl::string_view bytes) {
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
 
 // Files are this much aligned, because ReadDirect is.
 inline constexpr uint64_t kBlockAlignment = 4096;

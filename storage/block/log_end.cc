@@ -56,8 +56,8 @@ absl::Status LogEnd::Write(const SyncBatch& batch) {
   CAIRN_CHECK(Fits(batch));
   CAIRN_CHECK_EQ(batch.id().batch, last_batch_ + 1);
   const SyncBatch::Encoded encoded = batch.Encode(block_->geometry());
-  absl::Status status = block_->file().Write(data_end_, encoded.data);
-  if (status.ok()) status = block_->file().Write(batch.id().id_begin, encoded.id);
+  absl::Status status = block_->Write(data_end_, encoded.data);
+  if (status.ok()) status = block_->Write(batch.id().id_begin, encoded.id);
   if (!status.ok()) return status;
   last_batch_ = batch.id().batch;
   last_id_hash_ = encoded.hash;
@@ -89,15 +89,14 @@ absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer, bo
     seal.footer_checksum = Checksum(bytes);
   }
   absl::Status status;
-  const std::string sector = seal.Encode();
   for (int copy : {0, 1}) {
-    if (status.ok()) status = block_->file().Write(block_->geometry().seal_at(copy), sector);
+    if (status.ok()) status = block_->WriteSeal(seal, copy);
   }
   // The footer must not stand where recovery still looks for torn batches.
   if (status.ok()) status = file_system.SyncNow(block_->file());
   if (!status.ok() || seal.footer_begin == 0) return status;
   bytes.resize(length, kFiller);
-  status = block_->file().Write(free_begin, bytes);
+  status = block_->Write(free_begin, bytes);
   if (status.ok()) status = file_system.SyncNow(block_->file());
   return status;
 }

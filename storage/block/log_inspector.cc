@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "storage/block/block_key.h"
 #include "storage/block/log_reader.h"
 
 namespace cairn {
@@ -72,9 +73,9 @@ void DescribeWalk(uint64_t block, const BlockGeometry& geometry, const BlockWalk
 
 std::vector<std::string> NotesOf(const LogInspector::Block& block) {
   std::vector<std::string> notes;
-  const BlockGeometry& geometry = block.file->geometry();
+  const BlockGeometry geometry = block.file->header().geometry;  // as the file has it
   for (int copy : {0, 1}) {
-    if (!block.file->headers().good[copy]) {
+    if (!block.file->good_headers()[copy]) {
       notes.push_back(absl::StrCat("one header copy is bad, at ", geometry.header_at(copy)));
     }
     if (block.seal.seal && !block.seal.good[copy]) {
@@ -102,8 +103,8 @@ std::vector<std::string> NotesOf(const BlockWalk& walk) {
   return notes;
 }
 
-absl::StatusOr<std::unique_ptr<LogInspector>> LogInspector::Open(FileSystem& file_system,
-                                                                 const std::string& directory) {
+absl::StatusOr<std::unique_ptr<LogInspector>> LogInspector::Open(
+    FileSystem& file_system, const std::string& directory, std::shared_ptr<const KeyRing> keys) {
   for (const std::string& candidate : {JoinPath(directory, kLogDirectory), directory}) {
     absl::StatusOr<LogFiles> files = ListLogFiles(file_system, candidate);
     if (absl::IsPermissionDenied(files.status())) return files.status();
@@ -111,7 +112,7 @@ absl::StatusOr<std::unique_ptr<LogInspector>> LogInspector::Open(FileSystem& fil
       if (candidate == directory && !files.ok()) return files.status();
       continue;
     }
-    std::unique_ptr<LogInspector> inspector(new LogInspector(file_system, candidate));
+    std::unique_ptr<LogInspector> inspector(new LogInspector(file_system, candidate, keys));
     inspector->files_ = *std::move(files);
     if (absl::Status status = inspector->Load(); !status.ok()) return status;
     return inspector;
@@ -134,10 +135,7 @@ absl::Status LogInspector::Load() {
   } else {
     return manifest.status();
   }
-  for (uint64_t block : files_.blocks) {
-    OpenBlock(block);
-    if (absl::IsPermissionDenied(blocks_[block].status)) return blocks_[block].status;
-  }
+  if (absl::Status status = LoadBlocks(); !status.ok()) return status;
   for (const std::string& name : files_.foreign) {
     notes_.push_back(absl::StrCat(JoinPath(directory_, name), ": not a file of the log"));
   }
@@ -146,18 +144,27 @@ absl::Status LogInspector::Load() {
   } else if (files_.blocks.empty()) {
     scan_ = absl::DataLossError(absl::StrCat(directory_, ": there are no blocks"));
   } else {
-    scan_ =
-        ScanLog(file_system_, directory_, *identity_, files_.blocks, FileSystem::OpenMode::kRead);
+    scan_ = ScanLog(file_system_, directory_, *identity_, files_.blocks, keys_.get(),
+                    FileSystem::OpenMode::kRead);
   }
   if (!scan_.ok()) PutTogether();
+  return absl::OkStatus();
+}
+
+absl::Status LogInspector::LoadBlocks() {
+  for (uint64_t block : files_.blocks) {
+    OpenBlock(block);
+    const absl::Status& status = blocks_[block].status;
+    if (absl::IsPermissionDenied(status) || IsMissingKey(status)) return status;
+  }
   return absl::OkStatus();
 }
 
 void LogInspector::OpenBlock(uint64_t id) {
   Block& block = blocks_[id];
   block.path = JoinPath(directory_, BlockFileName(id));
-  absl::StatusOr<std::unique_ptr<BlockFile>> file =
-      BlockFile::Open(file_system_, block.path, id, identity_, FileSystem::OpenMode::kRead);
+  absl::StatusOr<std::unique_ptr<BlockFile>> file = BlockFile::Open(
+      file_system_, block.path, id, identity_, keys_.get(), FileSystem::OpenMode::kRead);
   if (file.ok()) {
     block.file = *std::move(file);
     block.seal = ReadSeal(*block.file);
@@ -203,6 +210,8 @@ BlockSummary LogInspector::Summarize(uint64_t id, const Block& block) const {
     summary.notes.push_back(std::string(block.status.message()));
     return summary;
   }
+  summary.key = block.file->header().key;
+  summary.cipher = block.file->header().encryption.cipher;
   summary.notes = NotesOf(block);
   if (block.seal.seal) {
     const BlockSeal& seal = *block.seal.seal;

@@ -46,6 +46,8 @@ struct BlockSummary {
   std::string path;
   State state = State::kDamaged;
   uint64_t bytes = 0;  // length of the file
+  uint64_t key = 0;    // id of the master key; 0: the block is not encrypted, or is damaged
+  Cipher cipher = Cipher::kNone;
   uint64_t first_batch = 0;
   uint64_t last_batch = 0;
   uint64_t batches = 0;
@@ -67,12 +69,16 @@ class LogInspector {
   };
 
   // `directory` is a node's data directory or the log in it. NOT_FOUND if there is no block log,
-  // FAILED_PRECONDITION for a newer format; any other damage is looked at. `file_system` outlives
-  // the inspector.
-  static absl::StatusOr<std::unique_ptr<LogInspector>> Open(FileSystem& file_system,
-                                                            const std::string& directory);
+  // FAILED_PRECONDITION for a newer format, or for a block that is encrypted with a key that
+  // `keys`, which may be null, has not got: that is no damage. Any damage is looked at.
+  // `file_system` outlives the inspector.
+  static absl::StatusOr<std::unique_ptr<LogInspector>> Open(
+      FileSystem& file_system, const std::string& directory,
+      std::shared_ptr<const KeyRing> keys = nullptr);
 
   const std::string& directory() const { return directory_; }  // of the log
+  // What it was opened with.
+  const std::shared_ptr<const KeyRing>& keys() const { return keys_; }
   // As the manifest says, or the blocks; nothing if none of them can be read.
   const std::optional<LogIdentity>& identity() const { return identity_; }
   // Who writes the log at this moment, as "process 17".
@@ -104,8 +110,10 @@ class LogInspector {
             const std::function<void(const Unreadable&)>& unreadable) const;
 
  private:
-  LogInspector(FileSystem& file_system, std::string directory)
-      : file_system_(file_system), directory_(std::move(directory)) {}
+  LogInspector(FileSystem& file_system, std::string directory, std::shared_ptr<const KeyRing> keys)
+      : file_system_(file_system), directory_(std::move(directory)), keys_(std::move(keys)) {}
+
+  absl::Status LoadBlocks();
 
   absl::Status Load();
   void OpenBlock(uint64_t block);
@@ -114,6 +122,7 @@ class LogInspector {
 
   FileSystem& file_system_;
   const std::string directory_;
+  const std::shared_ptr<const KeyRing> keys_;
   std::optional<std::string> writer_;
   std::vector<std::string> notes_;
   std::optional<LogIdentity> identity_;

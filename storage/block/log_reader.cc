@@ -17,7 +17,7 @@ class Reader {
   Reader(const BlockFile& block, GroupId group)
       : block_(block),
         group_(group),
-        window_(block.file(), block.geometry().block_bytes),
+        window_(block.Window()),
         walker_(window_, block.geometry(), block.tag()) {}
 
   absl::StatusOr<std::vector<RecordRun>> Read(const Mark& mark, Index first, Index last,

@@ -147,9 +147,10 @@ absl::Status Salvage(const LogInspector& log, const SalvagePlan& plan,
                      const std::string& directory) {
   BlockLogOptions options;
   options.directory = directory;
+  options.keys = log.keys();
   for (const auto& [id, block] : log.blocks()) {
     if (block.status.ok()) {
-      options.geometry = block.file->geometry();
+      options.geometry = block.file->header().geometry;
       break;
     }
   }

@@ -27,10 +27,11 @@ bool BeginsWithCheckpoint(const BlockWalk& walk) {
 class Scanner {
  public:
   Scanner(FileSystem& file_system, std::string directory, const LogIdentity& identity,
-          FileSystem::OpenMode mode)
+          const KeyRing* keys, FileSystem::OpenMode mode)
       : file_system_(file_system),
         directory_(std::move(directory)),
         identity_(identity),
+        keys_(keys),
         mode_(mode) {
     scan_.usage = std::make_unique<BlockUsage>();
   }
@@ -70,6 +71,7 @@ class Scanner {
   FileSystem& file_system_;
   const std::string directory_;
   const LogIdentity identity_;
+  const KeyRing* keys_;
   const FileSystem::OpenMode mode_;
   uint64_t boot_ = 0;
   std::optional<uint64_t> failed_sync_;  // the batch of this boot that was not made durable
@@ -86,13 +88,13 @@ absl::Status Scanner::OpenBlocks(const std::vector<uint64_t>& blocks) {
   for (uint64_t id : blocks) {
     const std::string path = JoinPath(directory_, BlockFileName(id));
     absl::StatusOr<std::unique_ptr<BlockFile>> file =
-        BlockFile::Open(file_system_, path, id, identity_, mode_);
+        BlockFile::Open(file_system_, path, id, identity_, keys_, mode_);
     if (!file.ok()) return file.status();
     ScannedBlock& block = scan_.blocks[id];
     block.file = *std::move(file);
     block.seal = ReadSeal(*block.file);
     for (int copy : {0, 1}) {
-      if (!block.file->headers().good[copy]) Note(absl::StrCat(path, ": one header copy is bad"));
+      if (!block.file->good_headers()[copy]) Note(absl::StrCat(path, ": one header copy is bad"));
       if (block.seal.seal && !block.seal.good[copy]) {
         Note(absl::StrCat(path, ": one seal copy is bad"));
       }
@@ -369,8 +371,8 @@ void Scanner::FinishGroups() {
 
 absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
                                 const LogIdentity& identity, const std::vector<uint64_t>& blocks,
-                                FileSystem::OpenMode mode) {
-  return Scanner(file_system, directory, identity, mode).Run(blocks);
+                                const KeyRing* keys, FileSystem::OpenMode mode) {
+  return Scanner(file_system, directory, identity, keys, mode).Run(blocks);
 }
 
 }  // namespace cairn

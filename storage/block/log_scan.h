@@ -74,11 +74,12 @@ struct LogScan {
 };
 
 // Scans the blocks of `directory`, which has a manifest of `identity` and these blocks.
-// FAILED_PRECONDITION for blocks of another identity or format; DATA_LOSS naming the file for what
-// is beyond the decisions of tail.h.
+// FAILED_PRECONDITION for blocks of another identity or format, or encrypted with a key that
+// `keys`, which may be null, has not got; DATA_LOSS naming the file for what is beyond the
+// decisions of tail.h.
 absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
                                 const LogIdentity& identity, const std::vector<uint64_t>& blocks,
-                                FileSystem::OpenMode mode);
+                                const KeyRing* keys, FileSystem::OpenMode mode);
 
 }  // namespace cairn
 

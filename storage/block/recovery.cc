@@ -51,6 +51,7 @@ class Recovery {
   absl::Status Format();
   absl::Status CheckManifest(const LogManifest& manifest);
   absl::StatusOr<RecoveredDisk> Load(std::unique_ptr<FileLock> lock);
+  absl::Status SyncEnd(const LogScan& scan);
   absl::Status Heal(LogScan& scan);
   absl::Status SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end);
 
@@ -118,8 +119,9 @@ absl::Status Recovery::CheckManifest(const LogManifest& manifest) {
 }
 
 absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
-  absl::StatusOr<LogScan> scan = ScanLog(file_system_, options_.directory, options_.identity,
-                                         files_.blocks, FileSystem::OpenMode::kReadWrite);
+  absl::StatusOr<LogScan> scan =
+      ScanLog(file_system_, options_.directory, options_.identity, files_.blocks,
+              options_.keys.get(), FileSystem::OpenMode::kReadWrite);
   if (!scan.ok()) return scan.status();
   absl::StatusOr<std::string> boot = file_system_.BootId();
   if (!boot.ok()) return boot.status();
@@ -150,39 +152,42 @@ absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
   return disk;
 }
 
-// Writes what is bad where a good copy is at hand, and makes the end of the log durable: a process
-// that died may have written without a sync.
+// A process that died may have written without a sync. Comes first: writing to the block syncs its
+// header, if it is encrypted.
+absl::Status Recovery::SyncEnd(const LogScan& scan) {
+  absl::Status status = file_system_.SyncNow(scan.blocks.at(scan.head).file->file());
+  if (!status.ok()) MarkFailedSync(file_system_, options_.directory, boot_, scan.last_batch);
+  return status;
+}
+
+// Makes the end of the log durable, and writes what is bad where a good copy is at hand.
 absl::Status Recovery::Heal(LogScan& scan) {
-  std::set<uint64_t> written = {scan.head};
+  if (absl::Status status = SyncEnd(scan); !status.ok()) return status;
+  std::set<uint64_t> written;
   for (auto& [id, block] : scan.blocks) {
-    const BlockFile::Headers& headers = block.file->headers();
-    if (!headers.good[0] || !headers.good[1]) {
+    const auto& good = block.file->good_headers();
+    if (!good[0] || !good[1]) {
       if (absl::Status status = block.file->HealHeaders(); !status.ok()) return status;
       written.insert(id);
     }
     for (int copy : {0, 1}) {
       if (!block.seal.seal || block.seal.good[copy]) continue;
-      absl::Status status =
-          block.file->file().Write(block.file->geometry().seal_at(copy), block.seal.seal->Encode());
+      absl::Status status = block.file->WriteSeal(*block.seal.seal, copy);
       if (!status.ok()) return status;
       written.insert(id);
     }
   }
   for (const LogScan::Repairs::IdRecordCopy& record : scan.repairs.id_records) {
-    const BlockFile& block = *scan.blocks.at(record.block).file;
+    BlockFile& block = *scan.blocks.at(record.block).file;
     std::string bytes = record.bytes;
     bytes.resize(block.geometry().RoundUp(bytes.size()), kFiller);
-    absl::Status status = block.file().Write(record.offset, bytes);
+    absl::Status status = block.Write(record.offset, bytes);
     if (!status.ok()) return status;
     written.insert(record.block);
   }
   for (uint64_t id : written) {
     absl::Status status = file_system_.SyncNow(scan.blocks.at(id).file->file());
-    if (status.ok()) continue;
-    if (id == scan.head) {
-      MarkFailedSync(file_system_, options_.directory, boot_, scan.last_batch);
-    }
-    return status;
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }

@@ -38,6 +38,7 @@ Remainder JudgeRemainder(BlockBytes& bytes, uint64_t data_end, uint64_t id_begin
   if (first >= data_end + kSectorBytes) {
     return remainder;  // the first sector of the head never reached the disk
   }
+  if (bytes.HasZeroSector(data_end, data_end + 1)) return remainder;  // of an encrypted unit
   const uint64_t claimed = std::min(ClaimedIdRecordBytes(bytes.View(data_end, kSectorBytes).view()),
                                     id_begin - data_end);
   if (claimed == 0 || !bytes.HasZeroSector(data_end, data_end + claimed)) {

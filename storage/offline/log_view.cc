@@ -82,12 +82,14 @@ class RocksDbLogView final : public LogView {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LogView>> OpenLogView(FileSystem& file_system,
-                                                     const std::string& directory) {
+                                                     const std::string& directory,
+                                                     const std::shared_ptr<KeyRing>& keys) {
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> rocksdb =
       RocksDbInspector::Open(file_system, directory);
   if (rocksdb.ok()) return std::make_unique<RocksDbLogView>(*std::move(rocksdb));
   if (!absl::IsNotFound(rocksdb.status())) return rocksdb.status();
-  absl::StatusOr<std::unique_ptr<LogInspector>> block = LogInspector::Open(file_system, directory);
+  absl::StatusOr<std::unique_ptr<LogInspector>> block =
+      LogInspector::Open(file_system, directory, keys);
   if (!block.ok()) return block.status();
   return std::make_unique<BlockLogView>(*std::move(block));
 }

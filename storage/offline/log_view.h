@@ -16,6 +16,7 @@
 #include "storage/block/block_header.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_verifier.h"
+#include "storage/crypto/key_ring.h"
 #include "storage/file_system.h"
 #include "storage/record.h"
 
@@ -63,8 +64,10 @@ class LogView {
 // `directory` is a node's data directory or the log in it; which store it is of is found out.
 // NOT_FOUND if there is none, other errors as those of the stores' inspectors. `file_system`
 // outlives the view.
-absl::StatusOr<std::unique_ptr<LogView>> OpenLogView(FileSystem& file_system,
-                                                     const std::string& directory);
+// `keys` are for encrypted blocks; null: there are none.
+absl::StatusOr<std::unique_ptr<LogView>> OpenLogView(
+    FileSystem& file_system, const std::string& directory,
+    const std::shared_ptr<KeyRing>& keys = nullptr);
 
 }  // namespace cairn
 

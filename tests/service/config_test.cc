@@ -108,6 +108,26 @@ TEST(ConfigTest, NonsenseIsRefused) {
   ExpectRefused(With({"--initial_cluster=2=127.0.0.1:9"}), "127.0.0.1:9");
 }
 
+TEST(ConfigTest, EncryptionKeysComeFromOnePlaceAndGoToTheBlockStore) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_TRUE(parsed->config.keys.empty());
+  parsed = ParseConfig(With({"--encryption_key_file=/k"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.keys.file, "/k");
+  EXPECT_EQ(parsed->config.cipher, Cipher::kAes256Gcm);
+  parsed = ParseConfig(With({"--encryption_cipher=chacha20-poly1305"}),
+                       {{"CAIRN_ENCRYPTION_KEY_COMMAND", "cat /k"}});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.keys.command, "cat /k");
+  EXPECT_EQ(parsed->config.cipher, Cipher::kChaCha20Poly1305);
+  ExpectRefused(With({"--encryption_key_file=/k", "--encryption_key_command=cat /k"}),
+                "contradict");
+  ExpectRefused(With({"--encryption_cipher=none"}), "--encryption_cipher");
+  ExpectRefused(With({"--encryption_key_file=/k", "--encryption_cipher=rot13"}), "rot13");
+  ExpectRefused(With({"--encryption_key_file=/k", "--log_store=rocksdb"}), "rocksdb");
+}
+
 TEST(ConfigTest, JoinsInsteadOfForming) {
   absl::StatusOr<ParsedConfig> parsed =
       ParseConfig(With({"--join=127.0.0.1:1,127.0.0.1:2", "--learner"}), {});

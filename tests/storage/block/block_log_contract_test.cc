@@ -7,6 +7,7 @@
 #include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/log_store_contract.h"
 #include "tests/storage/test_directory.h"
 
@@ -24,6 +25,11 @@ BlockLogOptions Pages() {
   BlockLogOptions options = TestOptions();
   options.geometry = {.block_bytes = 1 << 20, .unit_bytes = 4096};
   options.recent_bytes = 64 << 10;
+  return options;
+}
+
+BlockLogOptions Encrypted(BlockLogOptions options, Cipher cipher) {
+  options.keys = TestRing(cipher);
   return options;
 }
 
@@ -46,7 +52,9 @@ class SimulatedFixture final : public LogStoreFixture {
 
 class PosixFixture final : public LogStoreFixture {
  public:
-  PosixFixture() : options_(Pages()) { options_.directory = directory_.path() + "/log"; }
+  explicit PosixFixture(BlockLogOptions options) : options_(std::move(options)) {
+    options_.directory = directory_.path() + "/log";
+  }
 
   absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
     return BlockLog::Open(file_system_, options_);
@@ -65,7 +73,20 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         LogStoreKind{"Small", [] { return std::make_unique<SimulatedFixture>(Small()); }},
         LogStoreKind{"Pages", [] { return std::make_unique<SimulatedFixture>(Pages()); }},
-        LogStoreKind{"Posix", [] { return std::make_unique<PosixFixture>(); }}),
+        LogStoreKind{"Posix", [] { return std::make_unique<PosixFixture>(Pages()); }},
+        LogStoreKind{"EncryptedSmall",
+                     [] {
+                       return std::make_unique<SimulatedFixture>(
+                           Encrypted(Small(), Cipher::kAes256Gcm));
+                     }},
+        LogStoreKind{"EncryptedPages",
+                     [] {
+                       return std::make_unique<SimulatedFixture>(
+                           Encrypted(Pages(), Cipher::kChaCha20Poly1305));
+                     }},
+        LogStoreKind{
+            "EncryptedPosix",
+            [] { return std::make_unique<PosixFixture>(Encrypted(Pages(), Cipher::kAes256Gcm)); }}),
     LogStoreKindName());
 
 }  // namespace

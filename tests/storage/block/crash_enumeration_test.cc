@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "tests/storage/block/crash_enumerator.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/block/test_keys.h"
 
 namespace cairn {
 namespace {
@@ -285,6 +286,109 @@ TEST(CrashEnumerationTest, UnitsOfPages) {
   });
   EXPECT_GT(enumerator.counts().torn, 0u);
   Report("units of pages", enumerator);
+}
+
+// The same with encrypted blocks: appends, a block that is left for the next one, and what a
+// process writes that opens a log which it goes on with.
+TEST(CrashEnumerationTest, Encrypted) {
+  BlockLogOptions options = TestOptions();
+  options.keys = TestRing(Cipher::kAes256Gcm);
+  CrashEnumerator enumerator(20, options);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        driver.Append(kGroupA, 2, {Text(1, 3300)});
+      },
+      [](LogDriver& driver) {
+        for (size_t i = 0; i < 4; ++i) {
+          driver.Append(kGroupA, 2, {Text(i, 3300)});
+          driver.Append(kGroupB, 2, {Text(i)});
+          Must(driver);
+        }
+        driver.Truncate(kGroupA, 5, 3, {Text(33, 600), Text(34)});
+        Must(driver);
+      });
+  EXPECT_GT(enumerator.counts().torn, 0u);
+  EXPECT_GT(enumerator.counts().kept, 0u);
+  Report("encrypted", enumerator);
+}
+
+TEST(CrashEnumerationTest, EncryptedFirstStart) {
+  BlockLogOptions options = TestOptions();
+  options.geometry = {.block_bytes = 8 << 10, .unit_bytes = 512};
+  options.keys = TestRing(Cipher::kChaCha20Poly1305);
+  CrashEnumerator enumerator(21, options);
+  enumerator.Run(nullptr, [](LogDriver& driver) {
+    driver.Append(kGroupA, 1, {Text(1)});
+    Must(driver);
+  });
+  Report("encrypted, first start", enumerator);
+}
+
+TEST(CrashEnumerationTest, EncryptedUnitsOfPages) {
+  BlockLogOptions options = TestOptions();
+  options.geometry = {.block_bytes = 64 << 10, .unit_bytes = 4096};
+  options.keys = TestRing(Cipher::kAes256Gcm);
+  CrashEnumerator enumerator(22, options);
+  enumerator.Run(SetUpGroups, [](LogDriver& driver) {
+    driver.Append(kGroupA, 1, {Text(1), Text(2, 3000)});
+    driver.Append(kGroupB, 1, {Text(3, 700)});
+    Must(driver);
+    driver.Truncate(kGroupA, 3, 2, {Text(4, 5000)});
+    Must(driver);
+  });
+  EXPECT_GT(enumerator.counts().torn, 0u);
+  Report("encrypted units of pages", enumerator);
+}
+
+// The keys change while the log is used: it goes on in another block, and the ones before are
+// wrapped anew.
+TEST(CrashEnumerationTest, NewMasterKey) {
+  const std::shared_ptr<KeyRing> keys = TestRing(Cipher::kAes256Gcm);
+  BlockLogOptions options = TestOptions();
+  options.keys = keys;
+  CrashEnumerator enumerator(23, options);
+  enumerator.Run(
+      [](LogDriver& driver) {
+        SetUpGroups(driver);
+        for (size_t i = 0; i < 5; ++i) {
+          driver.Append(kGroupA, 2, {Text(i, 3300)});
+          Must(driver);
+        }
+      },
+      [&keys](LogDriver& driver) {
+        driver.Append(kGroupA, 2, {Text(6)});
+        Must(driver);
+        ASSERT_TRUE(keys->Replace({TestKey(2), TestKey(1)}).ok());
+        driver.Append(kGroupA, 2, {Text(7)});
+        Must(driver);
+        driver.Append(kGroupA, 2, {Text(8)});
+        Must(driver);
+      });
+  Report("new master key", enumerator);
+}
+
+// What stands in plain blocks is written anew into encrypted ones, some of it before each batch.
+TEST(CrashEnumerationTest, FromPlainToEncrypted) {
+  for (const bool back : {false, true}) {
+    BlockLogOptions options = TestOptions();
+    options.keys = TestRing(back ? Cipher::kNone : Cipher::kChaCha20Poly1305);
+    CrashEnumerator enumerator(24, options);
+    options.keys = back ? TestRing(Cipher::kAes256Gcm) : nullptr;
+    enumerator.set_setup_options(options);
+    enumerator.Run(
+        [](LogDriver& driver) {
+          SetUpGroups(driver);
+          driver.Append(kGroupA, 2, {Text(4, 900), Text(5, 700)});
+        },
+        [](LogDriver& driver) {
+          for (size_t i = 0; i < 2; ++i) {
+            driver.Append(kGroupB, 2, {Text(10 + i)});
+            Must(driver);
+          }
+        });
+    Report(back ? "from encrypted to plain" : "from plain to encrypted", enumerator);
+  }
 }
 
 // Counts what the tests before it did.

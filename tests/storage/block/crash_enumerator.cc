@@ -83,7 +83,7 @@ std::string Summary(const RecoveredLog& recovered, LogStore& store) {
 
 void CrashEnumerator::Run(const Script& setup, const Script& script) {
   if (setup) {
-    LogDriver driver(file_system_, options_);
+    LogDriver driver(file_system_, setup_options_.value_or(options_));
     ASSERT_TRUE(driver.status().ok()) << driver.status();
     setup(driver);
     ASSERT_TRUE(driver.Sync().ok());

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -29,6 +30,9 @@ class CrashEnumerator {
  public:
   explicit CrashEnumerator(uint64_t seed, BlockLogOptions options = TestOptions())
       : options_(std::move(options)), random_(seed), file_system_({.schedule = {}, .seed = seed}) {}
+
+  // What the log is opened with for the setup, if it is not what it is opened with afterwards.
+  void set_setup_options(BlockLogOptions options) { setup_options_ = std::move(options); }
 
   using Script = std::function<void(LogDriver&)>;
 
@@ -57,6 +61,7 @@ class CrashEnumerator {
   std::string CompareWith(LogDriver& driver, const Model& model, bool may_be_torn);
 
   const BlockLogOptions options_;
+  std::optional<BlockLogOptions> setup_options_;
   Random random_;
   SimulatedFileSystem file_system_;
   LogDriver* driver_ = nullptr;  // null while the log is being opened

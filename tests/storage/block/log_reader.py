@@ -26,6 +26,10 @@ ID_HEADER = 88
 NO_HASH = (0, 0)  # low half, high half
 
 
+class Encrypted(Exception):
+    """A block is encrypted; this reader is of plain logs."""
+
+
 class Damage(Exception):
     """The log cannot be put together, and why."""
 
@@ -172,6 +176,8 @@ class Block:
             _, version, cluster, node, incarnation, number, length, unit, key = (
                 struct.unpack_from("<II16sQQQQQQ", sector)
             )
+            if version == 2:
+                raise Encrypted(f"{self.name}: encrypted with key {key:016x}, not read here")
             if version != 1 or key != 0:
                 raise Damage(f"{self.name}: format version {version}, key {key}")
             if at != 0 and at != length - unit:
@@ -766,6 +772,9 @@ def main(arguments):
     except NoLog:
         print("error: there is no log", file=sys.stderr)
         return 3
+    except Encrypted as encrypted:
+        print(f"error: {encrypted}", file=sys.stderr)
+        return 4
     except Damage as damage:
         print(f"error: {damage}", file=sys.stderr)
         return 10

@@ -106,6 +106,17 @@ class LogReaderTest(unittest.TestCase):
                          [row[-1] for row in first["entries"]])
         self.assertEqual([(b"x" * 3000).hex()], [row[-1] for row in second["entries"]])
 
+    def test_an_encrypted_block_is_no_damage(self):
+        files = files_of_page()
+        name = "00000000000000000002.block"
+        header = bytearray(files[name][:512])
+        header[4] = 2
+        header[64:72] = (0xABCDEF).to_bytes(8, "little")
+        header[504:] = log_reader.checksum(bytes(header[:504])).to_bytes(8, "little")
+        files[name] = bytes(header) + files[name][512:]
+        with self.assertRaisesRegex(log_reader.Encrypted, "0000000000abcdef"):
+            log_reader.read_files(files, "simulated-0-1")
+
     def compare(self, log, files):
         self.assertEqual("OK", log.store["error"])
         found = log.read(files)

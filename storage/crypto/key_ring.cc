@@ -1,0 +1,105 @@
+#include "storage/crypto/key_ring.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/check.h"
+#include "base/coding.h"
+
+namespace cairn {
+namespace {
+
+bool IsHex(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isxdigit(c); });
+}
+
+}  // namespace
+
+MasterKey::MasterKey(const SecretKey& key) : secret(key) {
+  id = LoadLittleEndian<uint64_t>(DeriveKey(key, "cairn master key id 1").view().data());
+  if (id == 0) id = 1;  // 0 is no key
+  const SecretKey value = DeriveKey(key, "cairn master key check 1");
+  std::memcpy(check.data(), value.data(), check.size());
+}
+
+std::string KeyIdText(uint64_t id) { return absl::StrFormat("%016x", id); }
+
+absl::StatusOr<std::vector<MasterKey>> ParseMasterKeys(absl::string_view text,
+                                                       absl::string_view source) {
+  std::vector<MasterKey> keys;
+  if (text.size() == SecretKey::kBytes) {
+    keys.emplace_back(SecretKey(text));
+    return keys;
+  }
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#') continue;
+    if (line.size() != 2 * SecretKey::kBytes || !IsHex(line)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(source, ": line ", number, " is no key: 64 hexadecimal digits"));
+    }
+    const MasterKey key(SecretKey(absl::HexStringToBytes(line)));
+    const bool known = std::any_of(keys.begin(), keys.end(),
+                                   [&](const MasterKey& each) { return each.id == key.id; });
+    if (known) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(source, ": line ", number, " has the key of a line before it"));
+    }
+    keys.push_back(key);
+  }
+  if (keys.empty()) return absl::InvalidArgumentError(absl::StrCat(source, ": there is no key"));
+  return keys;
+}
+
+KeyRing::KeyRing(Cipher cipher, std::vector<MasterKey> keys, std::string source,
+                 RandomBytes& random)
+    : cipher_(cipher), source_(std::move(source)), random_(random), keys_(std::move(keys)) {
+  CAIRN_CHECK(!keys_.empty());
+}
+
+std::optional<MasterKey> KeyRing::current() const {
+  if (cipher_ == Cipher::kNone) return std::nullopt;
+  MutexLock lock(mutex_);
+  return keys_.front();
+}
+
+std::optional<MasterKey> KeyRing::Find(uint64_t id) const {
+  MutexLock lock(mutex_);
+  for (const MasterKey& key : keys_) {
+    if (key.id == id) return key;
+  }
+  return std::nullopt;
+}
+
+std::string KeyRing::Describe() const {
+  MutexLock lock(mutex_);
+  return absl::StrCat(source_, " has ",
+                      absl::StrJoin(keys_, ", ", [](std::string* to, const MasterKey& key) {
+                        absl::StrAppend(to, KeyIdText(key.id));
+                      }));
+}
+
+absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
+  MutexLock lock(mutex_);
+  const uint64_t current = keys_.front().id;
+  const bool kept = std::any_of(keys.begin(), keys.end(),
+                                [&](const MasterKey& key) { return key.id == current; });
+  if (!kept) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(source_, ": key ", KeyIdText(current),
+                     " is gone, but blocks are encrypted with it: put it behind the new one"));
+  }
+  keys_ = std::move(keys);
+  return absl::OkStatus();
+}
+
+}  // namespace cairn
