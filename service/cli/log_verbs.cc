@@ -394,9 +394,8 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
 
   CLI::App& salvage = context.AddVerb(
       *log, "salvage",
-      "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
-      "one, "
-      "in blocks, if that is acknowledged; DIR is not changed",
+      "the last resort: says what would be lost of a damaged log, and writes the rest as a new one "
+      "(in blocks) if that is acknowledged; DIR is not changed",
       [&context, flags] {
         return WithStore(
             context, *flags,
