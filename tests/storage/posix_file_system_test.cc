@@ -1,11 +1,15 @@
 #include "storage/posix_file_system.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -110,6 +114,35 @@ TEST_F(PosixFileSystemTest, PreallocationThatDoesNotFitFails) {
   auto file = Open(Path("file"), OpenMode::kCreate);
   const FileSizeLimit limit(1'000);
   EXPECT_TRUE(absl::IsResourceExhausted(file_system_.Preallocate(*file, 100'000)));
+}
+
+// The cache is for what is written there later, and a copy of each zero would cost more than it.
+TEST_F(PosixFileSystemTest, PreallocatedZerosAreNotCached) {
+  if (absl::IsUnimplemented(
+          file_system_.Open(Path("direct"), {.mode = OpenMode::kCreate, .direct = true})
+              .status())) {
+    GTEST_SKIP() << "the file system has no direct writes";
+  }
+  constexpr size_t kPage = 4096;
+  constexpr size_t kLength = 700 * kPage;
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  ASSERT_TRUE(file->Write(0, std::string(kLength, 'x')).ok());
+  ASSERT_TRUE(file_system_.Preallocate(*file, kLength + 10).ok());
+  ASSERT_TRUE(file_system_.SyncNow(*file).ok());
+
+  const int descriptor = open(Path("file").c_str(), O_RDONLY);
+  ASSERT_GE(descriptor, 0);
+  void* mapped = mmap(nullptr, kLength, PROT_READ, MAP_SHARED, descriptor, 0);
+  close(descriptor);
+  ASSERT_NE(mapped, MAP_FAILED);
+  std::vector<unsigned char> cached(kLength / kPage);
+  EXPECT_EQ(mincore(mapped, kLength, cached.data()), 0);
+  munmap(mapped, kLength);
+  EXPECT_EQ(std::count_if(cached.begin(), cached.end(), [](unsigned char c) { return c & 1; }), 0);
+
+  std::string read(kLength + 10, 'y');
+  EXPECT_EQ(file->Read(0, read.size(), read.data()).value(), read.size());
+  EXPECT_EQ(read, std::string(kLength + 10, '\0'));
 }
 
 TEST_F(PosixFileSystemTest, DirectWritesWhereThereAreNoneAreRefused) {
