@@ -40,6 +40,21 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
                    "them, or remove the directory and bring the node back under a new id"));
 }
 
+// Whether one of Cairn's own stores has begun its log there.
+absl::StatusOr<bool> HasLog(FileSystem& file_system, const std::string& directory,
+                            const std::string& log_store) {
+  const std::string log = LogPath(directory);
+  if (log_store == "rocksdb") return file_system.Exists(log + "/db/CURRENT");
+  absl::StatusOr<bool> there = file_system.Exists(log);
+  if (!there.ok() || !*there) return there;
+  absl::StatusOr<std::vector<std::string>> names = file_system.List(log);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (name != "LOCK" && name != "lost+found") return true;  // those of an empty disk
+  }
+  return false;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
@@ -73,6 +88,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   directory->lock_ = *std::move(lock);
   absl::Status status = directory->LoadIdentity(options);
   if (status.ok()) status = directory->OpenLog(options);
+  if (status.ok()) status = directory->TakePart();
   if (!status.ok()) return status;
   return directory;
 }
@@ -109,6 +125,8 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
     absl::StatusOr<NodeIdentity> made = MakeIdentity(options);
     if (!made.ok()) return made.status();
     identity_ = *std::move(made);
+    // On the disk nobody has formed before there is a log.
+    takes_part_ = std::exchange(identity_.formed, false);
     return SaveIdentity(*file_system_, options.path, identity_);
   }
   if (!found.ok()) return found.status();
@@ -121,7 +139,7 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
   absl::Status same = CheckIdentity(*found, wanted);
   if (!same.ok()) return same;
   identity_ = *std::move(found);
-  if (options.log_store != "memory") return absl::OkStatus();
+  if (options.log_store != "memory") return CheckLogIsThere(options);
   // It remembers neither its votes nor its log: it is another disk under the same id.
   if (identity_.joined()) {
     return absl::FailedPreconditionError(
@@ -134,6 +152,29 @@ absl::Status DataDirectory::LoadIdentity(const DataDirectoryOptions& options) {
     member.incarnation = Incarnation::kUnknown;
   }
   return absl::OkStatus();
+}
+
+// A node that took part in its cluster and finds no log has forgotten what it voted for: another
+// one under its id. It may be that a disk was not mounted.
+absl::Status DataDirectory::CheckLogIsThere(const DataDirectoryOptions& options) {
+  if (!identity_.formed) {
+    takes_part_ = identity_.joined();
+    return absl::OkStatus();
+  }
+  if (options.open_log != nullptr) return absl::OkStatus();  // keeps it where it likes
+  absl::StatusOr<bool> there = HasLog(*file_system_, path_, options.log_store);
+  if (!there.ok() || *there) return there.status();
+  return absl::DataLossError(
+      absl::StrCat(LogPath(path_),
+                   ": the log of a node that takes part in its cluster is gone: mount its disk, "
+                   "or restore it; if it is lost, remove this member and add it under a new id"));
+}
+
+// Of a node that joins a cluster: it counts as formed from its first start, once it has a log.
+absl::Status DataDirectory::TakePart() {
+  if (!takes_part_) return absl::OkStatus();
+  identity_.formed = true;
+  return SaveIdentity(*file_system_, path_, identity_);
 }
 
 absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {

@@ -62,10 +62,11 @@ class DataDirectory {
  public:
   // ALREADY_EXISTS if another process has it, NOT_FOUND if it cannot be made, PERMISSION_DENIED,
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
-  // both), DATA_LOSS if it is damaged beyond what can be read or its identity is gone while a log
-  // is there, INVALID_ARGUMENT for an unknown log store, a known one with `open_log` or another
-  // than "block" with keys; and errors of `open_log`. Of the errors for a log that is encrypted
-  // with a key that is not given IsMissingKey (storage/block/block_key.h) is true.
+  // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
+  // there, or the log is gone while the identity says that the node took part in its cluster,
+  // INVALID_ARGUMENT for an unknown log store, a known one with `open_log` or another than "block"
+  // with keys; and errors of `open_log`. Of the errors for a log that is encrypted with a key that
+  // is not given IsMissingKey (storage/block/block_key.h) is true.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }
@@ -78,6 +79,8 @@ class DataDirectory {
 
   absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
+  absl::Status CheckLogIsThere(const DataDirectoryOptions& options);
+  absl::Status TakePart();
   absl::Status OpenLog(const DataDirectoryOptions& options);
   absl::Status OpenOwnLog(const LogOpener& open_log);
   absl::Status OpenBlockLog(const DataDirectoryOptions& options);
@@ -88,6 +91,7 @@ class DataDirectory {
   std::unique_ptr<FileSystem> file_system_;
   std::unique_ptr<FileLock> lock_;
   NodeIdentity identity_;
+  bool takes_part_ = false;  // has joined a cluster, and the disk does not say so yet
   std::unique_ptr<LogDisk> log_disk_;
 };
 

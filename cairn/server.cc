@@ -150,11 +150,15 @@ absl::Status GrpcServer::Start() {
 absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   GrpcTransport* transport = transport_.get();
   PeerServiceOptions peer;
-  peer.listener = {identity().cluster, identity().node,
-                   [transport, host = host_.get()](NodeId node) {
-                     return transport->KnowsPeer(node) || host->WasRemoved(node);
-                   },
-                   [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
+  peer.listener = {
+      identity().cluster, identity().node,
+      [transport, host = host_.get()](NodeId node, const std::vector<Introduction>* introduced) {
+        const Standing standing = transport->Hear(
+            node, introduced, [host](const Introduction& said) { return host->Believes(said); });
+        const bool removed = standing == Standing::kUnknown && host->WasRemoved(node);
+        return removed ? Standing::kPeer : standing;
+      },
+      [host = host_.get()](const Envelope& envelope) { return host->Vet(envelope); }};
   peer.deliver = [transport](Envelope envelope) { transport->Deliver(std::move(envelope)); };
   peer.frame_begins = [transport] { transport->BeginBurst(); };
   peer.frame_ends = [transport] { transport->EndBurst(); };

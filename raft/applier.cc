@@ -95,13 +95,13 @@ absl::Status Applier::RestoreAtStart(const StoredSnapshot& snapshot) {
 void Applier::Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done) {
   executor_->Post([this, done = std::move(done)]() mutable {
     // In a replay the state is behind the last snapshot, or is about to be there.
-    done(failed_ || replaying() ? std::nullopt : replica_->Freeze());
+    done(failed() || replaying() ? std::nullopt : replica_->Freeze());
   });
 }
 
 void Applier::MakeDurable(absl::AnyInvocable<void(bool)> done) {
   executor_->Post([this, done = std::move(done)]() mutable {
-    done(!failed_ && !replaying() && replica_->MakeDurable());
+    done(!failed() && !replaying() && replica_->MakeDurable());
   });
 }
 
@@ -129,13 +129,20 @@ void Applier::Run() {
   bool done = DoPiece();
   if (done && events_.applied != nullptr) events_.applied(applied());
   MutexLock lock(mutex_);
-  scheduled_ = !failed_ && (current_.first <= current_.last || !queue_.empty());
+  scheduled_ =
+      condition_ == Condition::kWorks && (current_.first <= current_.last || !queue_.empty());
   if (scheduled_) executor_->Post([this] { Run(); });
 }
 
 bool Applier::DoPiece() {
-  if (failed_) {
+  if (failed()) {
     GiveUp(kUnreadable);
+    return false;
+  }
+  if (condition_ == Condition::kStalled) {
+    if (!restore_expected_.load(std::memory_order_acquire)) return false;
+    condition_ = Condition::kWorks;
+    DropUnreadable();
     return false;
   }
   if (current_.first > current_.last) {
@@ -145,6 +152,7 @@ bool Applier::DoPiece() {
     queue_.pop_front();
   }
   if (current_.restore != nullptr) return Restore();
+  if (SkipApplied()) return false;
   CAIRN_CHECK_EQ(current_.first, replica_->applied().index + 1);
   std::vector<RecordRun> runs = std::move(current_.runs);
   std::vector<PlacedSpan> spans = std::move(current_.spans);
@@ -154,11 +162,7 @@ bool Applier::DoPiece() {
     absl::StatusOr<std::vector<RecordRun>> read = store_->Read(current_.first, last, kPieceBytes);
     if (!read.ok()) {
       current_.spans = std::move(spans);
-      if (restore_expected_.load(std::memory_order_acquire)) {
-        DropUnreadable();
-        return false;
-      }
-      return Failed(read.status());
+      return Unreadable(read.status());
     }
     runs = *std::move(read);
     last = runs.back().last().index;
@@ -238,8 +242,49 @@ void Applier::DropUnreadable() {
   for (PlacedSpan& placed : spans) placed.AnswerUnknown("a snapshot stands for it here");
 }
 
+bool Applier::Unreadable(const absl::Status& status) {
+  if (restore_expected_.load(std::memory_order_acquire)) {
+    DropUnreadable();
+    return false;
+  }
+  if (!absl::IsDataLoss(status) || events_.damaged == nullptr) return Failed(status);
+  condition_ = Condition::kStalled;
+  events_.damaged(current_.first, status);
+  return false;
+}
+
+void Applier::Resume() {
+  executor_->Post([this] {
+    // With a restore on its way, what is stalled gives way to it.
+    if (condition_ != Condition::kStalled) return;
+    if (!restore_expected_.load(std::memory_order_acquire)) condition_ = Condition::kWorks;
+    {
+      MutexLock lock(mutex_);
+      if (scheduled_) return;
+      scheduled_ = true;
+    }
+    Run();
+  });
+}
+
+// What came again behind a restore that was not needed any more. True if nothing is left of it.
+bool Applier::SkipApplied() {
+  const Index applied = replica_->applied().index;
+  if (current_.first > applied) return false;
+  queued_bytes_.fetch_sub(BytesOf(current_.runs), std::memory_order_relaxed);
+  current_.runs.clear();  // the store has them
+  current_.first = std::min(applied, current_.last) + 1;
+  std::deque<PlacedSpan> rest(std::make_move_iterator(current_.spans.begin()),
+                              std::make_move_iterator(current_.spans.end()));
+  for (PlacedSpan& placed : TakeSpans(rest, current_.first - 1)) {
+    placed.AnswerUnknown("it was applied before it came to that");
+  }
+  current_.spans.assign(std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+  return current_.first > current_.last;
+}
+
 bool Applier::Failed(const absl::Status& status) {
-  failed_ = true;
+  condition_ = Condition::kFailed;
   if (events_.failed != nullptr) events_.failed(status);
   GiveUp(kUnreadable);
   return false;

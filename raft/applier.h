@@ -41,9 +41,9 @@ struct ApplyWork {
 };
 
 // Holds: work is applied in the order it was submitted, without gaps, in pieces of at most
-// kPieceBytes of entries from the store or one submission. An entry that cannot be read is final:
-// nothing behind it is ever applied, and who waits for it or what follows is told that nobody
-// knows.
+// kPieceBytes of entries from the store or one submission. An entry that is damaged is waited for:
+// nothing behind it is applied before Resume, or a restore. Any other failure is final, and who
+// waits is told that nobody knows.
 //
 // Threads: Submit, full and the constructor's functions belong to the group's runner; the state
 // machine, the answers and the functions given run on `executor`. Where that is the runner's own,
@@ -56,11 +56,14 @@ class Applier {
   struct Events {
     // Entries up to here are applied. Not called for what Submit itself applies.
     absl::AnyInvocable<void(Index)> applied;
-    // An entry could not be read.
+    // An entry could not be read, or a snapshot not restored.
     absl::AnyInvocable<void(absl::Status)> failed;
     // A replay from this snapshot's index has ended: everything is applied again, or something else
     // came in its place.
     absl::AnyInvocable<void(Index from)> replayed = nullptr;
+    // This entry is damaged (DATA_LOSS); Resume follows when it is not any more. Null: that is a
+    // failure.
+    absl::AnyInvocable<void(Index index, const absl::Status&)> damaged = nullptr;
   };
 
   // `store` and `executor` outlive the applier; so does a task of its on the executor.
@@ -85,6 +88,8 @@ class Applier {
   // The log gave way to a snapshot. Of what was submitted, entries that cannot be read any more are
   // dropped, and who waits for them is told that nobody knows; a restore follows.
   void ExpectRestore() { restore_expected_.store(true, std::memory_order_release); }
+  // An entry that was damaged can be read again.
+  void Resume();
   // Calls `done` on `executor` with what is applied then.
   void Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done);
   // Calls `done` on `executor` with what StateMachine::MakeDurable says.
@@ -128,7 +133,10 @@ class Applier {
   // Does the first piece of work; false if there is none.
   bool DoPiece();
   void Apply(const std::vector<RecordRun>& runs, std::vector<PlacedSpan> spans);
+  bool failed() const { return condition_ == Condition::kFailed; }
   bool Failed(const absl::Status& status);
+  bool Unreadable(const absl::Status& status);
+  bool SkipApplied();
   bool Restore();
   void NoteReplay();
   void DropUnreadable();
@@ -154,7 +162,8 @@ class Applier {
 
   // On the executor.
   ApplyWork current_;  // what of it is not applied yet; first > last: nothing
-  bool failed_ = false;
+  enum class Condition { kWorks, kStalled, kFailed };  // stalled: current_ begins with damage
+  Condition condition_ = Condition::kWorks;
   struct Replay {
     Index from = 0;  // 0: there is none
     Index to = 0;

@@ -10,6 +10,11 @@ void ApplyFeed::Stop() {
   applier_->ExpectRestore();
 }
 
+void ApplyFeed::GoBackTo(Index index) {
+  submitted_ = std::min(submitted_, index - 1);
+  applier_->ExpectRestore();
+}
+
 void ApplyFeed::Restore(std::shared_ptr<const StoredSnapshot> snapshot) {
   const Index index = snapshot->position().index;
   CAIRN_CHECK_GT(index, submitted_);

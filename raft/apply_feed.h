@@ -39,6 +39,9 @@ class ApplyFeed {
   void Reach(Index index) { reached_ = std::max(reached_, index); }
   // The log gave way to a snapshot: what was not submitted is not there any more.
   void Stop();
+  // What was submitted cannot be applied, and a snapshot at `index` follows: everything behind it
+  // is submitted again.
+  void GoBackTo(Index index);
   // The state comes from `snapshot` now, which is further on.
   void Restore(std::shared_ptr<const StoredSnapshot> snapshot);
   // Submits what fits.

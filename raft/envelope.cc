@@ -146,6 +146,10 @@ absl::Status Check(const TailQuery& body) {
 }
 
 absl::Status Check(const TailReply& body) {
+  for (const Index index :
+       {body.faulty_from, body.torn_from, body.claimed_through, body.in_state}) {
+    if (absl::Status status = CheckIndex("claims", index); !status.ok()) return status;
+  }
   if (absl::Status status = CheckIndex("have_through", body.have_through); !status.ok()) {
     return status;
   }
@@ -283,6 +287,32 @@ absl::Status CheckBody(const Envelope&, const SnapshotAnswer& answer) {
   return CheckIndex("commit", answer.commit);
 }
 
+absl::Status CheckBody(const Envelope&, const EntryRequest& request) {
+  if (request.wanted.empty() || request.wanted.size() > kMaxEntryRanges) {
+    return Invalid(absl::StrCat("a request for ", request.wanted.size(), " ranges of entries"));
+  }
+  Index before = 0;
+  for (const EntryRange& range : request.wanted) {
+    if (absl::Status status = CheckIndex("last", range.last); !status.ok()) return status;
+    if (absl::Status status = CheckMessageTerm(range.term); !status.ok()) return status;
+    if (range.first <= before || range.last < range.first) {
+      return Invalid(absl::StrCat("a request for entries ", range.first, "..", range.last));
+    }
+    before = range.last;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBody(const Envelope& envelope, const EntryReply&) {
+  size_t count = 0;
+  for (const RecordRun& run : envelope.entries) {
+    if (run.empty()) return Invalid("an empty run of entries");
+    if (run[0].group() != envelope.group) return Invalid("entries of another group");
+    count += run.size();
+  }
+  return count > kMaxFrameEntries ? Invalid("too many entries") : absl::OkStatus();
+}
+
 // Whether there are such bytes only the sender, or the receiver of the snapshot, knows.
 absl::Status CheckPart(uint64_t offset, size_t bytes) {
   if (bytes == 0 || bytes > kSnapshotPieceBytes || offset > kMaxIndex) {
@@ -311,6 +341,7 @@ Lane LaneOf(const Envelope& envelope) {
     return std::holds_alternative<AppendEntries>(*body) ? Lane::kAppend : Lane::kControl;
   }
   if (std::holds_alternative<ForwardedProposals>(envelope.body) ||
+      std::holds_alternative<EntryReply>(envelope.body) ||
       std::holds_alternative<ForwardedResults>(envelope.body)) {
     return Lane::kAppend;
   }
@@ -335,7 +366,8 @@ absl::Status Validate(const Envelope& envelope) {
                  std::holds_alternative<HostHeartbeat>(envelope.body) ||
                  std::holds_alternative<IdentityRefusal>(envelope.body);
   if (envelope.group == GroupId::kNone && !of_node) return Invalid("an envelope without a group");
-  if (!envelope.entries.empty() && !std::holds_alternative<MessageBody>(envelope.body)) {
+  if (!envelope.entries.empty() && !std::holds_alternative<MessageBody>(envelope.body) &&
+      !std::holds_alternative<EntryReply>(envelope.body)) {
     return Invalid("entries without an append");
   }
   return std::visit([&](const auto& body) { return CheckBody(envelope, body); }, envelope.body);

@@ -99,6 +99,24 @@ struct SnapshotPiece {
 // So that a frame holds one.
 inline constexpr size_t kSnapshotPieceBytes = size_t{56} << 10;
 
+// A member that cannot read entries of its log asks another one for them (raft/repair/). What has
+// the same index and term is the same entry (paper 5.3); the asker's store checks its hash.
+struct EntryRange {
+  Index first = 0;
+  Index last = 0;
+  Term term = 0;
+  friend bool operator==(const EntryRange&, const EntryRange&) = default;
+};
+inline constexpr size_t kMaxEntryRanges = 64;
+struct EntryRequest {
+  uint64_t request = 0;  // echoed
+  std::vector<EntryRange> wanted;
+};
+// Envelope::entries: those of them that the sender can read, as many as fit.
+struct EntryReply {
+  uint64_t request = 0;
+};
+
 // While groups rest their hosts watch over each other: a question, and its answer by a host that
 // lives (raft/liveness/host_watch.h). Concerns the node, as Hello. Sent only where a group rests,
 // so to nodes that know it.
@@ -108,9 +126,9 @@ struct HostHeartbeat {
   HostLife life = 0;          // of the sender
 };
 
-using EnvelopeBody =
-    std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults, IdentityRefusal,
-                 SnapshotOffer, SnapshotAnswer, SnapshotRequest, SnapshotPiece, HostHeartbeat>;
+using EnvelopeBody = std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults,
+                                  IdentityRefusal, SnapshotOffer, SnapshotAnswer, SnapshotRequest,
+                                  SnapshotPiece, HostHeartbeat, EntryRequest, EntryReply>;
 
 struct Envelope {
   ClusterId cluster;
@@ -125,8 +143,9 @@ struct Envelope {
   uint32_t oldest_version = kOldestProtocolVersion;  // range of the sender
   uint32_t newest_version = kProtocolVersion;
   EnvelopeBody body;
-  // With AppendEntries: its entries, parsed, so verified. They alone travel; the receiving node
-  // derives AppendEntries::runs and ::configurations from them (DescribeEntries).
+  // With EntryReply: what was asked for. With AppendEntries: its entries, parsed, so verified. They
+  // alone travel; the receiving node derives AppendEntries::runs and ::configurations from them
+  // (DescribeEntries).
   std::vector<RecordRun> entries;
 };
 

@@ -3,6 +3,7 @@
 #ifndef RAFT_GROUP_LOG_H_
 #define RAFT_GROUP_LOG_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -72,6 +73,11 @@ class GroupLog {
   absl::StatusOr<LogAppend> Append(const LogBatch& batch, Payloads& payloads, WallTime timestamp);
   // The batches up to `ticket` are in the store.
   void Written(Ticket ticket) { cache_.Written(ticket); }
+  // The store has these again, which it could not read.
+  void Repaired(const RecordRun& run) {
+    if (run.last().index != last_index_) return;
+    last_timestamp_ = std::max(last_timestamp_, run.At(last_index_).timestamp());
+  }
   size_t cached_bytes() const { return cache_.bytes(); }
 
   // As LogStore::Read.

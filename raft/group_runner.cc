@@ -42,13 +42,16 @@ absl::Status DamageOf(GroupId group, const RecoveredLog& recovered) {
         ": both copies of this node's term and vote are damaged, so it "
         "must not vote again under its id: remove this member and add it as a new one"));
   }
-  if (recovered.faulty.empty()) return absl::OkStatus();
-  const FaultyEntry& first = recovered.faulty.front();
-  return absl::DataLossError(absl::StrCat(
-      "group ", ToInteger(group), ": ", recovered.faulty.size(), " entries from ", first.at.index,
-      " to ", recovered.faulty.back().at.index, " cannot be read, the first in ", first.file,
-      " at byte ", first.offset, " (", first.reason,
-      "): restore the file, or remove this member and add it as a new one"));
+  return absl::OkStatus();
+}
+
+// What other members are asked for.
+std::string FaultsIn(GroupId group, const std::vector<FaultyEntry>& faulty) {
+  const FaultyEntry& first = faulty.front();
+  return absl::StrCat("group ", ToInteger(group), ": ", faulty.size(), " entries from ",
+                      first.at.index, " to ", faulty.back().at.index,
+                      " cannot be read, the first in ", first.file, " at byte ", first.offset, " (",
+                      first.reason, "); the other members are asked for them");
 }
 
 size_t BytesOf(const std::vector<PreparedEntry>& entries) {
@@ -88,6 +91,9 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
     Halt(NodeState::kHalted, damage);
     return absl::OkStatus();
   }
+  if (const auto& faulty = opened_.recovered.faulty; !faulty.empty()) {
+    dependencies_.log->Log(LogLevel::kWarning, FaultsIn(settings_.group, faulty));
+  }
   if (absl::Status status = OpenMachine(std::move(machine), opened_.store); !status.ok()) {
     applier_.reset();
     dependencies_.log_disk->CloseGroup(settings_.group);
@@ -119,6 +125,11 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   events.replayed = [this](Index from) {
     mailbox_.PutTask([this, from] {
       if (node_ != nullptr) node_->Replayed(from);
+    });
+  };
+  events.damaged = [this](Index index, const absl::Status& why) {
+    mailbox_.PutTask([this, index, why] {
+      if (node_ != nullptr) node_->Damaged(dependencies_.clock->Now(), index, why);
     });
   };
   applier_ = std::make_unique<Applier>(
@@ -163,6 +174,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.log = dependencies_.log;
     dependencies.trace = dependencies_.trace;
     dependencies.host_life = [upkeep = dependencies_.upkeep] { return upkeep->life(); };
+    dependencies.repair = [this](std::vector<RecordRun> runs) { Repair(std::move(runs)); };
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
     }
@@ -290,17 +302,6 @@ void GroupRunner::RefuseWaiting(MailboxContents& contents) {
   for (ReadRequest& request : std::exchange(contents.reads, {})) {
     request.Answer(ReadRefused{ReadReasonOf(reason), NodeId::kNone});
   }
-}
-
-// At most one a peer is under way: Raft asks for the next entries when these are sent.
-void GroupRunner::Fetch(const SendEntries& send, Index last) {
-  dependencies_.reader->Post([this, send, last] {
-    absl::StatusOr<std::vector<RecordRun>> runs =
-        opened_.store->Read(send.previous.index + 1, last, send.max_bytes);
-    mailbox_.PutTask([this, send, runs = std::move(runs)]() mutable {
-      node_->Fetched(dependencies_.clock->Now(), send, std::move(runs));
-    });
-  });
 }
 
 void GroupRunner::Publish(Instant now) {

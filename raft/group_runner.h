@@ -30,6 +30,7 @@
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
 #include "raft/node.h"
+#include "raft/peers/introduction.h"
 #include "raft/proposal.h"
 #include "raft/proposal_call.h"
 #include "raft/sender_check.h"
@@ -126,6 +127,8 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // What the configuration in force says of `node`.
   enum class Acquaintance { kStranger, kRemoved, kMember };
   Acquaintance Knows(NodeId node) const;
+  // Whether the group's log, as far as it is known here to be committed, leaves room for it.
+  bool Believes(const Introduction& introduction) const;
 
   // Refuses new calls.
   void StopCalls();
@@ -154,8 +157,11 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
-  void Fetch(const SendEntries& send, Index last);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
+
+  // group_runner_entries.cc
+  void Fetch(const SendEntries& send, Index last);
+  void Repair(std::vector<RecordRun> runs);
 
   // group_runner_timers.cc (and TimerDue)
   void ScheduleWakeup();

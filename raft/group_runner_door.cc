@@ -1,6 +1,7 @@
 // The part of GroupRunner that is asked, by any thread, whom the group listens to.
 
 #include "raft/group_runner.h"
+#include "raft/peers/introduction.h"
 #include "raft/sender_check.h"
 
 namespace cairn {
@@ -23,6 +24,14 @@ GroupRunner::Acquaintance GroupRunner::Knows(NodeId node) const {
   MutexLock lock(mutex_);
   if (status_.configuration.IsMember(node)) return Acquaintance::kMember;
   return status_.configuration.WasRemoved(node) ? Acquaintance::kRemoved : Acquaintance::kStranger;
+}
+
+bool GroupRunner::Believes(const Introduction& introduction) const {
+  MutexLock lock(mutex_);
+  const bool committed = status_.configuration_index <= status_.commit_index;
+  return MayBeNews(introduction, status_.commit_index,
+                   committed ? LogPosition{status_.configuration_index, status_.configuration_term}
+                             : LogPosition{});
 }
 
 }  // namespace cairn

@@ -151,6 +151,16 @@ absl::Status HostImpl::Vet(const Envelope& envelope) {
   return status;
 }
 
+bool HostImpl::Believes(const Introduction& introduction) {
+  {
+    // A node that may have been wiped takes part in nothing yet.
+    MutexLock lock(mutex_);
+    if (standing_.cluster != Cluster::kFormed) return false;
+  }
+  const std::shared_ptr<GroupRunner> group = Find(introduction.group);
+  return group != nullptr && group->Believes(introduction);
+}
+
 bool HostImpl::SomeGroup(NodeId node, GroupRunner::Acquaintance acquaintance) {
   MutexLock lock(mutex_);
   return std::any_of(groups_.begin(), groups_.end(),

@@ -20,6 +20,7 @@
 #include "raft/core/trace.h"
 #include "raft/group.h"
 #include "raft/identity.h"
+#include "raft/peers/introduction.h"
 #include "raft/state_machine.h"
 #include "raft/transport.h"
 #include "storage/file_system.h"
@@ -120,6 +121,9 @@ class Host {
   // Whether `node` is no peer any more of a group that is open here, and was one: it may speak, so
   // that Vet can tell it. From any thread.
   virtual bool WasRemoved(NodeId node) = 0;
+  // Whether what a node says of itself is news that may be true (raft/peers/introduction.h): then
+  // it may speak, and is answered, although no log here names it. From any thread.
+  virtual bool Believes(const Introduction& introduction) = 0;
 
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
   // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it

@@ -116,16 +116,23 @@ ClusterId MakeClusterId(const Configuration& initial_members, const std::string&
   return id;
 }
 
-absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::string& directory) {
+namespace {
+
+struct FoundIdentity {
+  NodeIdentity identity;
+  std::vector<std::string> bad_copies;  // paths; missing ones too
+};
+
+absl::StatusOr<FoundIdentity> FindIdentity(FileSystem& file_system, const std::string& directory) {
   std::optional<NodeIdentity> found;
-  std::vector<std::string> healed;
+  std::vector<std::string> bad;
   absl::Status damage;
   bool any_file = false;
   for (const char* name : kNames) {
     std::string path = PathOf(directory, name);
     absl::StatusOr<std::string> bytes = ReadWholeFile(file_system, path);
     if (absl::IsNotFound(bytes.status())) {
-      healed.push_back(path);
+      bad.push_back(path);
       continue;
     }
     any_file = true;
@@ -135,14 +142,14 @@ absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::st
     if (absl::IsFailedPrecondition(copy.status())) return WithPath(copy.status(), path);
     if (!copy.ok()) {
       damage = WithPath(copy.status(), path);
-      healed.push_back(path);
+      bad.push_back(path);
     } else if (!found.has_value()) {
       found = *std::move(copy);
     } else if (!SameNode(*found, *copy)) {
       return absl::DataLossError(absl::StrCat(PathOf(directory, kNames[0]), " and ", path,
                                               " are intact and name different nodes"));
     } else if (found->formed != copy->formed) {
-      healed.push_back(PathOf(directory, found->formed ? kNames[1] : kNames[0]));
+      bad.push_back(PathOf(directory, found->formed ? kNames[1] : kNames[0]));
       if (copy->formed) found = *std::move(copy);
     }
   }
@@ -151,12 +158,26 @@ absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::st
     return absl::DataLossError(
         absl::StrCat("no intact copy of the node's identity; the last one: ", damage.message()));
   }
-  std::string bytes = EncodeIdentity(*found);
-  for (const std::string& path : healed) {
+  return FoundIdentity{*std::move(found), std::move(bad)};
+}
+
+}  // namespace
+
+absl::StatusOr<NodeIdentity> ReadIdentity(FileSystem& file_system, const std::string& directory) {
+  absl::StatusOr<FoundIdentity> found = FindIdentity(file_system, directory);
+  if (!found.ok()) return found.status();
+  return std::move(found->identity);
+}
+
+absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::string& directory) {
+  absl::StatusOr<FoundIdentity> found = FindIdentity(file_system, directory);
+  if (!found.ok()) return found.status();
+  const std::string bytes = EncodeIdentity(found->identity);
+  for (const std::string& path : found->bad_copies) {
     absl::Status status = WriteFileAtomically(file_system, path, bytes);
     if (!status.ok()) return status;
   }
-  return *std::move(found);
+  return std::move(found->identity);
 }
 
 absl::Status SaveIdentity(FileSystem& file_system, const std::string& directory,

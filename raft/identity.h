@@ -40,6 +40,8 @@ ClusterId MakeClusterId(const Configuration& initial_members, const std::string&
 // Load: NOT_FOUND if neither file is there (a new node), DATA_LOSS if files are there and none is
 // intact, FAILED_PRECONDITION for a newer format. Save makes the directory if it is not there.
 absl::StatusOr<NodeIdentity> LoadIdentity(FileSystem& file_system, const std::string& directory);
+// As LoadIdentity, but writes nothing.
+absl::StatusOr<NodeIdentity> ReadIdentity(FileSystem& file_system, const std::string& directory);
 absl::Status SaveIdentity(FileSystem& file_system, const std::string& directory,
                           const NodeIdentity& identity);
 

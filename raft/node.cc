@@ -48,6 +48,11 @@ Forwarder::Options MakeForwarderOptions(const NodeSettings& settings) {
   return options;
 }
 
+EntryRepair MakeEntryRepair(const NodeSettings& settings) {
+  return EntryRepair(settings.options.heartbeat_interval * 2, settings.options.election_timeout,
+                     Random(settings.seed).Next());
+}
+
 // Collects the results of a forwarded request and sends them when the last one is there.
 class ForwardedReply {
  public:
@@ -86,6 +91,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeSettings& settings,
   raft.runs = recovered.runs;
   raft.base_configuration = settings.initial_members;
   raft.torn_from = recovered.torn_from;
+  for (const FaultyEntry& faulty : recovered.faulty) {
+    raft.holes.push_back({faulty.at.index, faulty.at.index});
+  }
   raft.applied = dependencies.applier->machine_position().index;
   if (dependencies.received != nullptr) {
     absl::StatusOr<SnapshotPoint> point = PointOf(dependencies.received->manifest());
@@ -125,6 +133,7 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
       received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
+      repair_(MakeEntryRepair(settings)),
       on_fenced_(std::move(fenced)) {
   entry_clock_.Saw(log_.last_timestamp());
   compaction_.Durable(dependencies.state_durable);
@@ -148,13 +157,14 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   NoteLeadership(now);
 
   RouteAgain(now);
-  Route(now, std::exchange(forwarded_, {}));
+  Route(now, std::exchange(held_.forwarded, {}));
   Route(now, std::exchange(contents.proposals, {}));
   Ask(now, std::exchange(contents.reads, {}));
   pending_.Expire(now);
   reads_.Expire(now);
   forwarder_.Expire(now);
   controls_.Expire(now);
+  DriveRepair(now);
   Flush(now);
   if (!fenced_ && CompactLog(now)) Flush(now);
 }
@@ -170,7 +180,8 @@ void Node::Control(Instant now, ControlCall call) {
 }
 
 void Node::HandleFenced(MailboxContents& contents) {
-  for (auto* requests : {&held_.behind_doubt, &held_.requests, &forwarded_, &contents.proposals}) {
+  for (auto* requests :
+       {&held_.behind_doubt, &held_.requests, &held_.forwarded, &contents.proposals}) {
     for (ProposalRequest& request : std::exchange(*requests, {})) {
       request.span.Answer(NotApplied(Reason::kFenced));
     }
@@ -187,7 +198,8 @@ Instant Node::NextWakeup() const {
   const Instant held =
       waits ? held_.leaderless_since + settings_.options.heartbeat_interval * 2 : kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
-                   forwarder_.NextDeadline(), controls_.NextDeadline(), held});
+                   forwarder_.NextDeadline(), controls_.NextDeadline(), repair_.NextDeadline(),
+                   held});
 }
 
 bool Node::serving_leader() const {
@@ -223,6 +235,12 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
   }
   if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
     return TakeAnswer(envelope.from, *answer);
+  }
+  if (const auto* request = std::get_if<EntryRequest>(&envelope.body)) {
+    return GiveEntries(now, envelope.from, *request);
+  }
+  if (const auto* reply = std::get_if<EntryReply>(&envelope.body)) {
+    return TakeEntries(envelope.from, *reply, envelope.entries);
   }
   if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),
@@ -297,7 +315,7 @@ void Node::TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded)
   if (!fits) return request.span.Answer(NotApplied(Reason::kOverloaded, settings_.self.node));
   request.entries.assign(std::make_move_iterator(forwarded.entries.begin()),
                          std::make_move_iterator(forwarded.entries.end()));
-  forwarded_.push_back(std::move(request));
+  held_.forwarded.push_back(std::move(request));
 }
 
 // Whether a command would be refused now, and not in a moment: leadership is being handed over, or

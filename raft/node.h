@@ -36,6 +36,7 @@
 #include "raft/mailbox.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
+#include "raft/repair/entry_repair.h"
 #include "raft/sender_check.h"
 #include "raft/transport.h"
 #include "storage/log_store.h"
@@ -57,6 +58,9 @@ struct NodeDependencies {
   // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
   // the group never rests.
   std::function<HostLife()> host_life;
+  // Writes entries to the store that could not be read there, elsewhere, and comes back with
+  // Node::Repaired.
+  std::function<void(std::vector<RecordRun>)> repair;
   // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
   // Node::Fetched; null: they are read at once.
   std::function<void(const SendEntries&, Index last)> fetch;
@@ -93,8 +97,8 @@ class Node {
  public:
   using Fenced = absl::AnyInvocable<void(NodeState, const absl::Status&)>;
 
-  // DATA_LOSS if the recovered configurations cannot be decoded. `recovered` has neither faulty
-  // entries nor lost hard state. `fenced` is called once, from within
+  // DATA_LOSS if the recovered configurations cannot be decoded. `recovered` has no lost hard
+  // state. `fenced` is called once, from within
   // Create, Handle or StopServing.
   static absl::StatusOr<std::unique_ptr<Node>> Create(const NodeSettings& settings,
                                                       const NodeDependencies& dependencies,
@@ -116,6 +120,10 @@ class Node {
   void StateDurable(Index index);
   // So much was applied since then that it should be made so.
   bool SnapshotDue() const;
+  // An entry cannot be read (DATA_LOSS `why`); before Handle, as the next.
+  void Damaged(Instant now, Index index, const absl::Status& why);
+  // What NodeDependencies::repair was given is durable, or `status` tells why it is not.
+  void Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status);
   // Group::PauseApply, ResumeApply and ReplaySnapshot; before Handle, too (node_apply.cc).
   void PauseApply(Instant now, ApplyFeed::Done done);
   void ResumeApply(Instant now);
@@ -170,6 +178,11 @@ class Node {
   bool CompactLog(Instant now);
   void MeasureBatch(const LogBatch& batch, const LogAppend& append);
 
+  // Entries that cannot be read (node_repair.cc).
+  void DriveRepair(Instant now);
+  void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
+  void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
+
   // What Raft wants (node_effects.cc).
   void Flush(Instant now);
   bool Write(Instant now, const std::vector<LogBatch>& batches);
@@ -178,6 +191,7 @@ class Node {
   void SendFrames(Instant now, const SendEntries& send,
                   absl::StatusOr<std::vector<RecordRun>> runs);
   void TakeReadOutcome(const ReadOutcome& outcome);
+  // Says where members are dialled, and to them what this node is to the group.
   void SetPeers();
   void SignRest(MessageBody& body) const;
   void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});
@@ -199,11 +213,11 @@ class Node {
   PendingControls controls_;
   ForwardIntake intake_;
   Forwarder forwarder_;
-  // Commands that came over the network in this Handle.
-  std::vector<ProposalRequest> forwarded_;
-  // Commands that wait: while leadership is handed over, and for a moment without a leader; or, of
-  // an order, until it is known what becomes of those before.
+  EntryRepair repair_;
+  // Commands that wait: for the end of this Handle; while leadership is handed over, and for a
+  // moment without a leader; or, of an order, until it is known what becomes of those before.
   struct Held {
+    std::vector<ProposalRequest> forwarded;  // came over the network in this Handle
     std::vector<ProposalRequest> requests;
     std::vector<ProposalRequest> behind_doubt;
     Instant leaderless_since;

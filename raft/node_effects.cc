@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "raft/core/membership.h"
 #include "raft/frames.h"
 #include "raft/node.h"
 
@@ -146,8 +147,12 @@ void Node::SendFrames(Instant now, const SendEntries& send,
                       absl::StatusOr<std::vector<RecordRun>> runs) {
   EntriesSent sent = {send.to, send.request, send.previous.index, 0};
   if (!runs.ok()) {
-    Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
-                               " could not be read: ", runs.status().ToString()));
+    if (absl::IsDataLoss(runs.status())) {
+      Damaged(now, send.previous.index + 1, runs.status());
+    } else {
+      Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
+                                 " could not be read: ", runs.status().ToString()));
+    }
     raft_.Step(now, sent);
     return;
   }
@@ -176,8 +181,16 @@ void Node::TakeReadOutcome(const ReadOutcome& outcome) {
 void Node::SetPeers() {
   told_.peers_of = raft_.configuration_position();
   const Configuration& configuration = raft_.configuration();
+  const NodeId own = settings_.self.node;
+  // Before the first leader has written the members down, they know each other without.
+  const bool introduces =
+      told_.peers_of.index > 0 && NamesDisk(configuration, own, settings_.self.incarnation);
   for (NodeId node : configuration.Nodes()) {
-    if (node == settings_.self.node) continue;
+    if (node == own) continue;
+    if (introduces) {
+      dependencies_.transport->Introduce(
+          node, {settings_.group, told_.peers_of, configuration.Find(own)->address});
+    }
     dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
   }
 }

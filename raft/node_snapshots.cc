@@ -29,9 +29,12 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
   if (offer.term < raft_.term()) return answer(SnapshotAnswer::Verdict::kStaleTerm);
   if (offer.term != raft_.term() || raft_.leader() != from) return;
   const LogPosition position = offer.position;
-  const bool here = position.index <= raft_.commit() ||
-                    (position.index > raft_.base().index && raft_.TermAt(position.index) != 0 &&
-                     raft_.TermAt(position.index) == position.term && !raft_.torn_from());
+  const Index hole = raft_.holes().FirstFrom(raft_.applied() + 1);
+  const bool cannot_apply = hole != 0 && hole <= position.index;
+  const bool here =
+      !cannot_apply && (position.index <= raft_.commit() ||
+                        (position.index > raft_.base().index && raft_.TermAt(position.index) != 0 &&
+                         raft_.TermAt(position.index) == position.term && !raft_.torn_from()));
   if (here) {
     raft_.Step(now, SnapshotReceived{.term = offer.term, .snapshot = {.position = position}});
     answer(SnapshotAnswer::Verdict::kAlreadyHave);
@@ -75,12 +78,15 @@ void Node::Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot
   const LogPosition base = raft_.base();
   raft_.Step(now, SnapshotReceived{.term = term, .snapshot = *std::move(point)});
   // The log gave way to it; or nothing did, and only its space is to be given back.
-  const bool taken = raft_.base() != base && raft_.base() == manifest.position;
+  const bool taken = (raft_.base() != base && raft_.base() == manifest.position) ||
+                     raft_.restoring() == manifest.position;
   if (taken || received_ == nullptr) received_ = std::move(snapshot);
 }
 
 void Node::RestoreFrom(LogPosition position) {
   CAIRN_CHECK(received_ != nullptr && received_->position() == position) << ToString(position);
+  // The log did not give way to it: it has a hole that cannot be applied.
+  if (raft_.base() < position) feed_.GoBackTo(position.index);
   feed_.Restore(received_);
 }
 

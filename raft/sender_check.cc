@@ -82,6 +82,20 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                    ToInteger(SenderIn(envelope)))};
 }
 
+bool MayStrangerSay(const EnvelopeBody& body) {
+  if (const auto* message = std::get_if<MessageBody>(&body)) {
+    if (const auto* vote = std::get_if<VoteRequest>(message)) return !vote->forced;
+    return std::holds_alternative<PreVoteRequest>(*message) ||
+           std::holds_alternative<AppendEntries>(*message) ||
+           std::holds_alternative<Heartbeat>(*message) ||
+           std::holds_alternative<ReadIndexReply>(*message) ||
+           std::holds_alternative<TailQuery>(*message);
+  }
+  return std::holds_alternative<ForwardedResults>(body) ||
+         std::holds_alternative<IdentityRefusal>(body) ||
+         std::holds_alternative<SnapshotOffer>(body) || std::holds_alternative<SnapshotPiece>(body);
+}
+
 absl::Status CheckTermJump(const Envelope& envelope, Term own) {
   const auto* body = std::get_if<MessageBody>(&envelope.body);
   if (body == nullptr || TermOf(*body) <= own + kMaxTermJump) return absl::OkStatus();

@@ -42,6 +42,12 @@ std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const Loca
 std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                                            const Configuration& configuration);
 
+// What is listened to of a node that is no member by anything known here and has introduced itself
+// (raft/peers/introduction.h): a leader may feed this node, and a candidate ask for its vote. Not:
+// what goes before the rule that a live leader is not disturbed, what ends this node's part in the
+// group, what is said to a leader, and what concerns hosts.
+bool MayStrangerSay(const EnvelopeBody& body);
+
 // Refusal of a term that no honest member has, as far as this node, which is in term `own`, can
 // know: it is more elections ahead than there ever were (fault catalogue 5.2, row 13).
 // INVALID_ARGUMENT, the message begins with TERM_RANGE.

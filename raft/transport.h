@@ -9,20 +9,24 @@
 #include "absl/status/status.h"
 #include "base/types.h"
 #include "raft/envelope.h"
+#include "raft/peers/introduction.h"
 
 namespace cairn {
 
 // Deliberately weak: an envelope may be lost, delayed, repeated or reordered, and Send never says
 // so. Within one lane of one connection order is kept as long as nothing is lost.
 //
-// Threads: Send and SetPeer from any thread; neither blocks. What does not fit into the bounded
-// queue of a lane is dropped (and counted), oldest kept.
+// Threads: Send, SetPeer and Introduce from any thread; none blocks. What does not fit into the
+// bounded queue of a lane is dropped (and counted), oldest kept.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   // Where `node` is dialled from now on.
   virtual void SetPeer(NodeId node, const std::string& address) = 0;
+  // What `node`, which may not know this one yet, is to be told of it before anything else; takes
+  // the place of what was to be said of that group before.
+  virtual void Introduce(NodeId /*node*/, const Introduction& /*self*/) {}
   virtual void Send(Envelope envelope) = 0;
   // `peer` said what cannot be: where the transport can, it tells who said that, and ends its
   // calls. FAILED_PRECONDITION, the message begins with a reason and a colon.

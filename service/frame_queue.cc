@@ -51,6 +51,8 @@ size_t BytesOf(const HostHeartbeat&) { return 0; }
 size_t BytesOf(const SnapshotOffer&) { return 0; }
 size_t BytesOf(const SnapshotAnswer&) { return 0; }
 size_t BytesOf(const SnapshotRequest&) { return 0; }
+size_t BytesOf(const EntryRequest& body) { return body.wanted.size() * 2 * kElementBytes; }
+size_t BytesOf(const EntryReply&) { return 0; }
 size_t BytesOf(const SnapshotPiece& body) { return body.bytes.size(); }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "raft/sender_check.h"
 #include "service/frame_queue.h"
 #include "service/wire/wire.h"
 
@@ -48,10 +49,6 @@ std::optional<RpcError> FrameReader::CheckIdentity(const Envelope& identity, v1:
                 absl::StrCat("a frame for node ", ToInteger(identity.to), " reached node ",
                              ToInteger(listener_.node)));
   }
-  if (identity.from == listener_.node || !listener_.knows(identity.from)) {
-    return Make(StatusCode::kPermissionDenied, "UNKNOWN_PEER",
-                absl::StrCat("node ", from, " is no peer of node ", ToInteger(listener_.node)));
-  }
   if (identity.version < kOldestProtocolVersion || identity.version > kProtocolVersion) {
     return Make(StatusCode::kFailedPrecondition, "VERSION_MISMATCH",
                 absl::StrCat("a frame of version ", identity.version, "; this node speaks ",
@@ -66,11 +63,28 @@ std::optional<RpcError> FrameReader::CheckIdentity(const Envelope& identity, v1:
   return std::nullopt;
 }
 
+// Last of all: a stranger that introduces itself is kept in mind.
+std::optional<RpcError> FrameReader::CheckStanding(const v1::Frame& frame, NodeId from) {
+  std::vector<Introduction> introductions;
+  if (!first_) {
+    absl::StatusOr<std::vector<Introduction>> read = ReadIntroductions(frame);
+    if (!read.ok()) return BadFrame(read.status().message());
+    introductions = *std::move(read);
+  }
+  standing_ = from == listener_.node ? Standing::kUnknown
+                                     : listener_.knows(from, first_ ? nullptr : &introductions);
+  if (standing_ != Standing::kUnknown) return std::nullopt;
+  return Make(
+      absl::StatusCode::kPermissionDenied, "UNKNOWN_PEER",
+      absl::StrCat("node ", ToInteger(from), " is no peer of node ", ToInteger(listener_.node)));
+}
+
 std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parcel&& parcel,
                                              absl::FunctionRef<void(Envelope)> take) {
   absl::StatusOr<Envelope> envelope = ReadParcel(identity, std::move(parcel));
   if (!envelope.ok()) return BadFrame(envelope.status().message());
   if (WireLane(LaneOf(*envelope)) != lane_) return BadFrame("a parcel on the wrong lane");
+  if (standing_ == Standing::kStranger && !MayStrangerSay(envelope->body)) return std::nullopt;
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
     // A stranger to one group may be a member of the others, whose parcels come on this call too.
     if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
@@ -85,6 +99,7 @@ std::optional<RpcError> FrameReader::Read(v1::Frame&& frame,
   absl::StatusOr<Envelope> identity = ReadIdentity(frame);
   if (!identity.ok()) return BadFrame(identity.status().message());
   if (auto error = CheckIdentity(*identity, frame.lane())) return error;
+  if (auto error = CheckStanding(frame, identity->from)) return error;
   if (!first_) {
     first_ = *identity;
     lane_ = frame.lane();

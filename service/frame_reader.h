@@ -6,12 +6,15 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "base/types.h"
 #include "cairn/v1/peer.pb.h"
 #include "raft/envelope.h"
+#include "raft/peers/introduction.h"
+#include "raft/peers/peer_book.h"
 #include "service/errors.h"
 
 namespace cairn {
@@ -20,7 +23,9 @@ namespace cairn {
 struct Listener {
   ClusterId cluster;
   NodeId node = NodeId::kNone;
-  std::function<bool(NodeId)> knows;  // from any thread
+  // Who speaks. On a call's first frame with what it says of itself there, then with null. From any
+  // thread.
+  std::function<Standing(NodeId, const std::vector<Introduction>*)> knows;
   // Of envelopes that passed everything else; the message begins with the reason and a colon, the
   // payloads are metadata. From any thread.
   std::function<absl::Status(const Envelope&)> vet = [](const Envelope&) {
@@ -46,12 +51,14 @@ class FrameReader {
 
  private:
   std::optional<RpcError> CheckIdentity(const Envelope& identity, v1::FrameLane lane);
+  std::optional<RpcError> CheckStanding(const v1::Frame& frame, NodeId from);
   std::optional<RpcError> ReadOne(const Envelope& identity, v1::Parcel&& parcel,
                                   absl::FunctionRef<void(Envelope)> take);
 
   const Listener& listener_;
   std::optional<Envelope> first_;  // identity of the call's first frame
   v1::FrameLane lane_ = v1::FRAME_LANE_UNSPECIFIED;
+  Standing standing_ = Standing::kUnknown;  // of who speaks
   std::string fragments_;
 };
 

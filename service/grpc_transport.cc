@@ -4,15 +4,22 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
 #include <atomic>
+#include <deque>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cairn/initial_cluster.h"
 #include "service/peer_lane.h"
 #include "service/wire/http2_window.h"
 
 namespace cairn {
 namespace {
+
+// How often it is asked again whether who introduced itself is believed.
+constexpr Duration kDoubtInterval = Seconds(1);
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -65,6 +72,20 @@ class GrpcTransport::Owner final : public LaneOwner {
     Leave();
   }
 
+  void Introduce(NodeId peer, const Introduction& self) {
+    MutexLock lock(mutex_);
+    std::deque<Introduction>& all = introductions_[peer];
+    std::erase_if(all, [&](const Introduction& other) { return other.group == self.group; });
+    all.push_front(self);
+    if (all.size() > kMaxIntroductions) all.pop_back();
+  }
+  std::vector<Introduction> IntroductionsTo(NodeId peer) override {
+    MutexLock lock(mutex_);
+    const auto found = introductions_.find(peer);
+    if (found == introductions_.end()) return {};
+    return {found->second.begin(), found->second.end()};
+  }
+
   void FrameSent() override { frames_.fetch_add(1, std::memory_order_relaxed); }
   uint64_t frames() const { return frames_.load(std::memory_order_relaxed); }
 
@@ -82,6 +103,10 @@ class GrpcTransport::Owner final : public LaneOwner {
       options_.log->Log(LogLevel::kError,
                         absl::StrCat("node ", node, " refuses our frames: ", refusal));
     }
+  }
+  void Forget(NodeId peer) {
+    MutexLock lock(mutex_);
+    refusals_.erase(peer);
   }
   std::vector<std::string> Refusals() const {
     MutexLock lock(mutex_);
@@ -123,6 +148,8 @@ class GrpcTransport::Owner final : public LaneOwner {
   int active_ CAIRN_GUARDED_BY(mutex_) = 0;
   int calls_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::map<NodeId, std::string> refusals_ CAIRN_GUARDED_BY(mutex_);
+  // The newest first, one a group.
+  std::map<NodeId, std::deque<Introduction>> introductions_ CAIRN_GUARDED_BY(mutex_);
 };
 
 GrpcTransport::GrpcTransport(const GrpcTransportOptions& options)
@@ -132,28 +159,84 @@ GrpcTransport::~GrpcTransport() { Stop(); }
 
 void GrpcTransport::SetPeer(NodeId node, const std::string& address) {
   if (node == options_.node) return;
-  std::array<std::shared_ptr<PeerLane>, kLanes> lanes;
   {
     MutexLock lock(mutex_);
-    if (stopped_) return;
-    Peer& peer = peers_[node];
-    if (peer.address == address) return;
-    peer.address = address;
-    if (peer.lanes[0] == nullptr) {
-      Envelope greeting;
-      greeting.cluster = options_.cluster;
-      greeting.from = options_.node;
-      greeting.to = node;
-      greeting.from_incarnation = options_.incarnation;
-      for (Lane lane : {Lane::kControl, Lane::kAppend, Lane::kSnapshot}) {
-        peer.lanes[static_cast<size_t>(lane)] =
-            std::make_shared<PeerLane>(greeting, lane, options_.max_queued_bytes, owner_.get());
-      }
+    book_.Name(node, address);
+  }
+  Follow(node);
+}
+
+void GrpcTransport::Introduce(NodeId node, const Introduction& self) {
+  owner_->Introduce(node, self);
+}
+
+void GrpcTransport::Follow(NodeId node) {
+  MutexLock one_after_the_other(following_);
+  std::string address;
+  Lanes lanes;
+  {
+    MutexLock lock(mutex_);
+    address = book_.AddressOf(node);
+    const auto known = peers_.find(node);
+    if (stopped_ || (known == peers_.end() ? "" : known->second.address) == address) return;
+    if (address.empty()) {
+      lanes = known->second.lanes;
+      peers_.erase(known);
+    } else {
+      lanes = LanesTo(node, address);
     }
-    lanes = peer.lanes;
+  }
+  if (address.empty()) {
+    for (const auto& lane : lanes) lane->Retire();
+    owner_->Forget(node);
+    return;
   }
   std::shared_ptr<grpc::Channel> channel = Connect(address);
   for (const auto& lane : lanes) lane->Dial(channel);
+}
+
+// Notes the address, and makes the lanes of a new peer.
+const GrpcTransport::Lanes& GrpcTransport::LanesTo(NodeId node, const std::string& address) {
+  Peer& peer = peers_[node];
+  peer.address = address;
+  if (peer.lanes[0] != nullptr) return peer.lanes;
+  Envelope greeting;
+  greeting.cluster = options_.cluster;
+  greeting.from = options_.node;
+  greeting.to = node;
+  greeting.from_incarnation = options_.incarnation;
+  for (Lane lane : {Lane::kControl, Lane::kAppend, Lane::kSnapshot}) {
+    peer.lanes[static_cast<size_t>(lane)] =
+        std::make_shared<PeerLane>(greeting, lane, options_.max_queued_bytes, owner_.get());
+  }
+  return peer.lanes;
+}
+
+Standing GrpcTransport::Hear(NodeId node, const std::vector<Introduction>* introductions,
+                             Believes believes) {
+  DropWhatIsNotBelieved(believes);
+  std::vector<Introduction> believed;
+  if (introductions != nullptr) {
+    std::copy_if(introductions->begin(), introductions->end(), std::back_inserter(believed),
+                 [&](const Introduction& introduction) {
+                   return IsAddress(introduction.address) && believes(introduction);
+                 });
+  }
+  if (believed.empty()) {
+    MutexLock lock(mutex_);
+    return book_.Hear(node);
+  }
+  NodeId forgotten = NodeId::kNone;
+  Standing standing = Standing::kUnknown;
+  {
+    MutexLock lock(mutex_);
+    doubt_at_ = std::min(doubt_at_, options_.clock->Now() + kDoubtInterval);
+    forgotten = book_.Meet(node, std::move(believed));
+    standing = book_.Hear(node);
+  }
+  if (forgotten != NodeId::kNone) Follow(forgotten);
+  Follow(node);
+  return standing;
 }
 
 std::shared_ptr<PeerLane> GrpcTransport::LaneTo(NodeId node, Lane lane) const {
@@ -188,9 +271,33 @@ void GrpcTransport::Stop() {
 
 void GrpcTransport::Deliver(Envelope envelope) { owner_->Deliver(std::move(envelope)); }
 
-bool GrpcTransport::KnowsPeer(NodeId node) const {
-  MutexLock lock(mutex_);
-  return peers_.find(node) != peers_.end();
+void GrpcTransport::DropWhatIsNotBelieved(Believes believes) {
+  std::vector<std::pair<NodeId, Introduction>> introduced;
+  {
+    MutexLock lock(mutex_);
+    const Instant now = options_.clock->Now();
+    if (now < doubt_at_) return;
+    introduced = book_.introduced();
+    doubt_at_ = introduced.empty() ? kDistantFuture : now + kDoubtInterval;
+  }
+  for (const auto& [node, introduction] : introduced) {
+    if (believes(introduction)) continue;
+    bool moved = false;
+    bool forgotten = false;
+    {
+      MutexLock lock(mutex_);
+      moved = book_.Drop(node, introduction);
+      forgotten = book_.AddressOf(node).empty();
+    }
+    if (!moved) continue;
+    Follow(node);
+    // It may have news, and says them at the beginning of a call.
+    if (forgotten) {
+      calls_.EndAll(node, absl::PermissionDeniedError(
+                              absl::StrCat("UNKNOWN_PEER: what node ", ToInteger(node),
+                                           " has said of itself is not so any more")));
+    }
+  }
 }
 
 std::vector<std::string> GrpcTransport::Refusals() const { return owner_->Refusals(); }

@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/executor.h"
 #include "base/log_sink.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/peers/peer_book.h"
 #include "raft/transport.h"
 #include "service/wire/sender_calls.h"
 
@@ -40,6 +42,9 @@ struct GrpcTransportOptions {
 // Control and append envelopes go over calls of their own on the same connection; frames of at most
 // 64 KiB interleave there. A connection that breaks is made again after 20 ms to 1 s.
 //
+// It dials the peers it is told of, and strangers that have introduced themselves for as long as
+// they are believed (raft/peers/peer_book.h).
+//
 // Threads: any. The receiver may be called by several threads at once.
 class GrpcTransport final : public Transport {
  public:
@@ -47,6 +52,7 @@ class GrpcTransport final : public Transport {
   ~GrpcTransport() override;
 
   void SetPeer(NodeId node, const std::string& address) override;
+  void Introduce(NodeId node, const Introduction& self) override;
   void Send(Envelope envelope) override;
   void BeginBurst() override;
   void EndBurst() override;
@@ -56,7 +62,10 @@ class GrpcTransport final : public Transport {
 
   // For the receiving half. Drops the envelope before Start and after Stop.
   void Deliver(Envelope envelope);
-  bool KnowsPeer(NodeId node) const;
+  // Who speaks: on a call's first frame with what it says of itself, then with null. Whether that
+  // is still believed is asked again about once a second.
+  using Believes = absl::FunctionRef<bool(const Introduction&)>;
+  Standing Hear(NodeId node, const std::vector<Introduction>* introductions, Believes believes);
   SenderCalls& sender_calls() { return calls_; }
 
   // Frames sent so far, to all peers.
@@ -67,16 +76,25 @@ class GrpcTransport final : public Transport {
 
  private:
   class Owner;
+  using Lanes = std::array<std::shared_ptr<PeerLane>, kLanes>;  // by Lane
   struct Peer {
     std::string address;
-    std::array<std::shared_ptr<PeerLane>, kLanes> lanes;  // by Lane
+    Lanes lanes;
   };
   std::shared_ptr<PeerLane> LaneTo(NodeId node, Lane lane) const;
+  // Dials `node` where the book says it is now, or forgets it.
+  void Follow(NodeId node);
+  const Lanes& LanesTo(NodeId node, const std::string& address) CAIRN_REQUIRES(mutex_);
+  void DropWhatIsNotBelieved(Believes believes);
 
   const GrpcTransportOptions options_;
   const std::unique_ptr<Owner> owner_;
   SenderCalls calls_;  // of the receiving half
+  Mutex following_;    // one after the other; taken before mutex_
   mutable Mutex mutex_;
+  PeerBook book_ CAIRN_GUARDED_BY(mutex_);
+  Instant doubt_at_ CAIRN_GUARDED_BY(mutex_) =
+      kDistantFuture;  // when to ask again what is believed
   std::map<NodeId, Peer> peers_ CAIRN_GUARDED_BY(mutex_);
   bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;
 };

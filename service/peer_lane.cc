@@ -29,6 +29,7 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
   void Start() {
     WriteIdentity(lane_->greeting_, &frame_);
     frame_.set_lane(WireLane(lane_->lane_));
+    WriteIntroductions(lane_->owner_->IntroductionsTo(lane_->peer_), &frame_);
     context_.set_wait_for_ready(true);
     stub_->async()->Exchange(&context_, this);
     AddHold();
@@ -166,14 +167,16 @@ void PeerLane::Flush() {
 
 void PeerLane::OnOpened(Call* call) {
   Call* writer = nullptr;
+  bool tell = false;
   {
     MutexLock lock(mutex_);
+    tell = !stopped_;
     call->opened_ = true;
     backoff_ = kFirstBackoff;
     lost_ = false;
     writer = TakeWrite();
   }
-  owner_->PeerSays(peer_, "");
+  if (tell) owner_->PeerSays(peer_, "");
   if (writer != nullptr) writer->Write();
 }
 
@@ -208,11 +211,18 @@ void PeerLane::OnBroken(Call* call) {
 }
 
 void PeerLane::OnEnded(bool was_opened, Refusal refusal) {
-  if (!refusal.text.empty()) owner_->PeerSays(peer_, refusal.text);
+  bool tell = false;
+  {
+    MutexLock lock(mutex_);
+    tell = !stopped_;
+  }
+  if (tell && !refusal.text.empty()) owner_->PeerSays(peer_, refusal.text);
   if (refusal.message) owner_->Deliver(*std::move(refusal.message));
+  bool release = false;
   {
     MutexLock lock(mutex_);
     ended_ = true;
+    release = retired_;
     if (!stopped_) {
       Duration wait = was_opened ? Duration{} : backoff_;
       backoff_ = std::min(backoff_ * 2, kLastBackoff);
@@ -221,6 +231,7 @@ void PeerLane::OnEnded(bool was_opened, Refusal refusal) {
       });
     }
   }
+  if (release) ReleaseLater();
   owner_->CallEnded();
 }
 
@@ -229,6 +240,22 @@ void PeerLane::Stop() {
   stopped_ = true;
   queue_.Clear();
   if (call_ != nullptr) call_->Cancel();
+}
+
+void PeerLane::Retire() {
+  Stop();
+  bool release = false;
+  {
+    MutexLock lock(mutex_);
+    retired_ = true;
+    release = ended_;
+  }
+  if (release) ReleaseLater();
+}
+
+// Whoever retires a lane, or ends its last call, may be a thread of gRPC's.
+void PeerLane::ReleaseLater() {
+  owner_->executor().Post([self = shared_from_this()] { self->Release(); });
 }
 
 void PeerLane::Release() {

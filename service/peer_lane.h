@@ -9,12 +9,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/envelope.h"
+#include "raft/peers/introduction.h"
 #include "service/frame_queue.h"
 #include "service/wire/refusal.h"
 
@@ -25,6 +27,8 @@ class LaneOwner {
  public:
   virtual ~LaneOwner() = default;
   virtual Executor& executor() = 0;
+  // What is said of this node in the first frame of a call to `peer`.
+  virtual std::vector<Introduction> IntroductionsTo(NodeId peer) = 0;
   virtual Instant Now() = 0;
   // Envelopes to `peer` may have been lost.
   virtual void Lost(NodeId peer) = 0;
@@ -63,6 +67,8 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   // Lets go of the channels. After CallEnded, and on a thread that is not one of gRPC's: the last
   // channel of a process ends these threads, and none can end itself.
   void Release();
+  // Stop while the transport goes on; Release follows by itself.
+  void Retire();
 
  private:
   class Call;
@@ -79,6 +85,7 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   // The call takes no more writes.
   void OnBroken(Call* call);
   void OnEnded(bool was_opened, Refusal refusal);
+  void ReleaseLater();
 
   const Envelope greeting_;
   const NodeId peer_;
@@ -91,6 +98,7 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   Call* call_ CAIRN_GUARDED_BY(mutex_) = nullptr;                         // takes writes
   bool ended_ CAIRN_GUARDED_BY(mutex_) = true;  // no call is under way, broken or not
   bool stopped_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool retired_ CAIRN_GUARDED_BY(mutex_) = false;
   bool lost_ CAIRN_GUARDED_BY(mutex_) = false;  // said so, and nothing was written since
   FrameQueue queue_ CAIRN_GUARDED_BY(mutex_);
   Duration backoff_ CAIRN_GUARDED_BY(mutex_);

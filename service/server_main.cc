@@ -221,7 +221,7 @@ ExitLine Serve(const std::vector<std::string>& arguments, const ServerConfig& co
 
 // Asks the cluster to take this node in, if it came to join and is no member yet.
 std::unique_ptr<Joiner> StartJoiner(const ServerConfig& config, const Server& server,
-                                    const Group& group, LogSink* log) {
+                                    const Group& group, Events* events, LogSink* log) {
   if (config.join.empty()) return nullptr;
   Joiner::Options options;
   options.addresses = config.join;
@@ -231,6 +231,9 @@ std::unique_ptr<Joiner> StartJoiner(const ServerConfig& config, const Server& se
     const GroupStatus status = group.Status();
     const Member* member = status.configuration.Find(self.node);
     return member != nullptr && member->incarnation == self.incarnation;
+  };
+  options.removed = [events](const absl::Status& status) {
+    events->Stopped(NodeState::kHalted, status);
   };
   options.log = log;
   return std::make_unique<Joiner>(std::move(options));
@@ -282,7 +285,7 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   }
   std::cout << "ready node=" << ToInteger(config.node) << " listen=" << config.listen
             << " cluster=" << ToString(server.identity().cluster) << std::endl;
-  std::unique_ptr<Joiner> joiner = StartJoiner(config, server, *group, &log);
+  std::unique_ptr<Joiner> joiner = StartJoiner(config, server, *group, &events, &log);
   ExitLine exit = Serve(arguments, config, keys->get(), events, log);
   joiner.reset();
   if (exit.code == kServerStopped) HandLeadershipOver(*group, config.election_timeout * 2, log);

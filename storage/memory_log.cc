@@ -4,19 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/check.h"
+#include "storage/append_fit.h"
 
 namespace cairn {
-namespace {
-
-absl::Status DoesNotFit(const RecordRun& run, absl::string_view why) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("append from ", ToString(run.first()), ": ", why));
-}
-
-}  // namespace
-
 bool MemoryLog::empty() const {
   return hard_state_ == HardState() && base_ == LogPosition() && runs_.empty();
 }
@@ -55,45 +46,10 @@ absl::Status MemoryLog::NotInLog(Index index) const {
                                             base_.index + 1, "..", last().index));
 }
 
-absl::Status MemoryLog::CheckFirstRun(const RecordRun& run, Index end) const {
-  const LogPosition first = run.first();
-  if (first.index <= base_.index) return DoesNotFit(run, "the log begins behind it");
-  if (first.index > end + 1) return DoesNotFit(run, absl::StrCat("the log ends at ", end));
-  if (first.index == end + 1 && first.term < TermAt(end)) {
-    return DoesNotFit(run, "the entry before it has a higher term");
-  }
-  if (first.index <= end && first.term <= TermAt(first.index)) {
-    return DoesNotFit(run, "the entry there has no lower term");
-  }
-  if (run.previous_hash() != HashAt(first.index - 1).value()) {
-    return DoesNotFit(run, "it follows another entry");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status MemoryLog::CheckFits(const LogAppend& append) const {
-  Index end = last().index;
-  if (append.truncate_from) {
-    if (*append.truncate_from <= base_.index) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("truncate from ", *append.truncate_from, ": the log begins behind it"));
-    }
-    end = std::min(end, *append.truncate_from - 1);
-  }
-  const RecordRun* before = nullptr;
-  for (const RecordRun& run : append.runs) {
-    if (run.empty()) continue;
-    if (run[0].group() != group_) return DoesNotFit(run, "it is of another group");
-    if (before == nullptr) {
-      if (absl::Status status = CheckFirstRun(run, end); !status.ok()) return status;
-    } else if (run.first().index != before->last().index + 1 ||
-               run.first().term < before->last().term ||
-               run.previous_hash() != before->last_hash()) {
-      return DoesNotFit(run, "it does not follow the run before it");
-    }
-    before = &run;
-  }
-  return absl::OkStatus();
+  const LogExtent extent = {group_, base_.index, last().index};
+  return cairn::CheckFits(extent, append, HashAt(EndFor(extent, append)).value(),
+                          [this](Index index) { return TermAt(index); });
 }
 
 absl::Status MemoryLog::Append(const LogAppend& append) {

@@ -40,8 +40,6 @@ class MemoryLog {
  private:
   absl::Status NotInLog(Index index) const;
   absl::Status CheckFits(const LogAppend& append) const;
-  // OK if `run` may follow where the log ends at `end`.
-  absl::Status CheckFirstRun(const RecordRun& run, Index end) const;
   size_t RunOf(Index index) const;  // the place in runs_; CHECKs that there is one
   Term TermAt(Index index) const;
   void TruncateFrom(Index from);

@@ -10,6 +10,11 @@ Standing StandingOf(const Raft& raft, NodeState before) {
   if (raft.torn_from().has_value()) {
     return {NodeState::kRepairing, "asks the others for its last entries"};
   }
+  if (const Holes& holes = raft.holes(); !holes.empty()) {
+    return {NodeState::kRepairing,
+            absl::StrCat(holes.size(), " entries cannot be read here, the first is ", holes.first(),
+                         "; the others are asked for them")};
+  }
   if (const auto& unsafe = raft.unsafe_override()) {
     const absl::Time until = absl::FromUnixNanos(unsafe->until().nanoseconds);
     return {NodeState::kDegraded,

@@ -94,11 +94,11 @@ struct Compact {
 // gone. They are claimed in elections, and neither acknowledged nor applied nor handed on until
 // EntriesRepaired. Somebody else repairs them (raft/repair/), whoever leads.
 struct EntriesDamaged {
-  IndexRange entries = {};
+  HoleRange entries = {};
 };
 // They are there again, durably. `configurations`: those among them.
 struct EntriesRepaired {
-  IndexRange entries = {};
+  HoleRange entries = {};
   std::vector<std::pair<LogPosition, Configuration>> configurations = {};
 };
 // Every other member has said that it does not have the entry, or not any more.

@@ -15,8 +15,8 @@ Index Holes::FirstFrom(Index from) const {
   return behind == ranges_.end() ? 0 : behind->first;
 }
 
-std::vector<IndexRange> Holes::Ranges() const {
-  std::vector<IndexRange> ranges;
+std::vector<HoleRange> Holes::Ranges() const {
+  std::vector<HoleRange> ranges;
   for (const auto& [first, last] : ranges_) ranges.push_back({first, last});
   return ranges;
 }
@@ -27,7 +27,7 @@ Index Holes::size() const {
   return size;
 }
 
-void Holes::Add(IndexRange range) {
+void Holes::Add(HoleRange range) {
   CAIRN_CHECK(range.first > 0 && range.first <= range.last);
   // Those that touch or overlap it become one.
   auto at = ranges_.upper_bound(range.last + 1);
@@ -40,12 +40,12 @@ void Holes::Add(IndexRange range) {
   ranges_[range.first] = range.last;
 }
 
-void Holes::Remove(IndexRange range) {
+void Holes::Remove(HoleRange range) {
   if (range.first > range.last) return;
   auto at = ranges_.upper_bound(range.last);
   while (at != ranges_.begin() && std::prev(at)->second >= range.first) {
     at = std::prev(at);
-    const IndexRange cut = {at->first, at->second};
+    const HoleRange cut = {at->first, at->second};
     at = ranges_.erase(at);
     if (cut.last > range.last) at = ranges_.insert_or_assign(at, range.last + 1, cut.last);
     if (cut.first < range.first) at = ranges_.insert_or_assign(at, cut.first, range.first - 1);

@@ -11,10 +11,10 @@
 namespace cairn {
 
 // Consecutive entries.
-struct IndexRange {
+struct HoleRange {
   Index first = 0;
   Index last = 0;
-  friend bool operator==(const IndexRange&, const IndexRange&) = default;
+  friend bool operator==(const HoleRange&, const HoleRange&) = default;
 };
 
 // A set of indexes, kept as ranges. Memory and cost go with the number of ranges.
@@ -29,11 +29,11 @@ class Holes {
   // The first index in the set at or behind `from`; 0 if there is none.
   Index FirstFrom(Index from) const;
   // In order, none next to another.
-  std::vector<IndexRange> Ranges() const;
+  std::vector<HoleRange> Ranges() const;
   Index size() const;  // indexes
 
-  void Add(IndexRange range);
-  void Remove(IndexRange range);
+  void Add(HoleRange range);
+  void Remove(HoleRange range);
 
  private:
   std::map<Index, Index> ranges_;  // first to last

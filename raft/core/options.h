@@ -85,7 +85,7 @@ struct RecoveredRaft {
   // not campaign before they are decided (docs/decisions.md, "Torn tails").
   std::optional<Index> torn_from = {};
   // Entries that cannot be read, as EntriesDamaged; those from torn_from on do not count.
-  std::vector<IndexRange> holes = {};
+  std::vector<HoleRange> holes = {};
   // A snapshot that was received whole; whether the log was reset for it the process that received
   // it may not have lived to see. `applied` may be its position already.
   std::optional<SnapshotPoint> snapshot = {};

@@ -84,7 +84,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
   published_.leadership = {.role = Role::kFollower, .term = ballot_.state.term};
   Trace("starts: term ", ballot_.state.term, " last ", ToString(claimed_last()), " durable ",
         durable());
-  for (const IndexRange& hole : recovered.holes) trail_.AddHole(hole);
+  for (const HoleRange& hole : recovered.holes) trail_.AddHole(hole);
   if (recovered.snapshot) InstallAtStart(*recovered.snapshot);
   if (applied_ > claimed_last().index) {
     RaiseFence(Fence::Reason::kDataLoss,

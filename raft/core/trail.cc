@@ -69,7 +69,7 @@ void Trail::Compact(Index new_base) {
   runs_.erase(runs_.begin(), kept);
 }
 
-void Trail::AddHole(IndexRange range) {
+void Trail::AddHole(HoleRange range) {
   range.first = std::max(range.first, base_.index + 1);
   range.last = std::min(range.last, last().index);
   if (range.first <= range.last) holes_.Add(range);

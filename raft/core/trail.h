@@ -33,8 +33,8 @@ class Trail {
   // The entries that are here and cannot be read; none where the log was cut.
   const Holes& holes() const { return holes_; }
   // Cut to what is here.
-  void AddHole(IndexRange range);
-  void FillHole(IndexRange range) { holes_.Remove(range); }
+  void AddHole(HoleRange range);
+  void FillHole(HoleRange range) { holes_.Remove(range); }
 
   // The term at `index`, also at base(); 0 before the base and behind the last entry.
   Term TermAt(Index index) const;

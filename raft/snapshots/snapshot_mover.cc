@@ -141,7 +141,7 @@ void SnapshotMover::Offer(const SendSnapshot& send) {
 }
 
 void SnapshotMover::DoOffer(const SendSnapshot& send) {
-  const Index base = parts_.log->base().index;
+  const Index base = std::max(parts_.log->base().index, send.at_least);
   std::optional<SnapshotOffer> offer = sender_.Offer(send.term, base, Now());
   if (!offer) {
     std::shared_ptr<const StoredSnapshot> last = store_->last();

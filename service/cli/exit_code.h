@@ -22,6 +22,7 @@ enum ExitCode : int {
   kExitOutcomeUnknown = 9,
   kExitDataLoss = 10,
   kExitSomeFailed = 11,
+  kExitDirectoryInUse = 73,  // as cairnd's: a process has the data directory
 };
 
 // For a failed call. `mutation`: the call would have changed something, so that an open outcome is

@@ -12,16 +12,18 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "cairn/key_source.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
+#include "service/cli/log_keys.h"
 #include "service/cli/output.h"
 #include "service/cli/verbs.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_salvage.h"
-#include "storage/block/log_verifier.h"
+#include "storage/offline/log_view.h"
+#include "storage/offline/rocksdb_salvage.h"
 #include "storage/posix_file_system.h"
 #include "storage/record.h"
+#include "storage/rocksdb/rocksdb_inspector.h"
 
 namespace cairn {
 namespace {
@@ -30,7 +32,7 @@ constexpr uint64_t kTableRows = 10'000;
 
 struct LogFlags {
   std::string directory;
-  KeySource keys;
+  LogKeys keys;
   uint64_t group = 0;  // 0: all
   uint64_t from = 0;
   uint64_t count = 0;  // 0: no limit
@@ -115,26 +117,75 @@ void AddFindings(Row& row, absl::string_view name, const std::vector<LogFinding>
   row.Add(name, rows, absl::StrCat(findings.size()));
 }
 
-// Opens the log and runs `verb` on it.
-int WithLog(CliContext& context, const LogFlags& flags,
-            const std::function<int(const LogInspector&)>& verb) {
-  PosixFileSystem file_system;
-  SystemRandomBytes random;
-  std::shared_ptr<KeyRing> keys;
-  if (!flags.keys.empty()) {
-    absl::StatusOr<std::vector<MasterKey>> given = LoadMasterKeys(flags.keys);
-    if (!given.ok()) return context.Fail(given.status());
-    keys = std::make_shared<KeyRing>(Cipher::kAes256Gcm, *std::move(given), flags.keys.ToString(),
-                                     random);
-  }
-  absl::StatusOr<std::unique_ptr<LogInspector>> log =
-      LogInspector::Open(file_system, flags.directory, keys);
-  if (!log.ok()) return context.Fail(log.status());
-  if (const auto& writer = (*log)->writer()) {
-    std::cerr << "note: " << *writer << " has " << (*log)->directory()
+// Of a LogView, or of an inspector of one of the stores.
+template <typename Log>
+void NoteWriter(const Log& log) {
+  if (const auto& writer = log.writer()) {
+    std::cerr << "note: " << *writer << " has " << log.directory()
               << " open; the log may change while it is read" << std::endl;
   }
+}
+
+// Opens the log, of whatever store, and runs `verb` on it.
+int WithLog(CliContext& context, LogFlags& flags, const std::function<int(const LogView&)>& verb) {
+  PosixFileSystem file_system;
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
+  if (!keys.ok()) return context.Fail(keys.status());
+  absl::StatusOr<std::unique_ptr<LogView>> log = OpenLogView(file_system, flags.directory, *keys);
+  if (!log.ok()) return context.Fail(log.status());
+  NoteWriter(**log);
   return verb(**log);
+}
+
+// What each store has to say that the other one has not.
+int WithStore(CliContext& context, LogFlags& flags,
+              const std::function<int(const LogInspector&)>& block,
+              const std::function<int(const RocksDbInspector&)>& rocksdb) {
+  PosixFileSystem file_system;
+  absl::StatusOr<std::unique_ptr<RocksDbInspector>> in_rocksdb =
+      RocksDbInspector::Open(file_system, flags.directory);
+  if (in_rocksdb.ok()) {
+    NoteWriter(**in_rocksdb);
+    return rocksdb(**in_rocksdb);
+  }
+  if (!absl::IsNotFound(in_rocksdb.status())) return context.Fail(in_rocksdb.status());
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
+  if (!keys.ok()) return context.Fail(keys.status());
+  absl::StatusOr<std::unique_ptr<LogInspector>> in_blocks =
+      LogInspector::Open(file_system, flags.directory, *keys);
+  if (!in_blocks.ok()) return context.Fail(in_blocks.status());
+  NoteWriter(**in_blocks);
+  return block(**in_blocks);
+}
+
+const char* StateOf(const LogHead& head, const LedgerGroup* ledger) {
+  if (head.torn_from != 0) return "undecided";
+  return ledger == nullptr ? "no ledger" : "known";
+}
+
+int RunListRocksDb(CliContext& context, const RocksDbInspector& log) {
+  for (const std::string& note : log.notes()) std::cerr << "note: " << note << std::endl;
+  for (const auto& [group, kept] : log.groups()) {
+    const LogHead& head = kept.head();
+    const bool has_entries = head.last.index > head.base.index;
+    const LedgerGroup* ledger = log.LedgerOf(group);
+    context.output().Print(Row()
+                               .Add("group", ToInteger(group))
+                               .Add("state", StateOf(head, ledger))
+                               .Add("first_index", has_entries ? head.base.index + 1 : 0)
+                               .Add("last_index", has_entries ? head.last.index : 0)
+                               .Add("term", head.hard_state.term)
+                               .Add("vote", ToInteger(head.hard_state.vote))
+                               .Add("known_commit", head.known_commit)
+                               .Add("torn_from", head.torn_from)
+                               .Add("change", head.change)
+                               .Add("ledger_change", ledger == nullptr ? 0 : ledger->head.change));
+  }
+  for (const auto& [group, status] : log.damaged()) {
+    context.output().Flush();
+    std::cerr << "note: group " << ToInteger(group) << ": " << status.message() << std::endl;
+  }
+  return kExitOk;
 }
 
 int RunList(CliContext& context, const LogInspector& log) {
@@ -180,9 +231,9 @@ void PrintEntries(CliContext& context, const RecordRun& run, bool raw) {
   }
 }
 
-int RunCat(CliContext& context, const LogInspector& log, const LogFlags& flags) {
+int RunCat(CliContext& context, const LogView& log, const LogFlags& flags) {
   std::vector<GroupId> groups;
-  for (const auto& [group, written] : log.groups()) groups.push_back(group);
+  for (const auto& [group, viewed] : log.Groups()) groups.push_back(group);
   if (flags.group != 0) {
     const auto wanted = static_cast<GroupId>(flags.group);
     if (std::find(groups.begin(), groups.end(), wanted) == groups.end()) {
@@ -248,9 +299,9 @@ void PrintVerified(CliContext& context, const VerifiedFile& file) {
   for (const std::string& note : file.notes) print("note", {.path = file.path, .reason = note});
 }
 
-int RunVerify(CliContext& context, const LogInspector& log) {
+int RunVerify(CliContext& context, const LogView& log) {
   uint64_t faulty = 0;
-  for (const VerifiedFile& file : VerifyLog(log)) {
+  for (const VerifiedFile& file : log.Verify()) {
     PrintVerified(context, file);
     faulty += file.faulty.size();
   }
@@ -262,7 +313,8 @@ int RunVerify(CliContext& context, const LogInspector& log) {
 }
 
 // Says what would be lost; writes only if just that is acknowledged.
-int RunSalvage(CliContext& context, const LogInspector& log, const LogFlags& flags) {
+template <typename Log>  // of a store: LogInspector or RocksDbInspector
+int RunSalvage(CliContext& context, const Log& log, const LogFlags& flags) {
   const SalvagePlan plan = PlanSalvage(log);
   for (const SalvagedGroup& group : plan.groups) {
     const IndexRange kept = group.last == group.base
@@ -300,32 +352,32 @@ int RunSalvage(CliContext& context, const LogInspector& log, const LogFlags& fla
 
 void AddLogVerbs(CLI::App& app, CliContext& context) {
   CLI::App* log = app.add_subcommand("log",
-                                     "looks at a node's log on disk, offline: needs no server and "
-                                     "no lock, and changes nothing in it");
+                                     "looks at a node's log on disk, of whichever store, offline: "
+                                     "needs no server, and changes nothing in it");
   log->require_subcommand(1);
   log->fallthrough();
   auto flags = std::make_shared<LogFlags>();
   auto add_directory = [flags](CLI::App& verb) {
     verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
-    CLI::Option* file = verb.add_option("--encryption_key_file", flags->keys.file,
-                                        "the keys of an encrypted log, as cairnd has them");
-    verb.add_option("--encryption_key_command", flags->keys.command,
-                    "a command that writes them to its stdout")
-        ->excludes(file);
+    AddKeyOptions(verb, flags->keys);
   };
 
   add_directory(context.AddVerb(
-      *log, "ls", "a line for each block: state, batches, what it holds of which group",
+      *log, "ls",
+      "a line for each block (state, batches, what it holds of which group), or for each group of "
+      "a "
+      "log in RocksDB",
       [&context, flags] {
-        return WithLog(context, *flags,
-                       [&](const LogInspector& found) { return RunList(context, found); });
+        return WithStore(
+            context, *flags, [&](const LogInspector& found) { return RunList(context, found); },
+            [&](const RocksDbInspector& found) { return RunListRocksDb(context, found); });
       }));
 
   CLI::App& cat = context.AddVerb(
       *log, "cat", "prints entries, committed or not; those that cannot be read on stderr, exit 10",
       [&context, flags] {
         return WithLog(context, *flags,
-                       [&](const LogInspector& found) { return RunCat(context, found, *flags); });
+                       [&](const LogView& found) { return RunCat(context, found, *flags); });
       });
   add_directory(cat);
   auto add_number = [&cat](const char* flag, uint64_t* value, const char* description) {
@@ -344,25 +396,28 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
       "and faulty (may have been acknowledged, exit 10)",
       [&context, flags] {
         return WithLog(context, *flags,
-                       [&](const LogInspector& found) { return RunVerify(context, found); });
+                       [&](const LogView& found) { return RunVerify(context, found); });
       });
   add_directory(verify);
 
   CLI::App& salvage = context.AddVerb(
       *log, "salvage",
-      "the last resort: says what would be lost of a damaged log, and writes the rest as a new one "
-      "if that is acknowledged; DIR is not changed. With keys, the new one is encrypted with the "
-      "first",
+      "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
+      "one, in blocks, if that is acknowledged; DIR is not changed. With keys, the new one is "
+      "encrypted with the first",
       [&context, flags] {
-        return WithLog(context, *flags, [&](const LogInspector& found) {
-          return RunSalvage(context, found, *flags);
-        });
+        return WithStore(
+            context, *flags,
+            [&](const LogInspector& found) { return RunSalvage(context, found, *flags); },
+            [&](const RocksDbInspector& found) { return RunSalvage(context, found, *flags); });
       });
   add_directory(salvage);
   salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")
       ->required();
   salvage.add_option("--acknowledge", flags->acknowledgement,
                      "what may be lost, in the words of a run without this flag");
+
+  AddLogConvertVerb(*log, context);
 }
 
 }  // namespace cairn

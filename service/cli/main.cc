@@ -13,7 +13,7 @@ namespace {
 constexpr char kFooter[] =
     "Exit codes: 0 ok, 1 usage, 2 configuration, 3 not found, 4 precondition, 5 permission,\n"
     "6 unavailable or no leader, 7 deadline, 8 resource exhausted, 9 outcome unknown,\n"
-    "10 data loss, 11 some members failed.";
+    "10 data loss, 11 some members failed, 73 data directory in use.";
 
 int Main(int argc, char** argv) {
   CLI::App app("Keeps and reads the message streams of a Cairn cluster.", "cairn");

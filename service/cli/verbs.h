@@ -17,7 +17,8 @@ void AddReadVerbs(CLI::App& app, CliContext& context);     // read, tail
 void AddClusterVerbs(CLI::App& app, CliContext& context);  // status, wait, service-config
 void AddMemberVerbs(CLI::App& app, CliContext& context);   // member list|add|…, leader transfer
 void AddUnsafeMemberVerbs(CLI::App& member, CliContext& context);  // member unsafe-…
-void AddLogVerbs(CLI::App& app, CliContext& context);              // log ls|cat|verify (offline)
+void AddLogVerbs(CLI::App& app, CliContext& context);              // log ls|cat|verify… (offline)
+void AddLogConvertVerb(CLI::App& log, CliContext& context);        // log convert (offline)
 void AddBenchVerbs(CLI::App& app, CliContext& context);            // bench append|read
 void AddDemoVerbs(CLI::App& app, CliContext& context);  // demo, demo kill|pause|resume|restart
 

@@ -10,12 +10,14 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/errors.h"
 
 namespace cairn {
 namespace {
 
 // One try; a leader that does not answer is looked for again.
 constexpr Duration kTryPatience = Seconds(5);
+constexpr char kRemoved[] = "MEMBER_REMOVED";
 
 std::optional<ClusterId> ParseClusterId(const std::string& text) {
   const std::string digits = absl::StrReplaceAll(text, {{"-", ""}});
@@ -96,6 +98,10 @@ void Joiner::Run() {
       options_.log->Log(status.ok() ? LogLevel::kInfo : LogLevel::kWarning, news);
     }
     said = news;
+    if (ReasonOf(status) == kRemoved) {
+      return options_.removed(
+          absl::FailedPreconditionError(absl::StrCat(kRemoved, ": ", status.message())));
+    }
     if (!retry_.Pause()) return;
   }
 }

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/log_sink.h"
 #include "base/time.h"
@@ -37,6 +38,9 @@ class Joiner {
     bool learner = false;
     // Whether this node's own log names it as a member with this disk; from any thread.
     std::function<bool()> joined;
+    // It was removed before, and is not taken in again (MEMBER_REMOVED, with which the message
+    // begins): told once, and not asked again. On the joiner's thread.
+    std::function<void(const absl::Status&)> removed;
     LogSink* log = nullptr;
   };
   explicit Joiner(Options options);

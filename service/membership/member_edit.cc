@@ -1,6 +1,7 @@
 #include "service/membership/member_edit.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,15 @@ void Erase(std::vector<Member>& members, NodeId node) {
   std::erase_if(members, [node](const Member& member) { return member.node == node; });
 }
 
+RpcError Precondition(const char* reason, std::string message) {
+  RpcError error;
+  error.code = absl::StatusCode::kFailedPrecondition;
+  error.reason = reason;
+  error.message = std::move(message);
+  error.metadata["outcome"] = kOutcomeNotApplied;
+  return error;
+}
+
 }  // namespace
 
 Declaration WithMember(const Configuration& current, const Member& member, bool learner) {
@@ -34,15 +44,17 @@ Declaration WithMember(const Configuration& current, const Member& member, bool 
   if (!IsAddress(member.address)) {
     return InvalidField("address", absl::StrCat(member.address, " is not HOST:PORT"));
   }
+  if (member.incarnation != Incarnation::kUnknown && current.WasRemoved(member.node)) {
+    return Precondition("MEMBER_REMOVED",
+                        absl::StrCat("node ", ToInteger(member.node),
+                                     " was removed from the group, and does not come back by its "
+                                     "own asking: take a new id, or add it with cairn member add"));
+  }
   DeclaredMembers members = Where(current);
   if (Member* voter = FindIn(members.voters, member.node)) {
     if (learner) {
-      RpcError error;
-      error.code = absl::StatusCode::kFailedPrecondition;
-      error.reason = "MEMBER_EXISTS";
-      error.message = absl::StrCat("node ", ToInteger(member.node), " is a voter: remove it first");
-      error.metadata["outcome"] = kOutcomeNotApplied;
-      return error;
+      return Precondition("MEMBER_EXISTS", absl::StrCat("node ", ToInteger(member.node),
+                                                        " is a voter: remove it first"));
     }
     *voter = member;
     return members;

@@ -18,7 +18,9 @@ using Declaration = std::variant<DeclaredMembers, RpcError>;
 // for the same again gives its target, and asking for another one is for the group to refuse.
 
 // A learner that is added as a voter becomes one; a member of another address moves. MEMBER_EXISTS
-// for a voter that is added as a learner, INVALID_FIELD for a bad id or address.
+// for a voter that is added as a learner, INVALID_FIELD for a bad id or address, MEMBER_REMOVED for
+// a node that was removed and asks for itself: only it knows its incarnation. It would undo what
+// an operator has done, perhaps before it is told.
 Declaration WithMember(const Configuration& current, const Member& member, bool learner);
 // MEMBER_NOT_FOUND for a node that is none. A voter stays one.
 Declaration WithPromoted(const Configuration& current, NodeId node);

@@ -266,6 +266,28 @@ HostHeartbeat Read(const v1::HostHeartbeat& from) {
   return {from.question(), from.reply_wanted(), from.life()};
 }
 
+void WriteBody(const EntryRequest& from, v1::Parcel* parcel) {
+  v1::EntryRequest* to = parcel->mutable_entry_request();
+  to->set_request(from.request);
+  for (const EntryRange& range : from.wanted) {
+    v1::EntryRange* added = to->add_wanted();
+    added->set_first(range.first);
+    added->set_last(range.last);
+    added->set_term(range.term);
+  }
+}
+EntryRequest Read(const v1::EntryRequest& from) {
+  EntryRequest to = {from.request(), {}};
+  for (const v1::EntryRange& range : from.wanted()) {
+    to.wanted.push_back({range.first(), range.last(), range.term()});
+  }
+  return to;
+}
+void WriteBody(const EntryReply& from, v1::Parcel* parcel) {
+  parcel->mutable_entry_reply()->set_request(from.request);
+}
+EntryReply Read(const v1::EntryReply& from) { return {from.request()}; }
+
 // The body of an envelope of any kind, from a struct or StatusOr of one.
 template <typename Body>
 absl::StatusOr<EnvelopeBody> Wrap(absl::StatusOr<Body> body) {
@@ -295,6 +317,10 @@ absl::StatusOr<EnvelopeBody> ReadBody(v1::Parcel& parcel) {
       return Wrap<SnapshotPiece>(Read(std::move(*parcel.mutable_snapshot_piece())));
     case Body::kHostHeartbeat:
       return Wrap<HostHeartbeat>(Read(parcel.host_heartbeat()));
+    case Body::kEntryRequest:
+      return Wrap<EntryRequest>(Read(parcel.entry_request()));
+    case Body::kEntryReply:
+      return Wrap<EntryReply>(Read(parcel.entry_reply()));
     default:
       return Invalid("a parcel without a body");
   }
@@ -324,12 +350,41 @@ bool SameIdentity(const Envelope& a, const Envelope& b) {
          a.oldest_version == b.oldest_version && a.newest_version == b.newest_version;
 }
 
+void WriteIntroductions(const std::vector<Introduction>& introductions, v1::Frame* frame) {
+  for (const Introduction& introduction : introductions) {
+    if (!Validate(introduction).ok()) continue;
+    if (frame->introductions_size() == static_cast<int>(kMaxIntroductions)) return;
+    v1::Introduction* to = frame->add_introductions();
+    to->set_group(ToInteger(introduction.group));
+    WritePosition(introduction.at, to->mutable_configuration());
+    to->set_address(introduction.address);
+  }
+}
+
+absl::StatusOr<std::vector<Introduction>> ReadIntroductions(const v1::Frame& frame) {
+  if (frame.introductions_size() > static_cast<int>(kMaxIntroductions)) {
+    return Invalid(absl::StrCat(frame.introductions_size(), " introductions"));
+  }
+  std::vector<Introduction> introductions;
+  for (const v1::Introduction& from : frame.introductions()) {
+    Introduction introduction = {GroupId{from.group()}, ReadPosition(from.configuration()),
+                                 from.address()};
+    if (absl::Status status = Validate(introduction); !status.ok()) return status;
+    introductions.push_back(std::move(introduction));
+  }
+  return introductions;
+}
+
 void WriteParcel(const Envelope& envelope, v1::Parcel* parcel) {
   parcel->set_group(ToInteger(envelope.group));
   parcel->set_group_incarnation(ToInteger(envelope.group_incarnation));
   std::visit([parcel](const auto& body) { WriteBody(body, parcel); }, envelope.body);
+  auto* records = std::holds_alternative<EntryReply>(envelope.body)
+                      ? parcel->mutable_entry_reply()->mutable_records()
+                  : envelope.entries.empty() ? nullptr
+                                             : parcel->mutable_append_entries()->mutable_records();
   for (const RecordRun& run : envelope.entries) {
-    parcel->mutable_append_entries()->add_records(run.bytes().data(), run.byte_size());
+    records->Add()->assign(run.bytes().data(), run.byte_size());
   }
 }
 
@@ -363,8 +418,11 @@ absl::StatusOr<Envelope> ReadParcel(const Envelope& identity, v1::Parcel&& parce
   absl::StatusOr<EnvelopeBody> body = ReadBody(parcel);
   if (!body.ok()) return body.status();
   envelope.body = *std::move(body);
-  if (parcel.has_append_entries()) {
-    for (std::string& bytes : *parcel.mutable_append_entries()->mutable_records()) {
+  auto* records = parcel.has_append_entries() ? parcel.mutable_append_entries()->mutable_records()
+                  : parcel.has_entry_reply()  ? parcel.mutable_entry_reply()->mutable_records()
+                                              : nullptr;
+  if (records != nullptr) {
+    for (std::string& bytes : *records) {
       absl::StatusOr<RecordRun> run =
           RecordRun::Parse(envelope.group, Bytes::Take(std::move(bytes)));
       if (!run.ok()) return Invalid(absl::StrCat("records: ", run.status().message()));

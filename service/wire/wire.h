@@ -3,9 +3,12 @@
 #ifndef SERVICE_WIRE_WIRE_H_
 #define SERVICE_WIRE_WIRE_H_
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "raft/envelope.h"
+#include "raft/peers/introduction.h"
 
 namespace cairn {
 
@@ -21,6 +24,12 @@ v1::FrameLane WireLane(Lane lane);
 // frame carries it once for all its parcels.
 void WriteIdentity(const Envelope& envelope, v1::Frame* frame);
 bool SameIdentity(const Envelope& a, const Envelope& b);
+
+// What the sender says of itself in a call's first frame; of what nobody could read or believe, and
+// of more than kMaxIntroductions, nothing.
+void WriteIntroductions(const std::vector<Introduction>& introductions, v1::Frame* frame);
+// INVALID_ARGUMENT for what that does not write.
+absl::StatusOr<std::vector<Introduction>> ReadIntroductions(const v1::Frame& frame);
 
 // Group, body and entries. The records' bytes are copied as they are.
 void WriteParcel(const Envelope& envelope, v1::Parcel* parcel);

@@ -160,9 +160,14 @@ void WriteBody(const TailReply& from, v1::Parcel* parcel) {
   to->set_query(from.query);
   to->set_have_through(from.have_through);
   to->set_known_commit(from.known_commit);
+  to->set_faulty_from(from.faulty_from);
+  to->set_torn_from(from.torn_from);
+  to->set_claimed_through(from.claimed_through);
+  to->set_in_state(from.in_state);
 }
 TailReply Read(const v1::TailReply& from) {
-  return {from.term(), from.query(), from.have_through(), from.known_commit()};
+  return {from.term(),        from.query(),     from.have_through(),    from.known_commit(),
+          from.faulty_from(), from.torn_from(), from.claimed_through(), from.in_state()};
 }
 
 void WriteBody(const TimeoutNow& from, v1::Parcel* parcel) {

@@ -84,7 +84,7 @@ absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
   {
     MutexLock lock(mutex_);
     if (!failed_.ok()) return failed_;
-    end = std::max(group.EndFor(append), group.base().index);
+    end = group.EndFor(append);
     last = group.last().index;
   }
   absl::StatusOr<EntryHash> hash = HashAt(group, end);

@@ -72,6 +72,7 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
   {
     MutexLock lock(mutex_);
     while (preparing_) prepared_.Wait(mutex_);
+    if (id <= released_) return absl::OkStatus();
     auto found = blocks_.find(id);
     if (found != blocks_.end() && found->second->header().geometry.block_bytes >= bytes &&
         IsCurrent(*found->second)) {
@@ -79,7 +80,7 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
     }
     preparing_ = true;
   }
-  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : Release(id);
+  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : PutAside(id, /*for_good=*/false);
   if (status.ok()) status = Format(id, bytes);
   MutexLock lock(mutex_);
   preparing_ = false;
@@ -120,7 +121,9 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::Status BlockSet::Release(uint64_t id) {
+absl::Status BlockSet::Release(uint64_t id) { return PutAside(id, /*for_good=*/true); }
+
+absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
   std::optional<uint64_t> spare;
   {
     MutexLock lock(mutex_);
@@ -134,6 +137,7 @@ absl::Status BlockSet::Release(uint64_t id) {
                           header.is_encrypted();
     const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
+    if (for_good) released_ = std::max(released_, id);
     if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));

@@ -48,7 +48,8 @@ class BlockSet {
 
   // Makes block `id` ready to be written, unless it is: encrypted as is wanted now, and of the
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
-  // there is one.
+  // there is one. Nothing if it was released before: who prepares ahead of time may come late, and
+  // numbers are not used again.
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
 
   // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:
@@ -56,6 +57,7 @@ class BlockSet {
   absl::Status Release(uint64_t id);
 
  private:
+  absl::Status PutAside(uint64_t id, bool for_good);
   absl::Status Format(uint64_t id, uint64_t bytes);
   std::string PathOf(const std::string& name) const;
 
@@ -67,6 +69,7 @@ class BlockSet {
   std::map<uint64_t, std::shared_ptr<BlockFile>> blocks_ CAIRN_GUARDED_BY(mutex_);
   std::vector<uint64_t> spares_ CAIRN_GUARDED_BY(mutex_);
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
+  uint64_t released_ CAIRN_GUARDED_BY(mutex_) = 0;  // the greatest number that was
 };
 
 }  // namespace cairn

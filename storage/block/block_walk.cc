@@ -88,6 +88,17 @@ class Walk {
   BlockWalk walk_;
 };
 
+// Where the span says that it stands, something can stand.
+bool IsInside(const BlockFile& file, const Span& span) {
+  const BlockGeometry& geometry = file.geometry();
+  auto is_place = [&](const Mark& mark) {
+    return mark.data_begin >= geometry.data_begin() && mark.data_begin < mark.id_end &&
+           mark.id_end <= geometry.id_end() && mark.data_begin % geometry.unit_bytes == 0 &&
+           mark.id_end % geometry.unit_bytes == 0;
+  };
+  return span.block == file.block() && std::all_of(span.marks.begin(), span.marks.end(), is_place);
+}
+
 }  // namespace
 
 FoundSeal ReadSeal(const BlockFile& file) {
@@ -111,7 +122,14 @@ absl::StatusOr<BlockFooter> ReadFooter(const BlockFile& file, const BlockSeal& s
   if (Checksum(bytes.view()) != seal.footer_checksum) {
     return absl::DataLossError("footer checksum");
   }
-  return BlockFooter::Decode(bytes.view(), file.tag());
+  absl::StatusOr<BlockFooter> footer = BlockFooter::Decode(bytes.view(), file.tag());
+  if (!footer.ok()) return footer;
+  for (const auto& [group, spans] : footer->spans) {
+    const bool is_own = std::all_of(spans.begin(), spans.end(),
+                                    [&](const Span& span) { return IsInside(file, span); });
+    if (group == GroupId::kNone || !is_own) return absl::DataLossError("footer: group or place");
+  }
+  return footer;
 }
 
 absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<BlockSeal>& seal,

@@ -3,20 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/check.h"
 
 namespace cairn {
-namespace {
-
-absl::Status DoesNotFit(const RecordRun& run, absl::string_view why) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("append from ", ToString(run.first()), ": ", why));
-}
-
-}  // namespace
-
 GroupState::GroupState(GroupId group, WrittenLog written)
     : group_(group),
       written_(std::move(written)),
@@ -54,55 +43,10 @@ bool GroupState::empty() const {
   return hard_state_ == HardState() && base_ == LogPosition() && last_ == LogPosition();
 }
 
-Index GroupState::EndFor(const LogAppend& append) const {
-  Index end = last_.index;
-  if (append.truncate_from && *append.truncate_from > 0) {
-    end = std::min(end, *append.truncate_from - 1);
-  }
-  for (const RecordRun& run : append.runs) {
-    if (!run.empty()) return std::min(end, run.first().index - 1);
-  }
-  return end;
-}
-
-absl::Status GroupState::CheckFirstRun(const RecordRun& run, Index end, EntryHash hash) const {
-  const LogPosition first = run.first();
-  if (first.index <= base_.index) return DoesNotFit(run, "the log begins behind it");
-  if (first.index > end + 1) return DoesNotFit(run, absl::StrCat("the log ends at ", end));
-  if (first.index == end + 1 && first.term < TermAt(end)) {
-    return DoesNotFit(run, "the entry before it has a higher term");
-  }
-  if (first.index <= end && first.term <= TermAt(first.index)) {
-    return DoesNotFit(run, "the entry there has no lower term");
-  }
-  if (run.previous_hash() != hash) return DoesNotFit(run, "it follows another entry");
-  return absl::OkStatus();
-}
+Index GroupState::EndFor(const LogAppend& append) const { return cairn::EndFor(extent(), append); }
 
 absl::Status GroupState::CheckFits(const LogAppend& append, EntryHash hash) const {
-  Index end = last_.index;
-  if (append.truncate_from) {
-    if (*append.truncate_from <= base_.index) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("truncate from ", *append.truncate_from, ": the log begins behind it"));
-    }
-    end = std::min(end, *append.truncate_from - 1);
-  }
-  const RecordRun* before = nullptr;
-  for (const RecordRun& run : append.runs) {
-    if (run.empty()) continue;
-    if (run[0].group() != group_) return DoesNotFit(run, "it is of another group");
-    if (before == nullptr) {
-      absl::Status status = CheckFirstRun(run, end, hash);
-      if (!status.ok()) return status;
-    } else if (run.first().index != before->last().index + 1 ||
-               run.first().term < before->last().term ||
-               run.previous_hash() != before->last_hash()) {
-      return DoesNotFit(run, "it does not follow the run before it");
-    }
-    before = &run;
-  }
-  return absl::OkStatus();
+  return cairn::CheckFits(extent(), append, hash, [this](Index index) { return TermAt(index); });
 }
 
 void GroupState::Append(const LogAppend& append, EntryHash hash) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "base/types.h"
+#include "storage/append_fit.h"
 #include "storage/block/id_record.h"
 #include "storage/block/sync_batch.h"
 #include "storage/block/written_log.h"
@@ -38,10 +39,9 @@ class GroupState {
   // Entries from here on are not in a block yet.
   Index first_pending() const;
 
-  // Where `append` makes the log end before it adds its runs: the entry whose hash CheckFits wants.
+  // Where `append` makes the log end before it adds its runs.
   Index EndFor(const LogAppend& append) const;
-  // FAILED_PRECONDITION if `append` does not fit (LogStore::Append). `hash`: of the entry at
-  // EndFor.
+  // As of all stores (append_fit.h). `hash`: of the entry at EndFor.
   absl::Status CheckFits(const LogAppend& append, EntryHash hash) const;
   // Takes an append that fits.
   void Append(const LogAppend& append, EntryHash hash);
@@ -64,7 +64,7 @@ class GroupState {
   void Synced() { durable_ = issued_; }
 
  private:
-  absl::Status CheckFirstRun(const RecordRun& run, Index end, EntryHash hash) const;
+  LogExtent extent() const { return {group_, base_.index, last_.index}; }
   void Truncate(Index from, EntryHash hash_before);
 
   const GroupId group_;

@@ -1,6 +1,8 @@
 #include "storage/block/id_record.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -80,6 +82,20 @@ void AppendEntries(std::string* to, const EntryIds& ids) {
   }
 }
 
+bool IsPossible(LogPosition position) {
+  return position.index <= kMaxIndex && position.term <= kMaxTerm;
+}
+
+// Runs follow each other.
+bool ArePossible(const std::vector<TermRun>& runs) {
+  LogPosition before;
+  return std::all_of(runs.begin(), runs.end(), [&](const TermRun& run) {
+    const bool follows = run.term >= before.term && run.last_index > before.index;
+    before = {run.last_index, run.term};
+    return follows && IsPossible(before);
+  });
+}
+
 // False if what was read makes no sense; that there was enough of it the decoder knows.
 bool ReadEntries(Decoder& from, EntryIds* ids) {
   ids->first = from.Read<uint64_t>();
@@ -109,7 +125,8 @@ bool ReadEntries(Decoder& from, EntryIds* ids) {
     uint32_t length = from.Read<uint32_t>();
     ids->entries.push_back({length, from.Read<uint32_t>()});
   }
-  return from.ok() && runs > 0 && ids->term_runs.back().last_index == ids->last();
+  if (!from.ok() || runs == 0 || ids->term_runs.back().last_index != ids->last()) return false;
+  return ids->last() <= kMaxIndex && ArePossible(ids->term_runs);
 }
 
 size_t SectionBytes(const GroupSection& section) {
@@ -166,6 +183,8 @@ bool ReadSection(Decoder& from, GroupSection* section) {
   section->durable = from.Read<uint64_t>();
   section->commit = from.Read<uint64_t>();
   if (!from.ok() || section->group == GroupId::kNone) return false;
+  if (!IsPossible({section->durable, section->hard_state.term})) return false;
+  if (section->commit > kMaxIndex) return false;
   if ((flags & ~kKnownFlags) != 0 || reserved != 0) return false;
   section->dropped = (flags & kDroppedFlag) != 0;
   if (flags & kBoundsFlag) {
@@ -176,6 +195,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
     bounds.last_hash = ReadHash(from);
     Index torn_from = from.Read<uint64_t>();
     if (torn_from != 0) bounds.torn_from = torn_from;
+    if (!IsPossible(bounds.base) || !IsPossible(bounds.last) || torn_from > kMaxIndex) return false;
   }
   for (uint32_t i = 0; i < copied; ++i) {
     if (!ReadEntries(from, &section->copied.emplace_back())) return false;
@@ -184,7 +204,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
     Truncation& truncation = section->truncation.emplace();
     truncation.from = from.Read<uint64_t>();
     truncation.hash_before = ReadHash(from);
-    if (truncation.from == 0) return false;
+    if (truncation.from == 0 || truncation.from > kMaxIndex) return false;
   }
   if (flags & kAppendedFlag) {
     if (!ReadEntries(from, &section->appended.emplace())) return false;
@@ -193,6 +213,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
     BaseMove& base = section->base.emplace();
     base.base = ReadPosition(from);
     base.hash = ReadHash(from);
+    if (!IsPossible(base.base)) return false;
   }
   return from.ok();
 }

@@ -25,6 +25,8 @@ class Reader {
     walker_.MoveTo(mark.data_begin, mark.id_end);
     while (first <= last && (runs_.empty() || bytes_ < max_bytes)) {
       std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
+      // A batch that is lost takes none behind it along.
+      if (!batch) batch = walker_.FindLater(0);
       if (!batch) return Give(Lost(walker_.data_end(), first, "both id records are bad"));
       if (const EntryIds* ids = Find(*batch, first)) {
         absl::Status status = Take(*batch, *ids, first, last, max_bytes);

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "storage/block/block_log.h"
 #include "storage/block/written_log.h"
 #include "storage/log_store.h"
 
@@ -16,46 +15,26 @@ namespace {
 // Synced together while the new log is written.
 constexpr size_t kBatchBytes = size_t{1} << 20;
 
-SalvagedGroup PlanGroup(const LogInspector& log, GroupId group, const WrittenLog& written) {
+SalvageSource SourceOf(const LogInspector& log) {
+  SalvageSource source;
+  source.directory = log.directory();
+  source.writer = log.writer();
+  source.identity = log.identity();
+  source.read = [&log](GroupId group, uint64_t count, const auto& take, const auto& unreadable) {
+    log.Read(group, 0, count, take, unreadable);
+  };
+  return source;
+}
+
+SalvagedGroup PlanGroup(const SalvageSource& log, GroupId group, const WrittenLog& written) {
   SalvagedGroup plan;
   plan.group = group;
   plan.hard_state = written.hard_state;
   plan.hard_state_lost = written.hard_state_lost;
-  plan.base = plan.last = written.base;
+  plan.base = written.base;
   plan.base_hash = written.base_hash;
-  EntryHash end = written.base_hash;
-  auto lose = [&](std::string reason) {
-    if (plan.reason.empty()) plan.reason = std::move(reason);
-  };
-  log.Read(
-      group, 0, UINT64_MAX,
-      [&](const RecordRun& run) {
-        if (!plan.reason.empty()) return;
-        if (run.first().index != plan.last.index + 1 || run.previous_hash() != end) {
-          lose(absl::StrCat("does not follow the entry before it"));
-          return;
-        }
-        plan.last = run.last();
-        end = run.last_hash();
-      },
-      [&](const LogInspector::Unreadable& missing) { lose(missing.reason); });
-  if (plan.last.index < written.last.index) plan.lost = {plan.last.index + 1, written.last.index};
+  PlanEntries(log, written.last.index, plan);
   return plan;
-}
-
-std::string AcknowledgementOf(const SalvagePlan& plan) {
-  std::vector<std::string> losses;
-  for (const SalvagedGroup& each : plan.groups) {
-    const std::string group = absl::StrCat(ToInteger(each.group), ":");
-    if (each.lost.first != 0) {
-      losses.push_back(absl::StrCat(group, each.lost.first, "..", each.lost.last));
-    }
-    if (each.hard_state_lost) losses.push_back(absl::StrCat(group, "vote"));
-  }
-  for (const std::string& path : plan.unreadable) {
-    losses.push_back(path.substr(path.rfind('/') + 1));
-  }
-  return losses.empty() ? "nothing-lost" : absl::StrCat("lose-", absl::StrJoin(losses, ","));
 }
 
 absl::Status SyncNow(LogDisk& disk) {
@@ -64,7 +43,7 @@ absl::Status SyncNow(LogDisk& disk) {
   return result;
 }
 
-absl::Status WriteGroup(const LogInspector& log, const SalvagedGroup& plan, LogDisk& disk) {
+absl::Status WriteGroup(const SalvageSource& log, const SalvagedGroup& plan, LogDisk& disk) {
   absl::StatusOr<OpenedLog> opened = disk.OpenGroup(plan.group);
   if (!opened.ok()) return opened.status();
   LogStore& store = *opened->store;
@@ -89,7 +68,7 @@ absl::Status WriteGroup(const LogInspector& log, const SalvagedGroup& plan, LogD
     if (status.ok()) status = absl::DataLossError(missing.reason);
   };
   if (const Index count = plan.last.index - plan.base.index; status.ok() && count > 0) {
-    log.Read(plan.group, 0, count, write, unreadable);
+    log.read(plan.group, count, write, unreadable);
   }
   if (status.ok()) status = SyncNow(disk);
   if (status.ok() && store.last() != plan.last) {
@@ -110,10 +89,47 @@ absl::Status CheckEmpty(FileSystem& file_system, const std::string& directory) {
 
 }  // namespace
 
+void PlanEntries(const SalvageSource& log, Index last, SalvagedGroup& group) {
+  group.last = group.base;
+  EntryHash end = group.base_hash;
+  auto lose = [&](std::string reason) {
+    if (group.reason.empty()) group.reason = std::move(reason);
+  };
+  log.read(
+      group.group, UINT64_MAX,
+      [&](const RecordRun& run) {
+        if (!group.reason.empty()) return;
+        if (run.first().index != group.last.index + 1 || run.previous_hash() != end) {
+          lose("does not follow the entry before it");
+          return;
+        }
+        group.last = run.last();
+        end = run.last_hash();
+      },
+      [&](const LogInspector::Unreadable& missing) { lose(missing.reason); });
+  if (group.last.index < last) group.lost = {group.last.index + 1, last};
+}
+
+std::string AcknowledgementOf(const SalvagePlan& plan) {
+  std::vector<std::string> losses;
+  for (const SalvagedGroup& each : plan.groups) {
+    const std::string group = absl::StrCat(ToInteger(each.group), ":");
+    if (each.lost.first != 0) {
+      losses.push_back(absl::StrCat(group, each.lost.first, "..", each.lost.last));
+    }
+    if (each.hard_state_lost) losses.push_back(absl::StrCat(group, "vote"));
+  }
+  for (const std::string& path : plan.unreadable) {
+    losses.push_back(path.substr(path.rfind('/') + 1));
+  }
+  return losses.empty() ? "nothing-lost" : absl::StrCat("lose-", absl::StrJoin(losses, ","));
+}
+
 SalvagePlan PlanSalvage(const LogInspector& log) {
   SalvagePlan plan;
+  const SalvageSource source = SourceOf(log);
   for (const auto& [group, written] : log.groups()) {
-    plan.groups.push_back(PlanGroup(log, group, written));
+    plan.groups.push_back(PlanGroup(source, group, written));
   }
   for (const auto& [id, block] : log.blocks()) {
     if (!block.status.ok()) plan.unreadable.push_back(block.path);
@@ -129,23 +145,8 @@ SalvagePlan PlanSalvage(const LogInspector& log) {
 absl::Status Salvage(const LogInspector& log, const SalvagePlan& plan,
                      const std::string& acknowledgement, FileSystem& file_system,
                      const std::string& directory) {
-  if (acknowledgement != plan.acknowledgement) {
-    return absl::InvalidArgumentError(absl::StrCat("what would be lost is acknowledged by ",
-                                                   plan.acknowledgement, ", not by ",
-                                                   acknowledgement));
-  }
-  if (log.writer()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(*log.writer(), " has ", log.directory(), " open"));
-  }
-  if (!log.identity()) {
-    return absl::DataLossError(absl::StrCat(log.directory(), ": nobody can tell whose log it is"));
-  }
-  if (absl::Status empty = CheckEmpty(file_system, directory); !empty.ok()) return empty;
-  if (absl::Status made = file_system.MakeDirectory(directory); !made.ok()) return made;
   BlockLogOptions options;
   options.directory = directory;
-  options.identity = *log.identity();
   options.keys = log.keys();
   for (const auto& [id, block] : log.blocks()) {
     if (block.status.ok()) {
@@ -153,6 +154,28 @@ absl::Status Salvage(const LogInspector& log, const SalvagePlan& plan,
       break;
     }
   }
+  return Salvage(SourceOf(log), plan, acknowledgement, file_system, std::move(options));
+}
+
+absl::Status Salvage(const SalvageSource& log, const SalvagePlan& plan,
+                     const std::string& acknowledgement, FileSystem& file_system,
+                     BlockLogOptions options) {
+  const std::string directory = options.directory;
+  if (acknowledgement != plan.acknowledgement) {
+    return absl::InvalidArgumentError(absl::StrCat("what would be lost is acknowledged by ",
+                                                   plan.acknowledgement, ", not by ",
+                                                   acknowledgement));
+  }
+  if (log.writer) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(*log.writer, " has ", log.directory, " open"));
+  }
+  if (!log.identity) {
+    return absl::DataLossError(absl::StrCat(log.directory, ": nobody can tell whose log it is"));
+  }
+  if (absl::Status empty = CheckEmpty(file_system, directory); !empty.ok()) return empty;
+  if (absl::Status made = file_system.MakeDirectory(directory); !made.ok()) return made;
+  options.identity = *log.identity;
   absl::StatusOr<std::unique_ptr<BlockLog>> disk = BlockLog::Open(file_system, std::move(options));
   if (!disk.ok()) return disk.status();
   for (const SalvagedGroup& group : plan.groups) {

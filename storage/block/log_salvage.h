@@ -4,12 +4,16 @@
 #ifndef STORAGE_BLOCK_LOG_SALVAGE_H_
 #define STORAGE_BLOCK_LOG_SALVAGE_H_
 
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
+#include "storage/block/block_log.h"
 #include "storage/block/log_inspector.h"
 #include "storage/file_system.h"
 
@@ -36,6 +40,23 @@ struct SalvagePlan {
   std::string acknowledgement;
 };
 
+// The damaged log, of whatever store; what salvage needs to know of it.
+struct SalvageSource {
+  std::string directory;
+  std::optional<std::string> writer;    // who has it open
+  std::optional<LogIdentity> identity;  // nothing if nobody can tell
+  // As LogInspector::Read, from the first entry of the group on.
+  std::function<void(GroupId, uint64_t count, const std::function<void(const RecordRun&)>& take,
+                     const std::function<void(const LogInspector::Unreadable&)>& unreadable)>
+      read;
+};
+
+// Reads the group, of which `group` has all but the entries, and says which are kept and which of
+// those up to `last` are lost.
+void PlanEntries(const SalvageSource& log, Index last, SalvagedGroup& group);
+// What acknowledges the losses of `plan`.
+std::string AcknowledgementOf(const SalvagePlan& plan);
+
 // Reads all of the log.
 SalvagePlan PlanSalvage(const LogInspector& log);
 
@@ -46,6 +67,10 @@ SalvagePlan PlanSalvage(const LogInspector& log);
 absl::Status Salvage(const LogInspector& log, const SalvagePlan& plan,
                      const std::string& acknowledgement, FileSystem& file_system,
                      const std::string& directory);
+// The same of a log of whatever store; the new one is made with `options`.
+absl::Status Salvage(const SalvageSource& log, const SalvagePlan& plan,
+                     const std::string& acknowledgement, FileSystem& file_system,
+                     BlockLogOptions options);
 
 }  // namespace cairn
 

@@ -112,7 +112,12 @@ absl::Status AckLedger::ReadOne(const std::string& path) {
     was_there_ = true;
     last_record_ = record->number;
     at += record->units * kUnit;
-    for (auto& [group, found] : record->groups) groups_[group] = std::move(found);
+    for (auto& [group, found] : record->groups) {
+      const auto before = groups_.find(group);
+      found.began_anew = before != groups_.end() && before->second.dropped &&
+                         before->second.head.change == found.durable_change;
+      groups_[group] = std::move(found);
+    }
   }
   return absl::OkStatus();
 }
@@ -142,7 +147,9 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
   const std::string path = PathOf(++last_file_);
   auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
   if (!file.ok()) return file.status();
-  const std::string bytes = Encode(groups);
+  // Twice: it may be all that there is, and a log whose ledger cannot be read is refused.
+  std::string bytes = Encode(groups);
+  bytes += Encode(groups);
   absl::Status status = (*file)->Write(0, bytes);
   if (status.ok()) status = file_system_.SyncNow(**file);
   if (status.ok()) status = file_system_.SyncDirectory(directory_);

@@ -30,6 +30,8 @@ struct LedgerGroup {
   // acknowledged. Those after it too, if the sync came to its end.
   uint64_t durable_change = 0;
   uint64_t boot = 0;  // checksum of the boot id under which this was written
+  // That change was the end of a life of the group before: of this one nothing was durable.
+  bool began_anew = false;
   friend bool operator==(const LedgerGroup&, const LedgerGroup&) = default;
 };
 using LedgerGroups = std::map<GroupId, LedgerGroup>;
@@ -42,6 +44,7 @@ class AckLedger {
   static absl::StatusOr<std::unique_ptr<AckLedger>> Open(FileSystem& file_system,
                                                          std::string directory);
 
+  // There is a record that can be read. If not, nobody knows what the database must hold.
   bool was_there() const { return was_there_; }
   const LedgerGroups& groups() const { return groups_; }
   const std::vector<std::string>& notes() const { return notes_; }

@@ -79,6 +79,16 @@ rocksdb::Options LogOptions(const DatabaseOptions& options) {
   return log;
 }
 
+// All but the database itself, and its options.
+Database Prepare(FileSystem& file_system, rocksdb::Options& log) {
+  Database database;
+  database.failure = std::make_shared<DatabaseFailure>();
+  database.environment = rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system));
+  log.env = database.environment.get();
+  log.listeners.push_back(std::make_shared<FailureListener>(database.failure));
+  return database;
+}
+
 }  // namespace
 
 absl::Status DatabaseFailure::Get() const {
@@ -93,14 +103,25 @@ absl::Status DatabaseFailure::Set(absl::Status status) {
 }
 
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options) {
-  Database database;
-  database.failure = std::make_shared<DatabaseFailure>();
-  database.environment = rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system));
   rocksdb::Options log = LogOptions(options);
-  log.env = database.environment.get();
-  log.listeners.push_back(std::make_shared<FailureListener>(database.failure));
+  Database database = Prepare(file_system, log);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(log, options.directory, &db);
+  database.db.reset(db);
+  if (!status.ok()) return FromRocksDb(status);
+  return database;
+}
+
+absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory) {
+  const absl::StatusOr<bool> there = file_system.Exists(directory + "/CURRENT");
+  if (!there.ok()) return there.status();
+  if (!*there) return absl::NotFoundError(directory + ": there is no database");
+  DatabaseOptions options;
+  options.directory = directory;
+  rocksdb::Options log = LogOptions(options);
+  Database database = Prepare(file_system, log);
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(log, directory, &db);
   database.db.reset(db);
   if (!status.ok()) return FromRocksDb(status);
   return database;

@@ -44,6 +44,10 @@ struct DatabaseOptions {
 // `file_system` outlives the database. Everything it holds on return is durable.
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options);
 
+// As it is now, while nothing is written: `file_system` is one that cannot be written through, or
+// is not written to. NOT_FOUND if there is none.
+absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory);
+
 }  // namespace cairn
 
 #endif  // STORAGE_ROCKSDB_DATABASE_H_

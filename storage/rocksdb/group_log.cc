@@ -3,17 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/check.h"
 
 namespace cairn {
 namespace {
-
-absl::Status DoesNotFit(const RecordRun& run, absl::string_view why) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("append from ", ToString(run.first()), ": ", why));
-}
 
 const RecordRun* FirstOf(const LogAppend& append) {
   for (const RecordRun& run : append.runs) {
@@ -45,52 +38,10 @@ std::vector<TermRun> GroupLog::Runs() const {
   return runs;
 }
 
-Index GroupLog::EndFor(const LogAppend& append) const {
-  Index end = head_.last.index;
-  if (append.truncate_from) end = std::min(end, std::max<Index>(*append.truncate_from, 1) - 1);
-  if (const RecordRun* first = FirstOf(append); first != nullptr) {
-    end = std::min(end, std::max<Index>(first->first().index, 1) - 1);
-  }
-  return std::max(end, head_.base.index);
-}
-
-absl::Status GroupLog::CheckFirst(const RecordRun& run, Index end, EntryHash hash) const {
-  const LogPosition first = run.first();
-  if (first.index <= head_.base.index) return DoesNotFit(run, "the log begins behind it");
-  if (first.index > end + 1) return DoesNotFit(run, absl::StrCat("the log ends at ", end));
-  if (first.index == end + 1 && first.term < TermAt(end)) {
-    return DoesNotFit(run, "the entry before it has a higher term");
-  }
-  if (first.index <= end && first.term <= TermAt(first.index)) {
-    return DoesNotFit(run, "the entry there has no lower term");
-  }
-  if (run.previous_hash() != hash) return DoesNotFit(run, "it follows another entry");
-  return absl::OkStatus();
-}
+Index GroupLog::EndFor(const LogAppend& append) const { return cairn::EndFor(extent(), append); }
 
 absl::Status GroupLog::CheckFits(const LogAppend& append, EntryHash hash) const {
-  Index end = head_.last.index;
-  if (append.truncate_from) {
-    if (*append.truncate_from <= head_.base.index) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("truncate from ", *append.truncate_from, ": the log begins behind it"));
-    }
-    end = std::min(end, *append.truncate_from - 1);
-  }
-  const RecordRun* before = nullptr;
-  for (const RecordRun& run : append.runs) {
-    if (run.empty()) continue;
-    if (run[0].group() != group_) return DoesNotFit(run, "it is of another group");
-    if (before == nullptr) {
-      if (absl::Status status = CheckFirst(run, end, hash); !status.ok()) return status;
-    } else if (run.first().index != before->last().index + 1 ||
-               run.first().term < before->last().term ||
-               run.previous_hash() != before->last_hash()) {
-      return DoesNotFit(run, "it does not follow the run before it");
-    }
-    before = &run;
-  }
-  return absl::OkStatus();
+  return cairn::CheckFits(extent(), append, hash, [this](Index index) { return TermAt(index); });
 }
 
 void GroupLog::TruncateTo(Index last, EntryHash hash) {

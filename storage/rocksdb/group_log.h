@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "base/types.h"
+#include "storage/append_fit.h"
 #include "storage/log_store.h"
 #include "storage/rocksdb/log_keys.h"
 
@@ -26,13 +27,13 @@ class GroupLog {
   LogHead& head() { return head_; }
   const std::vector<TermStart>& starts() const { return starts_; }
   Term TermAt(Index index) const;  // of the base or an entry
+  // The last entry of which it is not undecided whether it is torn.
+  Index LastWhole() const { return head_.torn_from != 0 ? head_.torn_from - 1 : head_.last.index; }
   std::vector<TermRun> Runs() const;
 
-  // OK if `append` fits (LogAppend), FAILED_PRECONDITION otherwise. `hash` is that of the entry
-  // behind which it appends, EndFor(append).
-  absl::Status CheckFits(const LogAppend& append, EntryHash hash) const;
-  // The last of the entries here that stay below `append`; at least the base.
+  // As of all stores (append_fit.h). `hash` is that of the entry at EndFor.
   Index EndFor(const LogAppend& append) const;
+  absl::Status CheckFits(const LogAppend& append, EntryHash hash) const;
 
   // The changes themselves, checked before. `hash` is that of the entry where the log now ends or
   // begins.
@@ -49,7 +50,7 @@ class GroupLog {
 
  private:
   bool IsTorn(Index index) const { return head_.torn_from != 0 && index >= head_.torn_from; }
-  absl::Status CheckFirst(const RecordRun& run, Index end, EntryHash hash) const;
+  LogExtent extent() const { return {group_, head_.base.index, head_.last.index}; }
   void TruncateTo(Index last, EntryHash hash);
   void ForgetStarts();
 

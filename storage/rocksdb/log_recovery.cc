@@ -2,24 +2,21 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
-#include "rocksdb/write_batch.h"
-#include "storage/rocksdb/entry_reader.h"
+#include "storage/rocksdb/entry_walk.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_status.h"
 
 namespace cairn {
 namespace {
-
-constexpr size_t kReadBytes = size_t{1} << 20;
 
 absl::StatusOr<std::set<GroupId>> GroupsIn(rocksdb::DB& db) {
   std::set<GroupId> groups;
@@ -40,18 +37,22 @@ absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const std::string& key) {
   std::string value;
   rocksdb::ReadOptions options;
   const rocksdb::Status status = db.Get(options, key, &value);
-  if (status.IsNotFound()) return absl::DataLossError("RocksDB does not have the head of the log");
+  if (status.IsNotFound()) return absl::NotFoundError("RocksDB does not have the head of the log");
   if (!status.ok()) return FromRocksDb(status);
   return value;
 }
 
+// NOT_FOUND if the database has neither head nor terms, which are written together.
 absl::StatusOr<GroupLog> LoadGroup(rocksdb::DB& db, GroupId group) {
   const auto head_bytes = ValueOf(db, HeadKey(group));
+  const auto terms_bytes = ValueOf(db, TermsKey(group));
+  if (absl::IsNotFound(head_bytes.status()) && !absl::IsNotFound(terms_bytes.status())) {
+    return absl::DataLossError(head_bytes.status().message());
+  }
   if (!head_bytes.ok()) return head_bytes.status();
   const auto head = DecodeHead(group, *head_bytes);
   if (!head.ok()) return head.status();
-  const auto terms_bytes = ValueOf(db, TermsKey(group));
-  if (!terms_bytes.ok()) return terms_bytes.status();
+  if (!terms_bytes.ok()) return absl::DataLossError(terms_bytes.status().message());
   auto starts = DecodeTerms(group, *terms_bytes);
   if (!starts.ok()) return starts.status();
   if (head->last.index > head->base.index &&
@@ -75,7 +76,7 @@ class Reconciler {
  public:
   Reconciler(rocksdb::DB& db, const AckLedger& ledger) : db_(db), ledger_(ledger) {}
 
-  absl::StatusOr<RecoveredGroups> Run() {
+  absl::StatusOr<FoundGroups> Run() {
     absl::StatusOr<std::set<GroupId>> groups = GroupsIn(db_);
     if (!groups.ok()) return groups.status();
     for (const auto& [group, said] : ledger_.groups()) {
@@ -83,11 +84,6 @@ class Reconciler {
       found_.last_change = std::max(found_.last_change, said.head.change);
     }
     for (const GroupId group : *groups) Take(group);
-    rocksdb::WriteOptions options;
-    if (batch_.Count() > 0) {
-      const rocksdb::Status status = db_.Write(options, &batch_);
-      if (!status.ok()) return FromRocksDb(status);
-    }
     return std::move(found_);
   }
 
@@ -104,9 +100,18 @@ class Reconciler {
     if (log.ok() && log->head().change >= ledger.head.change) {
       Keep(group, std::move(log));
     } else if (ledger.dropped) {
-      batch_.DeleteRange(GroupBegin(group), GroupEnd(group));
+      if (!absl::IsNotFound(log.status())) {
+        Note(group, "the database has it, and the ledger says that it was dropped");
+      }
+      found_.repairs.DeleteRange(GroupBegin(group), GroupEnd(group));
+    } else if (absl::IsNotFound(log.status())) {
+      // Nothing of this life of the group is in the database.
+      const GroupLog none(group);
+      Adopt(group, &none, ledger, ledger.durable_change == 0 || ledger.began_anew);
+    } else if (log.ok()) {
+      Adopt(group, &*log, ledger, log->head().change >= ledger.durable_change);
     } else {
-      Adopt(group, log.ok() ? &*log : nullptr, ledger);
+      Adopt(group, nullptr, ledger, false);
     }
   }
 
@@ -118,92 +123,44 @@ class Reconciler {
     }
   }
 
-  // The ledger is ahead: changes of the database were lost, or the group's head was.
-  void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger) {
+  void Note(GroupId group, absl::string_view what) {
+    found_.notes.push_back(absl::StrCat("group ", ToInteger(group), ": ", what));
+  }
+
+  // The ledger is ahead: changes of the database were lost, or the group's head was. `only_last`:
+  // what is missing is of the last sync and no other.
+  void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger, bool only_last) {
     GroupLog log(group, ledger.head, ledger.starts);
+    Note(group, absl::StrCat("the ledger knows change ", ledger.head.change, ", the database ",
+                             old != nullptr ? absl::StrCat("only ", old->head().change)
+                                            : "has no head that can be read"));
     if (old != nullptr) {
       const Index common = std::min(CommonEnd(*old, log), log.head().last.index);
       // Not acknowledged for all the ledger knows, and the machine lost power: as a torn tail.
-      const bool may_be_torn = old->head().change >= ledger.durable_change &&
-                               ledger.boot != ledger_.boot() && common < log.head().last.index;
+      const bool may_be_torn =
+          only_last && ledger.boot != ledger_.boot() && common < log.head().last.index;
       const Index from = std::max(common, log.head().base.index) + 1;
       if (may_be_torn && (log.head().torn_from == 0 || log.head().torn_from > from)) {
         log.head().torn_from = from;
       }
-      batch_.DeleteRange(EntryKey(group, common + 1), GroupEnd(group));
+      found_.repairs.DeleteRange(EntryKey(group, common + 1), GroupEnd(group));
     } else {
-      batch_.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
+      found_.repairs.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
     }
-    batch_.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
-    batch_.Put(HeadKey(group), EncodeHead(group, log.head()));
-    batch_.Put(TermsKey(group), EncodeTerms(group, log.starts()));
+    found_.repairs.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
+    found_.repairs.Put(HeadKey(group), EncodeHead(group, log.head()));
+    found_.repairs.Put(TermsKey(group), EncodeTerms(group, log.starts()));
     found_.groups.emplace(group, std::move(log));
   }
 
   rocksdb::DB& db_;
   const AckLedger& ledger_;
-  rocksdb::WriteBatch batch_;
-  RecoveredGroups found_;
-};
-
-// Reads the log from its base to its end.
-class EntryCheck {
- public:
-  EntryCheck(rocksdb::DB& db, std::string directory, GroupLog& log, RecoveredLog& recovered)
-      : db_(db), directory_(std::move(directory)), log_(log), recovered_(recovered) {}
-
-  void Run() {
-    const LogHead& head = log_.head();
-    before_ = head.base_hash;
-    const Index last = head.torn_from != 0 ? head.torn_from - 1 : head.last.index;
-    for (Index next = head.base.index + 1; next <= last;) {
-      const absl::StatusOr<RecordRun> run =
-          ReadEntries(db_, nullptr, log_.group(), next, last, kReadBytes);
-      if (!run.ok()) {
-        Fault(next++, std::string(run.status().message()));
-        continue;
-      }
-      for (size_t i = 0; i < run->size(); ++i) Check((*run)[i], run->bytes());
-      next = run->last().index + 1;
-    }
-  }
-
- private:
-  void Fault(Index index, std::string reason) {
-    recovered_.faulty.push_back({{index, log_.TermAt(index)}, directory_, 0, std::move(reason)});
-    before_ = std::nullopt;
-  }
-
-  // Its own checksums hold.
-  void Check(const RecordView& record, const Bytes& bytes) {
-    const LogPosition at = record.position();
-    ++recovered_.report.entries;
-    const bool is_last = at.index == log_.head().last.index;
-    const EntryHash hash = record.hash();
-    if (at.term != log_.TermAt(at.index)) {
-      Fault(at.index, absl::StrCat("an entry of term ", at.term, " stands there"));
-    } else if (before_ && record.previous_hash() != *before_) {
-      Fault(at.index, "it does not follow the entry before it");
-    } else if (is_last && hash != log_.head().last_hash) {
-      Fault(at.index, "it is not the entry that was written there");
-    } else {
-      before_ = hash;
-      if (record.type() == EntryType::kConfiguration) {
-        recovered_.configurations.push_back({at, record.Payload(bytes)});
-      }
-    }
-  }
-
-  rocksdb::DB& db_;
-  const std::string directory_;
-  GroupLog& log_;
-  RecoveredLog& recovered_;
-  std::optional<EntryHash> before_;  // hash of the entry before, if that is a good one
+  FoundGroups found_;
 };
 
 }  // namespace
 
-absl::StatusOr<RecoveredGroups> RecoverGroups(rocksdb::DB& db, const AckLedger& ledger) {
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger) {
   return Reconciler(db, ledger).Run();
 }
 
@@ -216,7 +173,17 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog&
   recovered.runs = log.Runs();
   recovered.last_hash = head.last_hash;
   recovered.known_commit = head.known_commit;
-  EntryCheck(db, directory, log, recovered).Run();
+  auto take = [&recovered](const RecordRun& run) {
+    recovered.report.entries += run.size();
+    for (size_t i = 0; i < run.size(); ++i) {
+      if (run[i].type() != EntryType::kConfiguration) continue;
+      recovered.configurations.push_back({run[i].position(), run[i].Payload(run.bytes())});
+    }
+  };
+  auto fault = [&](Index index, std::string reason) {
+    recovered.faulty.push_back({{index, log.TermAt(index)}, directory, 0, std::move(reason)});
+  };
+  EntryWalk(db, log, take, fault).Run(head.base.index + 1, log.LastWhole());
   for (const FaultyEntry& entry : recovered.faulty) log.AddFaulty(entry.at.index);
   if (head.torn_from != 0) {
     recovered.torn_from = head.torn_from;

@@ -5,26 +5,32 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
 #include "rocksdb/db.h"
+#include "rocksdb/write_batch.h"
 #include "storage/log_store.h"
 #include "storage/rocksdb/ack_ledger.h"
 #include "storage/rocksdb/group_log.h"
 
 namespace cairn {
 
-struct RecoveredGroups {
+struct FoundGroups {
   std::map<GroupId, GroupLog> groups;
   std::map<GroupId, absl::Status> damaged;  // nobody knows what they held
   uint64_t last_change = 0;
+  // Brings the database up to what the ledger says, where that is ahead: the groups' heads, not
+  // their entries, which are missing then.
+  rocksdb::WriteBatch repairs;
+  std::vector<std::string> notes;  // where the ledger is ahead
 };
 
-// Brings the database up to what the ledger says, where that is ahead: the groups' heads, not their
-// entries, which are missing then. Not synced.
-absl::StatusOr<RecoveredGroups> RecoverGroups(rocksdb::DB& db, const AckLedger& ledger);
+// Reads, and writes nothing.
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger);
 
 // Reads all entries of the log and tells `log` which are faulty. `directory` is for messages.
 RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog& log);

@@ -33,6 +33,16 @@ class Snapshot {
   const rocksdb::Snapshot* const snapshot_;
 };
 
+// A new log has no group before its first ledger is durable. So one was here, and what the database
+// says may be less than what was acknowledged: a write-ahead log that lost its end looks whole.
+absl::Status LedgerIsGone(const std::string& directory) {
+  return absl::DataLossError(absl::StrCat(
+      directory,
+      ": there is no ledger (acks.*) that can be read beside the database, so nobody can "
+      "tell whether that holds all it acknowledged; restore the files, or remove this member and "
+      "add it under a new id"));
+}
+
 rocksdb::Slice SliceOf(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 }  // namespace
@@ -127,9 +137,14 @@ absl::Status RocksDbLog::CheckIdentity() {
 }
 
 absl::Status RocksDbLog::Recover() {
-  absl::StatusOr<RecoveredGroups> found = RecoverGroups(db_, *ledger_);
+  absl::StatusOr<FoundGroups> found = FindGroups(db_, *ledger_);
   if (!found.ok()) return found.status();
-  absl::Status status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
+  if (!ledger_->was_there() && !(found->groups.empty() && found->damaged.empty())) {
+    return LedgerIsGone(options_.directory);
+  }
+  notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
+  absl::Status status = found->repairs.Count() == 0 ? absl::OkStatus() : Write(found->repairs);
+  if (status.ok()) status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
   if (!status.ok()) return status;
   LedgerGroups durable;
   for (const auto& [group, log] : found->groups) {
@@ -352,7 +367,7 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   if (log.IsFaulty(first)) {
     return absl::DataLossError(absl::StrCat("entry ", first, " cannot be read or may be torn"));
   }
-  if (head.torn_from != 0) last = std::min(last, head.torn_from - 1);
+  last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run = ReadEntries(db_, snapshot->get(), group, first, last, max_bytes);
   if (!run.ok()) return run.status();
   // Good records, but are they the ones that were written?
@@ -411,8 +426,13 @@ absl::Status RocksDbLog::SyncNow() {
   // alone cannot leave a ledger that is ahead.
   if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);
   if (absl::Status written = ledger_->Write(changed); !written.ok()) return written;
-  if (auto synced = db_.FlushWAL(/*sync=*/true); !synced.ok()) return FromRocksDb(synced);
-  if (absl::Status synced = ledger_->Sync(); !synced.ok()) return synced;
+  // From here on a power cut may leave any part of either, whichever is synced first: so both are,
+  // beside each other.
+  ledger_sync_.Start([this] { return ledger_->Sync(); });
+  const rocksdb::Status log_synced = db_.FlushWAL(/*sync=*/true);
+  const absl::Status ledger_synced = ledger_sync_.Wait();
+  if (!log_synced.ok()) return FromRocksDb(log_synced);
+  if (!ledger_synced.ok()) return ledger_synced;
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
   return absl::OkStatus();

@@ -25,6 +25,7 @@
 #include "storage/rocksdb/database.h"
 #include "storage/rocksdb/group_log.h"
 #include "storage/rocksdb/log_recovery.h"
+#include "storage/rocksdb/side_task.h"
 
 namespace cairn {
 
@@ -39,8 +40,8 @@ struct RocksDbLogOptions {
 // An append is one write batch of RocksDB: after a power cut all of it is there or nothing. Any
 // error of RocksDB, also of what it does in the background, ends all writes.
 //
-// Threads: as LogDisk. A Sync ends before it returns. RocksDB has threads of its own, which is why
-// this store is not in the simulator.
+// Threads: as LogDisk. A Sync ends before it returns; one of its two syncs runs on a thread of the
+// log. RocksDB has threads of its own, too, which is why this store is not in the simulator.
 class RocksDbLog final : public LogDisk {
  public:
   // Makes the log if the directory has none. FAILED_PRECONDITION for another identity or a newer
@@ -89,6 +90,7 @@ class RocksDbLog final : public LogDisk {
   DatabaseFailure& failure_;
   const std::unique_ptr<AckLedger> ledger_;
   std::vector<std::string> notes_;
+  SideTask ledger_sync_{"ledger-sync"};
 
   mutable Mutex mutex_;
   uint64_t last_change_ CAIRN_GUARDED_BY(mutex_) = 0;

@@ -29,7 +29,7 @@ _SERVICE_LIBRARIES = (
     "abseil cli11 grpc grpc_reflection httplib openssl prometheus protobuf pthread spdlog zstd"
 )
 # The outermost ring: everything inside it, and each other.
-_STORAGE = "storage storage/block storage/rocksdb storage/stream"
+_STORAGE = "storage storage/block storage/offline storage/rocksdb storage/stream"
 _INSIDE = f"base raft raft/core raft/snapshots {_STORAGE} proto"
 _OUTER = f"{_INSIDE} cairn client service service/cli"
 
@@ -39,6 +39,8 @@ LAYERS = [
     _layer("storage", "base", _STORAGE_LIBRARIES),
     _layer("storage/block", "base storage", _STORAGE_LIBRARIES),
     _layer("storage/rocksdb", "base storage storage/block", _STORAGE_LIBRARIES + " rocksdb"),
+    # Tools that look at a log while no node runs on it.
+    _layer("storage/offline", "base storage storage/block storage/rocksdb", _STORAGE_LIBRARIES),
     _layer("storage/stream", "base storage storage/block", _STORAGE_LIBRARIES),
     # One ring: a host's groups and what moves their snapshots.
     _layer("raft", "base raft/core raft/snapshots storage", "abseil pthread"),

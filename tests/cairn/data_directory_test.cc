@@ -1,13 +1,17 @@
 #include "cairn/data_directory.h"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "raft/identity.h"
 #include "storage/memory_log_store.h"
+#include "storage/posix_file_system.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -81,6 +85,71 @@ TEST(DataDirectoryTest, ALogStoreNobodyOpensIsRefused) {
   // Nothing was made.
   opened = DataDirectory::Open(OptionsOf(directory.path(), "block"));
   EXPECT_TRUE(opened.ok()) << opened.status();
+}
+
+void MarkFormed(const std::string& path) {
+  PosixFileSystem file_system;
+  NodeIdentity identity = LoadIdentity(file_system, path).value();
+  identity.formed = true;
+  identity.initial_members.voters[0].incarnation = identity.incarnation;
+  ASSERT_TRUE(SaveIdentity(file_system, path, identity).ok());
+}
+
+// It would vote again in terms in which it has voted.
+TEST(DataDirectoryTest, ANodeOfAClusterDoesNotStartWithoutItsLog) {
+  for (const std::string store : {"block", "rocksdb"}) {
+    for (const bool empty : {false, true}) {
+      SCOPED_TRACE(absl::StrCat(store, empty ? ", not mounted" : ", removed"));
+      TestDirectory directory;
+      const std::string log = directory.path() + "/log";
+      const DataDirectoryOptions options = OptionsOf(directory.path(), store);
+      ASSERT_TRUE(DataDirectory::Open(options).ok());
+      std::filesystem::remove_all(log);
+      ASSERT_TRUE(DataDirectory::Open(options).ok());  // it has not taken part yet
+      MarkFormed(directory.path());
+      ASSERT_TRUE(DataDirectory::Open(options).ok());
+      std::filesystem::remove_all(log);
+      if (empty) std::filesystem::create_directories(log + "/lost+found");
+      for (int i = 0; i < 2; ++i) {
+        const absl::Status status = DataDirectory::Open(options).status();
+        EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+        EXPECT_NE(status.message().find(log), std::string::npos) << status;
+      }
+    }
+  }
+}
+
+// It is formed from the start, but the disk does not say so before there is a log: a power cut in
+// between leaves a node that may start, and not one that has lost its log.
+TEST(DataDirectoryTest, ANodeThatJoinsTakesPartOnceItHasALog) {
+  TestDirectory directory;
+  PosixFileSystem file_system;
+  DataDirectoryOptions options = OptionsOf(directory.path(), "block");
+  FormedCluster cluster;
+  cluster.members.voters.push_back({NodeId{8}, Incarnation{88}, "127.0.0.1:8"});
+  options.initial_members.voters.clear();
+  options.find_cluster = [&cluster]() -> absl::StatusOr<FormedCluster> { return cluster; };
+  NodeIdentity identity;
+  {
+    auto opened = DataDirectory::Open(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    identity = (*opened)->identity();
+    EXPECT_TRUE(identity.formed);
+    EXPECT_TRUE(identity.joined());
+  }
+  EXPECT_TRUE(LoadIdentity(file_system, directory.path())->formed);
+  identity.formed = false;
+  ASSERT_TRUE(SaveIdentity(file_system, directory.path(), identity).ok());
+  std::filesystem::remove_all(directory.path() + "/log");
+  {
+    auto opened = DataDirectory::Open(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_TRUE((*opened)->identity().formed);
+    EXPECT_EQ((*opened)->identity().incarnation, identity.incarnation);
+  }
+  EXPECT_TRUE(LoadIdentity(file_system, directory.path())->formed);
+  std::filesystem::remove_all(directory.path() + "/log");
+  EXPECT_TRUE(absl::IsDataLoss(DataDirectory::Open(options).status()));
 }
 
 TEST(DataDirectoryTest, TheLogStoreIsFixedAtTheFirstStart) {

@@ -9,8 +9,8 @@
 namespace cairn {
 namespace {
 
-std::vector<IndexRange> RangesOf(const std::set<Index>& twin) {
-  std::vector<IndexRange> ranges;
+std::vector<HoleRange> RangesOf(const std::set<Index>& twin) {
+  std::vector<HoleRange> ranges;
   for (Index index : twin) {
     if (!ranges.empty() && ranges.back().last + 1 == index) {
       ranges.back().last = index;
@@ -29,7 +29,7 @@ TEST(HolesTest, EqualsASetOfIndexes) {
     std::set<Index> twin;
     for (int step = 0; step < 60; ++step) {
       const Index first = 1 + random.Below(30);
-      const IndexRange range = {first, first + random.Below(6)};
+      const HoleRange range = {first, first + random.Below(6)};
       const bool add = random.OneIn(2);
       for (Index index = range.first; index <= range.last; ++index) {
         if (add) {
@@ -66,7 +66,7 @@ TEST(HolesTest, RemovingNothingIsAllowed) {
   EXPECT_TRUE(holes.empty());
   holes.Add({3, 3});
   holes.Remove({4, kMaxIndex});
-  EXPECT_EQ(holes.Ranges(), (std::vector<IndexRange>{{3, 3}}));
+  EXPECT_EQ(holes.Ranges(), (std::vector<HoleRange>{{3, 3}}));
 }
 
 }  // namespace

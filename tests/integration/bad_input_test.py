@@ -311,8 +311,16 @@ class PeerRowsTest(PeerCase):
 
     def test_row_10_senders_who_are_not_who_they_say(self):
         other = self.followers[1]
+        known = self.introduction(self.group.commit_index)
+        other_group = self.introduction(self.group.commit_index + 100, group=7)
         self.expect_refused({
             "of nobody": lambda _, to: [self.frame(9, to, self.vote())],
+            "by what is known": lambda _, to: [self.frame(9, to, self.vote(),
+                                                          introductions=[known])],
+            "of a group that is not here": lambda _, to: [self.frame(9, to, self.vote(),
+                                                                     introductions=[other_group])],
+            "too late": lambda _, to: [self.frame(9, to), self.frame(
+                9, to, self.vote(), introductions=[self.introduction(1 << 20)])],
             "of the receiver itself": lambda _, to: [self.frame(to, to, self.vote())],
         }, grpc.StatusCode.PERMISSION_DENIED, "UNKNOWN_PEER")
         self.expect_refused({
@@ -327,6 +335,40 @@ class PeerRowsTest(PeerCase):
             "on another lane": lambda of, to: [self.frame(of, to), self.frame(
                 of, to, self.vote(), lane=peer_pb2.FRAME_LANE_APPEND)],
         }, grpc.StatusCode.PERMISSION_DENIED, "SENDER_MISMATCH")
+
+    def test_row_10_a_stranger_with_news_disturbs_nobody(self):
+        """It may be a member that the receiver does not know yet (docs/membership.md)."""
+        news = self.introduction(self.group.commit_index + 1000)
+        gone = {"term": self.group.term, "at": {"index": 1 << 20, "term": self.group.term}}
+        parcels = {
+            "vote": self.vote(),
+            "vote for a hand-over": self.vote(forced=True),
+            "pre-vote": self.parcel(pre_vote_request={
+                "term": self.group.term + 1, "campaign": 1,
+                "last": {"index": 1 << 20, "term": self.group.term}}),
+            "hand-over": self.parcel(timeout_now={"term": self.group.term + 1}),
+            "removal": self.parcel(removed_notice=gone),
+            "acknowledgement": self.parcel(append_reply={
+                "term": self.group.term + 7, "success": True, "match": 1 << 20}),
+        }
+        with self.unchanged():
+            for name, parcel in parcels.items():
+                for node in (self.leader, self.followers[0]):
+                    with self.subTest(name, to=node):
+                        answer = self.call("Peer/Exchange",
+                                           self.frame(8, node, introductions=[news]),
+                                           self.frame(8, node, parcel), node=node)
+                        self.assertEqual(grpc.StatusCode.OK, answer.code, answer)
+            # Nor many of them, nor one that says too much.
+            for sender in range(100, 200):
+                answer = self.call("Peer/Exchange",
+                                   self.frame(sender, self.leader, introductions=[news]),
+                                   node=self.leader)
+                self.assertEqual(grpc.StatusCode.OK, answer.code, answer)
+            answer = self.call("Peer/Exchange", self.frame(8, self.leader,
+                                                           introductions=[news] * 17),
+                               node=self.leader)
+            self.expect(answer, grpc.StatusCode.INVALID_ARGUMENT, "BAD_FRAME")
 
     def test_row_11_other_clusters_and_wrong_receivers(self):
         self.expect_refused({

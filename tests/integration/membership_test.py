@@ -82,6 +82,59 @@ class MembershipTest(unittest.TestCase):
         self.assertEqual(0, servers.end(leader))
         servers.wait_for(left)
 
+    def caught_up(self, servers, node):
+        """Waits until the node's log and its leader are those of the leader."""
+        def there():
+            leader = servers.leader()
+            status, own = servers.status(leader), servers.status(node)
+            if not status or not own:
+                return False
+            group, of_node = status.groups[0], own.groups[0]
+            return (of_node.leader == leader and of_node.commit_index == group.commit_index and
+                    list(of_node.members) == list(group.members))
+
+        wait_until(f"node {node} has caught up", there, tell=lambda: servers.log(node)[-3000:])
+
+    def test_a_member_that_was_down_is_fed_by_members_it_has_never_heard_of(self):
+        servers = self.cluster([1, 2, 3], [4, 5])
+        self.append(servers, "one")
+        servers.kill(3)
+        servers.start_ready(4, 5)
+        servers.wait_for([1, 2, 3, 4, 5])
+        for node in (1, 2):
+            code, _, error = servers.cairn("member", "remove", str(node), "--wait")
+            self.assertEqual(0, code, error)
+            self.assertEqual(0, servers.end(node))
+        servers.wait_for([3, 4, 5])
+        self.append(servers, "two")
+        servers.start_ready(3)
+        self.caught_up(servers, 3)
+        # It counts: without it there is no majority.
+        gone = next(node for node in (4, 5) if node != servers.leader())
+        servers.kill(gone)
+        self.append(servers, "three")
+        self.assertEqual(3, self.payloads(servers))
+        # And finds them again by what its log says.
+        servers.kill(3)
+        servers.start_ready(3)
+        self.caught_up(servers, 3)
+
+    def test_a_member_that_was_down_follows_a_leader_it_has_never_heard_of(self):
+        servers = self.cluster([1, 2, 3], [4, 5])
+        servers.kill(3)
+        servers.start_ready(4, 5)
+        servers.wait_for([1, 2, 3, 4, 5])
+        code, _, error = servers.cairn("leader", "transfer", "4")
+        self.assertEqual(0, code, error)
+        # Nobody else has anything for it.
+        for node in (1, 2):
+            servers.kill(node)
+            servers.start_ready(node)
+        self.append(servers, "one")
+        servers.start_ready(3)
+        self.caught_up(servers, 3)
+        self.assertEqual(4, servers.leader())
+
     def test_who_was_removed_while_it_was_down_is_told_by_members_that_started_since(self):
         servers = self.cluster([1, 2], [3, 4])
         servers.start_ready(3, 4)
@@ -136,6 +189,35 @@ class MembershipTest(unittest.TestCase):
             return all(row["incarnation"] for row in rows)
 
         wait_until("the log says which disk node 2 has", disk_known)
+
+    def test_who_was_removed_is_not_taken_in_by_its_own_asking(self):
+        servers = self.cluster([1], [2])
+        add = ("member", "add", f"2={servers.addresses[2]}")
+        self.assertEqual(0, servers.cairn(*add)[0])
+        servers.wait_for([1], [2])
+        code, _, error = servers.cairn("member", "cancel")
+        self.assertEqual(0, code, error)
+        servers.wait_for([1])
+        # It has never been there, so its log says nothing of it; it asks to be taken in.
+        servers.start(2)
+        self.assertEqual(0, servers.end(2), servers.log(2))
+        self.assertIn("removed from the cluster, and ends: MEMBER_REMOVED", servers.log(2))
+        servers.wait_for([1])
+        # An operator may want it all the same.
+        code, _, error = servers.cairn(*add)
+        self.assertEqual(0, code, error)
+        servers.start_ready(2)
+        servers.wait_for([1, 2])
+        # And it ends for good, by its log or by its asking, whichever comes first.
+        servers.kill(2)
+        servers.start_ready(2)
+        code, _, error = servers.cairn("member", "remove", "2", "--wait")
+        self.assertEqual(0, code, error)
+        self.assertEqual(0, servers.end(2), servers.log(2))
+        for _ in range(3):
+            servers.start(2)
+            self.assertEqual(0, servers.end(2), servers.log(2))
+        servers.wait_for([1])
 
     def test_a_wiped_member_is_told_to_join_as_new(self):
         servers = self.cluster([1, 2, 3])

@@ -37,6 +37,11 @@ class PeerCase(Cluster):
                   "oldest_version": 1, "newest_version": 1, "lane": lane, **fields}
         return peer_pb2.Frame(parcels=parcels, **values)
 
+    def introduction(self, index, group=1):
+        """A sender's claim that the entry makes it a member."""
+        return {"group": group, "configuration": {"index": index, "term": self.group.term},
+                "address": "127.0.0.1:1"}
+
     def parcel(self, group=1, **body):
         return peer_pb2.Parcel(group=group, **body)
 

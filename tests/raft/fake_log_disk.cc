@@ -14,6 +14,7 @@ absl::Status FakeLogStore::Append(const LogAppend& append) {
   if (append.hard_state.has_value()) content_.hard_state = *append.hard_state;
   if (append.truncate_from.has_value()) {
     content_.entries.resize(*append.truncate_from - 1);
+    damaged_.erase(damaged_.lower_bound(*append.truncate_from), damaged_.end());
     if (torn_from_ >= append.truncate_from) torn_from_.reset();
   }
   for (const RecordRun& run : append.runs) {
@@ -38,7 +39,7 @@ absl::StatusOr<std::vector<RecordRun>> FakeLogStore::Read(Index first, Index las
   std::vector<RecordRun> found;
   size_t bytes = 0;
   for (Index index = first; index <= std::min<Index>(last, content_.entries.size()); ++index) {
-    if (damaged_ == index || index >= torn_from_.value_or(kMaxIndex)) {
+    if (damaged_.contains(index) || index >= torn_from_.value_or(kMaxIndex)) {
       if (found.empty()) return absl::DataLossError(absl::StrCat("entry ", index));
       break;
     }
@@ -75,14 +76,55 @@ void FakeLogStore::FailAppends(absl::Status status) {
   append_status_ = std::move(status);
 }
 
-void FakeLogStore::Damage(Index index) {
+void FakeLogStore::Damage(Index index, bool found_later) {
   MutexLock lock(mutex_);
-  damaged_ = index;
+  damaged_[index] = found_later;
+}
+
+void FakeLogStore::RefuseRepairs() {
+  MutexLock lock(mutex_);
+  repairs_ = false;
+}
+
+std::set<Index> FakeLogStore::damaged() const {
+  MutexLock lock(mutex_);
+  std::set<Index> damaged;
+  for (const auto& [index, found_later] : damaged_) damaged.insert(index);
+  return damaged;
+}
+
+size_t FakeLogStore::repaired() const {
+  MutexLock lock(mutex_);
+  return repaired_;
+}
+
+absl::Status FakeLogStore::Repair(const std::vector<RecordRun>& runs) {
+  MutexLock lock(mutex_);
+  if (!repairs_) return absl::UnimplementedError("the fake store was told to repair nothing");
+  for (const RecordRun& run : runs) {
+    for (Index index = run.first().index; index <= run.last().index; ++index) {
+      if (index > content_.entries.size() ||
+          content_.entries[index - 1].last_hash() != run.At(index).hash()) {
+        return absl::FailedPreconditionError(absl::StrCat("entry ", index, " is another one"));
+      }
+    }
+  }
+  for (const RecordRun& run : runs) {
+    for (Index index = run.first().index; index <= run.last().index; ++index) {
+      repaired_ += damaged_.erase(index);
+    }
+  }
+  return absl::OkStatus();
 }
 
 void FakeLogStore::Tear(Index from) {
   MutexLock lock(mutex_);
   torn_from_ = from;
+}
+
+void FakeLogStore::LoseHardState() {
+  MutexLock lock(mutex_);
+  hard_state_lost_ = true;
 }
 
 size_t FakeLogStore::appends() const {
@@ -99,6 +141,7 @@ RecoveredLog FakeLogStore::Recover() const {
   MutexLock lock(mutex_);
   RecoveredLog recovered;
   recovered.hard_state = content_.hard_state;
+  recovered.hard_state_lost = hard_state_lost_;
   recovered.known_commit = content_.commit;
   recovered.torn_from = torn_from_;
   for (const RecordRun& run : content_.entries) {
@@ -108,10 +151,12 @@ RecoveredLog FakeLogStore::Recover() const {
     }
     recovered.runs.back().last_index = at.index;
     recovered.last_hash = run.last_hash();
-    if (run[0].type() == EntryType::kConfiguration) {
+    const auto damaged = damaged_.find(at.index);
+    if (damaged != damaged_.end() && !damaged->second) {
+      recovered.faulty.push_back({at, "fake", 0, "damaged"});
+    } else if (run[0].type() == EntryType::kConfiguration) {
       recovered.configurations.push_back({at, run[0].Payload(run.bytes())});
     }
-    if (damaged_ == at.index) recovered.faulty.push_back({at, "fake", 0, "damaged"});
   }
   return recovered;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@ namespace cairn {
 class FakeLogStore final : public LogStore {
  public:
   absl::Status Append(const LogAppend& append) override;
+  absl::Status Repair(const std::vector<RecordRun>& runs) override;
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override;
   absl::StatusOr<EntryHash> HashAt(Index index) const override;
@@ -32,10 +34,17 @@ class FakeLogStore final : public LogStore {
   absl::Status Reset(LogPosition base, EntryHash hash) override;
 
   void FailAppends(absl::Status status);
-  // Reads of this entry give DATA_LOSS.
-  void Damage(Index index);
+  // Reads of this entry give DATA_LOSS until it is repaired; recovery says so, unless it is only
+  // found later.
+  void Damage(Index index, bool found_later = false);
+  // From now on Repair gives UNIMPLEMENTED.
+  void RefuseRepairs();
+  std::set<Index> damaged() const;
+  size_t repaired() const;  // entries
   // The same from here on, and the store finds out when it is opened: recovery calls them torn.
   void Tear(Index from);
+  // Recovery says that both copies of term and vote are lost.
+  void LoseHardState();
   size_t appends() const;
   HardState hard_state() const;
 
@@ -53,8 +62,11 @@ class FakeLogStore final : public LogStore {
   Content content_ CAIRN_GUARDED_BY(mutex_);
   Content durable_ CAIRN_GUARDED_BY(mutex_);
   absl::Status append_status_ CAIRN_GUARDED_BY(mutex_);
-  std::optional<Index> damaged_ CAIRN_GUARDED_BY(mutex_);
+  std::map<Index, bool> damaged_ CAIRN_GUARDED_BY(mutex_);  // to whether it is found later
+  bool repairs_ CAIRN_GUARDED_BY(mutex_) = true;
+  size_t repaired_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
+  bool hard_state_lost_ CAIRN_GUARDED_BY(mutex_) = false;
   size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 

@@ -363,22 +363,27 @@ TEST(HostTest, AFailedSyncFencesTheNode) {
   EXPECT_NE(Text(cluster.Propose(next, "c")), "unknown");
 }
 
-TEST(HostTest, DamagedEntriesHaltTheNodeNamingThem) {
+// It may have voted in a term it does not know of.
+TEST(HostTest, ALostVoteHaltsTheNode) {
   TestCluster cluster(3);
   cluster.StartAll();
-  uint64_t leader = cluster.AwaitLeader();
+  const uint64_t leader = cluster.AwaitLeader();
   cluster.Propose(leader, "a");
-  uint64_t node = cluster.SomeFollower();
+  const uint64_t node = cluster.SomeFollower();
   cluster.Run(Seconds(1));
-  cluster.Disk(node).store(TestCluster::kGroup).Damage(3);
+  FakeLogStore& store = cluster.Disk(node).store(TestCluster::kGroup);
+  store.LoseHardState();
+  const size_t appends = store.appends();
   cluster.Start(node);
   EXPECT_EQ(StoppedBecause(cluster, node),
-            "halted: DATA_LOSS: group 1: 1 entries from 3 to 3 cannot be read, the first in fake "
-            "at byte 0 (damaged): restore the file, or remove this member and add it as a new one");
-  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
+            "halted: DATA_LOSS: group 1: both copies of this node's term and vote are damaged, so "
+            "it must not vote again under its id: remove this member and add it as a new one");
   EXPECT_EQ(Text(cluster.Propose(node, "x")), "STORAGE_FAILED");
-  cluster.Run(Seconds(1));
-  EXPECT_EQ(cluster.At(node).Status().state, NodeState::kHalted);
+  // With another one gone there is no majority, whatever it would say.
+  cluster.Stop(6 - leader - node);
+  cluster.Run(Seconds(10));
+  EXPECT_EQ(cluster.Leader(), 0u);
+  EXPECT_EQ(store.appends(), appends) << "it writes nothing";
 }
 
 // The first copy overwrites an entry; the second one is looked at before that is carried out.

@@ -61,6 +61,7 @@ void TestCluster::Start(uint64_t node) {
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(*identity, std::move(dependencies));
   CAIRN_CHECK(host.ok()) << host.status().ToString();
   parts.host = *std::move(host);
+  network.SetHost(NodeId{node}, parts.host.get());
   parts.commands = std::make_unique<std::vector<std::string>>();
   absl::StatusOr<Group> group = parts.host->Open(
       kGroup, std::make_unique<TestMachine>(parts.commands.get(), parts.held), options_);
@@ -75,11 +76,17 @@ Member TestCluster::StartJoiner(uint64_t node) {
   return Members({node}).front();
 }
 
+void TestCluster::Move(uint64_t node, const std::string& address) {
+  moved_[node] = address;
+  network.Move(NodeId{node}, address);
+}
+
 std::vector<Member> TestCluster::Members(const std::vector<uint64_t>& nodes) {
   std::vector<Member> members;
   for (uint64_t node : nodes) {
-    members.push_back(
-        {NodeId{node}, nodes_.at(node).incarnation, "address" + std::to_string(node)});
+    const auto moved = moved_.find(node);
+    members.push_back({NodeId{node}, nodes_.at(node).incarnation,
+                       moved == moved_.end() ? "address" + std::to_string(node) : moved->second});
   }
   return members;
 }

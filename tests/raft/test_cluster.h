@@ -62,6 +62,8 @@ class TestCluster {
   void Stop(uint64_t node, bool power_cut = true);
   // From its next start on the node's machine holds what was applied up to `position`.
   void KeepState(uint64_t node, LogPosition position) { nodes_.at(node).held = position; }
+  // From now on it is there, and so Members says.
+  void Move(uint64_t node, const std::string& address);
   // An empty disk under the same id.
   void Wipe(uint64_t node);
 
@@ -115,6 +117,7 @@ class TestCluster {
   Configuration members_;
   uint64_t last_incarnation_ = 100;
   uint64_t last_seed_ = 0;
+  std::map<uint64_t, std::string> moved_;
   std::map<uint64_t, Node> nodes_;
 };
 

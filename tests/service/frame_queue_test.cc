@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "raft/sender_check.h"
 #include "service/frame_reader.h"
 #include "service/wire/wire.h"
 #include "storage/record.h"
@@ -35,7 +36,12 @@ Listener ListenerOfNode2() {
   Listener listener;
   listener.cluster.bytes.fill(7);
   listener.node = NodeId{2};
-  listener.knows = [](NodeId node) { return node == NodeId{1}; };
+  // Node 4 is a stranger once it has introduced itself.
+  listener.knows = [](NodeId node, const std::vector<Introduction>* introductions) {
+    if (node == NodeId{1}) return Standing::kPeer;
+    const bool introduced = introductions == nullptr || !introductions->empty();
+    return node == NodeId{4} && introduced ? Standing::kStranger : Standing::kUnknown;
+  };
   return listener;
 }
 
@@ -144,7 +150,7 @@ TEST_F(FrameReaderTest, RefusesStrangers) {
 }
 
 TEST_F(FrameReaderTest, ACallBelongsToOneSender) {
-  listener_.knows = [](NodeId) { return true; };
+  listener_.knows = [](NodeId, const std::vector<Introduction>*) { return Standing::kPeer; };
   EXPECT_EQ(Reason(Heartbeat()), "");
   v1::Frame frame = Heartbeat();
   frame.set_from(3);
@@ -176,6 +182,57 @@ TEST_F(FrameReaderTest, RefusesImpossibleTermsAndFrames) {
   EXPECT_EQ(Reason(frame), "BAD_FRAME");
   frame.clear_fragment();
   EXPECT_EQ(Reason(frame), "BAD_FRAME");
+}
+
+v1::Frame Greeting(uint64_t from, const std::vector<Introduction>& introductions) {
+  Random random(9);
+  Envelope envelope = RandomEnvelope(random, 6);
+  envelope.from = NodeId{from};
+  v1::Frame frame;
+  WriteIdentity(envelope, &frame);
+  WriteIntroductions(introductions, &frame);
+  return frame;
+}
+
+TEST_F(FrameReaderTest, StrangersIntroduceThemselvesAndMayNotSayEverything) {
+  const std::vector<Introduction> introductions = {{GroupId{1}, {9, 3}, "somewhere:1"}};
+  EXPECT_EQ(Reason(Greeting(4, {})), "UNKNOWN_PEER");
+  EXPECT_EQ(Reason(Greeting(9, introductions)), "UNKNOWN_PEER");
+  EXPECT_EQ(Reason(Greeting(2, introductions)), "UNKNOWN_PEER") << "the receiver itself";
+  EXPECT_EQ(Reason(Greeting(4, introductions)), "");
+  for (size_t kind = 0; kind < kEnvelopeKinds; ++kind) {
+    Envelope envelope = RandomEnvelope(random_, kind);
+    if (LaneOf(envelope) != Lane::kControl) continue;
+    envelope.from = NodeId{4};
+    const bool fit = MayStrangerSay(envelope.body);
+    FrameQueue queue;
+    v1::Frame frame;
+    queue.Push(std::move(envelope), SIZE_MAX);
+    queue.Next(&frame);
+    taken_ = 0;
+    EXPECT_EQ(Reason(frame), "");
+    EXPECT_EQ(taken_, fit ? 1 : 0) << frame.ShortDebugString();
+  }
+}
+
+TEST_F(FrameReaderTest, RefusesIntroductionsThatNobodyWrites) {
+  const Introduction good = {GroupId{1}, {9, 3}, "somewhere:1"};
+  v1::Frame frame = Greeting(4, {good});
+  frame.mutable_introductions(0)->set_group(0);
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  frame = Greeting(4, {good});
+  frame.mutable_introductions(0)->mutable_configuration()->set_index(0);
+  EXPECT_EQ(Reason(frame), "TERM_RANGE");
+  frame.mutable_introductions(0)->mutable_configuration()->set_index(UINT64_MAX);
+  EXPECT_EQ(Reason(frame), "TERM_RANGE");
+  frame = Greeting(4, {good});
+  frame.mutable_introductions(0)->set_address(std::string(kMaxAddressBytes + 1, 'a'));
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  frame = Greeting(4, std::vector<Introduction>(100, good));
+  EXPECT_EQ(frame.introductions_size(), static_cast<int>(kMaxIntroductions));
+  *frame.add_introductions() = frame.introductions(0);
+  EXPECT_EQ(Reason(frame), "BAD_FRAME");
+  EXPECT_TRUE(Greeting(4, {{}, {GroupId{1}, {9, 3}, ""}}).introductions().empty());
 }
 
 TEST_F(FrameReaderTest, AsksTheHostLast) {

@@ -31,6 +31,8 @@ namespace cairn {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
+// Nodes up to this one are listened to without further ado.
+constexpr NodeId kOpenTo = NodeId{2};
 
 ClusterId Cluster(uint8_t byte) {
   ClusterId cluster;
@@ -91,7 +93,14 @@ class TestNode {
 
   void Serve(int port) {
     PeerServiceOptions options;
-    options.listener = {cluster_, NodeId{id_}, [](NodeId) { return true; }};
+    options.listener = {cluster_, NodeId{id_}, [this](NodeId node, const auto* introduced) {
+                          const Standing standing = transport_->Hear(
+                              node, introduced, [this](const Introduction& introduction) {
+                                MutexLock lock(mutex_);
+                                return introduction.at.index > believes_behind_;
+                              });
+                          return NodeId{node} > kOpenTo ? standing : Standing::kPeer;
+                        }};
     options.listener.vet = [this](const Envelope&) {
       MutexLock lock(mutex_);
       return refusal_;
@@ -125,6 +134,12 @@ class TestNode {
   int port() const { return port_; }
   GrpcTransport& transport() { return *transport_; }
   std::string log() { return sink_.text(); }
+
+  // It believes introductions by configurations behind `index` only.
+  void BelieveBehind(Index index) {
+    MutexLock lock(mutex_);
+    believes_behind_ = index;
+  }
 
   // What it answers to every envelope from now on.
   void Refuse(absl::Status refusal) {
@@ -168,6 +183,7 @@ class TestNode {
   int lost_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::function<void()> on_lost_ CAIRN_GUARDED_BY(mutex_);
   absl::Status refusal_ CAIRN_GUARDED_BY(mutex_);
+  Index believes_behind_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 
 Envelope HeartbeatOf(Index commit, uint64_t from = 1, uint64_t to = 2) {
@@ -335,6 +351,70 @@ TEST(GrpcTransportTest, AServerThatStopsEndsTheCallsOfItsPeers) {
   ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
   b.StopServingInOrder();
   EXPECT_TRUE(a.Await([](const auto&, int lost) { return lost >= 2; }));  // of three lanes
+}
+
+Introduction AtIndex(Index index, const std::string& address) {
+  return {GroupId::kDefault, {index, 3}, address};
+}
+
+TEST(GrpcTransportTest, AStrangerThatIntroducesItselfIsHeardAndAnswered) {
+  TestNode a(4, Cluster(7)), b(2, Cluster(7));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+  EXPECT_TRUE(absl::StrContains(a.transport().Refusals()[0], "no peer of node 2"));
+
+  // Now node 2 hears why it should listen.
+  a.transport().Introduce(NodeId{2}, AtIndex(8, a.address()));
+  while (!a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+  a.transport().Send(HeartbeatOf(1, 4));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  b.transport().Send(HeartbeatOf(2, 2, 4));
+  ASSERT_TRUE(a.Await([](const auto& received, int) { return received.size() == 1; }));
+
+  // It is forgotten when node 2 knows better, and comes back when it has news.
+  b.BelieveBehind(8);
+  while (a.transport().Refusals().empty()) {
+    ASSERT_LT(SystemClock().Now(), deadline);
+    a.transport().Send(HeartbeatOf(3, 4));
+  }
+  b.transport().Send(HeartbeatOf(4, 2, 4));
+  a.transport().Introduce(NodeId{2}, AtIndex(9, a.address()));
+  while (!a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+  b.transport().Send(HeartbeatOf(5, 2, 4));
+  ASSERT_TRUE(a.Await([](const auto& received, int) { return received.size() == 2; }));
+  EXPECT_EQ(CommitOf(a.received().back()), Index{5});
+
+  // A configuration makes it a peer, which stays.
+  b.transport().SetPeer(NodeId{4}, a.address());
+  b.BelieveBehind(9);
+  b.transport().Send(HeartbeatOf(6, 2, 4));
+  EXPECT_TRUE(a.Await([](const auto& received, int) { return received.size() == 3; }));
+}
+
+TEST(GrpcTransportTest, AStrangerIsNotDialledJustAnywhere) {
+  TestNode a(4, Cluster(7)), b(2, Cluster(7));
+  a.transport().Introduce(NodeId{2}, AtIndex(8, "unix:/run/somebody"));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  Instant deadline = SystemClock().Now() + Seconds(30);
+  while (a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+  // The newest groups are told of, and one that is believed is enough.
+  for (uint64_t group = 2; group <= 40; ++group) {
+    a.transport().Introduce(NodeId{2}, {GroupId{group}, {8, 3}, a.address()});
+  }
+  while (!a.transport().Refusals().empty()) ASSERT_LT(SystemClock().Now(), deadline);
+}
+
+TEST(GrpcTransportTest, APeerThatHasMovedSaysWhereItIs) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  b.transport().SetPeer(NodeId{1}, "127.0.0.1:1");  // where it was
+  a.transport().Introduce(NodeId{2}, AtIndex(8, a.address()));
+  a.transport().SetPeer(NodeId{2}, b.address());
+  a.transport().Send(HeartbeatOf(1));
+  ASSERT_TRUE(b.Await([](const auto& received, int) { return received.size() == 1; }));
+  b.transport().SetPeer(NodeId{1}, "127.0.0.1:1");  // an older configuration says so again
+  b.transport().Send(HeartbeatOf(2, 2, 1));
+  EXPECT_TRUE(a.Await([](const auto& received, int) { return received.size() == 1; }));
 }
 
 TEST(GrpcTransportTest, FollowsThePeerToAnotherAddress) {

@@ -126,7 +126,8 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
     case 20:
       return RemovedNotice{5 + term, {Small(random), 1 + random.Below(4 + term)}};
     default:
-      return TailReply{term, random.Next(), Small(random), Small(random)};
+      return TailReply{term,          random.Next(), Small(random), Small(random),
+                       Small(random), Small(random), Small(random), Small(random)};
   }
 }
 
@@ -140,7 +141,19 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.to = NodeId{2};
   envelope.from_incarnation = Incarnation{77};
   if (kind != 21 && random.OneIn(4)) envelope.group_incarnation = Incarnation{78};
-  if (kind == 21) {
+  if (kind == 23) {
+    EntryRequest request = {random.Next(), {}};
+    Index last = 0;
+    for (uint64_t n = 1 + random.Below(4); n > 0; --n) {
+      const Index first = last + 1 + random.Below(9);
+      last = first + random.Below(9);
+      request.wanted.push_back({first, last, 1 + random.Below(9)});
+    }
+    envelope.body = std::move(request);
+  } else if (kind == 24) {
+    RandomAppend(random, envelope);
+    envelope.body = EntryReply{random.Next()};
+  } else if (kind == 21) {
     envelope.group = GroupId::kNone;
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
   } else if (kind == 22) {

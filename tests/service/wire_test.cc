@@ -80,6 +80,14 @@ TEST(WireTest, EnvelopesComeBackAsTheyWere) {
       ASSERT_EQ(FrameOf(*reread).SerializeAsString(), bytes) << kind << " seed " << seed;
     }
   }
+  const std::vector<Introduction> introductions = {{GroupId{1}, {9, 3}, "somewhere:1"},
+                                                   {GroupId{7}, {4, 2}, "elsewhere:2"}};
+  v1::Frame greeting;
+  WriteIntroductions(introductions, &greeting);
+  CollectFields(greeting, used);
+  absl::StatusOr<std::vector<Introduction>> reread = ReadIntroductions(greeting);
+  ASSERT_TRUE(reread.ok()) << reread.status();
+  EXPECT_EQ(*reread, introductions);
   CollectDeclared(v1::Frame::descriptor(), declared);
   declared.erase("cairn.v1.Frame.fragment");  // made by the transport
   declared.erase("cairn.v1.Frame.fragment_ends");

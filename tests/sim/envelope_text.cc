@@ -70,6 +70,8 @@ const char* NameOfBody(const Envelope& envelope) {
                         [](const SnapshotRequest&) { return "SnapshotRequest"; },
                         [](const SnapshotPiece&) { return "SnapshotPiece"; },
                         [](const HostHeartbeat&) { return "HostHeartbeat"; },
+                        [](const EntryRequest&) { return "EntryRequest"; },
+                        [](const EntryReply&) { return "EntryReply"; },
                     },
                     envelope.body);
 }
@@ -96,6 +98,13 @@ std::string EnvelopeText(const Envelope& envelope) {
                     " commit=", answer->commit);
   } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
     absl::StrAppend(&text, " file=", request->file, " ", request->offset, "+", request->bytes);
+  } else if (const auto* wanted = std::get_if<EntryRequest>(&envelope.body)) {
+    absl::StrAppend(&text, " request=", wanted->request);
+    for (const EntryRange& range : wanted->wanted) {
+      absl::StrAppend(&text, " ", range.first, "..", range.last, "/", range.term);
+    }
+  } else if (const auto* given = std::get_if<EntryReply>(&envelope.body)) {
+    absl::StrAppend(&text, " request=", given->request);
   } else if (const auto* host = std::get_if<HostHeartbeat>(&envelope.body)) {
     absl::StrAppend(&text, " question=", host->question, host->reply_wanted ? "" : " (answer)",
                     " life=", host->life);

@@ -105,6 +105,7 @@ class Ledger {
   // The disk of `node` rotted: it may have lost what it held, which speaks against nobody who
   // counted on it before. It counts as a holder from now on.
   void Damaged(NodeId node) { damaged_.insert(node); }
+  bool damaged(NodeId node) const { return damaged_.contains(node); }
 
  private:
   // The time of one leader.

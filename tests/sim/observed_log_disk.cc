@@ -1,27 +1,37 @@
 #include "tests/sim/observed_log_disk.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
 
 namespace cairn::sim {
 
-absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened) {
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known) {
   const RecoveredLog& log = opened.recovered;
   Index last = log.runs.empty() ? log.base.index : log.runs.back().last_index;
   if (log.torn_from) last = std::min(last, *log.torn_from - 1);
-  for (const FaultyEntry& faulty : log.faulty) last = std::min(last, faulty.at.index - 1);
+  std::set<Index> faulty;
+  for (const FaultyEntry& entry : log.faulty) faulty.insert(entry.at.index);
   std::vector<EntryId> entries;
   size_t run = 0;
   for (Index index = log.base.index + 1; index <= last; ++index) {
     while (log.runs[run].last_index < index) ++run;
+    if (faulty.contains(index) && known != nullptr) {
+      const EntryId* entry = known->Find(index);
+      if (entry != nullptr && entry->term == log.runs[run].term) {
+        entries.push_back(*entry);
+        continue;
+      }
+    }
     absl::StatusOr<EntryHash> hash = opened.store->HashAt(index);
+    if (!hash.ok() && faulty.contains(index)) break;
     if (!hash.ok()) return hash.status();
     entries.push_back({log.runs[run].term, *hash});
   }
   for (const RawConfiguration& raw : log.configurations) {
-    if (raw.at.index <= log.base.index || raw.at.index > last) continue;
+    if (raw.at.index <= log.base.index || raw.at.index > log.base.index + entries.size()) continue;
     absl::StatusOr<Configuration> decoded = DecodeConfiguration(raw.body.view());
     if (!decoded.ok()) return decoded.status();
     entries[raw.at.index - log.base.index - 1].configuration =

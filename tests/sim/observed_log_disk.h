@@ -13,9 +13,10 @@
 
 namespace cairn::sim {
 
-// What of a recovered log is surely there: everything before the first torn or faulty entry.
+// What of a recovered log is surely there: everything before the first torn entry. Faulty ones
+// count as far as they are known to the store by their hash, or to `known`: the node claims them.
 // DATA_LOSS if the store cannot give the hash of an entry it says it holds.
-absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened);
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known = nullptr);
 
 // What the harness is told, in the order it happens.
 class LogObserver {

@@ -51,7 +51,8 @@ void Referee::Report(const char* invariant, NodeId node, const std::string& what
 }
 
 void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
-  absl::StatusOr<LogImage> image = ImageOf(opened);
+  const LogImage known = opened_.contains(node) ? ledger_.log(node).durable() : LogImage();
+  absl::StatusOr<LogImage> image = ImageOf(opened, &known);
   if (!image.ok()) {
     return Report("I19 recovery", node,
                   absl::StrCat("an entry it recovered has no hash: ", image.status().ToString()));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "raft/sender_check.h"
 #include "tests/sim/envelope_text.h"
 
 namespace cairn::sim {
@@ -60,11 +61,22 @@ class SimTransport final : public Transport {
       : network_(network), node_(node), start_(start) {}
   ~SimTransport() override { Stop(); }
 
-  void SetPeer(NodeId, const std::string&) override {}
+  void SetPeer(NodeId node, const std::string& address) override {
+    SimNetwork::Endpoint& endpoint = network_.endpoints_[node_];
+    if (endpoint.start == start_) endpoint.book.Name(node, address);
+  }
+
+  void Introduce(NodeId node, const Introduction& self) override {
+    introductions_[node][self.group] = self;
+  }
 
   void Send(Envelope envelope) override {
     CAIRN_CHECK(envelope.from == node_);
-    network_.Send(std::move(envelope), start_);
+    std::vector<Introduction> introductions;
+    for (const auto& [group, introduction] : introductions_[envelope.to]) {
+      introductions.push_back(introduction);
+    }
+    network_.Send(std::move(envelope), std::move(introductions), start_);
   }
 
   void Start(Receiver receiver) override {
@@ -85,6 +97,7 @@ class SimTransport final : public Transport {
   SimNetwork& network_;
   NodeId node_;
   uint64_t start_;
+  std::map<NodeId, std::map<GroupId, Introduction>> introductions_;
 };
 
 SimNetwork::SimNetwork(EventQueue& events, EventLog& log, Counters& counters, uint64_t seed,
@@ -96,6 +109,8 @@ void SimNetwork::CutOff(NodeId node) {
   ++endpoint.start;
   endpoint.running = false;
   endpoint.receiver = {};
+  endpoint.host = nullptr;
+  endpoint.book = {};
 }
 
 std::unique_ptr<Transport> SimNetwork::MakeTransport(NodeId node) {
@@ -110,14 +125,17 @@ void SimNetwork::Unblock(NodeId from, NodeId to) {
   if (found != blocked_.end() && --found->second == 0) blocked_.erase(found);
 }
 
-void SimNetwork::Send(Envelope envelope, uint64_t start) {
+void SimNetwork::Send(Envelope envelope, std::vector<Introduction> introductions, uint64_t start) {
   const Endpoint& sender = endpoints_[envelope.from];
   if (sender.start != start || !sender.running) return;
   if (observer_) observer_(envelope);
   log_.Add(envelope.from, "send", {ToInteger(envelope.to), envelope.body.index()}, [&] {
     return absl::StrCat("to n", ToInteger(envelope.to), " ", EnvelopeText(envelope));
   });
-  auto shared = std::make_shared<const Envelope>(std::move(envelope));
+  if (sender.host != nullptr && sender.book.AddressOf(envelope.to).empty()) {
+    return counters_.Count("network: nobody knows where to");
+  }
+  auto shared = std::make_shared<const Sent>(Sent{std::move(envelope), std::move(introductions)});
   Launch(shared, true);
   if (Happens(options_.duplicates)) {
     counters_.Count("network: envelope duplicated");
@@ -130,13 +148,35 @@ void SimNetwork::Send(Envelope envelope, uint64_t start) {
   Keep(shared);
 }
 
-void SimNetwork::Keep(const std::shared_ptr<const Envelope>& envelope) {
+void SimNetwork::Keep(const std::shared_ptr<const Sent>& sent) {
   if (options_.replays == 0 || !random_.OneIn(8)) return;
   if (old_.size() < kOldEnvelopes) {
-    old_.push_back(envelope);
+    old_.push_back(sent);
   } else {
-    old_[random_.Below(old_.size())] = envelope;
+    old_[random_.Below(old_.size())] = sent;
   }
+}
+
+bool SimNetwork::Listens(Endpoint& endpoint, const Sent& sent) {
+  if (endpoint.host == nullptr) return true;
+  for (const auto& [node, introduction] : endpoint.book.introduced()) {
+    if (!endpoint.host->Believes(introduction)) endpoint.book.Drop(node, introduction);
+  }
+  std::vector<Introduction> believed;
+  for (const Introduction& introduction : sent.introductions) {
+    if (endpoint.host->Believes(introduction)) believed.push_back(introduction);
+  }
+  const NodeId from = sent.envelope.from;
+  endpoint.book.Meet(from, std::move(believed));
+  const Standing standing = endpoint.book.Hear(from);
+  if (standing == Standing::kPeer) return true;
+  if (standing == Standing::kUnknown) {
+    if (endpoint.host->WasRemoved(from)) return true;
+    counters_.Count("network: a stranger was not believed");
+    return false;
+  }
+  counters_.Count("network: a stranger was believed");
+  return MayStrangerSay(sent.envelope.body);
 }
 
 Duration SimNetwork::DrawDelay(bool may_be_slow) {
@@ -147,7 +187,8 @@ Duration SimNetwork::DrawDelay(bool may_be_slow) {
          Nanoseconds(static_cast<int64_t>(random_.Below(static_cast<uint64_t>(spread))));
 }
 
-void SimNetwork::Launch(const std::shared_ptr<const Envelope>& envelope, bool may_be_slow) {
+void SimNetwork::Launch(const std::shared_ptr<const Sent>& sent, bool may_be_slow) {
+  const Envelope* envelope = &sent->envelope;
   Link link = {envelope->from, envelope->to};
   LinkState& state = links_[link];
   if (Blocked(envelope->from, envelope->to)) return Lose(*envelope, "blocked");
@@ -159,18 +200,20 @@ void SimNetwork::Launch(const std::shared_ptr<const Envelope>& envelope, bool ma
   if (arrival < last_arrival) counters_.Count("network: envelope overtaken");
   last_arrival = std::max(last_arrival, arrival);
   ++state.under_way;
-  events_.At(arrival, [this, link, envelope] {
+  events_.At(arrival, [this, link, sent] {
     --links_[link].under_way;
-    Arrive(*envelope);
+    Arrive(*sent);
   });
 }
 
-void SimNetwork::Arrive(const Envelope& envelope) {
+void SimNetwork::Arrive(const Sent& sent) {
+  const Envelope& envelope = sent.envelope;
   if (options_.cuts_stop_arrivals && Blocked(envelope.from, envelope.to)) {
     return Lose(envelope, "blocked");
   }
   Endpoint& endpoint = endpoints_[envelope.to];
   if (!endpoint.running) return Lose(envelope, "nobody listens");
+  if (!Listens(endpoint, sent)) return;
   log_.Add(envelope.to, "receive", {ToInteger(envelope.from), envelope.body.index()}, [&] {
     return absl::StrCat("from n", ToInteger(envelope.from), " ", EnvelopeText(envelope));
   });

@@ -14,6 +14,9 @@
 
 #include "base/random.h"
 #include "base/time.h"
+#include "raft/host.h"
+#include "raft/peers/introduction.h"
+#include "raft/peers/peer_book.h"
 #include "raft/transport.h"
 #include "tests/sim/counters.h"
 #include "tests/sim/event_log.h"
@@ -46,6 +49,10 @@ Envelope WireCopy(const Envelope& envelope);
 
 // Envelopes travel by node id, so one sent to a node may meet a later start of it. One thread.
 // Ownership: outlives its transports.
+//
+// Where hosts are known (SetHost), nodes reach and hear only whom they know, or believe, as with
+// the transport of production (raft/peers/peer_book.h); each envelope introduces its sender, as the
+// first of a call does there.
 class SimNetwork {
  public:
   SimNetwork(EventQueue& events, EventLog& log, Counters& counters, uint64_t seed,
@@ -53,6 +60,9 @@ class SimNetwork {
 
   // The transport of one start of a node. It stands in for the node's earlier ones.
   std::unique_ptr<Transport> MakeTransport(NodeId node);
+
+  // Who decides what the node's transport believes; outlives its last arrival.
+  void SetHost(NodeId node, Host* host) { endpoints_[node].host = host; }
 
   // The node's process is gone: nothing comes from it or goes to it until the next MakeTransport.
   void CutOff(NodeId node);
@@ -79,17 +89,24 @@ class SimNetwork {
     uint64_t start = 0;  // counts MakeTransport: a transport of an earlier start is cut off
     bool running = false;
     Transport::Receiver receiver;
+    Host* host = nullptr;  // null: anybody is listened to
+    PeerBook book;
+  };
+  struct Sent {
+    Envelope envelope;
+    std::vector<Introduction> introductions;
   };
   struct LinkState {
     size_t under_way = 0;
     Instant last_arrival[kLanes];  // by lane
   };
 
-  void Send(Envelope envelope, uint64_t start);
-  void Launch(const std::shared_ptr<const Envelope>& envelope, bool may_be_slow);
-  void Arrive(const Envelope& envelope);
+  void Send(Envelope envelope, std::vector<Introduction> introductions, uint64_t start);
+  void Launch(const std::shared_ptr<const Sent>& sent, bool may_be_slow);
+  void Arrive(const Sent& sent);
+  bool Listens(Endpoint& endpoint, const Sent& sent);
   void Lose(const Envelope& envelope, const char* why);
-  void Keep(const std::shared_ptr<const Envelope>& envelope);
+  void Keep(const std::shared_ptr<const Sent>& sent);
   Duration DrawDelay(bool may_be_slow);
   bool Happens(uint64_t rate) { return rate > 0 && random_.Chance(rate, 1000); }
 
@@ -101,8 +118,8 @@ class SimNetwork {
   std::function<void(const Envelope&)> observer_;
   std::map<NodeId, Endpoint> endpoints_;
   std::map<Link, LinkState> links_;
-  std::map<Link, int> blocked_;                       // by how many faults
-  std::vector<std::shared_ptr<const Envelope>> old_;  // for replays
+  std::map<Link, int> blocked_;                   // by how many faults
+  std::vector<std::shared_ptr<const Sent>> old_;  // for replays
 };
 
 }  // namespace cairn::sim

@@ -177,6 +177,7 @@ absl::Status SimNode::OpenGroups(const NodeIdentity& identity) {
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(identity, MakeDependencies());
   if (!host.ok()) return host.status();
   process_->host = *std::move(host);
+  surroundings_.network->SetHost(node_, process_->host.get());
   for (auto& [group, referee] : *surroundings_.referees) {
     GroupOptions group_options = surroundings_.plan->group;
     group_options.priority = options().priority;

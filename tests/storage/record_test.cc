@@ -306,6 +306,32 @@ TEST(RecordTest, GreatestPayloadIsMaskedAtOnce) {
   EXPECT_TRUE(run[0].Payload(run.bytes()).view() == payload);
 }
 
+// One limit for who writes and who reads: what was taken can be read back.
+TEST(RecordTest, PayloadsUpToTheLimitAndNoLonger) {
+  for (const size_t size : {kMaxPayloadBytes - 1, kMaxPayloadBytes}) {
+    const std::string payload(size, 'x');
+    const RecordRun run = MakeRun({payload});
+    const auto parsed = RecordRun::Parse(kGroup, run.bytes());
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_TRUE((*parsed)[0].Payload(parsed->bytes()).view() == payload);
+    EXPECT_TRUE(
+        PreparedEntry::Decode(PreparedEntry::Make(EntryType::kCommand, payload).Encode()).ok());
+  }
+  const std::string longer(kMaxPayloadBytes + 1, 'x');
+  std::string prepared = PreparedEntry::Make(EntryType::kCommand, longer.substr(1)).Encode() + "x";
+  StoreLittleEndian(prepared.data() + 29, Checksum(longer));
+  EXPECT_EQ(PreparedEntry::Decode(prepared).status().code(), absl::StatusCode::kInvalidArgument);
+  // A record by hand, with all its checksums.
+  std::string record(MakeRun({longer.substr(1)}).bytes().view());
+  record += "x";
+  StoreLittleEndian(record.data() + 92, static_cast<uint32_t>(longer.size()));
+  StoreLittleEndian(record.data() + 64, Checksum(longer));
+  StoreLittleEndian(record.data() + 104, Hash128(record.substr(0, 104)).low);
+  const auto parsed = RecordRun::Parse(kGroup, Bytes::Take(std::move(record)));
+  EXPECT_TRUE(IsDataLoss(parsed));
+  EXPECT_NE(parsed.status().message().find("payload length"), std::string::npos) << parsed.status();
+}
+
 // Such bytes can only be made by hand.
 TEST(RecordTest, PayloadsThatShouldHaveBeenMaskedAreRefused) {
   for (size_t zeros : {383, 384}) {
@@ -367,6 +393,8 @@ TEST(RecordDeathTest, OwnMistakesAreChecked) {
   EXPECT_DEATH(run.Slice(11, 12), "check failed");
   EXPECT_DEATH(RecordRun().first(), "check failed");
   EXPECT_DEATH(run[0].Payload(Bytes::Copy("other")), "not in the bytes");
+  EXPECT_DEATH(PreparedEntry::Make(EntryType::kCommand, std::string(kMaxPayloadBytes + 1, 'x')),
+               "check failed");
   RecordRunBuilder builder(kGroup, {1, 5}, {});
   EXPECT_DEATH(builder.Add(PreparedEntry::Make(EntryType::kNoop, ""), 4, WallTime{}),
                "check failed");

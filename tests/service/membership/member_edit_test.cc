@@ -50,6 +50,17 @@ TEST(MemberEditTest, AddsNobodyTwice) {
   EXPECT_EQ(Text(WithMember(Current(), MakeMember(3), true)), "MEMBER_EXISTS");
 }
 
+TEST(MemberEditTest, WhoWasRemovedComesBackByAnOperatorOnly) {
+  Configuration current = Current();
+  current.removed = {NodeId{5}};
+  EXPECT_EQ(Text(WithMember(current, MakeMember(5), false)), "MEMBER_REMOVED");
+  EXPECT_EQ(Text(WithMember(current, MakeMember(5), true)), "MEMBER_REMOVED");
+  EXPECT_EQ(Text(WithMember(current, MakeMember(6), false)), "1,2,3,6 learner 4");
+  Member by_hand = MakeMember(5);
+  by_hand.incarnation = Incarnation::kUnknown;
+  EXPECT_EQ(Text(WithMember(current, by_hand, false)), "1,2,3,5 learner 4");
+}
+
 TEST(MemberEditTest, MovesAMember) {
   Member moved = MakeMember(2);
   moved.address = "127.0.0.1:9";

@@ -114,6 +114,7 @@ void DurabilityChecker::Answered(NodeId node, Index index) {
 void DurabilityChecker::CheckReal(NodeId node, const char* message,
                                   const std::function<bool(const LogImage&)>& holds) {
   if (options_.real_one_in == 0 || !random_.OneIn(options_.real_one_in)) return;
+  if (ledger_.damaged(node)) return;  // what is rotten may not be repaired yet
   counters_.Count("assertion checked by real recovery");
   absl::StatusOr<LogImage> image = recover_(node);
   if (!image.ok()) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
@@ -18,101 +21,12 @@
 #include "storage/rocksdb/log_keys.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/log_twin.h"
+#include "tests/storage/rocksdb/rocksdb_subject.h"
 
 namespace cairn {
 namespace {
 
-constexpr GroupId kGroup = GroupId::kDefault;
-constexpr size_t kNoLimit = size_t{1} << 40;
-
-RocksDbLogOptions TestOptions() {
-  RocksDbLogOptions options;
-  options.directory = "/log";
-  options.identity = {{}, NodeId{1}, Incarnation{7}};
-  options.write_buffer_bytes = size_t{1} << 20;
-  return options;
-}
-
-absl::Status SyncOf(LogDisk& disk) {
-  absl::Status result = absl::UnknownError("not called");
-  disk.Sync([&result](absl::Status status) { result = std::move(status); });
-  return result;
-}
-
-// A log on a disk in memory, and the twin of what was acknowledged.
-class Subject {
- public:
-  explicit Subject(SimulatedFileSystem& file_system) : file_system_(file_system) {}
-
-  absl::Status Open() {
-    store = nullptr;
-    disk = nullptr;
-    absl::StatusOr<std::unique_ptr<RocksDbLog>> opened =
-        RocksDbLog::Open(file_system_, TestOptions());
-    if (!opened.ok()) return opened.status();
-    disk = *std::move(opened);
-    absl::StatusOr<OpenedLog> log = disk->OpenGroup(kGroup);
-    if (!log.ok()) return log.status();
-    store = log->store;
-    recovered = std::move(log->recovered);
-    return absl::OkStatus();
-  }
-
-  // A batch of two entries, and a vote.
-  absl::Status AppendAndSync(Term term) {
-    LogAppend append;
-    append.hard_state = HardState{term, NodeId{term % 3 + 1}};
-    given.hard_state = *append.hard_state;
-    append.runs = {given.AddRun(term, {absl::StrCat("a of ", term), std::string(300, 'b')})};
-    append.commit = given.last() - 2;
-    absl::Status status = store->Append(append);
-    if (status.ok()) status = SyncOf(*disk);
-    if (status.ok()) acknowledged = given;
-    return status;
-  }
-
-  // All that is not named faulty or torn is there and is right.
-  void ExpectNothingWrong() {
-    EXPECT_GE(recovered.hard_state, acknowledged.hard_state);
-    EXPECT_FALSE(recovered.hard_state_lost);
-    ASSERT_GE(store->last().index, acknowledged.last());
-    ASSERT_LE(store->last().index, given.last());
-    EXPECT_EQ(recovered.runs.empty() ? 0 : recovered.runs.back().last_index, store->last().index);
-    EXPECT_LE(recovered.known_commit, given.last());
-    for (Index index = 1; index <= store->last().index; ++index) {
-      const auto run = store->Read(index, index, kNoLimit);
-      if (run.ok()) {
-        EXPECT_TRUE((*run)[0][0].bytes() == given.At(index).record) << index;
-      } else {
-        EXPECT_TRUE(absl::IsDataLoss(run.status())) << run.status();
-        EXPECT_TRUE(IsNamed(index)) << index << " " << run.status();
-      }
-    }
-    std::string expected;
-    for (const TwinEntry& entry : given.entries) expected += entry.record;
-    const auto all = store->Read(1, given.last(), kNoLimit);
-    if (all.ok()) {
-      EXPECT_TRUE(absl::StartsWith(expected, RecordsOf(*all)));
-    }
-  }
-
-  bool IsNamed(Index index) const {
-    if (recovered.torn_from && index >= *recovered.torn_from) return true;
-    for (const FaultyEntry& entry : recovered.faulty) {
-      if (entry.at == given.PositionAt(index)) return true;
-    }
-    return false;
-  }
-
-  LogTwin given{kGroup};
-  LogTwin acknowledged{kGroup};
-  std::unique_ptr<RocksDbLog> disk;
-  LogStore* store = nullptr;
-  RecoveredLog recovered;
-
- private:
-  SimulatedFileSystem& file_system_;
-};
+using Subject = RocksDbSubject;
 
 // The files of the log whose names end so.
 std::vector<std::string> FilesOf(SimulatedFileSystem& file_system, const std::string& directory,
@@ -221,6 +135,96 @@ TEST(RocksDbLogTest, AMissingLastSyncMayBeTorn) {
   EXPECT_TRUE(subject.recovered.faulty.empty());
 }
 
+// Nothing of the group was ever acknowledged: what the database lost is not all that was.
+TEST(RocksDbLogTest, AMissingFirstSyncMayBeTorn) {
+  for (const bool dropped_before : {false, true}) {
+    SCOPED_TRACE(dropped_before);
+    SimulatedFileSystem file_system;
+    Subject subject(file_system);
+    ASSERT_TRUE(subject.Open().ok());
+    if (dropped_before) {
+      ASSERT_TRUE(subject.AppendAndSync(1).ok());
+      subject.disk->CloseGroup(kGroup);
+      ASSERT_TRUE(subject.disk->DropGroup(kGroup).ok());
+      ASSERT_TRUE(SyncOf(*subject.disk).ok());
+      subject.store = subject.disk->OpenGroup(kGroup)->store;
+      subject.given = subject.acknowledged = LogTwin(kGroup);
+    }
+    LoseSyncs(file_system);
+    ASSERT_TRUE(subject.AppendAndSync(2).ok());
+    Random random(1);
+    file_system.Crash(CrashPolicy::kDropAll, random);
+    file_system.set_fault_hook(nullptr);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(subject.Open().ok());
+      EXPECT_EQ(subject.recovered.torn_from, 1u);
+      EXPECT_TRUE(subject.recovered.faulty.empty());
+      EXPECT_EQ(subject.recovered.hard_state, subject.given.hard_state);
+      subject.ExpectNothingWrong();
+    }
+  }
+}
+
+// The other way round: the entries are there, and the ledger does not know of them yet.
+TEST(RocksDbLogTest, AMissingLastSyncOfTheLedgerHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= 2; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+  file_system.set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    fault.lost =
+        access.operation == FileAccess::Operation::kSync && absl::StrContains(access.path, "acks.");
+    return fault;
+  });
+  ASSERT_TRUE(subject.AppendAndSync(3).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_FALSE(subject.recovered.torn_from.has_value());
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+  EXPECT_EQ(subject.store->last().index, 6u);
+  subject.ExpectNothingWrong();
+}
+
+// Lets nobody through until all it waits for have come.
+class Meeting {
+ public:
+  bool Come(const std::string& who) {
+    MutexLock lock(mutex_);
+    come_.insert(who);
+    changed_.NotifyAll();
+    while (come_.size() < 2) {
+      if (!changed_.WaitFor(mutex_, absl::Seconds(30))) return false;
+    }
+    return true;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::set<std::string> come_ CAIRN_GUARDED_BY(mutex_);
+};
+
+TEST(RocksDbLogTest, TheTwoSyncsRunBesideEachOther) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  Meeting meeting;
+  std::atomic<bool> met = true;
+  file_system.set_fault_hook([&](const FileAccess& access) {
+    if (access.operation == FileAccess::Operation::kSync) {
+      const std::string who = absl::EndsWith(access.path, ".log") ? "log" : "ledger";
+      if (!meeting.Come(who)) met = false;
+    }
+    return FileFault();
+  });
+  EXPECT_TRUE(subject.AppendAndSync(1).ok());
+  EXPECT_TRUE(met);
+  file_system.set_fault_hook(nullptr);
+}
+
 // A sync that was followed by another one had come to its end.
 TEST(RocksDbLogTest, WhatIsMissingOfEarlierSyncsIsFaulty) {
   SimulatedFileSystem file_system;
@@ -292,6 +296,58 @@ TEST(RocksDbLogTest, ALedgerWithoutDatabaseIsDataLoss) {
   ASSERT_TRUE(file_system.Remove("/log/db/CURRENT").ok());
   const absl::Status status = subject.Open();
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+void RemoveLedger(SimulatedFileSystem& file_system) {
+  for (const std::string& path : FilesOf(file_system, "/log", "acks.")) {
+    ASSERT_TRUE(file_system.Remove(path).ok());
+  }
+}
+
+// Without it a write-ahead log that lost its end would pass for a whole one.
+TEST(RocksDbLogTest, ADatabaseWithoutItsLedgerIsDataLoss) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  LoseSyncs(file_system);
+  ASSERT_TRUE(subject.AppendAndSync(2).ok());
+  Random random(1);
+  file_system.Crash(CrashPolicy::kDropAll, random);
+  file_system.set_fault_hook(nullptr);
+  const std::unique_ptr<SimulatedFileSystem> kept = file_system.WorstCaseImage();
+  RemoveLedger(file_system);
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status = subject.Open();
+    ASSERT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "acks.")) << status;
+  }
+  // It is the ledger that knows of the vote and the entries.
+  Subject with_ledger(*kept);
+  ASSERT_TRUE(with_ledger.Open().ok());
+  EXPECT_EQ(with_ledger.recovered.hard_state, subject.given.hard_state);
+  EXPECT_EQ(with_ledger.recovered.torn_from, 3u);
+}
+
+TEST(RocksDbLogTest, ANewLogNeedsNoLedger) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(RocksDbLog::Open(file_system, TestOptions()).ok());
+  RemoveLedger(file_system);  // as if the power had gone before it was written
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+}
+
+// One bad place in the ledger is no reason to refuse the log, even where it has said all it has to
+// say but once.
+TEST(RocksDbLogTest, RotInALedgerThatWasJustBegunHarmsNothing) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(file_system.SyncDirectory("/log").ok());  // the ledger before is gone for good
+  EXPECT_EQ(FlipEverywhere(file_system, subject, "/log", "acks.", 131), 0);
 }
 
 TEST(RocksDbLogTest, AnotherIdentityIsRefused) {

@@ -1,0 +1,155 @@
+// A server whose disk fails, as a process (fault catalogue D5, D7, D18): how it ends, and that a
+// start finds what was acknowledged.
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/client.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "service/cli/child_process.h"
+#include "service/cli/free_ports.h"
+#include "tests/integration/finished_process.h"
+
+namespace cairn {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr absl::Duration kPatience = absl::Minutes(1);
+
+// The log store.
+class FailingDiskTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    directory_ = absl::StrCat(getenv("TEST_TMPDIR"), "/", GetParam(), "_",
+                              testing::UnitTest::GetInstance()->random_seed(), "_", ++made_);
+    ASSERT_TRUE(std::filesystem::create_directory(directory_));
+    absl::StatusOr<std::vector<int>> ports = FreePorts(1);
+    ASSERT_TRUE(ports.ok()) << ports.status();
+    address_ = absl::StrCat("127.0.0.1:", ports->front());
+  }
+
+  std::string Control() const { return directory_ + "/control"; }
+  std::string Log() const { return directory_ + "/stderr"; }
+  void Order(const std::string& what) { std::ofstream(Control()) << what; }
+
+  // What starts the server with the calls that fail.
+  std::vector<std::string> Command() const {
+    // The address sanitizer wants to be the first library there is, and need not.
+    const char* asan = getenv("ASAN_OPTIONS");
+    return {"/usr/bin/env",
+            absl::StrCat("ASAN_OPTIONS=", asan == nullptr ? "" : asan, ":verify_asan_link_order=0"),
+            "LD_PRELOAD=tests/integration/libfailing_calls.so",
+            absl::StrCat("FAILING_CALLS=", Control()),
+            "service/cairnd",
+            "--node_id=1",
+            absl::StrCat("--data_dir=", directory_, "/data"),
+            absl::StrCat("--listen=", address_),
+            absl::StrCat("--initial_cluster=1=", address_),
+            absl::StrCat("--log_store=", GetParam()),
+            "--fence_grace=1s",
+            "--insecure"};
+  }
+
+  std::unique_ptr<ChildProcess> Serve() {
+    absl::StatusOr<std::unique_ptr<ChildProcess>> process = ChildProcess::Start(Command(), Log());
+    EXPECT_TRUE(process.ok()) << process.status();
+    if (!process.ok()) return nullptr;
+    absl::StatusOr<std::string> line = (*process)->ReadLine(kPatience);
+    EXPECT_TRUE(line.ok()) << line.status();
+    return line.ok() ? *std::move(process) : nullptr;
+  }
+
+  std::unique_ptr<Client> MakeClient(Duration timeout) const {
+    ClientOptions options;
+    options.endpoints = {address_};
+    options.timeout = timeout;
+    return Client::Create(options);
+  }
+  absl::Status MakeStream() {
+    v1::StreamDefinition definition;
+    definition.set_name("kept");
+    return MakeClient(Seconds(60))->CreateStream(definition).status();
+  }
+  absl::Status Append(const std::string& payload, Duration timeout) {
+    v1::AppendRequest request;
+    request.set_stream("kept");
+    request.add_messages()->set_payload(payload);
+    return MakeClient(timeout)->Append(std::move(request)).status();
+  }
+  std::vector<std::string> Payloads() {
+    v1::ReadRequest request;
+    request.set_stream("kept");
+    const absl::StatusOr<v1::ReadResponse> read = MakeClient(Seconds(60))->Read(request);
+    EXPECT_TRUE(read.ok()) << read.status();
+    std::vector<std::string> payloads;
+    if (!read.ok()) return payloads;
+    for (const auto& message : read->messages()) payloads.push_back(message.payload());
+    return payloads;
+  }
+
+  // It ends by itself, and says that its storage failed.
+  void ExpectStorageFailed(ChildProcess& process) {
+    const FinishedProcess finished = Finish(process, Log());
+    EXPECT_EQ(finished.exit_code, 74) << finished.ToString();
+    EXPECT_THAT(finished.last_error_line(), HasSubstr("/log/")) << finished.ToString();
+  }
+
+  std::string directory_;
+  std::string address_;
+  static inline int made_ = 0;
+};
+
+// The second sync would say OK of what the first one lost.
+TEST_P(FailingDiskTest, ASyncThatFailsOnceIs74) {
+  std::unique_ptr<ChildProcess> process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(MakeStream(), absl::OkStatus());
+  ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
+  Order("sync once");
+  EXPECT_FALSE(Append("not known", Seconds(5)).ok());
+  ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
+  EXPECT_FALSE(std::filesystem::exists(Control())) << "one sync failed";
+
+  process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
+  std::vector<std::string> payloads = Payloads();
+  // Whether what was on its way is there nobody was told.
+  std::erase(payloads, "not known");
+  EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
+}
+
+TEST_P(FailingDiskTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
+  std::unique_ptr<ChildProcess> process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(MakeStream(), absl::OkStatus());
+  ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
+  Order("full");
+  EXPECT_FALSE(Append("not known", Seconds(5)).ok());
+  ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
+
+  std::filesystem::remove(Control());
+  process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
+  std::vector<std::string> payloads = Payloads();
+  std::erase(payloads, "not known");
+  EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
+}
+
+INSTANTIATE_TEST_SUITE_P(LogStores, FailingDiskTest, testing::Values("block", "rocksdb"),
+                         [](const auto& each) { return each.param; });
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,210 @@
+// Whole hosts in virtual time whose disks lose entries: they get them back from each other.
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "raft/host.h"
+#include "tests/raft/test_cluster.h"
+
+namespace cairn {
+namespace {
+
+constexpr GroupId kGroup = TestCluster::kGroup;
+
+// Three members, with ten commands that all of them have applied.
+class RepairClusterTest : public testing::Test {
+ protected:
+  RepairClusterTest() : RepairClusterTest(GroupOptions()) {}
+  explicit RepairClusterTest(const GroupOptions& options) : cluster_(3, options) {
+    cluster_.StartAll();
+    leader_ = cluster_.AwaitLeader();
+    for (int i = 0; i < 10; ++i) cluster_.Propose(leader_, absl::StrCat("command ", i));
+    cluster_.Run(Seconds(1));
+    last_ = cluster_.At(leader_).Status().last_index;
+  }
+
+  FakeLogStore& Store(uint64_t node) { return cluster_.Disk(node).store(kGroup); }
+  std::string StoppedBecause(uint64_t node) {
+    const auto& stopped = cluster_.Stopped(node);
+    if (!stopped.has_value()) return "";
+    return absl::StrCat(NameOf(stopped->first), ": ", stopped->second.ToString());
+  }
+  // All have applied the same commands, nothing is damaged, and more can be written.
+  void ExpectWhole(size_t commands) {
+    const uint64_t leader = cluster_.AwaitLeader();
+    ASSERT_NE(leader, 0u);
+    const ProposalResult result = cluster_.Propose(leader, "and one more");
+    EXPECT_TRUE(std::holds_alternative<ProposalApplied>(result));
+    cluster_.Run(Seconds(2));
+    for (uint64_t node = 1; node <= 3; ++node) {
+      EXPECT_EQ(StoppedBecause(node), "");
+      EXPECT_EQ(cluster_.Commands(node).size(), commands + 1) << node;
+      EXPECT_EQ(cluster_.Commands(node), cluster_.Commands(leader)) << node;
+      EXPECT_EQ(Store(node).damaged(), std::set<Index>()) << node;
+      EXPECT_EQ(cluster_.At(node).Status().state, NodeState::kServing) << node;
+    }
+  }
+
+  TestCluster cluster_;
+  uint64_t leader_ = 0;
+  Index last_ = 0;
+};
+
+TEST_F(RepairClusterTest, WhatRecoveryFindsIsRepaired) {
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  for (Index index : {Index{3}, Index{4}, Index{7}, last_}) Store(node).Damage(index);
+  cluster_.Start(node);
+  cluster_.Run(Seconds(2));
+  EXPECT_EQ(Store(node).repaired(), 4u);
+  ExpectWhole(10);
+}
+
+// All are damaged, each elsewhere, and nobody can lead before it is repaired.
+TEST_F(RepairClusterTest, EachHasWhatTheOthersLack) {
+  for (uint64_t node = 1; node <= 3; ++node) cluster_.Stop(node);
+  for (Index index = 1; index <= last_; ++index) {
+    Store(1 + index % 3).Damage(index);
+    Store(1 + (index + 1) % 3).Damage(index);
+  }
+  cluster_.StartAll();
+  ExpectWhole(10);
+}
+
+// The members of the group stand in entry 1 or 2.
+TEST_F(RepairClusterTest, AConfigurationIsRepairedToo) {
+  const Configuration before = cluster_.At(leader_).Status().configuration;
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  for (Index index = 1; index <= last_; ++index) Store(node).Damage(index);
+  cluster_.Start(node);
+  cluster_.Run(Seconds(2));
+  EXPECT_EQ(cluster_.At(node).Status().configuration, before);
+  EXPECT_GT(cluster_.At(node).Status().configuration_index, 0u);
+  ExpectWhole(10);
+}
+
+// The log is opened without a word; the damage shows when entries are applied.
+TEST_F(RepairClusterTest, WhatIsFoundWhileApplyingIsRepaired) {
+  for (uint64_t node = 1; node <= 3; ++node) {
+    cluster_.Stop(node);
+    Store(node).Damage(2 + node, /*found_later=*/true);
+    Store(node).Damage(6 + node, /*found_later=*/true);
+  }
+  cluster_.StartAll();
+  ExpectWhole(10);
+}
+
+// The others have the entry and not this one's last ones; so nobody else may lead.
+TEST_F(RepairClusterTest, WhoMustLeadIsRepairedBeforeItDoes) {
+  const uint64_t behind = cluster_.SomeFollower();
+  cluster_.Stop(behind);
+  cluster_.Propose(leader_, "only two have it");
+  const uint64_t third = 6 - leader_ - behind;
+  cluster_.Run(Seconds(1));
+  cluster_.Stop(leader_);
+  cluster_.Stop(third);
+  Store(third).Damage(4);
+  cluster_.Start(third);
+  cluster_.Start(behind);
+  ASSERT_EQ(cluster_.AwaitLeader(), third);
+  cluster_.Start(leader_);
+  ExpectWhole(11);
+}
+
+TEST_F(RepairClusterTest, WhatAllHaveLostStopsThemAll) {
+  for (uint64_t node = 1; node <= 3; ++node) {
+    cluster_.Stop(node);
+    Store(node).Damage(5);
+  }
+  cluster_.StartAll();
+  EXPECT_EQ(cluster_.AwaitLeader(), 0u);
+  size_t halted = 0;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (StoppedBecause(node).empty()) continue;
+    EXPECT_TRUE(
+        StoppedBecause(node).starts_with("halted: DATA_LOSS: entries 5..5 are held by no voter"))
+        << StoppedBecause(node);
+    ++halted;
+  }
+  EXPECT_GE(halted, 1u);
+}
+
+// One has it, but is away: the others wait for it, and go on when it comes.
+TEST_F(RepairClusterTest, TheOnlyGoodCopyIsWaitedFor) {
+  cluster_.Stop(leader_);
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node == leader_) continue;
+    cluster_.Stop(node);
+    Store(node).Damage(5);
+    cluster_.Start(node);
+  }
+  EXPECT_EQ(cluster_.AwaitLeader(), 0u);
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node == leader_) continue;
+    EXPECT_EQ(StoppedBecause(node), "");
+    const GroupStatus status = cluster_.At(node).Status();
+    EXPECT_EQ(status.state, NodeState::kRepairing);
+    EXPECT_EQ(status.reason,
+              "1 entries cannot be read here, the first is 5; the others are asked for them");
+  }
+  cluster_.Start(leader_);
+  ExpectWhole(10);
+}
+
+TEST_F(RepairClusterTest, AStoreThatCannotRepairHaltsTheNode) {
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  Store(node).Damage(3);
+  Store(node).RefuseRepairs();
+  cluster_.Start(node);
+  cluster_.Run(Seconds(2));
+  EXPECT_EQ(StoppedBecause(node),
+            "halted: DATA_LOSS: entry 3 cannot be read, and the fake store was told to repair "
+            "nothing");
+}
+
+TEST(RepairTest, ASingleNodeHasNobodyToAsk) {
+  TestCluster cluster(1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  cluster.Propose(1, "a");
+  cluster.Run(Seconds(1));
+  cluster.Stop(1);
+  cluster.Disk(1).store(kGroup).Damage(3);
+  cluster.Start(1);
+  cluster.Run(Seconds(1));
+  ASSERT_TRUE(cluster.Stopped(1).has_value());
+  EXPECT_EQ(cluster.Stopped(1)->first, NodeState::kHalted);
+}
+
+// An answer of another entry, a late one, or one of who was not asked: none of them is written.
+TEST_F(RepairClusterTest, OnlyTheAnswerThatWasAskedForCounts) {
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  Store(node).Damage(3);
+  std::vector<Envelope> answers;
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    auto* reply = std::get_if<EntryReply>(&envelope.body);
+    if (reply == nullptr || envelope.to != NodeId{node}) return true;
+    answers.push_back(envelope);
+    reply->request += 1000;
+    return true;
+  });
+  cluster_.Start(node);
+  cluster_.Run(Seconds(5));
+  EXPECT_GE(answers.size(), 2u) << "it asks again, and asks others";
+  EXPECT_EQ(Store(node).repaired(), 0u);
+  EXPECT_EQ(cluster_.At(node).Status().state, NodeState::kRepairing);
+  cluster_.network.SetFilter({});
+  cluster_.Run(Seconds(5));
+  EXPECT_EQ(Store(node).repaired(), 1u);
+  ExpectWhole(10);
+}
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,139 @@
+#include "storage/offline/rocksdb_salvage.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "rocksdb/db.h"
+#include "storage/block/block_log.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/rocksdb_log.h"
+#include "storage/simulated_file_system.h"
+#include "tests/storage/offline/random_log.h"
+
+namespace cairn {
+namespace {
+
+const LogIdentity kIdentity = {{}, NodeId{3}, Incarnation{77}};
+constexpr char kSalvaged[] = "/salvaged";
+
+class RocksDbSalvageTest : public testing::Test {
+ protected:
+  RocksDbSalvageTest() {
+    Random random(5);
+    twins_ = FillByChance(*Open(), random, 120);
+    EXPECT_GT(twins_.size(), 1u);
+  }
+
+  std::unique_ptr<RocksDbLog> Open() {
+    RocksDbLogOptions options;
+    options.directory = "/log";
+    options.identity = kIdentity;
+    return RocksDbLog::Open(file_system_, options).value();
+  }
+
+  // A group of which there are at least four entries.
+  LogTwin& LongOne() {
+    for (auto& [group, twin] : twins_) {
+      if (twin.last() >= twin.base + 4) return twin;
+    }
+    ADD_FAILURE() << "all are short";
+    return twins_.begin()->second;
+  }
+
+  // The entry goes from the database, behind the back of the log.
+  void Lose(GroupId group, Index index) {
+    const absl::StatusOr<Database> database = OpenDatabase(file_system_, {.directory = "/log/db"});
+    ASSERT_TRUE(database.ok()) << database.status();
+    ASSERT_TRUE(database->db->Delete(rocksdb::WriteOptions(), EntryKey(group, index)).ok());
+    ASSERT_TRUE(database->db->FlushWAL(true).ok());
+  }
+
+  std::unique_ptr<RocksDbInspector> Inspect() {
+    auto log = RocksDbInspector::Open(file_system_, "/log");
+    EXPECT_TRUE(log.ok()) << log.status();
+    return *std::move(log);
+  }
+
+  SalvagePlan Salvaged() {
+    const std::unique_ptr<RocksDbInspector> log = Inspect();
+    SalvagePlan plan = PlanSalvage(*log);
+    const absl::Status done = Salvage(*log, plan, plan.acknowledgement, file_system_, kSalvaged);
+    EXPECT_TRUE(done.ok()) << done;
+    return plan;
+  }
+
+  // The salvaged log, in blocks, holds what the twins do.
+  void ExpectSalvaged() {
+    BlockLogOptions options;
+    options.directory = kSalvaged;
+    options.identity = kIdentity;
+    const auto log = BlockLog::Open(file_system_, options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    ASSERT_EQ((*log)->Groups().size(), twins_.size());
+    for (const auto& [group, twin] : twins_) {
+      ExpectHolds((*log)->OpenGroup(group).value(), twin);
+    }
+  }
+
+  SimulatedFileSystem file_system_;
+  LogTwins twins_;
+};
+
+TEST_F(RocksDbSalvageTest, AWholeLogLosesNothing) {
+  EXPECT_EQ(Salvaged().acknowledgement, "nothing-lost");
+  ExpectSalvaged();
+}
+
+TEST_F(RocksDbSalvageTest, EntriesFromTheFirstBadOneAreLost) {
+  LogTwin& twin = LongOne();
+  const Index bad = twin.base + 3;
+  const Index last = twin.last();
+  Lose(twin.group(), bad);
+  const SalvagePlan plan = Salvaged();
+  EXPECT_EQ(plan.acknowledgement,
+            absl::StrCat("lose-", ToInteger(twin.group()), ":", bad, "..", last));
+  twin.TruncateFrom(bad);
+  ExpectSalvaged();
+}
+
+TEST_F(RocksDbSalvageTest, WithoutALedgerVotesMayBeLost) {
+  const std::vector<std::string> names = file_system_.List("/log").value();
+  for (const std::string& name : names) {
+    if (!absl::StartsWith(name, "acks.")) continue;
+    ASSERT_TRUE(file_system_.Remove("/log/" + name).ok());
+  }
+  const SalvagePlan plan = Salvaged();
+  for (const auto& [group, twin] : twins_) {
+    EXPECT_TRUE(absl::StrContains(plan.acknowledgement, absl::StrCat(ToInteger(group), ":vote")));
+  }
+  ExpectSalvaged();
+}
+
+TEST_F(RocksDbSalvageTest, NothingIsWrittenWithoutTheRightWordOrWhileItIsWritten) {
+  LogTwin& twin = LongOne();
+  Lose(twin.group(), twin.base + 3);
+  {
+    const std::unique_ptr<RocksDbInspector> log = Inspect();
+    const SalvagePlan plan = PlanSalvage(*log);
+    for (const std::string word : {"", "nothing-lost"}) {
+      const absl::Status refused = Salvage(*log, plan, word, file_system_, kSalvaged);
+      EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+    }
+    const absl::Status taken = Salvage(*log, plan, plan.acknowledgement, file_system_, "/log");
+    EXPECT_TRUE(absl::IsAlreadyExists(taken)) << taken;
+  }
+  const std::unique_ptr<RocksDbLog> writer = Open();
+  const std::unique_ptr<RocksDbInspector> log = Inspect();
+  const SalvagePlan plan = PlanSalvage(*log);
+  const absl::Status open = Salvage(*log, plan, plan.acknowledgement, file_system_, kSalvaged);
+  EXPECT_TRUE(absl::IsFailedPrecondition(open)) << open;
+  EXPECT_FALSE(file_system_.Exists(kSalvaged).value());
+}
+
+}  // namespace
+}  // namespace cairn
