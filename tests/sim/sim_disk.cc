@@ -23,7 +23,8 @@ SimDisk::SimDisk(World& world, const FaultPlan& plan, NodeId node)
       plan_(plan),
       node_(node),
       latency_random_(SubSeed(plan.seed, "disk latency", ToInteger(node))),
-      fault_random_(SubSeed(plan.seed, "disk faults", ToInteger(node))) {
+      fault_random_(SubSeed(plan.seed, "disk faults", ToInteger(node))),
+      keys_(SubSeed(plan.seed, "encryption", ToInteger(node))) {
   auto schedule = [this](Task task) { EndSyncLater(std::move(task)); };
   file_system_ = std::make_unique<SimulatedFileSystem>(
       SimulatedFileSystem::Options{.schedule = schedule, .seed = fault_random_.Next()});
@@ -35,11 +36,12 @@ SimDisk::SimDisk(World& world, const FaultPlan& plan, NodeId node)
 
 absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenLog(const NodeIdentity& identity) {
   if (medium_ != nullptr) return std::make_unique<MemoryLogDisk>(medium_);
-  return OpenBlockLog(*file_system_, identity, background_);
+  return OpenBlockLog(*file_system_, identity, keys_.Next(), process_.background);
 }
 
 absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem& file_system,
                                                                const NodeIdentity& identity,
+                                                               std::shared_ptr<const KeyRing> keys,
                                                                Executor* background) const {
   BlockLogOptions options;
   options.directory = absl::StrCat(kDirectory, "/log");
@@ -47,6 +49,7 @@ absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem& file_
   options.geometry = {.block_bytes = plan_.block_bytes, .unit_bytes = plan_.unit_bytes};
   options.recent_bytes = plan_.recent_bytes;
   options.copy_distance = plan_.copy_distance;
+  options.keys = std::move(keys);
   options.background = background;
   return BlockLog::Open(file_system, std::move(options));
 }
@@ -60,7 +63,8 @@ absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
     image = file_system_->WorstCaseImage();
     absl::StatusOr<NodeIdentity> identity = LoadIdentity(*image, kDirectory);
     if (!identity.ok()) return identity.status();
-    absl::StatusOr<std::unique_ptr<LogDisk>> opened = OpenBlockLog(*image, *identity, nullptr);
+    absl::StatusOr<std::unique_ptr<LogDisk>> opened =
+        OpenBlockLog(*image, *identity, keys_.current(), nullptr);
     if (!opened.ok()) return opened.status();
     disk = *std::move(opened);
   }
@@ -143,7 +147,7 @@ FileFault SimDisk::OnAccess(const FileAccess& access) {
 }
 
 void SimDisk::EndSyncLater(Task task) {
-  if (syncs_ == nullptr) return task();
+  if (process_.syncs == nullptr) return task();
   const DiskOptions& disk = options();
   bool slow = !healed_ && latency_random_.Chance(disk.slow, 1000);
   Duration longest = slow ? disk.slowest_sync : disk.longest_sync;
@@ -151,7 +155,7 @@ void SimDisk::EndSyncLater(Task task) {
   uint64_t drawn = latency_random_.Below(static_cast<uint64_t>(spread));
   Duration latency = disk.shortest_sync + Nanoseconds(static_cast<int64_t>(drawn));
   Instant end = std::max(world_.events.now(), stalled_until_) + latency;
-  syncs_->PostAt(clock_->Now() + (end - world_.events.now()), std::move(task));
+  process_.syncs->PostAt(process_.clock->Now() + (end - world_.events.now()), std::move(task));
 }
 
 bool SimDisk::Rot() {

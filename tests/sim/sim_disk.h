@@ -20,6 +20,7 @@
 #include "storage/simulated_file_system.h"
 #include "tests/sim/fault_plan.h"
 #include "tests/sim/log_model.h"
+#include "tests/sim/sim_keys.h"
 #include "tests/sim/world.h"
 
 namespace cairn::sim {
@@ -40,9 +41,7 @@ class SimDisk {
   // Syncs end on `syncs`, the disk thread of the process; null: at once. `background` is for what
   // the store does beside.
   void RunOn(Executor* syncs, Executor* background, const Clock* clock) {
-    syncs_ = syncs;
-    background_ = background;
-    clock_ = clock;
+    process_ = {syncs, background, clock};
   }
 
   // What was open is closed; see SimulatedFileSystem.
@@ -81,6 +80,7 @@ class SimDisk {
 
   absl::StatusOr<std::unique_ptr<LogDisk>> OpenBlockLog(FileSystem& file_system,
                                                         const NodeIdentity& identity,
+                                                        std::shared_ptr<const KeyRing> keys,
                                                         Executor* background) const;
   FileFault OnAccess(const FileAccess& access);
   void EndSyncLater(Task task);
@@ -93,9 +93,13 @@ class SimDisk {
   Random fault_random_;
   std::unique_ptr<SimulatedFileSystem> file_system_;
   std::shared_ptr<MemoryLogMedium> medium_;  // null: the log is in files
-  Executor* syncs_ = nullptr;
-  Executor* background_ = nullptr;
-  const Clock* clock_ = nullptr;
+  SimKeys keys_;
+  struct Process {
+    Executor* syncs = nullptr;
+    Executor* background = nullptr;
+    const Clock* clock = nullptr;
+  };
+  Process process_;
 
   std::deque<WrittenRange> written_;  // lately
   Instant stalled_until_;

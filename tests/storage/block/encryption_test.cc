@@ -18,6 +18,7 @@
 #include "storage/block/block_file.h"
 #include "storage/block/block_key.h"
 #include "storage/block/log_inspector.h"
+#include "storage/block/log_salvage.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
@@ -382,6 +383,32 @@ TEST_P(EncryptionTest, ADamagedHeaderIsDamageAndOneCopyServes) {
     LogDriver refused(*both, Options(keys));
     EXPECT_TRUE(absl::IsDataLoss(refused.status())) << refused.status();
     EXPECT_THAT(refused.status().message(), HasSubstr(path));
+  }
+}
+
+// What is saved of an encrypted log is encrypted, too.
+TEST_P(EncryptionTest, ASalvagedLogIsEncrypted) {
+  const std::shared_ptr<KeyRing> keys = TestRing(cipher());
+  Model model;
+  {
+    LogDriver driver(file_system_, Options(keys));
+    Fill(driver, 10);
+    model = driver.model();
+  }
+  const auto log = LogInspector::Open(file_system_, kTestDirectory, keys);
+  ASSERT_TRUE(log.ok()) << log.status();
+  const SalvagePlan plan = PlanSalvage(**log);
+  EXPECT_EQ(plan.acknowledgement, "nothing-lost");
+  const absl::Status done = Salvage(**log, plan, plan.acknowledgement, file_system_, "/new");
+  ASSERT_TRUE(done.ok()) << done;
+  BlockLogOptions options = Options(keys);
+  options.directory = "/new";
+  LogDriver driver(file_system_, options);
+  ExpectAllThere(driver, model);
+  const std::vector<std::string> names = file_system_.List("/new").value();
+  for (const std::string& name : names) {
+    const std::string content = ReadWholeFile(file_system_, JoinPath("/new", name)).value();
+    EXPECT_FALSE(absl::StrContains(content, "attack")) << name;
   }
 }
 
