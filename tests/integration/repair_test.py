@@ -69,7 +69,8 @@ class RepairTest(unittest.TestCase):
 
     def wait_whole(self):
         def whole():
-            return all(self.servers.status(node).groups[0].state == cluster_pb2.MEMBER_STATE_SERVING for node in NODES)
+            states = [self.servers.status(node).groups[0].state for node in NODES]
+            return states == [cluster_pb2.MEMBER_STATE_SERVING] * len(NODES)
         wait_until("all serve, and nothing is to be repaired", whole, tell=self.servers.report)
 
     def expect_all(self):

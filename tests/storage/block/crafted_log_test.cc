@@ -229,7 +229,7 @@ class CraftedLogTest : public testing::Test {
     for (const std::string& name : names) {
       const std::optional<uint64_t> id = ParseBlockFileName(name);
       if (!id) continue;
-      auto file = BlockFile::Open(*disk, JoinPath(kTestDirectory, name), *id, std::nullopt,
+      auto file = BlockFile::Open(*disk, JoinPath(kTestDirectory, name), *id, std::nullopt, nullptr,
                                   FileSystem::OpenMode::kRead);
       ASSERT_TRUE(file.ok()) << file.status();
       const FoundSeal seal = ReadSeal(**file);

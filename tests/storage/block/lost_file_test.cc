@@ -278,8 +278,8 @@ TEST(LostFileTest, OlderVersionsOfABlockAreNoticed) {
 
 // Where the id records of a batch stand: in front of its records, and from the end of the block.
 std::vector<uint64_t> PlacesOf(SimulatedFileSystem& file_system, uint64_t block, uint64_t batch) {
-  auto file =
-      BlockFile::Open(file_system, PathOf(block), block, std::nullopt, FileSystem::OpenMode::kRead);
+  auto file = BlockFile::Open(file_system, PathOf(block), block, std::nullopt, nullptr,
+                              FileSystem::OpenMode::kRead);
   EXPECT_TRUE(file.ok()) << file.status();
   absl::StatusOr<BlockWalk> walk = WalkBlock(**file, ReadSeal(**file).seal, 0);
   EXPECT_TRUE(walk.ok()) << walk.status();

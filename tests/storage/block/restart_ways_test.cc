@@ -83,7 +83,7 @@ void ForEachBlock(SimulatedFileSystem& disk, const std::function<void(const Bloc
   for (const std::string& name : names) {
     const std::optional<uint64_t> id = ParseBlockFileName(name);
     if (!id) continue;
-    auto file = BlockFile::Open(disk, JoinPath(kTestDirectory, name), *id, std::nullopt,
+    auto file = BlockFile::Open(disk, JoinPath(kTestDirectory, name), *id, std::nullopt, nullptr,
                                 FileSystem::OpenMode::kRead);
     ASSERT_TRUE(file.ok()) << file.status();
     call(**file);

@@ -259,7 +259,8 @@ TEST(RocksDbFaultTest, APowerCutInAChangeThatTakesAwayLeavesTheOldOrTheNew) {
     file_system.set_fault_hook(nullptr);
     ASSERT_TRUE(subject.Open().ok());
     EXPECT_TRUE(subject.recovered.faulty.empty());
-    EXPECT_FALSE(subject.recovered.torn_from.has_value());
+    // What only the ledger has of a sync that never returned may be torn: its members decide. It is
+    // one of the states all the same.
     bool found = false;
     bool reached_acknowledged = false;
     for (const LogTwin& state : states) {
