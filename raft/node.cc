@@ -135,6 +135,11 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       forwarder_(MakeForwarderOptions(settings)),
       repair_(MakeEntryRepair(settings)),
       on_fenced_(std::move(fenced)) {
+  if (!recovered.faulty.empty()) {
+    const FaultyEntry& first = recovered.faulty.front();
+    told_.damage = absl::StrCat("entry ", first.at.index, " in ", first.file, " at byte ",
+                                first.offset, ": ", first.reason);
+  }
   entry_clock_.Saw(log_.last_timestamp());
   compaction_.Durable(dependencies.state_durable);
   SetPeers();

@@ -227,6 +227,7 @@ class Node {
     LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
     LogPosition peers_of;         // the configuration the transport knows
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
+    std::string damage;  // which file, as the first unreadable entry told
   };
   Told told_;
   bool fenced_ = false;

@@ -23,7 +23,8 @@ void Node::Flush(Instant now) {
       }
       StopServing(
           lost ? NodeState::kHalted : NodeState::kFenced,
-          lost ? absl::DataLossError(effects.fence->message)
+          lost ? absl::DataLossError(absl::StrCat(effects.fence->message,
+                                                  told_.damage.empty() ? "" : "; ", told_.damage))
                : absl::InternalError(absl::StrCat("safety violation: ", effects.fence->message)));
       return;
     }

@@ -39,6 +39,7 @@ void Node::Damaged(Instant now, Index index, const absl::Status& why) {
       LogLevel::kWarning,
       absl::StrCat("group ", ToInteger(settings_.group), ": entries ", index, " to ", last,
                    " cannot be read and are asked of the other members: ", why.message()));
+  if (told_.damage.empty()) told_.damage = std::string(why.message());
   raft_.Step(now, EntriesDamaged{{index, last}});
 }
 

@@ -20,8 +20,8 @@ ExitLine Mismatch(const std::string& what, const std::string& where) {
 
 ExitLine Damaged(const std::string& what, const std::string& where) {
   return {kServerDataDamaged, what, where,
-          "keep the directory and look at it with cairn log verify; the other members have what is "
-          "damaged here"};
+          "keep the directory and look at it with cairn log verify; docs/operations.md tells what "
+          "the other members may still have"};
 }
 
 ExitLine StorageFailed(const std::string& what, const std::string& where) {

@@ -66,8 +66,9 @@ struct SendEntries {
 };
 
 // `to` lacks entries that this log has no more: offer it a snapshot, in the name of this leader of
-// `term`. It may be at any position from `at_least` on. The effect comes again at heartbeats until
-// `to` acknowledges such a position, since offers get lost; what is under way is to go on.
+// `term`. It may be at any position from `at_least`, and from base(), on. The effect comes again at
+// heartbeats until `to` acknowledges such a position, since offers get lost; what is under way is
+// to go on.
 struct SendSnapshot {
   NodeId to = NodeId::kNone;
   Term term = 0;

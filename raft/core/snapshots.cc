@@ -104,9 +104,8 @@ void Raft::State::OfferSnapshot(NodeId peer, Leader& leader) {
   const bool for_hole = NeedsSnapshotForHole(progress.next());
   if (progress.next() <= base().index || for_hole) progress.NeedSnapshot();
   if (!progress.TakeOffer()) return;
-  effects_.send_snapshots.push_back({.to = peer,
-                                     .term = ballot_.state.term,
-                                     .at_least = for_hole ? progress.next() : base().index});
+  effects_.send_snapshots.push_back(
+      {.to = peer, .term = ballot_.state.term, .at_least = for_hole ? progress.next() : 0});
   Trace("offers ", ToInteger(peer), " a snapshot: it needs entry ", progress.next(),
         ", the log begins behind ", base().index);
 }
