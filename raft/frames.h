@@ -12,7 +12,7 @@
 namespace cairn {
 
 // Small enough that a frame of bulk on its way delays a heartbeat little.
-inline constexpr size_t kFrameBytes = size_t{64} << 10;
+inline constexpr size_t kFrameBytes = size_t{256} << 10;
 
 struct EntryFrame {
   LogPosition previous;  // the entry before the first one

@@ -76,6 +76,26 @@ void AddEncryptionFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "written anew without encryption");
 }
 
+void AddCompactionFlags(CLI::App& app, ServerConfig& config) {
+  app.add_option("--snapshot_bytes", config.snapshot_bytes,
+                 "the state is saved, and the log before it dropped, when so much was written to "
+                 "it since the last time; cairn snapshot does it at once")
+      ->check(CLI::Range(uint64_t{1} << 16, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--retained_log_bytes", config.retained_log_bytes,
+                 "the end of the log that stays even so, to feed members that were away")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--retained_log_entries", config.retained_log_entries,
+                 "of that end at most so many entries")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--snapshot_bytes_per_second", config.snapshot_bytes_per_second,
+                 "what this node sends of snapshots to members far behind; 0: no limit")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
+}
+
 void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--election_timeout_ms", flags.election_timeout_ms,
                  "silence of a leader after which others stand for election")
@@ -113,19 +133,6 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--max_inflight_bytes", config.max_inflight_bytes,
                  "appends not yet answered; beyond it clients are told to wait")
       ->check(CLI::Range(size_t{1} << 16, size_t{4} << 30))
-      ->capture_default_str();
-  app.add_option("--snapshot_bytes", config.snapshot_bytes,
-                 "the state is saved, and the log before it dropped, when so much was written to "
-                 "it since the last time; cairn snapshot does it at once")
-      ->check(CLI::Range(uint64_t{1} << 16, uint64_t{1} << 40))
-      ->capture_default_str();
-  app.add_option("--retained_log_bytes", config.retained_log_bytes,
-                 "the end of the log that stays even so, to feed members that were away")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
-      ->capture_default_str();
-  app.add_option("--snapshot_bytes_per_second", config.snapshot_bytes_per_second,
-                 "what this node sends of snapshots to members far behind; 0: no limit")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
       ->capture_default_str();
   app.add_option("--fsync", flags.fsync,
                  "always, or never: UNSAFE, a power cut then loses what was acknowledged")
@@ -312,6 +319,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   AddIdentityFlags(app, flags, parsed.config);
   AddEncryptionFlags(app, flags, parsed.config);
   AddTuningFlags(app, flags, parsed.config);
+  AddCompactionFlags(app, parsed.config);
   app.add_flag("--check_config", parsed.config.check_only, "check all of this, print ok and exit");
   try {
     app.parse(WithEnvironment(app, arguments, environment));

@@ -48,6 +48,7 @@ struct ServerConfig {
   size_t max_inflight_bytes = size_t{64} << 20;
   uint64_t snapshot_bytes = uint64_t{64} << 20;
   uint64_t retained_log_bytes = uint64_t{16} << 20;
+  uint64_t retained_log_entries = 100'000;
   uint64_t snapshot_bytes_per_second = 0;  // 0: no limit
   bool sync = true;                        // false: --fsync=never
   LogLevel log_level = LogLevel::kInfo;

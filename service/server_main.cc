@@ -158,6 +158,7 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   options.max_clock_drift_per_mille = config.max_clock_drift_per_mille;
   options.compaction.snapshot_bytes = config.snapshot_bytes;
   options.compaction.retained_bytes = config.retained_log_bytes;
+  options.compaction.retained_entries = config.retained_log_entries;
   options.max_command_bytes = ServiceSet::MaxCommandBytes(config.max_message_bytes);
   return options;
 }

@@ -1,5 +1,7 @@
 #include "raft/core/send_window.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace cairn {
@@ -18,8 +20,9 @@ void SendWindow::ReleaseUpTo(Index match) {
 }
 
 size_t SendWindow::FreeBytes(const SendLimits& limits) const {
+  const size_t piece = std::max(limits.bytes / kPieces, size_t{1});
   if (messages_.size() >= limits.messages || bytes_ >= limits.bytes) return 0;
-  return limits.bytes - bytes_;
+  return limits.bytes - bytes_ < piece ? 0 : piece;
 }
 
 }  // namespace cairn

@@ -26,7 +26,10 @@ class SendWindow {
   size_t messages() const { return messages_.size(); }
   size_t bytes() const { return bytes_; }
 
-  // What may be added to the bytes in flight; 0 if the window is full.
+  // What may be sent at once; 0 if that much does not fit. A window is filled and released in
+  // pieces: in one piece it would be empty while its last bytes are answered, and what each small
+  // acknowledgement makes room for would go out as a small message.
+  static constexpr size_t kPieces = 4;
   size_t FreeBytes(const SendLimits& limits) const;
 
  private:

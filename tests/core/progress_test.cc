@@ -83,14 +83,14 @@ TEST(ProgressTest, ReplicationPipelinesUpToItsLimits) {
   Progress progress = MakeReplicating(11);
   Send(progress, 2, 15, 40'000);
   EXPECT_EQ(progress.next(), 16u);
-  EXPECT_EQ(progress.FreeBytes(kLimits), 60'000u);
+  EXPECT_EQ(progress.FreeBytes(kLimits), 25'000u);
   Send(progress, 3, 20, 70'000);
   EXPECT_FALSE(progress.CanSend(kLimits));
   EXPECT_EQ(progress.inflight_bytes(), 110'000u);
   EXPECT_TRUE(progress.OnAck(15, At(1)));
   EXPECT_EQ(progress.inflight_bytes(), 70'000u);
   EXPECT_EQ(progress.inflight_messages(), 1u);
-  EXPECT_EQ(progress.FreeBytes(kLimits), 30'000u);
+  EXPECT_EQ(progress.FreeBytes(kLimits), 25'000u);
   for (uint64_t i = 0; i < 3; ++i) Send(progress, 4 + i, 21 + i, 1);
   EXPECT_FALSE(progress.CanSend(kLimits));
   EXPECT_TRUE(progress.OnAck(23, At(2)));

@@ -27,14 +27,38 @@ TEST(SendWindowTest, AnAcknowledgementReleasesAllUpToIt) {
 TEST(SendWindowTest, IsFullByMessagesOrBytes) {
   SendWindow window;
   SendLimits limits{.messages = 2, .bytes = 100};
-  EXPECT_EQ(window.FreeBytes(limits), 100u);
+  EXPECT_EQ(window.FreeBytes(limits), 25u);
   window.Add(1, 60);
-  EXPECT_EQ(window.FreeBytes(limits), 40u);
+  EXPECT_EQ(window.FreeBytes(limits), 25u);
   window.Add(2, 1);
   EXPECT_EQ(window.FreeBytes(limits), 0u);
   window.ReleaseUpTo(1);
   window.Add(3, 200);
   EXPECT_EQ(window.FreeBytes({.messages = 9, .bytes = 100}), 0u);
+  EXPECT_EQ(SendWindow().FreeBytes({.messages = 1, .bytes = 1}), 1u);
+}
+
+TEST(SendWindowTest, IsNeverFilledByOneMessage) {
+  const SendLimits limits{.messages = 100, .bytes = 4000};
+  SendWindow window;
+  Index last = 0;
+  while (const size_t bytes = window.FreeBytes(limits)) window.Add(++last, bytes);
+  EXPECT_EQ(window.messages(), SendWindow::kPieces);
+  EXPECT_EQ(window.bytes(), limits.bytes);
+  window.ReleaseUpTo(1);
+  EXPECT_EQ(window.FreeBytes(limits), 1000u);
+}
+
+TEST(SendWindowTest, SmallAcknowledgementsMakeNoSmallMessages) {
+  const SendLimits limits{.messages = 1000, .bytes = 4000};
+  SendWindow window;
+  for (Index last = 1; last <= 400; ++last) window.Add(last, 10);
+  for (Index match = 1; match < 100; ++match) {
+    window.ReleaseUpTo(match);
+    EXPECT_EQ(window.FreeBytes(limits), 0u) << match;
+  }
+  window.ReleaseUpTo(100);
+  EXPECT_EQ(window.FreeBytes(limits), 1000u);
 }
 
 TEST(SendWindowTest, IsTheListOfUnansweredMessages) {

@@ -43,6 +43,7 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(config.lease_reads);
   EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
+  EXPECT_EQ(config.retained_log_entries, 100'000u);
   EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
@@ -51,14 +52,16 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
 TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   absl::StatusOr<ParsedConfig> parsed =
       ParseConfig(With({"--snapshot_bytes=1048576", "--retained_log_bytes=0",
-                        "--snapshot_bytes_per_second=65536"}),
+                        "--retained_log_entries=7", "--snapshot_bytes_per_second=65536"}),
                   {});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->config.snapshot_bytes, 1048576u);
   EXPECT_EQ(parsed->config.retained_log_bytes, 0u);
+  EXPECT_EQ(parsed->config.retained_log_entries, 7u);
   EXPECT_EQ(parsed->config.snapshot_bytes_per_second, 65536u);
   ExpectRefused(With({"--snapshot_bytes=1000"}), "--snapshot_bytes");
   ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
+  ExpectRefused(With({"--retained_log_entries=-1"}), "--retained_log_entries");
   ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
 }
 
