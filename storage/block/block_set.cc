@@ -101,11 +101,13 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
   const uint64_t bytes =
       std::max(options_.geometry.block_bytes,
                (min_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
+  uint64_t before = 0;
   {
     MutexLock lock(mutex_);
     while (preparing_) done_.Wait(mutex_);
+    before = begun_;
     if (purpose == Purpose::kBegin) {
-      CAIRN_CHECK_GE(id, begun_);
+      CAIRN_CHECK_GT(id, begun_);
       // From here on those who prepare ahead leave it alone, so it is what was made here.
       begun_ = id;
     } else if (closed_ || id <= begun_) {
@@ -120,6 +122,8 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
   }
   absl::Status status = Format(id, bytes);
   MutexLock lock(mutex_);
+  // Nobody writes to it, so it may be prepared ahead again.
+  if (!status.ok() && purpose == Purpose::kBegin) begun_ = before;
   preparing_ = false;
   done_.NotifyAll();
   return status;

@@ -1,5 +1,6 @@
 #include "storage/block/block_set.h"
 
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <string>
@@ -95,6 +96,23 @@ TEST(BlockSetTest, ABlockThatWasBegunIsNotReplaced) {
       BlockFile::Open(file_system, path, 2, std::nullopt, keys.get(), FileSystem::OpenMode::kRead);
   ASSERT_TRUE(reopened.ok()) << reopened.status();
   EXPECT_EQ((*reopened)->ReadDirect(at, written.size()).view(), written);
+}
+
+TEST(BlockSetTest, ABlockThatCouldNotBeBegunCanBePreparedAgain) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(file_system.MakeDirectory(kTestDirectory).ok());
+  BlockSet blocks(file_system, Options(), {});
+  ASSERT_TRUE(blocks.Begin(1).ok());
+  file_system.set_fault_hook([](const FileAccess& access) {
+    const bool full = access.operation == FileAccess::Operation::kPreallocate;
+    return FileFault{.error = full ? ENOSPC : 0};
+  });
+  EXPECT_FALSE(blocks.Begin(2).ok());
+  file_system.set_fault_hook(nullptr);
+  EXPECT_EQ(blocks.Find(2), nullptr);
+  ASSERT_TRUE(blocks.Prepare(2).ok());
+  EXPECT_NE(blocks.Find(2), nullptr);
+  EXPECT_TRUE(blocks.Begin(2).ok());
 }
 
 // Runs what was posted when it is told to.
