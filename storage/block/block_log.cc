@@ -62,7 +62,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       usage_(std::move(disk.usage)),
       recent_(options_.recent_bytes) {
   for (uint64_t id : blocks_->Ids()) {
-    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.insert(id);
+    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.Add(id);
   }
   MutexLock lock(mutex_);
   for (auto& [group, log] : disk.groups) {
