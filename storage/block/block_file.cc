@@ -40,27 +40,43 @@ absl::Status Annotate(const absl::Status& status, absl::string_view path) {
 
 using HeaderCopies = std::array<absl::StatusOr<BlockHeader>, 2>;
 
-// Looks for headers at both ends of the file.
-absl::StatusOr<HeaderCopies> ReadCopies(const File& file, uint64_t size) {
-  HeaderCopies copies = {BlockHeader::Decode(ReadDirectly(file, 0, kSectorBytes).view()),
-                         absl::DataLossError("")};
+// Whose header is looked for.
+struct Wanted {
+  uint64_t block = 0;
+  const std::optional<LogIdentity>& identity;
+
+  bool Fits(const BlockHeader& header) const {
+    return header.block == block && header.identity == identity.value_or(header.identity);
+  }
+};
+
+// Looks for headers at both ends of the file. One of another block, which a write that went astray
+// has left, is a bad copy if the other one is right.
+absl::StatusOr<HeaderCopies> ReadCopies(const File& file, uint64_t size, const Wanted& wanted) {
+  const auto read = [&](uint64_t at) {
+    return BlockHeader::Decode(ReadDirectly(file, at, kSectorBytes).view());
+  };
+  HeaderCopies copies = {read(0), absl::DataLossError("")};
   auto& [front, back] = copies;
   if (absl::IsFailedPrecondition(front.status())) return front.status();
-  if (front.ok()) {
-    const BlockGeometry& geometry = front->geometry;
-    back = BlockHeader::Decode(ReadDirectly(file, geometry.header_at(1), kSectorBytes).view());
-  } else {
-    for (uint64_t unit : {4096, 512}) {
-      if (size < 16 * unit) continue;
-      back = BlockHeader::Decode(ReadDirectly(file, size - unit, kSectorBytes).view());
-      if (absl::IsFailedPrecondition(back.status())) return back.status();
-      if (back.ok() && back->geometry.header_at(1) == size - unit) break;
-      back = absl::DataLossError("");
-    }
+  const bool front_fits = front.ok() && wanted.Fits(*front);
+  if (front_fits) {
+    back = read(front->geometry.header_at(1));
+    if (back.ok() && !wanted.Fits(*back)) back = absl::DataLossError("");
+    return copies;
+  }
+  for (uint64_t unit : {4096, 512}) {
+    if (size < 16 * unit) continue;
+    back = read(size - unit);
+    if (absl::IsFailedPrecondition(back.status())) return back.status();
+    const bool counts = back.ok() && back->geometry.header_at(1) == size - unit;
+    if (counts && (!front.ok() || wanted.Fits(*back))) break;
+    back = absl::DataLossError("");
   }
   if (!front.ok() && !back.ok()) {
     return absl::DataLossError("neither copy of the block header can be read");
   }
+  if (back.ok()) front = absl::DataLossError("");
   return copies;
 }
 
@@ -104,8 +120,8 @@ absl::StatusOr<BlockFile::Headers> ChooseCopy(const HeaderCopies& copies, const 
 }
 
 absl::StatusOr<BlockFile::Headers> ReadHeaders(const File& file, uint64_t size,
-                                               const KeyRing* keys) {
-  absl::StatusOr<HeaderCopies> copies = ReadCopies(file, size);
+                                               const Wanted& wanted, const KeyRing* keys) {
+  absl::StatusOr<HeaderCopies> copies = ReadCopies(file, size, wanted);
   if (!copies.ok()) return copies.status();
   return ChooseCopy(*copies, keys);
 }
@@ -154,7 +170,7 @@ absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
-  absl::StatusOr<Headers> headers = ReadHeaders(**file, *size, keys);
+  absl::StatusOr<Headers> headers = ReadHeaders(**file, *size, {block, identity}, keys);
   if (!headers.ok()) return Annotate(headers.status(), path);
   const BlockHeader& header = *headers->header;
   absl::Status status = CheckLogIdentity(header.identity, identity.value_or(header.identity), path);

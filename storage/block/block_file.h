@@ -53,7 +53,8 @@ class BlockFile {
   // Opens block `block` of `identity`, or of whomever if there is none, and checks that it is
   // whole: FAILED_PRECONDITION for another identity, a newer format or a key that `keys`, which may
   // be null, has not got, DATA_LOSS if no copy of the header is good, the file is cut short or it
-  // is another block. Names the file.
+  // is another block. A copy that is another block's is as a bad one if the other is right. Names
+  // the file.
   static absl::StatusOr<std::unique_ptr<BlockFile>> Open(FileSystem& file_system,
                                                          const std::string& path, uint64_t block,
                                                          const std::optional<LogIdentity>& identity,

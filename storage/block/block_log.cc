@@ -62,7 +62,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       usage_(std::move(disk.usage)),
       recent_(options_.recent_bytes) {
   for (uint64_t id : blocks_->Ids()) {
-    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.insert(id);
+    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.Add(id);
   }
   MutexLock lock(mutex_);
   for (auto& [group, log] : disk.groups) {
@@ -70,7 +70,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
   }
 }
 
-BlockLog::~BlockLog() = default;
+BlockLog::~BlockLog() { blocks_->Close(); }
 
 absl::Status BlockLog::Fail(absl::Status status) {
   MutexLock lock(mutex_);
@@ -323,9 +323,10 @@ void BlockLog::Written(const SyncBatch& batch, const BatchPlace& place) {
 // Goes on in another block, which will hold `batch`.
 absl::Status BlockLog::Roll(const SyncBatch& batch) {
   absl::Status status = ReleaseUnused();
-  const uint64_t next = end_.block()->block() + 1;
-  if (status.ok()) status = blocks_->Prepare(next, end_.BlockBytesFor(batch));
   if (!status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<BlockFile>> next =
+      blocks_->Begin(end_.block()->block() + 1, end_.BlockBytesFor(batch));
+  if (!next.ok()) return next.status();
   BlockFooter footer;
   {
     MutexLock lock(mutex_);
@@ -337,7 +338,7 @@ absl::Status BlockLog::Roll(const SyncBatch& batch) {
   // Nothing is written behind the last batch before its sync returned, so the seal may say so.
   status = end_.Seal(file_system_, footer);
   if (!status.ok()) return status;
-  end_.Begin(blocks_->Find(next));
+  end_.Begin(*std::move(next));
   PrepareNext();
   return absl::OkStatus();
 }

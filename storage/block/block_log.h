@@ -23,6 +23,7 @@
 #include "storage/block/log_end.h"
 #include "storage/block/recent_entries.h"
 #include "storage/block/recovery.h"
+#include "storage/block/rewrite_queue.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
 
@@ -132,7 +133,8 @@ class BlockLog final : public LogDisk {
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
   absl::Status RewriteSome();
-  bool AddSomeOf(uint64_t block, SyncBatch& batch) const;
+  enum class Added { kSome, kNothing, kNothingYet };
+  Added AddSomeOf(uint64_t block, SyncBatch& batch);
   void PrepareNext();
   absl::Status Fail(absl::Status status);
 
@@ -143,8 +145,8 @@ class BlockLog final : public LogDisk {
   const std::vector<std::string> notes_;
   Findings findings_;
   LogEnd end_;
-  std::set<uint64_t> outdated_;  // blocks with another cipher than is wanted, to be written anew
-  uint64_t last_copies_;         // last batch that holds, or may hold, nothing but copies
+  RewriteQueue outdated_;  // blocks with another cipher than is wanted
+  uint64_t last_copies_;   // last batch that holds, or may hold, nothing but copies
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);

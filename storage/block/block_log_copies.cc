@@ -19,6 +19,8 @@ namespace {
 constexpr uint64_t kCopyDivisor = 8;
 // And so much is written anew, of blocks that are not encrypted as is wanted, before a batch.
 constexpr uint64_t kRewriteBytes = 256 << 10;
+// So many that cannot be read are met, at most.
+constexpr int kUnreadableAtOnce = 4;
 
 }  // namespace
 
@@ -95,34 +97,43 @@ bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
 // empty after some batches, and released with the others.
 absl::Status BlockLog::RewriteSome() {
   if (!blocks_->IsCurrent(*end_.block())) return absl::OkStatus();
-  while (!outdated_.empty()) {
-    const uint64_t id = *outdated_.begin();
-    bool in_use = blocks_->Find(id) != nullptr;
+  for (uint64_t id : outdated_.Blocks()) {
+    BlockUsage::Usage usage;
     {
       MutexLock lock(mutex_);
-      in_use = in_use && usage_->Of(id).spans != 0;
+      if (blocks_->Find(id) != nullptr) usage = usage_->Of(id);
     }
-    SyncBatch batch = GatherBounds();
-    if (!in_use || !AddSomeOf(id, batch)) {
-      outdated_.erase(id);
+    if (usage.spans == 0) {
+      outdated_.Remove(id);
       continue;
     }
+    if (outdated_.IsWaiting(id, usage)) continue;
+    SyncBatch batch = GatherBounds();
+    const Added added = AddSomeOf(id, batch);
+    if (added == Added::kNothing) {
+      outdated_.Wait(id, usage);
+      continue;
+    }
+    if (added == Added::kNothingYet) return absl::OkStatus();
     if (!end_.Fits(batch)) {
       if (absl::Status status = Roll(batch); !status.ok()) return status;
       batch = GatherBounds();
-      if (!AddSomeOf(id, batch)) continue;
+      if (AddSomeOf(id, batch) != Added::kSome) return absl::OkStatus();
     }
     return WriteCopyBatch(batch);
   }
   return absl::OkStatus();
 }
 
-// The first entries that are in use in `block`, of any group, at least one; false if there is none
-// that can be read. What may be torn is for the peers to decide first.
-bool BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) const {
+// The first entries that are in use in `block`, of any group, at least one. Steps over those that
+// cannot be read, a few at once, for each may take some time. kNothing if there are no others;
+// kNothingYet if there may be. What may be torn is for the peers to decide first.
+BlockLog::Added BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) {
   const std::shared_ptr<BlockFile> file = blocks_->Find(block);
   const uint64_t limit = std::min(kRewriteBytes, options_.geometry.block_bytes / kCopyDivisor);
   uint64_t bytes = 0;
+  int unreadable = 0;
+  bool more = false;
   for (GroupSection& section : batch.id().sections) {
     std::vector<Span> spans;
     Index end = 0;
@@ -131,20 +142,34 @@ bool BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) const {
       const WrittenLog& log = groups_.at(section.group)->written();
       end = log.torn_from.value_or(kMaxIndex);
       for (const Span& span : log.spans.spans()) {
-        if (span.block == block && span.first < end) spans.push_back(span);
+        if (span.block == block) spans.push_back(span);
       }
     }
     for (const Span& span : spans) {
-      if (bytes >= limit) return true;
-      absl::StatusOr<std::vector<RecordRun>> runs =
-          ReadEntries(*file, span.MarkFor(span.first), section.group, span.first,
-                      std::min(span.last, end - 1), limit - bytes);
-      if (!runs.ok()) continue;
-      for (const RecordRun& run : *runs) bytes += run.byte_size();
-      section.copied.push_back(batch.AddRuns(*runs));
+      if (span.last >= end) more = true;
+      const Index last = std::min(span.last, end - 1);
+      for (Index next = span.first; next <= last;) {
+        if (bytes >= limit) return Added::kSome;
+        if (outdated_.IsUnreadable(block, section.group, next)) {
+          ++next;
+          continue;
+        }
+        absl::StatusOr<std::vector<RecordRun>> runs =
+            ReadEntries(*file, span.MarkFor(next), section.group, next, last, limit - bytes);
+        if (!runs.ok()) {
+          outdated_.AddUnreadable(block, section.group, next);
+          ++next;
+          if (++unreadable < kUnreadableAtOnce) continue;
+          return bytes > 0 ? Added::kSome : Added::kNothingYet;
+        }
+        for (const RecordRun& run : *runs) bytes += run.byte_size();
+        next = runs->back().last().index + 1;
+        section.copied.push_back(batch.AddRuns(*runs));
+      }
     }
   }
-  return bytes > 0;
+  if (bytes > 0) return Added::kSome;
+  return more ? Added::kNothingYet : Added::kNothing;
 }
 
 // Repair ------------------------------------------------------------------------------------------

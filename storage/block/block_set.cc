@@ -52,14 +52,46 @@ void BlockSet::RewrapBefore(uint64_t end) {
   if (options_.keys == nullptr) return;
   for (uint64_t id : Ids()) {
     if (id >= end) break;
-    const std::shared_ptr<BlockFile> block = Find(id);
+    std::shared_ptr<BlockFile> block;
+    {
+      MutexLock lock(mutex_);
+      while (wrapping_) done_.Wait(mutex_);
+      if (closed_) return;
+      if (auto found = blocks_.find(id); found != blocks_.end()) block = found->second;
+      wrapping_ = true;
+    }
     // A block whose header cannot be written is readable with the key it has; the next process
     // tries again.
     if (block != nullptr) block->Rewrap(*options_.keys).IgnoreError();
+    MutexLock lock(mutex_);
+    wrapping_ = false;
+    done_.NotifyAll();
   }
 }
 
 absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
+  return Make(id, min_bytes, Purpose::kAhead);
+}
+
+absl::StatusOr<std::shared_ptr<BlockFile>> BlockSet::Begin(uint64_t id, uint64_t min_bytes) {
+  absl::Status status = Make(id, min_bytes, Purpose::kBegin);
+  if (!status.ok()) return status;
+  return Find(id);
+}
+
+void BlockSet::Continue(uint64_t id) {
+  MutexLock lock(mutex_);
+  CAIRN_CHECK(blocks_.contains(id));
+  begun_ = std::max(begun_, id);
+}
+
+void BlockSet::Close() {
+  MutexLock lock(mutex_);
+  closed_ = true;
+  while (preparing_ || wrapping_) done_.Wait(mutex_);
+}
+
+absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
   if (options_.keys != nullptr && options_.keys->cipher() != Cipher::kNone) {
     // What the units add; LogEnd::BlockBytesFor is generous enough for what is rounded otherwise.
     const uint64_t unit = options_.geometry.unit_bytes;
@@ -69,10 +101,18 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
   const uint64_t bytes =
       std::max(options_.geometry.block_bytes,
                (min_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment);
+  uint64_t before = 0;
   {
     MutexLock lock(mutex_);
-    while (preparing_) prepared_.Wait(mutex_);
-    if (id <= released_) return absl::OkStatus();
+    while (preparing_) done_.Wait(mutex_);
+    before = begun_;
+    if (purpose == Purpose::kBegin) {
+      CAIRN_CHECK_GT(id, begun_);
+      // From here on those who prepare ahead leave it alone, so it is what was made here.
+      begun_ = id;
+    } else if (closed_ || id <= begun_) {
+      return absl::OkStatus();
+    }
     auto found = blocks_.find(id);
     if (found != blocks_.end() && found->second->header().geometry.block_bytes >= bytes &&
         IsCurrent(*found->second)) {
@@ -80,14 +120,16 @@ absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
     }
     preparing_ = true;
   }
-  absl::Status status = Find(id) == nullptr ? absl::OkStatus() : PutAside(id, /*for_good=*/false);
-  if (status.ok()) status = Format(id, bytes);
+  absl::Status status = Format(id, bytes);
   MutexLock lock(mutex_);
+  // Nobody writes to it, so it may be prepared ahead again.
+  if (!status.ok() && purpose == Purpose::kBegin) begun_ = before;
   preparing_ = false;
-  prepared_.NotifyAll();
+  done_.NotifyAll();
   return status;
 }
 
+// Takes the place of a file of that name, in which nothing stands.
 absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   std::optional<uint64_t> recycled;
   uint64_t spare = 0;
@@ -121,9 +163,7 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::Status BlockSet::Release(uint64_t id) { return PutAside(id, /*for_good=*/true); }
-
-absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
+absl::Status BlockSet::Release(uint64_t id) {
   std::optional<uint64_t> spare;
   {
     MutexLock lock(mutex_);
@@ -137,7 +177,7 @@ absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
                           header.is_encrypted();
     const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
-    if (for_good) released_ = std::max(released_, id);
+    begun_ = std::max(begun_, id);
     if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));

@@ -48,28 +48,41 @@ class BlockSet {
 
   // Makes block `id` ready to be written, unless it is: encrypted as is wanted now, and of the
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
-  // there is one. Nothing if it was released before: who prepares ahead of time may come late, and
-  // numbers are not used again.
+  // there is one. Nothing for a block that was begun or released, and for those before it: who
+  // prepares ahead of time may come late, when entries stand there, and numbers are not used again.
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
+
+  // Block `id` as Prepare makes it, for who writes there from now on.
+  absl::StatusOr<std::shared_ptr<BlockFile>> Begin(uint64_t id, uint64_t min_bytes = 0);
+  // The log goes on in block `id`, which is there.
+  void Continue(uint64_t id);
+
+  // Returns when nothing is being prepared or wrapped anew, and nothing will: the files belong to
+  // whoever opens the log next, and tasks of this one may be left.
+  void Close();
 
   // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:
   // try again later.
   absl::Status Release(uint64_t id);
 
  private:
-  absl::Status PutAside(uint64_t id, bool for_good);
+  enum class Purpose { kAhead, kBegin };
+  absl::Status Make(uint64_t id, uint64_t min_bytes, Purpose purpose);
   absl::Status Format(uint64_t id, uint64_t bytes);
   std::string PathOf(const std::string& name) const;
 
   FileSystem& file_system_;
   const Options options_;
   mutable Mutex mutex_;
-  CondVar prepared_;
+  CondVar done_;  // preparing or wrapping
   bool preparing_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool wrapping_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool closed_ CAIRN_GUARDED_BY(mutex_) = false;
   std::map<uint64_t, std::shared_ptr<BlockFile>> blocks_ CAIRN_GUARDED_BY(mutex_);
   std::vector<uint64_t> spares_ CAIRN_GUARDED_BY(mutex_);
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
-  uint64_t released_ CAIRN_GUARDED_BY(mutex_) = 0;  // the greatest number that was
+  // Blocks up to this one are written to, or were: they are not prepared any more.
+  uint64_t begun_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace cairn

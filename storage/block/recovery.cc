@@ -132,6 +132,7 @@ absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
   for (auto& [id, block] : scan->blocks) blocks->Add(block.file);
   LogEnd end(boot_, scan->last_batch, scan->last_id_hash);
   const ScannedBlock& head = scan->blocks.at(scan->head);
+  blocks->Continue(scan->head);
   end.Continue(head.file, head.walk->batches.empty() ? 0 : head.walk->batches.front().id.batch,
                scan->data_end, scan->id_begin);
   if (scan->repairs.seal_head) {
@@ -195,16 +196,16 @@ absl::Status Recovery::Heal(LogScan& scan) {
 // What stands behind the end of the log stays there, but counts for nothing any more.
 absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
   const std::shared_ptr<BlockFile> head = end.block();
-  absl::Status status = blocks.Prepare(head->block() + 1);
-  if (!status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<BlockFile>> next = blocks.Begin(head->block() + 1);
+  if (!next.ok()) return next.status();
   const BlockFooter footer = MakeFooter(
       *head, scan.groups, [](const WrittenLog& log) -> const WrittenLog& { return log; });
   const uint64_t unit = head->geometry().unit_bytes;
-  status = end.Seal(file_system_, footer, scan.repairs.head_has_bad_entries,
-                    std::max(scan.repairs.free_begin, scan.data_end + unit),
-                    std::min(scan.repairs.free_end, scan.id_begin - unit));
+  absl::Status status = end.Seal(file_system_, footer, scan.repairs.head_has_bad_entries,
+                                 std::max(scan.repairs.free_begin, scan.data_end + unit),
+                                 std::min(scan.repairs.free_end, scan.id_begin - unit));
   if (!status.ok()) return status;
-  end.Begin(blocks.Find(head->block() + 1));
+  end.Begin(*std::move(next));
   return absl::OkStatus();
 }
 

@@ -23,6 +23,7 @@ class BlockUsage {
   struct Usage {
     uint64_t spans = 0;
     uint64_t bytes = 0;  // of records; an estimate once a span was cut
+    friend bool operator==(const Usage&, const Usage&) = default;
   };
   void Add(uint64_t block, uint64_t bytes);  // one more span
   void Grow(uint64_t block, uint64_t bytes);

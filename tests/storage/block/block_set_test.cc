@@ -1,5 +1,6 @@
 #include "storage/block/block_set.h"
 
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "storage/block/log_verifier.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/block/test_keys.h"
 
 namespace cairn {
 namespace {
@@ -69,6 +71,50 @@ TEST(BlockSetTest, WhoComesTooLateMakesNoBlockThatWasReleased) {
   EXPECT_EQ(blocks.Ids(), std::vector<uint64_t>({3}));
 }
 
+// Nor is a block that somebody writes to made anew, whatever it would be encrypted with today.
+TEST(BlockSetTest, ABlockThatWasBegunIsNotReplaced) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(file_system.MakeDirectory(kTestDirectory).ok());
+  const std::shared_ptr<KeyRing> keys = TestRing(Cipher::kAes256Gcm, {1});
+  BlockSet::Options options = Options();
+  options.keys = keys;
+  BlockSet blocks(file_system, options, {});
+  ASSERT_TRUE(blocks.Prepare(2).ok());
+  const absl::StatusOr<std::shared_ptr<BlockFile>> begun = blocks.Begin(2);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  const std::string written((*begun)->geometry().unit_bytes, 'w');
+  const uint64_t at = (*begun)->geometry().data_begin();
+  ASSERT_TRUE((*begun)->Write(at, written).ok());
+  ASSERT_TRUE(blocks.Prepare(3).ok());
+  ASSERT_TRUE(keys->Replace({TestKey(2), TestKey(1)}).ok());
+  for (uint64_t id : {1, 2, 3}) ASSERT_TRUE(blocks.Prepare(id).ok());
+  EXPECT_EQ(blocks.Find(2), *begun);
+  EXPECT_EQ(blocks.Find(3)->header().key, TestKey(2).id) << "nobody writes there yet";
+  EXPECT_EQ(blocks.Ids(), std::vector<uint64_t>({2, 3}));
+  const std::string path = JoinPath(kTestDirectory, BlockFileName(2));
+  const auto reopened =
+      BlockFile::Open(file_system, path, 2, std::nullopt, keys.get(), FileSystem::OpenMode::kRead);
+  ASSERT_TRUE(reopened.ok()) << reopened.status();
+  EXPECT_EQ((*reopened)->ReadDirect(at, written.size()).view(), written);
+}
+
+TEST(BlockSetTest, ABlockThatCouldNotBeBegunCanBePreparedAgain) {
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(file_system.MakeDirectory(kTestDirectory).ok());
+  BlockSet blocks(file_system, Options(), {});
+  ASSERT_TRUE(blocks.Begin(1).ok());
+  file_system.set_fault_hook([](const FileAccess& access) {
+    const bool full = access.operation == FileAccess::Operation::kPreallocate;
+    return FileFault{.error = full ? ENOSPC : 0};
+  });
+  EXPECT_FALSE(blocks.Begin(2).ok());
+  file_system.set_fault_hook(nullptr);
+  EXPECT_EQ(blocks.Find(2), nullptr);
+  ASSERT_TRUE(blocks.Prepare(2).ok());
+  EXPECT_NE(blocks.Find(2), nullptr);
+  EXPECT_TRUE(blocks.Begin(2).ok());
+}
+
 // Runs what was posted when it is told to.
 class LateExecutor final : public Executor {
  public:
@@ -84,38 +130,99 @@ class LateExecutor final : public Executor {
   std::deque<Task> tasks_;
 };
 
-TEST(BlockSetTest, ALogWhoseBackgroundComesLateIsTheSame) {
-  SimulatedFileSystem file_system;
-  LateExecutor background;
-  Model model;
+void ExpectTheSame(SimulatedFileSystem& file_system, const BlockLogOptions& options,
+                   const Model& model) {
   {
-    BlockLogOptions options = TestOptions();
-    options.background = &background;
-    LogDriver driver(file_system, options);
-    for (int i = 0; i < 60; ++i) {
-      driver.Append(kGroupA, 1, {std::string(2000, 'x')});
-      driver.Drop(kGroupA, driver.model().at(kGroupA).last().index - 1);
-      ASSERT_TRUE(driver.Sync().ok());
-    }
-    EXPECT_GT(background.size(), 5u);
-    const size_t blocks = driver.log().figures().blocks;
-    background.RunAll();
-    EXPECT_LE(driver.log().figures().blocks, blocks + 1);
-    model = driver.synced();
-  }
-  file_system.RestartProcess();
-  {
-    const auto log = LogInspector::Open(file_system, kTestDirectory);
+    const auto log = LogInspector::Open(file_system, kTestDirectory, options.keys);
     ASSERT_TRUE(log.ok()) << log.status();
     for (const VerifiedFile& file : VerifyLog(**log)) {
       EXPECT_TRUE(file.faulty.empty()) << file.path << ": " << file.faulty[0].reason;
     }
   }
-  LogDriver driver(file_system);
+  LogDriver driver(file_system, options);
   ASSERT_TRUE(driver.status().ok()) << driver.status();
   EXPECT_TRUE(driver.log().notes().empty()) << driver.log().notes()[0];
   EXPECT_EQ(Difference(driver.recovered(kGroupA), model.at(kGroupA)), "");
   EXPECT_EQ(Difference(driver.store(kGroupA), model.at(kGroupA)), "");
+}
+
+void WriteBlocks(LogDriver& driver) {
+  for (int i = 0; i < 60; ++i) {
+    driver.Append(kGroupA, 1, {std::string(2000, 'x')});
+    driver.Drop(kGroupA, driver.model().at(kGroupA).last().index - 1);
+    ASSERT_TRUE(driver.Sync().ok());
+  }
+}
+
+class LateBackgroundTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(All, LateBackgroundTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& each) {
+                           return each.param ? "KeysChange" : "Plain";
+                         });
+
+TEST_P(LateBackgroundTest, ALogWhoseBackgroundComesLateIsTheSame) {
+  SimulatedFileSystem file_system;
+  LateExecutor background;
+  const std::shared_ptr<KeyRing> keys =
+      GetParam() ? TestRing(Cipher::kAes256Gcm, {1}) : std::shared_ptr<KeyRing>();
+  BlockLogOptions options = TestOptions();
+  options.keys = keys;
+  Model model;
+  {
+    BlockLogOptions late = options;
+    late.background = &background;
+    LogDriver driver(file_system, late);
+    WriteBlocks(driver);
+    EXPECT_GT(background.size(), 5u);
+    const size_t blocks = driver.log().figures().blocks;
+    // The block that is written to now has a key that nobody would give it any more.
+    if (keys != nullptr) {
+      ASSERT_TRUE(keys->Replace({TestKey(2), TestKey(1)}).ok());
+    }
+    background.RunAll();
+    EXPECT_LE(driver.log().figures().blocks, blocks + 1);
+    model = driver.synced();
+    ExpectTheSame(*file_system.WorstCaseImage(), options, model);
+    driver.Append(kGroupA, 1, {"and goes on"});
+    ASSERT_TRUE(driver.Sync().ok());
+    model = driver.synced();
+  }
+  file_system.RestartProcess();
+  ExpectTheSame(file_system, options, model);
+}
+
+// The next life of the log, in the same process, has blocks that the one before knows nothing of.
+TEST_P(LateBackgroundTest, WhatALogLeavesBehindDoesNothingToTheNextOne) {
+  SimulatedFileSystem file_system;
+  LateExecutor background;
+  const std::shared_ptr<KeyRing> keys =
+      GetParam() ? TestRing(Cipher::kAes256Gcm, {1}) : std::shared_ptr<KeyRing>();
+  BlockLogOptions options = TestOptions();
+  options.keys = keys;
+  Model model;
+  {
+    BlockLogOptions late = options;
+    late.background = &background;
+    LogDriver driver(file_system, late);
+    WriteBlocks(driver);
+    model = driver.synced();
+  }
+  EXPECT_GT(background.size(), 5u);
+  {
+    LogDriver driver(file_system, options);
+    ASSERT_TRUE(driver.status().ok()) << driver.status();
+    driver.set_model(model);
+    // Into the block that the life before was to prepare.
+    for (int i = 0; i < 10; ++i) {
+      driver.Append(kGroupA, 1, {std::string(2000, 'y')});
+      ASSERT_TRUE(driver.Sync().ok());
+    }
+    background.RunAll();
+    model = driver.synced();
+  }
+  file_system.RestartProcess();
+  ExpectTheSame(file_system, options, model);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "storage/block/block_walk.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/block/test_keys.h"
 
 namespace cairn {
 namespace {
@@ -233,6 +234,43 @@ TEST(LostFileTest, FilesUnderEachOthersNamesAreNamed) {
     ASSERT_TRUE(disk->Rename(of_other, of_one).ok());
     ASSERT_TRUE(disk->Rename("/log/aside", of_other).ok());
     EXPECT_EQ(Judge(*disk, {of_one, of_other}), Finding::kNamed) << of_one << " " << of_other;
+  }
+}
+
+// A write of a header that went to another file, or to the place of the other copy there: the copy
+// that is right serves, whatever the one says that went astray, and is written over it.
+TEST(LostFileTest, AHeaderOfAnotherBlockIsABadCopy) {
+  BlockLogOptions encrypted = TestOptions();
+  encrypted.keys = TestRing(Cipher::kAes256Gcm);
+  for (const BlockLogOptions& options : {TestOptions(), encrypted}) {
+    const Subject subject(options);
+    const uint64_t places[] = {0, options.geometry.header_at(1)};
+    const auto header_of = [&](uint64_t block) {
+      return ReadWholeFile(*subject.Image(), PathOf(block)).value().substr(0, kSectorBytes);
+    };
+    for (const auto& [block, other] : {std::pair(1, 3), std::pair(2, 1), std::pair(3, 1)}) {
+      for (const int astray : {0, 1, 2, 3}) {
+        const uint64_t id = static_cast<uint64_t>(block);
+        BlockHeader header = BlockHeader::Decode(header_of(static_cast<uint64_t>(other))).value();
+        // Later, longer, of a log that somebody else has on this disk.
+        if (astray >= 1 && header.is_encrypted()) header.encryption.revision = 1000;
+        if (astray == 2) header.geometry.block_bytes *= 2;
+        if (astray == 3) header.identity.node = static_cast<NodeId>(99);
+        for (const uint64_t place : places) {
+          SCOPED_TRACE(absl::StrCat(other, " to ", id, " at ", place, ", ", astray));
+          const auto disk = subject.Image();
+          disk->Overwrite(PathOf(id), place, header.Encode());
+          EXPECT_EQ(Judge(*disk, {PathOf(id)}, subject.model(), options), Finding::kIntact);
+          const std::string healed = ReadWholeFile(*disk, PathOf(id)).value();
+          const std::string front = healed.substr(places[0], kSectorBytes);
+          EXPECT_EQ(front, healed.substr(places[1], kSectorBytes));
+          const absl::StatusOr<BlockHeader> now = BlockHeader::Decode(front);
+          ASSERT_TRUE(now.ok()) << now.status();
+          EXPECT_EQ(now->block, id);
+          EXPECT_LT(now->encryption.revision, 1000u) << "nor does it count for anything else";
+        }
+      }
+    }
   }
 }
 
