@@ -29,7 +29,7 @@ namespace cairn {
 // Answers are to the last question only. Threads: one at a time.
 class EntryQuery {
  public:
-  void Start(uint64_t id);
+  void Start(uint64_t id);  // 0: nobody is asked, and nothing was answered
   uint64_t id() const { return id_; }
   void Answer(NodeId voter, const TailReply& reply);
 

@@ -115,6 +115,7 @@ void Raft::State::Step(Instant now, Event event) {
     DriveOverride();
     DriveMembership();
     LearnRemoval();
+    ForgetAnswers();
   }
 }
 

@@ -104,11 +104,23 @@ class Raft::State {
     std::optional<Instant> led_until;  // when this node stopped leading last
     bool candidacy_held = false;
   };
+  // What the others are asked about. Answers hold as long as this does not change: an entry that
+  // was here again in between may have been acknowledged, one of another term is another entry, and
+  // a leader may have given it to others or have it committed since.
+  struct Asked {
+    LogPosition first;  // the entry that must be decided
+    bool torn = false;
+    bool committed = false;  // as this node knows
+    LogPosition members;     // the configuration whose members are asked
+    NodeId leader = NodeId::kNone;
+    friend bool operator==(const Asked&, const Asked&) = default;
+  };
   // What this node claims and cannot read: the end of the log, or holes in trail_.
   struct Doubt {
     explicit Doubt(TornTail undecided) : torn(std::move(undecided)) {}
     TornTail torn;
     EntryQuery query;
+    std::optional<Asked> asked;       // what `query` is about
     Index nowhere = 0;                // a hole that nobody can fill
     bool gave_way = false;            // let another one campaign first
     std::optional<Instant> holds_up;  // since when holes keep this leader from serving
@@ -251,7 +263,9 @@ class Raft::State {
   Index TornOf(const TailQuery& query) const;
   std::optional<EntryQuery::Doubt> InDoubt() const;
   bool CouldCommit(const std::set<NodeId>& nodes) const;
+  std::optional<Asked> ToAsk() const;
   void QueryDoubt();
+  void ForgetAnswers();
   void DecideDoubt();
 
   // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)

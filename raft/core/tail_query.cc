@@ -42,8 +42,19 @@ bool Raft::State::CouldCommit(const std::set<NodeId>& nodes) const {
          by(membership_.in_force());
 }
 
+std::optional<Raft::State::Asked> Raft::State::ToAsk() const {
+  const std::optional<EntryQuery::Doubt> doubt = InDoubt();
+  if (!doubt) return std::nullopt;
+  return Asked{.first = {doubt->first, TermAt(doubt->first)},
+               .torn = doubt->torn,
+               .committed = doubt->known_commit >= doubt->first,
+               .members = membership_.position(),
+               .leader = leader()};
+}
+
 void Raft::State::QueryDoubt() {
   const std::optional<EntryQuery::Doubt> doubt = InDoubt();
+  doubt_.asked = ToAsk();
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
   const std::vector<NodeId> voters = OtherVoters(membership_.in_force(), node());
@@ -127,8 +138,17 @@ Index Raft::State::TornOf(const TailQuery& query) const {
 }
 
 void Raft::State::Handle(NodeId from, const TailReply& reply) {
+  if (reply.query != doubt_.query.id()) return;
   doubt_.query.Answer(from, reply);
   DecideDoubt();
+}
+
+// After every step, so that a doubt that was over in between is never taken for the same one. While
+// it lasts this node acknowledges nothing from its first entry on; so what was answered to the
+// question is true of all that it ever acknowledged.
+void Raft::State::ForgetAnswers() {
+  if (doubt_.query.id() != 0 && ToAsk() != doubt_.asked) doubt_.query.Start(0);
+  if (doubt_.nowhere != 0 && !trail_.holes().Contains(doubt_.nowhere)) doubt_.nowhere = 0;
 }
 
 void Raft::State::DecideDoubt() {

@@ -90,6 +90,40 @@ class Group {
   }
   const std::string& violation() const { return violation_; }
 
+  // Two more entries are acknowledged by all and committed, which the others have not heard yet.
+  // The first of them turns out unreadable at each of those, and all that was ever answered is
+  // answered to them again: none forgets anything or halts. Gives how many had asked before.
+  size_t DamageAgain() {
+    Node* leader = nullptr;
+    for (auto& node : nodes_) {
+      if (node->raft->leads_with_commit()) leader = node.get();
+    }
+    const Index last = leader->raft->last().index;
+    quiet_ = true;
+    Step(*leader, Propose{.payload = 1, .count = 2, .bytes = 2});
+    Settle();
+    if (leader->raft->commit() != last + 2) Violate("two more entries are not committed");
+    size_t asked = 0;
+    for (auto& node : nodes_) {
+      if (node.get() == leader) continue;
+      if (node->raft->commit() > last) Violate("it has heard of the commit");
+      node->good[last + 1] = false;
+      Step(*node, EntriesDamaged{{last + 1, last + 1}});
+      const std::deque<Message> answers = answers_;
+      bool some = false;
+      for (const Message& answer : answers) {
+        if (answer.to != node->raft->node()) continue;
+        some = true;
+        Step(*node, Receive{answer, 0});
+        if (node->fenced) Violate("halts by old answers");
+        if (node->raft->last().index != last + 2) Violate("forgets by old answers");
+      }
+      if (some) ++asked;
+    }
+    quiet_ = false;
+    return asked;
+  }
+
  private:
   struct Node {
     std::unique_ptr<Raft> raft;
@@ -169,6 +203,8 @@ class Group {
       while (!queue_.empty()) {
         const Message message = std::move(queue_.front());
         queue_.pop_front();
+        if (std::holds_alternative<TailReply>(message.body)) answers_.push_back(message);
+        if (quiet_ && std::holds_alternative<Heartbeat>(message.body)) continue;
         Node& to = *nodes_[ToInteger(message.to) - 1];
         if (!to.fenced) Step(to, Receive{message, 1});
       }
@@ -218,6 +254,8 @@ class Group {
   Instant now_ = Instant() + Seconds(1000);
   std::vector<std::unique_ptr<Node>> nodes_;
   std::deque<Message> queue_;
+  std::deque<Message> answers_;  // TailReply, all there were
+  bool quiet_ = false;           // heartbeats are lost
   std::string violation_;
 };
 
@@ -324,6 +362,28 @@ TEST(EntryRecoveryTest, LaggingLogsAndTornTails) {
   }
   EXPECT_GT(tally.recovered, 1000u);
   EXPECT_GT(tally.halted, 1000u);
+}
+
+// What was answered about the first doubts is no answer to later ones.
+TEST(EntryRecoveryTest, SecondDoubts) {
+  Random random(2);
+  size_t asked = 0;
+  for (int round = 0; round < 2'000; ++round) {
+    Disks disks(random.OneIn(4) ? 5 : 3);
+    for (Disk& disk : disks) {
+      disk.terms.assign(1 + random.Below(3), 1);
+      for (size_t at = 0; at < disk.terms.size(); ++at) disk.good.push_back(!random.OneIn(3));
+      disk.torn = random.OneIn(2);
+    }
+    if (FateOf(disks).halts) continue;
+    Group group(disks);
+    ASSERT_TRUE(group.Recovers(Seconds(60))) << Describe(disks);
+    asked += group.DamageAgain();
+    ASSERT_EQ(group.violation(), "") << Describe(disks);
+    ASSERT_TRUE(group.Recovers(Seconds(60))) << Describe(disks);
+    ASSERT_EQ(group.violation(), "") << Describe(disks);
+  }
+  EXPECT_GT(asked, 100u);
 }
 
 }  // namespace

@@ -1,0 +1,151 @@
+// What members answer when a node asks who holds its unreadable entries, and for how long it holds
+// (raft/core/tail_query.cc). What is decided with it: torn_tail_*.txt and entry_recovery_test.
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "raft/core/raft.h"
+#include "tests/core/raft_under_test.h"
+
+namespace cairn {
+namespace {
+
+constexpr HardState kTerm1 = {.term = 1};
+const std::vector<Term> kFiveEntries = {1, 1, 1, 1, 1};
+
+// Node 1 of three, whose entry 3 of 5 cannot be read. It has asked the others for it.
+class TailQueryTest : public testing::Test {
+ protected:
+  TailQueryTest() {
+    node_.Step(EntriesDamaged{{3, 3}});
+    Ask();
+  }
+
+  void Ask() {
+    node_.Timeout();
+    question_ = RaftUnderTest::Only<TailQuery>(node_.Settle(), 2).query;
+  }
+  TailReply HasThrough(Index index) const {
+    return {.term = 1, .query = question_, .have_through = index, .claimed_through = index};
+  }
+  // Both have all five entries, and entry 3 is written again. Node 2 leads term 2 and has its
+  // entries 6..10 acknowledged, of which all up to 7 are known to be committed.
+  void RepairAndAcknowledge() {
+    node_.Receive(2, HasThrough(5));
+    node_.Receive(3, HasThrough(5));
+    node_.Step(EntriesRepaired{{3, 3}, {}});
+    node_.Receive(2, MakeAppend(2, {5, 1}, {2, 2, 2, 2, 2}, 7));
+    const auto reply = RaftUnderTest::Only<AppendReply>(node_.Settle(), 2);
+    EXPECT_EQ(reply.match, 10u);
+    EXPECT_EQ(node_.raft().applied(), 7u);
+  }
+  void ExpectNothingHappens() {
+    const Effects effects = node_.Settle();
+    EXPECT_FALSE(effects.fence.has_value()) << effects.fence->message;
+    EXPECT_TRUE(effects.log_batches.empty());
+  }
+
+  RaftUnderTest node_{3, kFiveEntries, kTerm1};
+  uint64_t question_ = 0;
+};
+
+TEST_F(TailQueryTest, WhatNobodyHoldsIsDroppedWhenAllHaveSaidSo) {
+  node_.Receive(2, HasThrough(2));
+  EXPECT_EQ(node_.raft().last().index, 5u);
+  node_.Receive(3, HasThrough(2));
+  EXPECT_EQ(node_.raft().last().index, 2u);
+}
+
+// Entry 8 was not asked for, and was acknowledged after the answers: the leader may count it.
+TEST_F(TailQueryTest, ALateAnswerDoesNotDropWhatWasAcknowledgedSince) {
+  RepairAndAcknowledge();
+  node_.Step(EntriesDamaged{{8, 8}});
+  node_.Receive(3, HasThrough(5));
+  ExpectNothingHappens();
+  EXPECT_EQ(node_.raft().last(), (LogPosition{10, 2}));
+}
+
+TEST_F(TailQueryTest, ALateAnswerDoesNotLoseWhatIsCommittedSince) {
+  RepairAndAcknowledge();
+  node_.Step(EntriesDamaged{{8, 8}});
+  node_.Receive(2, Heartbeat{.term = 2, .commit = 8});
+  node_.Settle();
+  ASSERT_EQ(node_.raft().commit(), 8u);
+  node_.Receive(3, HasThrough(5));
+  ExpectNothingHappens();
+}
+
+// The same entry again: in between it was here, and acknowledged to who has it now.
+TEST_F(TailQueryTest, AnswersAreNotKeptOverARepair) {
+  node_.Receive(2, HasThrough(2));
+  node_.Step(EntriesRepaired{{3, 3}, {}});
+  node_.Step(EntriesDamaged{{3, 3}});
+  node_.Receive(3, HasThrough(2));
+  ExpectNothingHappens();
+  EXPECT_EQ(node_.raft().last().index, 5u);
+  // A question of its own decides.
+  Ask();
+  node_.Receive(2, HasThrough(2));
+  node_.Receive(3, HasThrough(2));
+  EXPECT_EQ(node_.raft().last().index, 2u);
+}
+
+TEST_F(TailQueryTest, AnAnswerToAnEarlierQuestionDecidesNothing) {
+  const TailReply old = HasThrough(2);
+  Ask();
+  node_.Receive(2, HasThrough(2));
+  node_.Receive(3, old);
+  EXPECT_EQ(node_.raft().last().index, 5u);
+  node_.Receive(3, HasThrough(2));
+  EXPECT_EQ(node_.raft().last().index, 2u);
+}
+
+// Who leads has the entry by now, or will have it dropped, and commits meanwhile.
+TEST_F(TailQueryTest, AnswersOfBeforeALeaderDecideNothing) {
+  node_.Receive(2, HasThrough(2));
+  node_.Receive(2, MakeAppend(2, {5, 1}, {2}, 3));
+  node_.Settle();
+  ASSERT_EQ(node_.raft().commit(), 3u);
+  node_.Receive(3, HasThrough(2));
+  ExpectNothingHappens();
+  EXPECT_EQ(node_.raft().last().index, 6u);
+}
+
+// Entry 4 is bad, too, and turns out to say who the members are. Others are to be asked now.
+TEST_F(TailQueryTest, AnswersOfAnotherConfigurationDecideNothing) {
+  node_.Step(EntriesDamaged{{4, 4}});
+  Configuration two = node_.raft().configuration();
+  two.voters.pop_back();
+  node_.Step(EntriesRepaired{{4, 4}, {{{4, 1}, two}}});
+  node_.Receive(2, HasThrough(2));
+  ExpectNothingHappens();
+  EXPECT_EQ(node_.raft().last().index, 5u);
+  Ask();
+  node_.Receive(2, HasThrough(2));
+  EXPECT_EQ(node_.raft().last().index, 2u);
+}
+
+class TornTailQueryTest : public testing::Test {
+ protected:
+  RaftUnderTest node_{3, kFiveEntries, kTerm1, 4};
+};
+
+// A leader writes entry 4 again and it is acknowledged; of entry 5 nobody was asked since.
+TEST_F(TornTailQueryTest, AnswersAreNotKeptOverARewrite) {
+  node_.Timeout();
+  const uint64_t question = RaftUnderTest::Only<TailQuery>(node_.Settle(), 2).query;
+  const TailReply nothing = {.term = 1, .query = question, .have_through = 3};
+  node_.Receive(2, nothing);
+  node_.Receive(2, MakeAppend(1, {3, 1}, {1}));
+  node_.Settle();
+  ASSERT_EQ(node_.raft().torn_from(), 5u);
+  ASSERT_EQ(node_.raft().durable(), 4u);
+  node_.Receive(3, nothing);
+  const Effects effects = node_.Settle();
+  EXPECT_FALSE(effects.fence.has_value());
+  EXPECT_TRUE(effects.log_batches.empty());
+  EXPECT_EQ(node_.raft().torn_from(), 5u);
+}
+
+}  // namespace
+}  // namespace cairn
