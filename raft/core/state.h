@@ -250,7 +250,7 @@ class Raft::State {
   Index HeldOf(const TailQuery& query) const;
   Index TornOf(const TailQuery& query) const;
   std::optional<EntryQuery::Doubt> InDoubt() const;
-  bool CouldCommit(const std::set<NodeId>& nodes) const;
+  bool CouldCommit(const EntryQuery::Claims& claims, Index index) const;
   void QueryDoubt();
   void DecideDoubt();
 
