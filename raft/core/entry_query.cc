@@ -14,24 +14,24 @@ void EntryQuery::Answer(NodeId voter, const TailReply& reply) {
   answers_[voter] = reply;
 }
 
-EntryQuery::Verdict EntryQuery::Decide(
-    const Doubt& doubt, const std::vector<NodeId>& voters,
-    absl::FunctionRef<bool(const std::set<NodeId>&)> could_commit) const {
+EntryQuery::Verdict EntryQuery::Decide(const Doubt& doubt, const std::vector<NodeId>& voters,
+                                       const std::vector<NodeId>& learners,
+                                       CouldCommit could_commit) const {
+  const auto answered = [this](NodeId node) { return answers_.contains(node); };
+  if (!std::all_of(voters.begin(), voters.end(), answered)) return Wait{};
   Index have_through = doubt.first - 1;
   Index in_state = 0;
   Index known_commit = doubt.known_commit;
-  for (const NodeId voter : voters) {
-    const auto answer = answers_.find(voter);
-    if (answer == answers_.end()) return Wait{};
-    have_through = std::max(have_through, answer->second.have_through);
-    in_state = std::max(in_state, answer->second.in_state);
-    known_commit = std::max(known_commit, answer->second.known_commit);
+  for (const auto& [node, answer] : answers_) {
+    have_through = std::max(have_through, answer.have_through);
+    in_state = std::max(in_state, answer.in_state);
+    known_commit = std::max(known_commit, answer.known_commit);
   }
   const Index first = have_through + 1;
   if (first > (doubt.torn ? doubt.last : doubt.first)) return Wait{};
   if (in_state >= first) return Wait{};  // a snapshot of it will do
-  std::set<NodeId> claim = {doubt.self};
-  bool all_torn = doubt.torn;
+  Claims claims;
+  if (doubt.votes) (doubt.torn ? claims.torn : claims.faulty).insert(doubt.self);
   for (const NodeId voter : voters) {
     const TailReply& answer = answers_.at(voter);
     if (answer.claimed_through < first) continue;
@@ -39,13 +39,21 @@ EntryQuery::Verdict EntryQuery::Decide(
     // Of what stands behind its first hole it says nothing yet.
     if (faulty && answer.faulty_from < first) return Wait{};
     const bool torn = answer.torn_from != 0 && answer.torn_from <= first;
-    if (faulty || torn) claim.insert(voter);
-    all_torn = all_torn && !faulty;
+    if (faulty) {
+      claims.faulty.insert(voter);
+    } else if (torn) {
+      claims.torn.insert(voter);
+    }
   }
-  const Index last = std::max(first, std::min(known_commit, doubt.last));
-  if (known_commit >= first) return Lost{first, last, known_commit};
-  if (all_torn || !could_commit(claim)) return Drop{first};
-  return Lost{first, last, known_commit};
+  if (known_commit < first) {
+    if (claims.faulty.empty()) return Drop{first};
+    // A configuration may stand among those before it that the asker cannot read and others hold.
+    // Who can read them decides.
+    if (first > doubt.first) return Wait{};
+    if (!could_commit(claims, first)) return Drop{first};
+  }
+  if (!std::all_of(learners.begin(), learners.end(), answered)) return Wait{};
+  return Lost{first, std::max(first, std::min(known_commit, doubt.last)), known_commit};
 }
 
 }  // namespace cairn

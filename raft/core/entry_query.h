@@ -1,4 +1,4 @@
-// EntryQuery: what the voters say of entries that one of them claims and cannot read.
+// EntryQuery: what the members say of entries that one of them claims and cannot read.
 
 #ifndef RAFT_CORE_ENTRY_QUERY_H_
 #define RAFT_CORE_ENTRY_QUERY_H_
@@ -18,12 +18,14 @@ namespace cairn {
 
 // An entry that may have been acknowledged must not be forgotten, and one that was not must not be
 // waited for for ever. Who holds it can hand it on; so a decision is needed only where nobody does,
-// and it takes the answers of all voters (fault catalogue 6.5):
+// and it takes the answers of all voters (fault catalogue 6.5), and to
+// be lost those of the learners, too:
 //  - somebody knows the entry committed: it is lost;
 //  - those who may have acknowledged it (the asker, and who claims it and cannot read it either)
 //    could not have committed it: it is dropped, with what stands behind it;
-//  - they could, but each of them may only have been cut off in writing it by a power cut: dropped
-//    too, since all of them losing the very last write otherwise is not to be believed;
+//  - they could, but each of them, of one half of a joint configuration too, may only have been cut
+//    off in writing it by a power cut: dropped too, since all of them losing the very last write
+//    otherwise is not to be believed;
 //  - else it is lost.
 //
 // Answers are to the last question only. Threads: one at a time.
@@ -36,12 +38,13 @@ class EntryQuery {
   // What the asker cannot read.
   struct Doubt {
     NodeId self = NodeId::kNone;
+    bool votes = false;  // a learner's copy committed nothing
     Index first = 0;
     Index last = 0;     // first alone is in doubt if it is a hole, all up to here if they are torn
     bool torn = false;  // a power cut can have done it
     Index known_commit = 0;
   };
-  struct Wait {};  // not everybody has answered, or somebody can hand it on
+  struct Wait {};  // somebody has not answered, or can hand it on
   struct Lost {    // first..last are held by nobody
     Index first = 0;
     Index last = 0;
@@ -51,10 +54,18 @@ class EntryQuery {
     Index first = 0;
   };
   using Verdict = std::variant<Wait, Lost, Drop>;
-  // `voters` are the other voters of the configuration in force; `could_commit` tells whether these
-  // nodes could have committed an entry by themselves.
+  // Who may have acknowledged an entry and cannot read it.
+  struct Claims {
+    std::set<NodeId> faulty;
+    std::set<NodeId> torn;  // or may have been cut off in writing it
+  };
+  // Whether they could have committed the entry at this index by themselves, and none of the
+  // majorities that takes is one of torn ones only.
+  using CouldCommit = absl::FunctionRef<bool(const Claims&, Index)>;
+  // `voters` are the other voters of the configuration in force, `learners` the other members: one
+  // may be the last to hold an entry.
   Verdict Decide(const Doubt& doubt, const std::vector<NodeId>& voters,
-                 absl::FunctionRef<bool(const std::set<NodeId>&)> could_commit) const;
+                 const std::vector<NodeId>& learners, CouldCommit could_commit) const;
 
  private:
   uint64_t id_ = 0;

@@ -43,6 +43,14 @@ const std::pair<LogPosition, Configuration>& Membership::committed(Index commit)
   return *found;
 }
 
+bool Membership::AnyFrom(Index index, absl::FunctionRef<bool(const Configuration&)> holds) const {
+  for (auto at = history_.rbegin(); at != history_.rend(); ++at) {
+    if (holds(at->second)) return true;
+    if (at->first.index <= index) return false;
+  }
+  return false;
+}
+
 bool Membership::WasMember(NodeId node, Incarnation incarnation) const {
   return std::any_of(history_.begin(), std::prev(history_.end()), [&](const auto& configuration) {
     return NamesDisk(configuration.second, node, incarnation);

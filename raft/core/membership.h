@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/types.h"
 #include "raft/core/configuration.h"
 
@@ -34,6 +35,9 @@ class Membership {
   // The last configuration whose entry is committed, `commit` being the commit index; of the
   // entries before the base nothing is known, and they are committed.
   const std::pair<LogPosition, Configuration>& committed(Index commit) const;
+  // Whether `holds` is true of the configuration in force at `index` or of a later one: those by
+  // which an entry there can have been committed.
+  bool AnyFrom(Index index, absl::FunctionRef<bool(const Configuration&)> holds) const;
   // Whether `node` was a member, with this disk if the log says which, before what is in force.
   bool WasMember(NodeId node, Incarnation incarnation) const;
 

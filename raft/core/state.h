@@ -262,7 +262,7 @@ class Raft::State {
   Index HeldOf(const TailQuery& query) const;
   Index TornOf(const TailQuery& query) const;
   std::optional<EntryQuery::Doubt> InDoubt() const;
-  bool CouldCommit(const std::set<NodeId>& nodes) const;
+  bool CouldCommit(const EntryQuery::Claims& claims, Index index) const;
   std::optional<Asked> ToAsk() const;
   void QueryDoubt();
   void ForgetAnswers();

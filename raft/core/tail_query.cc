@@ -19,8 +19,10 @@ namespace cairn {
 
 // The first entry that must be decided: a hole that the state machine needs, or the torn tail.
 std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
-  EntryQuery::Doubt doubt = {
-      .self = node(), .last = claimed_last().index, .known_commit = std::max(commit_, applied_)};
+  EntryQuery::Doubt doubt = {.self = node(),
+                             .votes = membership_.in_force().IsVoter(node()),
+                             .last = claimed_last().index,
+                             .known_commit = std::max(commit_, applied_)};
   if (const Index hole = HoleToApply(); hole != 0) {
     doubt.first = hole;
   } else if (!doubt_.torn.empty()) {
@@ -32,14 +34,24 @@ std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
   return doubt;
 }
 
-// By any of the configurations under which these entries can have been committed.
-bool Raft::State::CouldCommit(const std::set<NodeId>& nodes) const {
-  const auto by = [&](const Configuration& configuration) {
-    const auto vote = [&](NodeId voter) { return std::optional<bool>(nodes.contains(voter)); };
-    return cairn::CountVotes(configuration, vote, Rule()) == VoteResult::kWon;
+// By the configuration that was in force where the entry was appended, or by a later one of this
+// log: one before that never counts it. Of a joint one both halves (thesis 4.3).
+bool Raft::State::CouldCommit(const EntryQuery::Claims& claims, Index index) const {
+  const auto by_half = [&](const std::vector<Member>& voters) {
+    bool all_torn = true;
+    const auto vote = [&](NodeId voter) {
+      const bool faulty = claims.faulty.contains(voter);
+      all_torn = all_torn && !faulty;
+      return std::optional<bool>(faulty || claims.torn.contains(voter));
+    };
+    Configuration half;
+    half.voters = voters;
+    return cairn::CountVotes(half, vote, Rule()) == VoteResult::kWon && !all_torn;
   };
-  return by(membership_.committed(commit_).second) || by(membership_.before()) ||
-         by(membership_.in_force());
+  return membership_.AnyFrom(index, [&](const Configuration& configuration) {
+    return by_half(configuration.voters) &&
+           (!configuration.joint() || by_half(configuration.outgoing_voters));
+  });
 }
 
 std::optional<Raft::State::Asked> Raft::State::ToAsk() const {
@@ -57,8 +69,8 @@ void Raft::State::QueryDoubt() {
   doubt_.asked = ToAsk();
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
-  const std::vector<NodeId> voters = OtherVoters(membership_.in_force(), node());
-  if (voters.empty()) return DecideDoubt();
+  const std::vector<NodeId> members = OtherMembers(membership_.in_force(), node());
+  if (members.empty()) return DecideDoubt();
   Trace("asks who holds entries ", doubt->first, "..", doubt->last);
   std::vector<TermRun> shape;
   if (doubt->first <= trail_.last().index) {
@@ -68,12 +80,13 @@ void Raft::State::QueryDoubt() {
     if (!shape.empty() && shape.back().term == run.term) shape.pop_back();
     shape.push_back(run);
   }
-  for (const NodeId voter : voters) {
-    Send(voter, TailQuery{.term = ballot_.state.term,
-                          .query = doubt_.query.id(),
-                          .good = {doubt->first - 1, TermAt(doubt->first - 1)},
-                          .torn = shape});
+  for (const NodeId member : members) {
+    Send(member, TailQuery{.term = ballot_.state.term,
+                           .query = doubt_.query.id(),
+                           .good = {doubt->first - 1, TermAt(doubt->first - 1)},
+                           .torn = shape});
   }
+  DecideDoubt();  // of the only voter
 }
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
@@ -154,13 +167,16 @@ void Raft::State::ForgetAnswers() {
 void Raft::State::DecideDoubt() {
   const std::optional<EntryQuery::Doubt> doubt = InDoubt();
   if (!doubt || doubt_.query.id() == 0) return;
-  const auto verdict =
-      doubt_.query.Decide(*doubt, OtherVoters(membership_.in_force(), node()),
-                          [this](const std::set<NodeId>& nodes) { return CouldCommit(nodes); });
+  const std::vector<NodeId> voters = OtherVoters(membership_.in_force(), node());
+  std::vector<NodeId> learners = OtherMembers(membership_.in_force(), node());
+  std::erase_if(learners, [this](NodeId member) { return membership_.in_force().IsVoter(member); });
+  const auto verdict = doubt_.query.Decide(
+      *doubt, voters, learners,
+      [this](const EntryQuery::Claims& claims, Index index) { return CouldCommit(claims, index); });
   if (const auto* lost = std::get_if<EntryQuery::Lost>(&verdict)) {
     const bool known = lost->known_commit >= lost->first;
     RaiseFence(Fence::Reason::kDataLoss,
-               absl::StrCat("entries ", lost->first, "..", lost->last, " are held by no voter; ",
+               absl::StrCat("entries ", lost->first, "..", lost->last, " are held by no member; ",
                             known ? "committed up to " : "they may be committed, known up to ",
                             lost->known_commit));
   } else if (const auto* drop = std::get_if<EntryQuery::Drop>(&verdict)) {

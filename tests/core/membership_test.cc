@@ -46,6 +46,21 @@ TEST(MembershipTest, TellsWhatIsCommitted) {
   EXPECT_EQ(membership.committed(100).first, (LogPosition{9, 2}));
 }
 
+// An entry can have been committed by the configuration in force where it stands, or a later one.
+TEST(MembershipTest, LooksFromWhereAnEntryStandsOn) {
+  const Membership membership = MakeMembership();
+  const auto any = [&](Index index, std::vector<uint64_t> ids) {
+    return membership.AnyFrom(index,
+                              [&](const Configuration& each) { return each == Voters(ids); });
+  };
+  EXPECT_TRUE(any(6, {1, 2}));
+  EXPECT_TRUE(any(6, {1, 2, 3}));
+  EXPECT_FALSE(any(7, {1, 2})) << "was over by then";
+  EXPECT_TRUE(any(7, {1, 2, 3}));
+  EXPECT_FALSE(any(9, {1, 2, 3}));
+  EXPECT_TRUE(any(100, {1}));
+}
+
 TEST(MembershipTest, RemembersMembersByTheirDisk) {
   const Membership membership = MakeMembership();
   EXPECT_TRUE(membership.WasMember(NodeId{3}, Incarnation{103}));

@@ -127,7 +127,7 @@ TEST_F(RepairClusterTest, WhatAllHaveLostStopsThemAll) {
   for (uint64_t node = 1; node <= 3; ++node) {
     if (StoppedBecause(node).empty()) continue;
     EXPECT_TRUE(
-        StoppedBecause(node).starts_with("halted: DATA_LOSS: entries 5..5 are held by no voter"))
+        StoppedBecause(node).starts_with("halted: DATA_LOSS: entries 5..5 are held by no member"))
         << StoppedBecause(node);
     ++halted;
   }
