@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,12 @@ class BlockSet {
     std::string directory;
     LogIdentity identity;
     BlockGeometry geometry;
-    size_t max_spares = 2;
+    size_t max_spares = 2;  // kept for reuse, beside the reserve
+    size_t reserve = 0;     // spares kept for a full disk
     // What new blocks are encrypted with, if they are. May be null.
     std::shared_ptr<const KeyRing> keys = nullptr;
   };
+  // Spares that have not the usual length are removed: they may be the beginning of one.
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
   void Add(std::shared_ptr<BlockFile> block);
@@ -50,7 +53,15 @@ class BlockSet {
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
   // there is one. Nothing if it was released before: who prepares ahead of time may come late, and
   // numbers are not used again.
-  absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
+  // NoRoomError if the disk is full; then there is no such block, and nothing else has changed. A
+  // block of the usual length may be taken from the reserve, if `reserve` says so.
+  enum class Reserve { kKeep, kTake };
+  absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0, Reserve reserve = Reserve::kKeep);
+
+  // Makes the spares that the reserve lacks. As Prepare if the disk is full.
+  absl::Status FillReserve();
+  // False: the disk was full, and the reserve has not been whole since.
+  bool HasReserve() const;
 
   // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:
   // try again later.
@@ -58,7 +69,11 @@ class BlockSet {
 
  private:
   absl::Status PutAside(uint64_t id, bool for_good);
-  absl::Status Format(uint64_t id, uint64_t bytes);
+  absl::Status Format(uint64_t id, uint64_t bytes, Reserve reserve);
+  absl::Status FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes);
+  absl::Status MakeSpare(const std::string& path);
+  bool HasUsualLength(const std::string& path) const;
+  std::optional<uint64_t> TakeSpare(size_t keep);
   std::string PathOf(const std::string& name) const;
 
   FileSystem& file_system_;
@@ -70,6 +85,7 @@ class BlockSet {
   std::vector<uint64_t> spares_ CAIRN_GUARDED_BY(mutex_);
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
   uint64_t released_ CAIRN_GUARDED_BY(mutex_) = 0;  // the greatest number that was
+  bool short_ CAIRN_GUARDED_BY(mutex_) = false;     // the disk was full, at the last attempt
 };
 
 }  // namespace cairn
