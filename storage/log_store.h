@@ -140,8 +140,17 @@ class LogDisk {
 
   // Makes everything appended to any group before this call durable with one sync, then calls
   // `done` (see FileSystem::Sync for when and where). At most one Sync runs at a time. An error is
-  // final: the disk accepts no more writes.
+  // final: the disk accepts no more writes. But not one that IsNoRoom (storage/no_room.h): then
+  // nothing was written, what was appended is there as before, and a later Sync takes it along.
   virtual void Sync(absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  // False: the disk is full. What is written now goes to what was kept in reserve for this, so that
+  // term and vote, truncations, dropped prefixes and what is under way can still be written: let no
+  // new entries in. Any thread.
+  virtual bool has_room() const { return true; }
+  // Looks for room again, here or beside: has_room() tells what came of it. On the writer's
+  // sequence, while no Sync runs.
+  virtual void SeekRoom() {}
 
   virtual const char* name() const = 0;  // "block", "rocksdb", "memory", as --log_store
 };

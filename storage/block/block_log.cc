@@ -8,6 +8,7 @@
 #include "storage/block/block_log_store.h"
 #include "storage/block/failed_sync.h"
 #include "storage/block/log_reader.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
@@ -17,6 +18,8 @@ BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
           .identity = options.identity,
           .geometry = options.geometry,
           .max_spares = options.max_spares,
+          .reserve = (options.reserve_bytes + options.geometry.block_bytes - 1) /
+                     options.geometry.block_bytes,
           .keys = options.keys};
 }
 
@@ -280,9 +283,13 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool opening) {
     if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
   }
   SyncBatch batch = Gather(end_.at_block_begin());
-  if (!end_.Fits(batch) || !blocks_->IsCurrent(*end_.block())) {
+  if (!end_.Fits(batch) || !LeavesRoom(batch) || !blocks_->IsCurrent(*end_.block())) {
+    const bool may_take = !batch.has_entries() || blocks_->HasReserve();
     batch = Gather(/*checkpoint=*/true);
-    absl::Status status = Roll(batch);
+    absl::Status status =
+        Roll(batch, may_take ? BlockSet::Reserve::kTake : BlockSet::Reserve::kKeep);
+    refused_ = IsNoRoom(status);
+    if (refused_) return status;
     if (status.ok() && !opening) status = WriteCopies(batch);
     if (!status.ok()) return Fail(std::move(status));
     if (!end_.at_block_begin()) batch = Gather(/*checkpoint=*/false);
@@ -291,7 +298,27 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool opening) {
   const BatchPlace place = end_.place();
   if (absl::Status status = end_.Write(batch); !status.ok()) return Fail(std::move(status));
   Written(batch, place);
+  refused_ = false;
   return true;
+}
+
+// On a full disk entries leave some of the reserve to what has none.
+bool BlockLog::LeavesRoom(const SyncBatch& batch) const {
+  return !batch.has_entries() || blocks_->HasReserve() ||
+         end_.FitsBefore(batch, options_.geometry.block_bytes / 4);
+}
+
+void BlockLog::SeekRoom() {
+  CAIRN_CHECK(!syncing_);
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return;
+  }
+  if (absl::Status status = ReleaseUnused(); !status.ok()) {
+    Fail(std::move(status)).IgnoreError();
+    return;
+  }
+  PrepareNext();
 }
 
 SyncBatch BlockLog::Gather(bool checkpoint) const {
@@ -320,12 +347,13 @@ void BlockLog::Written(const SyncBatch& batch, const BatchPlace& place) {
   dirty_.clear();
 }
 
-// Goes on in another block, which will hold `batch`.
-absl::Status BlockLog::Roll(const SyncBatch& batch) {
+// Goes on in another block, which will hold `batch`. NoRoomError if there is none; then the log has
+// not moved.
+absl::Status BlockLog::Roll(const SyncBatch& batch, BlockSet::Reserve reserve) {
   absl::Status status = ReleaseUnused();
   if (!status.ok()) return status;
   absl::StatusOr<std::shared_ptr<BlockFile>> next =
-      blocks_->Begin(end_.block()->block() + 1, end_.BlockBytesFor(batch));
+      blocks_->Begin(end_.block()->block() + 1, end_.BlockBytesFor(batch), reserve);
   if (!next.ok()) return next.status();
   BlockFooter footer;
   {
@@ -347,12 +375,14 @@ absl::Status BlockLog::Roll(const SyncBatch& batch) {
 void BlockLog::PrepareNext() {
   const uint64_t head = end_.block()->block();
   if (options_.background == nullptr) {
+    blocks_->FillReserve().IgnoreError();
     blocks_->RewrapBefore(head);
     return;
   }
   options_.background->Post([blocks = blocks_, head] {
-    // What fails is tried again when the block is needed.
+    // What fails is tried again when it is needed.
     blocks->Prepare(head + 1).IgnoreError();
+    blocks->FillReserve().IgnoreError();
     blocks->RewrapBefore(head);
   });
 }

@@ -4,6 +4,7 @@
 #ifndef STORAGE_BLOCK_BLOCK_LOG_H_
 #define STORAGE_BLOCK_BLOCK_LOG_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -38,6 +39,10 @@ struct BlockLogOptions {
   BlockGeometry geometry = {.block_bytes = uint64_t{64} << 20, .unit_bytes = 4096};
   size_t recent_bytes = size_t{16} << 20;  // entries kept in memory
   size_t max_spares = 2;                   // released blocks kept for reuse
+  // Kept in files of their own, in whole blocks, for when the file system is full: what has no
+  // entries can then be written up to the end, and entries that are under way as long as more than
+  // a quarter of the last block is left. 0: a full disk takes nothing from the end of a block on.
+  uint64_t reserve_bytes = 0;
   // A block at least this many blocks behind the end, of which at most an eighth is in use, is
   // emptied by copying what is left to the end.
   uint64_t copy_distance = 4;
@@ -54,8 +59,12 @@ struct BlockLogOptions {
 // What is appended stays in memory until Sync, which writes it as one batch. At most one batch is
 // written and not synced at any time; recovery relies on that (tail.h).
 //
-// Threads: Append, Repair, DropPrefix, Reset, Sync and DropGroup on one sequence; OpenGroup and
-// CloseGroup on any. A sync that ends after the log was destroyed is ignored.
+// A full disk is noticed where the log goes on in another block, which is made before anything is
+// written to it: so nothing is refused half-way. What is refused stays in memory, and is readable
+// there, until a Sync finds room.
+//
+// Threads: Append, Repair, DropPrefix, Reset, Sync, SeekRoom and DropGroup on one sequence;
+// OpenGroup and CloseGroup on any. A sync that ends after the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
@@ -72,6 +81,8 @@ class BlockLog final : public LogDisk {
   absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  bool has_room() const override { return !refused_ && blocks_->HasReserve(); }
+  void SeekRoom() override;
   const char* name() const override { return "block"; }
 
   struct Figures {
@@ -124,7 +135,8 @@ class BlockLog final : public LogDisk {
   absl::StatusOr<bool> WriteBatch(bool opening);
   absl::Status SyncNow();
   SyncBatch Gather(bool checkpoint) const;
-  absl::Status Roll(const SyncBatch& batch);
+  absl::Status Roll(const SyncBatch& batch, BlockSet::Reserve reserve);
+  bool LeavesRoom(const SyncBatch& batch) const;
   SyncBatch GatherBounds() const;
   absl::Status WriteCopies(const SyncBatch& next);
   absl::Status WriteCopyBatch(SyncBatch& batch);
@@ -157,6 +169,7 @@ class BlockLog final : public LogDisk {
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::vector<GroupState*> syncing_groups_ CAIRN_GUARDED_BY(mutex_);
   bool syncing_ = false;
+  std::atomic<bool> refused_ = false;  // for want of room, the last batch
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -11,6 +11,7 @@
 #include "storage/block/block_log.h"
 #include "storage/block/block_log_store.h"
 #include "storage/block/log_reader.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
@@ -116,7 +117,9 @@ absl::Status BlockLog::RewriteSome() {
     }
     if (added == Added::kNothingYet) return absl::OkStatus();
     if (!end_.Fits(batch)) {
-      if (absl::Status status = Roll(batch); !status.ok()) return status;
+      const absl::Status status = Roll(batch, BlockSet::Reserve::kKeep);
+      if (IsNoRoom(status)) return absl::OkStatus();
+      if (!status.ok()) return status;
       batch = GatherBounds();
       if (AddSomeOf(id, batch) != Added::kSome) return absl::OkStatus();
     }
@@ -238,7 +241,8 @@ absl::Status BlockLog::Repair(GroupState& group, const std::vector<RecordRun>& r
   SyncBatch batch = gather();
   absl::Status status;
   if (!end_.Fits(batch)) {
-    status = Roll(batch);
+    status = Roll(batch, BlockSet::Reserve::kKeep);
+    if (IsNoRoom(status)) return status;
     batch = gather();
   }
   if (status.ok()) status = WriteCopyBatch(batch);

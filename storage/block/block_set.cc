@@ -4,14 +4,22 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/block/block_key.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 
 BlockSet::BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares)
     : file_system_(file_system), options_(std::move(options)), spares_(std::move(spares)) {
   if (!spares_.empty()) next_spare_ = *std::max_element(spares_.begin(), spares_.end()) + 1;
+  std::erase_if(spares_, [this](uint64_t spare) {
+    const std::string path = PathOf(SpareFileName(spare));
+    if (HasUsualLength(path)) return false;
+    file_system_.Remove(path).IgnoreError();
+    return true;
+  });
 }
 
 void BlockSet::Add(std::shared_ptr<BlockFile> block) {
@@ -69,12 +77,13 @@ void BlockSet::RewrapBefore(uint64_t end) {
   }
 }
 
-absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes) {
-  return Make(id, min_bytes, Purpose::kAhead);
+absl::Status BlockSet::Prepare(uint64_t id, uint64_t min_bytes, Reserve reserve) {
+  return Make(id, min_bytes, Purpose::kAhead, reserve);
 }
 
-absl::StatusOr<std::shared_ptr<BlockFile>> BlockSet::Begin(uint64_t id, uint64_t min_bytes) {
-  absl::Status status = Make(id, min_bytes, Purpose::kBegin);
+absl::StatusOr<std::shared_ptr<BlockFile>> BlockSet::Begin(uint64_t id, uint64_t min_bytes,
+                                                           Reserve reserve) {
+  absl::Status status = Make(id, min_bytes, Purpose::kBegin, reserve);
   if (!status.ok()) return status;
   return Find(id);
 }
@@ -91,7 +100,7 @@ void BlockSet::Close() {
   while (preparing_ || wrapping_) done_.Wait(mutex_);
 }
 
-absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
+absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose, Reserve reserve) {
   if (options_.keys != nullptr && options_.keys->cipher() != Cipher::kNone) {
     // What the units add; LogEnd::BlockBytesFor is generous enough for what is rounded otherwise.
     const uint64_t unit = options_.geometry.unit_bytes;
@@ -120,7 +129,7 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
     }
     preparing_ = true;
   }
-  absl::Status status = Format(id, bytes);
+  absl::Status status = Format(id, bytes, reserve);
   MutexLock lock(mutex_);
   // Nobody writes to it, so it may be prepared ahead again.
   if (!status.ok() && purpose == Purpose::kBegin) begun_ = before;
@@ -130,17 +139,33 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose) {
 }
 
 // Takes the place of a file of that name, in which nothing stands.
-absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
-  std::optional<uint64_t> recycled;
-  uint64_t spare = 0;
+absl::Status BlockSet::Format(uint64_t id, uint64_t bytes, Reserve reserve) {
+  absl::Status status = FormatIn(TakeSpare(options_.reserve), id, bytes);
+  if (!IsNoRoom(status)) return status;
   {
     MutexLock lock(mutex_);
-    if (!spares_.empty()) {
-      recycled = spares_.front();
-      spares_.erase(spares_.begin());
-    } else {
-      spare = next_spare_++;
-    }
+    short_ = true;
+  }
+  if (reserve == Reserve::kKeep || bytes != options_.geometry.block_bytes) return status;
+  const std::optional<uint64_t> kept = TakeSpare(0);
+  return kept ? FormatIn(kept, id, bytes) : status;
+}
+
+// The first spare, if there are more than `keep`.
+std::optional<uint64_t> BlockSet::TakeSpare(size_t keep) {
+  MutexLock lock(mutex_);
+  if (spares_.size() <= keep) return std::nullopt;
+  const uint64_t spare = spares_.front();
+  spares_.erase(spares_.begin());
+  return spare;
+}
+
+// In a new file, if there is no spare.
+absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes) {
+  const bool create = !spare;
+  if (create) {
+    MutexLock lock(mutex_);
+    spare = next_spare_++;
   }
   BlockHeader header = {.identity = options_.identity, .block = id, .geometry = options_.geometry};
   header.geometry.block_bytes = bytes;
@@ -150,10 +175,15 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
       data_key = MakeBlockKey(header, options_.keys->cipher(), *master, options_.keys->random());
     }
   }
-  const std::string spare_path = PathOf(SpareFileName(recycled.value_or(spare)));
-  absl::Status status = FormatBlock(file_system_, spare_path, !recycled.has_value(), header);
+  const std::string spare_path = PathOf(SpareFileName(*spare));
+  absl::Status status = FormatBlock(file_system_, spare_path, create, header);
   const std::string path = PathOf(BlockFileName(id));
   if (status.ok()) status = file_system_.Rename(spare_path, path);
+  if (absl::IsResourceExhausted(status)) {
+    // What there is of it takes what others may need.
+    file_system_.Remove(spare_path).IgnoreError();
+    return NoRoomError(absl::StrCat("no room for ", path, ": ", status.message()));
+  }
   if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<File>> file =
@@ -161,6 +191,58 @@ absl::Status BlockSet::Format(uint64_t id, uint64_t bytes) {
   if (!file.ok()) return file.status();
   Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key)));
   return absl::OkStatus();
+}
+
+// The reserve -------------------------------------------------------------------------------------
+
+absl::Status BlockSet::FillReserve() {
+  for (;;) {
+    uint64_t number = 0;
+    {
+      MutexLock lock(mutex_);
+      while (preparing_) done_.Wait(mutex_);
+      if (closed_) return absl::OkStatus();
+      if (spares_.size() >= options_.reserve) {
+        short_ = false;
+        return absl::OkStatus();
+      }
+      number = next_spare_++;
+      preparing_ = true;
+    }
+    const std::string path = PathOf(SpareFileName(number));
+    absl::Status status = MakeSpare(path);
+    if (!status.ok()) file_system_.Remove(path).IgnoreError();
+    MutexLock lock(mutex_);
+    preparing_ = false;
+    done_.NotifyAll();
+    if (absl::IsResourceExhausted(status)) {
+      short_ = true;
+      return NoRoomError(absl::StrCat("no room for ", path, ": ", status.message()));
+    }
+    if (!status.ok()) return status;
+    spares_.push_back(number);
+  }
+}
+
+absl::Status BlockSet::MakeSpare(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
+  if (!file.ok()) return file.status();
+  absl::Status status = file_system_.Preallocate(**file, options_.geometry.block_bytes);
+  return status.ok() ? file_system_.SyncNow(**file) : status;
+}
+
+bool BlockSet::HasUsualLength(const std::string& path) const {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
+  if (!file.ok()) return false;
+  absl::StatusOr<uint64_t> size = (*file)->Size();
+  return size.ok() && *size == options_.geometry.block_bytes;
+}
+
+bool BlockSet::HasReserve() const {
+  MutexLock lock(mutex_);
+  return !short_ || spares_.size() >= options_.reserve;
 }
 
 absl::Status BlockSet::Release(uint64_t id) {
@@ -178,7 +260,8 @@ absl::Status BlockSet::Release(uint64_t id) {
     const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
     begun_ = std::max(begun_, id);
-    if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
+    const size_t enough = options_.max_spares + options_.reserve;
+    if (usual && may_stay && spares_.size() < enough) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =

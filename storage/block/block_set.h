@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,12 @@ class BlockSet {
     std::string directory;
     LogIdentity identity;
     BlockGeometry geometry;
-    size_t max_spares = 2;
+    size_t max_spares = 2;  // kept for reuse, beside the reserve
+    size_t reserve = 0;     // spares kept for a full disk
     // What new blocks are encrypted with, if they are. May be null.
     std::shared_ptr<const KeyRing> keys = nullptr;
   };
+  // Spares that have not the usual length are removed: they may be the beginning of one.
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
   void Add(std::shared_ptr<BlockFile> block);
@@ -50,10 +53,19 @@ class BlockSet {
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
   // there is one. Nothing for a block that was begun or released, and for those before it: who
   // prepares ahead of time may come late, when entries stand there, and numbers are not used again.
-  absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0);
+  // NoRoomError if the disk is full; then there is no such block, and nothing else has changed. A
+  // block of the usual length may be taken from the reserve, if `reserve` says so.
+  enum class Reserve { kKeep, kTake };
+  absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0, Reserve reserve = Reserve::kKeep);
+
+  // Makes the spares that the reserve lacks. As Prepare if the disk is full.
+  absl::Status FillReserve();
+  // False: the disk was full, and the reserve has not been whole since.
+  bool HasReserve() const;
 
   // Block `id` as Prepare makes it, for who writes there from now on.
-  absl::StatusOr<std::shared_ptr<BlockFile>> Begin(uint64_t id, uint64_t min_bytes = 0);
+  absl::StatusOr<std::shared_ptr<BlockFile>> Begin(uint64_t id, uint64_t min_bytes = 0,
+                                                   Reserve reserve = Reserve::kKeep);
   // The log goes on in block `id`, which is there.
   void Continue(uint64_t id);
 
@@ -67,8 +79,12 @@ class BlockSet {
 
  private:
   enum class Purpose { kAhead, kBegin };
-  absl::Status Make(uint64_t id, uint64_t min_bytes, Purpose purpose);
-  absl::Status Format(uint64_t id, uint64_t bytes);
+  absl::Status Make(uint64_t id, uint64_t min_bytes, Purpose purpose, Reserve reserve);
+  absl::Status Format(uint64_t id, uint64_t bytes, Reserve reserve);
+  absl::Status FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes);
+  absl::Status MakeSpare(const std::string& path);
+  bool HasUsualLength(const std::string& path) const;
+  std::optional<uint64_t> TakeSpare(size_t keep);
   std::string PathOf(const std::string& name) const;
 
   FileSystem& file_system_;
@@ -83,6 +99,7 @@ class BlockSet {
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
   // Blocks up to this one are written to, or were: they are not prepared any more.
   uint64_t begun_ CAIRN_GUARDED_BY(mutex_) = 0;
+  bool short_ CAIRN_GUARDED_BY(mutex_) = false;  // the disk was full, at the last attempt
 };
 
 }  // namespace cairn

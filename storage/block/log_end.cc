@@ -27,6 +27,11 @@ bool LogEnd::Fits(const SyncBatch& batch) const {
   return block_->geometry().Fits(data_end_, id_begin_, batch.data_bytes(), batch.id_bytes());
 }
 
+bool LogEnd::FitsBefore(const SyncBatch& batch, uint64_t bytes) const {
+  return block_->geometry().Fits(data_end_, id_begin_, batch.data_bytes() + bytes,
+                                 batch.id_bytes());
+}
+
 bool LogEnd::Fit(const SyncBatch& first, const SyncBatch& second) const {
   const BlockGeometry& geometry = block_->geometry();
   return geometry.Fits(data_end_ + geometry.RoundUp(first.data_bytes()),

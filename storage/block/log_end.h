@@ -34,6 +34,8 @@ class LogEnd {
   uint64_t boot() const { return boot_; }
 
   bool Fits(const SyncBatch& batch) const;
+  // True if so many bytes are left behind it.
+  bool FitsBefore(const SyncBatch& batch, uint64_t bytes) const;
   // True if both fit, one behind the other.
   bool Fit(const SyncBatch& first, const SyncBatch& second) const;
   // Length of a block that would hold the batch.

@@ -196,7 +196,8 @@ absl::Status Recovery::Heal(LogScan& scan) {
 // What stands behind the end of the log stays there, but counts for nothing any more.
 absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
   const std::shared_ptr<BlockFile> head = end.block();
-  absl::StatusOr<std::shared_ptr<BlockFile>> next = blocks.Begin(head->block() + 1);
+  absl::StatusOr<std::shared_ptr<BlockFile>> next =
+      blocks.Begin(head->block() + 1, 0, BlockSet::Reserve::kTake);
   if (!next.ok()) return next.status();
   const BlockFooter footer = MakeFooter(
       *head, scan.groups, [](const WrittenLog& log) -> const WrittenLog& { return log; });

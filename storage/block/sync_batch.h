@@ -27,6 +27,7 @@ class SyncBatch {
   const IdRecord& id() const { return id_; }
   uint64_t id_bytes() const { return EncodedBytes(id_); }
   uint64_t data_bytes() const { return id_bytes() + record_bytes_; }
+  bool has_entries() const { return record_bytes_ > 0; }
 
   // What is to be written, filled up to whole units. id() has its places by now.
   struct Encoded {

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/block/block_file.h"
+#include "storage/no_room.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 
@@ -24,28 +25,29 @@ std::string Payload(uint64_t i, size_t length) {
 }
 
 // Two groups, over several blocks, with a vote, a truncation and dropped prefixes. Ends at the
-// first sync that fails; false then.
-bool Write(LogDriver& driver) {
-  auto sync = [&] { return driver.Sync().ok(); };
+// first sync that fails, with its error.
+absl::Status Write(LogDriver& driver) {
+  absl::Status status;
+  auto sync = [&] { return (status = driver.Sync()).ok(); };
   driver.Vote(kGroupA, {.term = 1, .vote = static_cast<NodeId>(3)});
   driver.Append(kGroupA, 1, {Payload(1, 100), Payload(2, 900)});
   driver.Append(kGroupB, 1, {Payload(3, 50)});
-  if (!sync()) return false;
+  if (!sync()) return status;
   for (uint64_t i = 0; i < 6; ++i) {
     driver.Append(kGroupA, 1, {Payload(i, 3000)});
     if (i % 2 == 1) driver.Append(kGroupB, 1, {Payload(i, 10)});
-    if (!sync()) return false;
+    if (!sync()) return status;
   }
   driver.Vote(kGroupB, {.term = 2, .vote = static_cast<NodeId>(1)});
   driver.Truncate(kGroupA, driver.model().at(kGroupA).last().index, 2, {Payload(7, 200)});
-  if (!sync()) return false;
+  if (!sync()) return status;
   driver.Drop(kGroupA, 5);
-  if (!sync()) return false;
+  if (!sync()) return status;
   for (uint64_t i = 0; i < 4; ++i) {
     driver.Append(kGroupA, 2, {Payload(i, 3000)});
-    if (!sync()) return false;
+    if (!sync()) return status;
   }
-  return true;
+  return status;
 }
 
 // What one group had been told is durable, and what may be.
@@ -90,6 +92,7 @@ TEST(BlockLogFaultTest, AnErrorAtAnyCallLosesNothingAcknowledged) {
     FileFault::Reached reached;
   };
   int refused_writes = 0;
+  int without_room = 0;
   for (const Kind& kind : {Kind{EIO, FileFault::Reached::kNothing},
                            {EIO, FileFault::Reached::kSome},
                            {ENOSPC, FileFault::Reached::kSome}}) {
@@ -108,10 +111,16 @@ TEST(BlockLogFaultTest, AnErrorAtAnyCallLosesNothingAcknowledged) {
       {
         LogDriver driver(disk);
         if (driver.status().ok()) {
-          const bool all = Write(driver);
+          const absl::Status written = Write(driver);
+          if (IsNoRoom(written)) {
+            // Nothing was written, and nothing is wrong.
+            ++without_room;
+            EXPECT_EQ(kind.error, ENOSPC);
+            EXPECT_TRUE(driver.Sync().ok());
+          }
           synced = driver.synced();
           issued = driver.issued();
-          if (!all) {
+          if (!written.ok() && !IsNoRoom(written)) {
             // It takes nothing more, and says so.
             ++refused_writes;
             const absl::Status status = driver.Sync();
@@ -141,6 +150,7 @@ TEST(BlockLogFaultTest, AnErrorAtAnyCallLosesNothingAcknowledged) {
     }
   }
   EXPECT_GT(refused_writes, 60);
+  EXPECT_GT(without_room, 5);
 }
 
 // One write that the disk forgets, with the power gone later: the entries it held are named.
@@ -160,7 +170,7 @@ TEST(BlockLogFaultTest, ALostWriteHidesNothing) {
     {
       LogDriver driver(disk);
       ASSERT_TRUE(driver.status().ok()) << driver.status();
-      ASSERT_TRUE(Write(driver));
+      ASSERT_TRUE(Write(driver).ok());
       synced = driver.synced();
       reached_end = writes < nth;
       disk.set_fault_hook(nullptr);
@@ -243,8 +253,8 @@ TEST(BlockLogFaultTest, AFullDiskLosesNothingAndAStartWithRoomGoesOn) {
       driver.Append(kGroupA, 1, {Payload(i, 2000)});
       full = driver.Sync();
     }
-    EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
-    EXPECT_EQ(driver.Sync(), full) << "it stays so";
+    EXPECT_TRUE(absl::IsResourceExhausted(full) && IsNoRoom(full)) << full;
+    EXPECT_TRUE(IsNoRoom(driver.Sync())) << "it stays so";
     synced = driver.synced();
     issued = driver.issued();
     for (const RecordRun& entry : synced.at(kGroupA).entries) {
