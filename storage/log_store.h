@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/types.h"
+#include "storage/log_scrub.h"
 #include "storage/record.h"
 
 namespace cairn {
@@ -142,6 +143,9 @@ class LogDisk {
   // `done` (see FileSystem::Sync for when and where). At most one Sync runs at a time. An error is
   // final: the disk accepts no more writes.
   virtual void Sync(absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  // Looks for what has rotted; null: this store has nothing to look at. Owned by the disk.
+  virtual LogScrub* scrub() { return nullptr; }
 
   virtual const char* name() const = 0;  // "block", "rocksdb", "memory", as --log_store
 };

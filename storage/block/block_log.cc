@@ -60,7 +60,8 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       end_(std::move(disk.end)),
       last_copies_(end_.last_batch()),
       usage_(std::move(disk.usage)),
-      recent_(options_.recent_bytes) {
+      recent_(options_.recent_bytes),
+      scrub_(MakeScrub()) {
   for (uint64_t id : blocks_->Ids()) {
     if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.insert(id);
   }
@@ -338,6 +339,7 @@ absl::Status BlockLog::Roll(const SyncBatch& batch) {
   status = end_.Seal(file_system_, footer);
   if (!status.ok()) return status;
   end_.Begin(blocks_->Find(next));
+  scrub_->SetHead(next);
   PrepareNext();
   return absl::OkStatus();
 }

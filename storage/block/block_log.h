@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "base/executor.h"
 #include "base/mutex.h"
+#include "storage/block/block_scrub.h"
 #include "storage/block/block_set.h"
 #include "storage/block/group_state.h"
 #include "storage/block/log_end.h"
@@ -71,6 +72,7 @@ class BlockLog final : public LogDisk {
   absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  LogScrub* scrub() override { return scrub_.get(); }
   const char* name() const override { return "block"; }
 
   struct Figures {
@@ -128,11 +130,13 @@ class BlockLog final : public LogDisk {
   absl::Status WriteCopies(const SyncBatch& next);
   absl::Status WriteCopyBatch(SyncBatch& batch);
   bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
-  absl::Status CheckRepair(const GroupState& group, const RecordRun& run) const;
+  absl::Status CheckRepair(const GroupState& group, const RecordRun& run,
+                           const RecordRun* next) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
   absl::Status RewriteSome();
   bool AddSomeOf(uint64_t block, SyncBatch& batch) const;
+  std::unique_ptr<BlockScrub> MakeScrub();
   void PrepareNext();
   absl::Status Fail(absl::Status status);
 
@@ -143,8 +147,9 @@ class BlockLog final : public LogDisk {
   const std::vector<std::string> notes_;
   Findings findings_;
   LogEnd end_;
-  std::set<uint64_t> outdated_;  // blocks with another cipher than is wanted, to be written anew
-  uint64_t last_copies_;         // last batch that holds, or may hold, nothing but copies
+  // Blocks to be written anew: with another cipher than is wanted, or found bad.
+  std::set<uint64_t> outdated_;
+  uint64_t last_copies_;  // last batch that holds, or may hold, nothing but copies
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);
@@ -155,6 +160,7 @@ class BlockLog final : public LogDisk {
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::vector<GroupState*> syncing_groups_ CAIRN_GUARDED_BY(mutex_);
   bool syncing_ = false;
+  const std::unique_ptr<BlockScrub> scrub_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

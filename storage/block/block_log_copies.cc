@@ -1,6 +1,6 @@
 // The part of BlockLog that writes entries to another place: those of blocks that shall be
-// released, those of blocks that are not encrypted as is wanted now, and those that were bad where
-// they stood.
+// released, those of blocks that are not encrypted as is wanted now or that have rotted, and those
+// that were bad where they stood.
 
 #include <algorithm>
 #include <utility>
@@ -91,10 +91,11 @@ bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
   return true;
 }
 
-// Some of what stands in the first block that is not encrypted as is wanted. So all of them are
-// empty after some batches, and released with the others.
+// Some of what stands in the first block that is not encrypted as is wanted, or bad. So all of them
+// are empty after some batches, and released with the others.
 absl::Status BlockLog::RewriteSome() {
   if (!blocks_->IsCurrent(*end_.block())) return absl::OkStatus();
+  outdated_.merge(scrub_->TakeAvoided());
   while (!outdated_.empty()) {
     const uint64_t id = *outdated_.begin();
     bool in_use = blocks_->Find(id) != nullptr;
@@ -147,11 +148,45 @@ bool BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) const {
   return bytes > 0;
 }
 
+// Scrub -------------------------------------------------------------------------------------------
+
+std::unique_ptr<BlockScrub> BlockLog::MakeScrub() {
+  BlockScrub::Parts parts;
+  parts.file_system = &file_system_;
+  parts.directory = options_.directory;
+  parts.blocks = blocks_;
+  parts.find = [this](GroupId id, LogPosition at) -> std::optional<Span> {
+    MutexLock lock(mutex_);
+    auto found = groups_.find(id);
+    if (found == groups_.end()) return std::nullopt;
+    const GroupState& group = *found->second;
+    const WrittenLog& log = group.written();
+    const Index end = std::min(group.first_pending(), log.torn_from.value_or(kMaxIndex));
+    if (at.index <= group.base().index || at.index >= end) return std::nullopt;
+    if (group.TermAt(at.index) != at.term) return std::nullopt;
+    const Span* span = log.spans.Find(at.index);
+    return span == nullptr ? std::nullopt : std::optional(*span);
+  };
+  parts.spans_in = [this](uint64_t block) {
+    std::vector<std::pair<GroupId, Span>> spans;
+    MutexLock lock(mutex_);
+    for (const auto& [id, group] : groups_) {
+      for (const Span& span : group->written().spans.spans()) {
+        if (span.block == block) spans.emplace_back(id, span);
+      }
+    }
+    return spans;
+  };
+  return std::make_unique<BlockScrub>(std::move(parts), end_.block()->block());
+}
+
 // Repair ------------------------------------------------------------------------------------------
 
 // The hash of an entry covers the entries before it, so that of the last one proves the whole run.
-// Where nobody knows it any more, the id records do, with the 32 bits they keep of each.
-absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run) const {
+// Where nobody knows it any more, the `next` run does, which was found right, if it follows; or the
+// id records do, with the 32 bits they keep of each.
+absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run,
+                                   const RecordRun* next) const {
   const auto refuse = [&](absl::string_view why) {
     return absl::FailedPreconditionError(
         absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
@@ -169,11 +204,11 @@ absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run
       const LogPosition at = run[i].position();
       if (group.TermAt(at.index) != at.term) return refuse("another entry stands there");
     }
-    for (Index next = run.first().index; next <= run.last().index;) {
-      const Span* span = log.spans.Find(next);
-      CAIRN_CHECK(span != nullptr) << "entry " << next;
+    for (Index index = run.first().index; index <= run.last().index;) {
+      const Span* span = log.spans.Find(index);
+      CAIRN_CHECK(span != nullptr) << "entry " << index;
       places.emplace_back(blocks_->Find(span->block), *span);
-      next = span->last + 1;
+      index = span->last + 1;
     }
   }
   absl::StatusOr<EntryHash> before = HashAt(group, run.first().index - 1);
@@ -181,6 +216,10 @@ absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run
   absl::StatusOr<EntryHash> last = HashAt(group, run.last().index);
   if (last.ok()) {
     return *last == run.last_hash() ? absl::OkStatus() : refuse("another entry stood there");
+  }
+  if (next != nullptr && next->first().index == run.last().index + 1) {
+    return next->previous_hash() == run.last_hash() ? absl::OkStatus()
+                                                    : refuse("another entry stood there");
   }
   for (const auto& [block, span] : places) {
     const Index first = std::max(span.first, run.first().index);
@@ -198,8 +237,10 @@ absl::Status BlockLog::Repair(GroupState& group, const std::vector<RecordRun>& r
     MutexLock lock(mutex_);
     if (!failed_.ok()) return failed_;
   }
-  for (const RecordRun& run : runs) {
-    if (absl::Status status = CheckRepair(group, run); !status.ok()) return status;
+  const RecordRun* next = nullptr;
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    if (absl::Status status = CheckRepair(group, *run, next); !status.ok()) return status;
+    next = &*run;
   }
   if (runs.empty()) return absl::OkStatus();
   const auto gather = [&] {

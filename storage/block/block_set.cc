@@ -132,13 +132,14 @@ absl::Status BlockSet::PutAside(uint64_t id, bool for_good) {
     // Readers take their reference under the lock, so nobody can come once there is none.
     if (found->second.use_count() > 1) return absl::OkStatus();
     const BlockHeader header = found->second->header();
+    const bool trusted = found->second->trusted();
     // What was never encrypted does not stay where all is meant to be.
     const bool may_stay = options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone ||
                           header.is_encrypted();
     const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
     if (for_good) released_ = std::max(released_, id);
-    if (usual && may_stay && spares_.size() < options_.max_spares) spare = next_spare_++;
+    if (usual && may_stay && trusted && spares_.size() < options_.max_spares) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =
