@@ -1,6 +1,10 @@
 #include "base/thread_executor.h"
 
+#include <linux/ioprio.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -10,11 +14,23 @@ namespace cairn {
 namespace {
 
 constexpr size_t kLongestThreadName = 15;
+// Low enough to give way, and high enough that a lock it holds for a moment is soon free again.
+constexpr int kLowNice = 10;
+
+// Of the calling thread. Where the system does not want to, the thread is as any other.
+void LowerPriority() {
+  const auto thread = static_cast<id_t>(syscall(SYS_gettid));
+  setpriority(PRIO_PROCESS, thread, kLowNice);
+  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
 
 }  // namespace
 
-ThreadExecutor::ThreadExecutor(const Clock& clock, const std::string& name, Callers callers)
-    : clock_(clock), callers_may_run_(callers == Callers::kMayRun), thread_([this] { Run(); }) {
+ThreadExecutor::ThreadExecutor(const Clock& clock, const std::string& name, Callers callers,
+                               Priority priority)
+    : clock_(clock),
+      callers_may_run_(callers == Callers::kMayRun),
+      thread_([this, priority] { Run(priority); }) {
   // Fails only for a name that is too long.
   pthread_setname_np(thread_.native_handle(), name.substr(0, kLongestThreadName).c_str());
 }
@@ -103,7 +119,8 @@ void ThreadExecutor::PostAt(Instant when, Task task) {
   if (must_wake) Wake();
 }
 
-void ThreadExecutor::Run() {
+void ThreadExecutor::Run(Priority priority) {
+  if (priority == Priority::kLow) LowerPriority();
   Task task;
   while (Take(task)) {
     task();

@@ -32,9 +32,12 @@ namespace cairn {
 class ThreadExecutor final : public Executor {
  public:
   enum class Callers { kOnlyPost, kMayRun };
+  // kLow: the thread gives way to others, of the processor and of the disk.
+  enum class Priority { kUsual, kLow };
 
   // `clock` outlives the executor. `name` names the thread for people (15 bytes of it).
-  ThreadExecutor(const Clock& clock, const std::string& name, Callers callers = Callers::kOnlyPost);
+  ThreadExecutor(const Clock& clock, const std::string& name, Callers callers = Callers::kOnlyPost,
+                 Priority priority = Priority::kUsual);
   ~ThreadExecutor() override;
   ThreadExecutor(const ThreadExecutor&) = delete;
   ThreadExecutor& operator=(const ThreadExecutor&) = delete;
@@ -48,7 +51,7 @@ class ThreadExecutor final : public Executor {
   // decided whether to (true: Wake is to follow).
   bool MustWake() CAIRN_REQUIRES(mutex_);
   void Wake();
-  void Run();
+  void Run(Priority priority);
   // Waits for the next task. False if there will be none.
   bool Take(Task& task);
   void QueueDueTimers() CAIRN_REQUIRES(mutex_);

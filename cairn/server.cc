@@ -68,6 +68,8 @@ class GrpcServer final : public Server {
     return warnings;
   }
 
+  std::optional<ScrubStatus> Scrub() const override { return host_->Scrub(); }
+
   void Shutdown(Duration patience) override;
 
  private:
@@ -129,9 +131,12 @@ absl::Status GrpcServer::Start() {
     // else is going on: half of the wake-ups of a command that comes alone.
     auto callers =
         name == "runner" ? ThreadExecutor::Callers::kMayRun : ThreadExecutor::Callers::kOnlyPost;
-    return std::make_unique<ThreadExecutor>(clock_, name, callers);
+    auto priority =
+        name == "scrubber" ? ThreadExecutor::Priority::kLow : ThreadExecutor::Priority::kUsual;
+    return std::make_unique<ThreadExecutor>(clock_, name, callers, priority);
   };
   dependencies.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
+  dependencies.scrub = {options_.scrub_bytes_per_second, options_.scrub_period};
   // Differs between nodes, and between starts of one node.
   dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^
                       static_cast<uint64_t>(clock_.WallNow().nanoseconds);

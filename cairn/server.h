@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "raft/core/configuration.h"
 #include "raft/group.h"
 #include "raft/identity.h"
+#include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
 
 namespace grpc {
@@ -51,6 +53,11 @@ struct ServerOptions {
   std::shared_ptr<const KeyRing> keys;
   // What is sent of snapshots to members far behind; 0: no limit.
   uint64_t snapshot_bytes_per_second = 0;
+  // The log is read in the background, to find what has rotted before somebody needs it, and have
+  // it repaired (docs/storage.md): so many bytes a second at most, 0: not at all; and the time from
+  // the beginning of one round to that of the next.
+  uint64_t scrub_bytes_per_second = uint64_t{16} << 20;
+  Duration scrub_period = Seconds(24 * 60 * 60);
   bool sync = true;        // false loses acknowledged commands at a power cut
   LogSink* log = nullptr;  // outlives the server; null: nothing is logged
   // Greatest gRPC message from clients, and the calls of one connection at a time.
@@ -94,6 +101,8 @@ class Server {
   virtual const NodeIdentity& identity() const = 0;
   // What an operator should know, one sentence each.
   virtual std::vector<std::string> Warnings() const = 0;
+  // How far the scrub of the log is; nothing if there is none.
+  virtual std::optional<ScrubStatus> Scrub() const = 0;
 
   // Ends calls and groups in an orderly way for at most `patience`. Afterwards no callback runs.
   // The destructor does the same without patience.

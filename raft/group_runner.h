@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,8 @@ struct GroupRunnerDependencies {
   ByteBudget* snapshot_budget = nullptr;
   FileSystem* file_system = nullptr;
   std::string data_directory;  // durable state machines and snapshots are below it
+  // Entries of the log that were bad are written again; may be null. On the log writer's sequence.
+  std::function<void(Index first, Index last)> repaired;
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
 };
@@ -122,6 +125,8 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // From the host's upkeep.
   void TellHostLost(const HostLost& lost) { mailbox_.PutHostLost(lost); }
   void TimerDue(Instant when);
+  // The scrub of the log has found that this entry has rotted where it stands (DATA_LOSS `why`).
+  void Rotten(LogPosition at, const absl::Status& why);
   // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
   absl::Status Vet(const Envelope& envelope) const;
   // What the configuration in force says of `node`.
@@ -162,6 +167,8 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // group_runner_entries.cc
   void Fetch(const SendEntries& send, Index last);
   void Repair(std::vector<RecordRun> runs);
+  using WrittenAgain = absl::AnyInvocable<void(const std::vector<RecordRun>&, const absl::Status&)>;
+  void WriteAgain(std::vector<RecordRun> runs, WrittenAgain done);
 
   // group_runner_timers.cc (and TimerDue)
   void ScheduleWakeup();

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "raft/group_runner.h"
 
 namespace cairn {
@@ -19,8 +20,19 @@ void GroupRunner::Fetch(const SendEntries& send, Index last) {
   });
 }
 
-// Beside the group's own writes. What cannot be repaired is no failure of the disk.
 void GroupRunner::Repair(std::vector<RecordRun> runs) {
+  WriteAgain(std::move(runs),
+             [this](const std::vector<RecordRun>& written, const absl::Status& refused) {
+               mailbox_.PutTask([this, written, refused] {
+                 if (node_ == nullptr) return;
+                 node_->Repaired(dependencies_.clock->Now(), written, refused);
+               });
+             });
+}
+
+// Beside the group's own writes. What cannot be repaired is no failure of the disk: `done` is told
+// why. The disk's failure it does not hear: the group does, as a client of the writer.
+void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
   struct Work {
     std::vector<RecordRun> runs;
     absl::Status refused;
@@ -34,13 +46,34 @@ void GroupRunner::Repair(std::vector<RecordRun> runs) {
         if (harmless) work->refused = status;
         return harmless ? absl::OkStatus() : status;
       },
-      [this, work](const absl::Status& status) {
-        if (!status.ok()) return;  // the group hears of it as a client of the writer
-        mailbox_.PutTask([this, work] {
-          if (node_ == nullptr) return;
-          node_->Repaired(dependencies_.clock->Now(), work->runs, work->refused);
-        });
+      [this, work, done = std::move(done)](const absl::Status& status) mutable {
+        if (!status.ok()) return;
+        if (work->refused.ok() && dependencies_.repaired != nullptr) {
+          for (const RecordRun& run : work->runs) {
+            dependencies_.repaired(run.first().index, run.last().index);
+          }
+        }
+        done(work->runs, work->refused);
       });
+}
+
+// Memory or the page cache may still have it. If not, it is as if it had just been read in vain.
+void GroupRunner::Rotten(LogPosition at, const absl::Status& why) {
+  mailbox_.PutTask([this, at, why] {
+    if (node_ == nullptr || node_->fenced() || node_->raft().TermAt(at.index) != at.term) return;
+    absl::StatusOr<std::vector<RecordRun>> kept = opened_.store->Read(at.index, at.index, 1);
+    if (absl::IsDataLoss(kept.status())) {
+      return node_->Damaged(dependencies_.clock->Now(), at.index, why);
+    }
+    if (!kept.ok() || kept->front().first() != at) return;
+    const Index index = at.index;
+    WriteAgain(*std::move(kept), [this, index, why](const auto&, const absl::Status& refused) {
+      if (!refused.ok()) return;
+      dependencies_.log->Log(LogLevel::kWarning,
+                             absl::StrCat("group ", ToInteger(settings_.group), ": entry ", index,
+                                          " had rotted and is written again: ", why.message()));
+    });
+  });
 }
 
 }  // namespace cairn

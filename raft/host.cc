@@ -15,6 +15,8 @@ namespace {
 
 // Hellos and host heartbeats that wait for the runner; more are lost.
 constexpr int kMaxWaiting = 256;
+// In the data directory: how far the scrub of the log is.
+constexpr char kScrubFile[] = "SCRUB";
 
 }  // namespace
 
@@ -24,12 +26,13 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       runner_(dependencies_.make_executor("runner")),
       writer_executor_(dependencies_.make_executor("log-writer")),
       reader_(dependencies_.make_executor("reader")),
-      snapshots_(dependencies_.make_executor("snapshots")),
-      snapshot_budget_(dependencies_.snapshot_bytes_per_second),
+      snapshots_{dependencies_.make_executor("snapshots"),
+                 ByteBudget(dependencies_.snapshot_bytes_per_second)},
       log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
       graveyard_(std::make_unique<Graveyard>(Graveyard::Parts{
           dependencies_.file_system, dependencies_.data_directory, dependencies_.log_disk,
-          log_writer_.get(), snapshots_ == nullptr ? runner_.get() : snapshots_.get(),
+          log_writer_.get(),
+          snapshots_.executor == nullptr ? runner_.get() : snapshots_.executor.get(),
           dependencies_.clock, dependencies_.seed})),
       identity_(identity) {
   for (size_t i = 0; i < dependencies_.appliers; ++i) {
@@ -109,8 +112,9 @@ void HostImpl::Shutdown(Instant deadline) {
   // Those who give work first, so that nobody posts to one that is gone.
   runner_.reset();
   appliers_.clear();
-  snapshots_.reset();
+  snapshots_.executor.reset();
   reader_.reset();
+  if (scrubber_ != nullptr) scrubber_->Stop();
   writer_executor_.reset();
   log_writer_.reset();
   for (auto& [id, group] : groups) group->Finish();
@@ -276,6 +280,39 @@ void HostImpl::RefuseToTakePart(NodeState state, const absl::Status& status) {
   Stopped(state, status);
 }
 
+// Scrub ------------------------------------------------------------------------------------------
+
+void HostImpl::StartScrub() {
+  LogScrub* scrub = dependencies_.log_disk->scrub();
+  if (scrub == nullptr || dependencies_.scrub.bytes_per_second == 0) return;
+  Scrubber::Parts parts;
+  parts.clock = dependencies_.clock;
+  parts.executor = dependencies_.make_executor("scrubber");
+  parts.scrub = scrub;
+  parts.file_system = dependencies_.file_system;
+  parts.path = absl::StrCat(dependencies_.data_directory, "/", kScrubFile);
+  parts.log = dependencies_.log;
+  parts.options = dependencies_.scrub;
+  parts.found = [this](const ScrubFinding& finding) { Rotten(finding); };
+  scrubber_ = std::make_unique<Scrubber>(std::move(parts));
+}
+
+// A group that is not open here is told when it is.
+void HostImpl::Rotten(const ScrubFinding& finding) {
+  if (std::shared_ptr<GroupRunner> group = Find(finding.group)) {
+    group->Rotten(finding.at, finding.why);
+  }
+}
+
+void HostImpl::Repaired(GroupId group, Index first, Index last) {
+  if (scrubber_ != nullptr) scrubber_->Repaired(group, first, last);
+}
+
+std::optional<ScrubStatus> HostImpl::Scrub() {
+  if (scrubber_ == nullptr) return std::nullopt;
+  return scrubber_->status();
+}
+
 absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
                                                   HostDependencies dependencies) {
   if (absl::Status status = Validate(identity.initial_members); !status.ok()) {
@@ -288,6 +325,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
   if (dependencies.appliers == 0) return absl::InvalidArgumentError("appliers is 0");
   auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
   if (absl::Status status = host->Begin(); !status.ok()) return status;
+  host->StartScrub();
   return host;
 }
 

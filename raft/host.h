@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -21,6 +22,7 @@
 #include "raft/group.h"
 #include "raft/identity.h"
 #include "raft/peers/introduction.h"
+#include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
 #include "raft/transport.h"
 #include "storage/file_system.h"
@@ -38,10 +40,10 @@ struct HostDependencies {
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
   // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader",
-  // "snapshots". May be null for "applier": state machines run on the runner's sequence, which
-  // saves a hand-off per command and lets a slow state machine delay elections and heartbeats; and
-  // for "reader": the runner reads from the disk what members need that lag far behind; and for
-  // "snapshots": there are none then, and logs are kept whole.
+  // "snapshots", "scrubber". May be null for "applier": state machines run on the runner's
+  // sequence, which saves a hand-off per command and lets a slow state machine delay elections and
+  // heartbeats; and for "reader": the runner reads from the disk what members need that lag far
+  // behind; and for "snapshots": there are none then, and logs are kept whole.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
   // So many sequences "applier" there are; a group's state machine runs on one of them, by the
   // group's id. A slow machine delays those it shares one with.
@@ -49,6 +51,9 @@ struct HostDependencies {
   // What all groups of this host together send of snapshots to members that lag far behind; 0: no
   // limit.
   uint64_t snapshot_bytes_per_second = 0;
+  // How its log is read in the background, to find rot before somebody needs what has rotted; on an
+  // executor "scrubber". Off unless a rate is given, or if the log disk has nothing to scrub.
+  ScrubOptions scrub;
   // Of all randomness of this host. Must differ from start to start.
   uint64_t seed = 0;
   // An unformed node asks the initial members this often, waiting longer and longer between the
@@ -124,6 +129,9 @@ class Host {
   // Whether what a node says of itself is news that may be true (raft/peers/introduction.h): then
   // it may speak, and is answered, although no log here names it. From any thread.
   virtual bool Believes(const Introduction& introduction) = 0;
+
+  // How far the scrub of the log is; nothing if there is none.
+  virtual std::optional<ScrubStatus> Scrub() = 0;
 
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
   // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it

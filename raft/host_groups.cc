@@ -62,10 +62,11 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.upkeep = upkeep_.get();
   parts.applier = appliers_[ToInteger(group) % appliers_.size()].get();
   parts.reader = reader_.get();
-  parts.snapshots = snapshots_.get();
-  parts.snapshot_budget = &snapshot_budget_;
+  parts.snapshots = snapshots_.executor.get();
+  parts.snapshot_budget = &snapshots_.budget;
   parts.file_system = dependencies_.file_system;
   parts.data_directory = dependencies_.data_directory;
+  parts.repaired = [this, group](Index first, Index last) { Repaired(group, first, last); };
   parts.log = dependencies_.log;
   parts.trace = dependencies_.trace;
   auto runner = std::make_shared<GroupRunner>(
@@ -82,6 +83,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   if (self->incarnation != self_.incarnation) standing.members = Configuration();
   if (standing.cluster == Cluster::kFormed) runner->Start(standing.members);
   if (standing.cluster == Cluster::kRefused) runner->Halt(standing.state, standing.refusal);
+  if (scrubber_ != nullptr) scrubber_->Opened(group);
   return Group(runner);
 }
 

@@ -1,5 +1,5 @@
-// HostImpl: the Host there is. Its sources: host.cc (life, transport, how the cluster forms),
-// host_groups.cc (groups come and go).
+// HostImpl: the Host there is. Its sources: host.cc (life, transport, how the cluster forms, scrub
+// of the log), host_groups.cc (groups come and go).
 
 #ifndef RAFT_HOST_IMPL_H_
 #define RAFT_HOST_IMPL_H_
@@ -7,6 +7,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,7 @@
 #include "raft/lifecycle/graveyard.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
+#include "raft/scrub/scrubber.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
 
@@ -48,7 +50,9 @@ class HostImpl final : public Host {
     Leave(group, deadline, /*remove=*/true, std::move(done));
   }
   void Reset(GroupId group, LifeDone done) override;
+  std::optional<ScrubStatus> Scrub() override;
   void Shutdown(Instant deadline) override;
+  void StartScrub();
 
  private:
   // Whether the groups may take part.
@@ -89,18 +93,26 @@ class HostImpl final : public Host {
 
   void Stopped(NodeState state, const absl::Status& status);
 
+  // The log is read in the background.
+  void Rotten(const ScrubFinding& finding);
+  void Repaired(GroupId group, Index first, Index last);
+
   HostDependencies dependencies_;
   const LocalIdentity self_;
   std::unique_ptr<Executor> runner_;
   std::unique_ptr<Executor> writer_executor_;
   std::vector<std::unique_ptr<Executor>> appliers_;  // may be null
   std::unique_ptr<Executor> reader_;                 // may be null
-  std::unique_ptr<Executor> snapshots_;              // may be null
-  ByteBudget snapshot_budget_;
+  struct Snapshots {
+    std::unique_ptr<Executor> executor;  // may be null
+    ByteBudget budget;
+  };
+  Snapshots snapshots_;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<Graveyard> graveyard_;
   std::unique_ptr<GroupUpkeep> upkeep_;
-  std::atomic<int> waiting_ = 0;  // envelopes of nodes, for the runner
+  std::unique_ptr<Scrubber> scrubber_;  // null: nothing is scrubbed
+  std::atomic<int> waiting_ = 0;        // envelopes of nodes, for the runner
 
   // On the runner's sequence.
   NodeIdentity identity_;

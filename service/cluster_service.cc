@@ -102,6 +102,29 @@ void WriteGroup(const GroupStatus& from, const std::string& address, Instant now
   }
 }
 
+void WriteTime(WallTime from, google::protobuf::Timestamp* to) {
+  to->set_seconds(from.nanoseconds / 1'000'000'000);
+  to->set_nanos(static_cast<int32_t>(from.nanoseconds % 1'000'000'000));
+}
+
+void WriteScrub(const ScrubStatus& from, v1::LogScrub* to) {
+  const ScrubProgress& progress = from.progress;
+  to->set_bytes_per_second(from.options.bytes_per_second);
+  *to->mutable_period() = ToProto(from.options.period);
+  to->set_running(progress.in_round);
+  to->set_block(progress.position.block);
+  to->set_offset(progress.position.offset);
+  to->set_round_bytes(progress.round_bytes);
+  if (progress.round_began != WallTime())
+    WriteTime(progress.round_began, to->mutable_round_began());
+  if (progress.rounds > 0) WriteTime(progress.last_round_ended, to->mutable_last_round_ended());
+  to->set_rounds(progress.rounds);
+  to->set_bytes(progress.bytes);
+  to->set_entries_damaged(progress.damaged);
+  to->set_entries_repaired(progress.repaired);
+  to->set_copies_healed(progress.healed);
+}
+
 using StatusCall = UnaryCall<v1::GetStatusRequest, v1::GetStatusResponse>;
 
 template <typename Base>
@@ -192,6 +215,9 @@ class ClusterServiceImpl final
       for (std::string& warning : description_.warnings()) {
         response->add_warnings(std::move(warning));
       }
+    }
+    if (const auto scrub = description_.scrub ? description_.scrub() : std::nullopt) {
+      WriteScrub(*scrub, response->mutable_scrub());
     }
     if (const ServiceContext::Opened* opened = context_.opened()) {
       WriteGroup(opened->group.Status(), description_.address, context_.Now(),

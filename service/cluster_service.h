@@ -5,10 +5,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/types.h"
+#include "raft/scrub/scrubber.h"
 #include "service/service_context.h"
 
 namespace grpc {
@@ -27,6 +29,8 @@ struct NodeDescription {
   Instant started;
   // What an operator should know now; from any thread. May be null.
   std::function<std::vector<std::string>()> warnings;
+  // How far the scrub of its log is; from any thread. May be null.
+  std::function<std::optional<ScrubStatus>()> scrub;
 };
 
 // Answers without a quorum, and before the group is open. `context` outlives the service.

@@ -28,6 +28,7 @@ struct Flags {
   std::string max_clock_jump = "10s";
   std::string fence_grace = "30s";
   std::string slow_disk_timeout = "500ms";
+  std::string scrub_period = "24h";
   std::string fsync = "always";
   std::string log_level = "info";
   std::string log_format = "text";
@@ -96,6 +97,17 @@ void AddCompactionFlags(CLI::App& app, ServerConfig& config) {
       ->capture_default_str();
 }
 
+void AddScrubFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
+  app.add_option("--scrub_bytes_per_second", config.scrub_bytes_per_second,
+                 "the log is read in the background, so much of it at most, to find what has "
+                 "rotted and have it repaired; 0: it is not")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--scrub_period", flags.scrub_period,
+                 "from the beginning of one such round to that of the next")
+      ->capture_default_str();
+}
+
 void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--election_timeout_ms", flags.election_timeout_ms,
                  "silence of a leader after which others stand for election")
@@ -149,10 +161,13 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
 // A piece of a snapshot is 56 KiB, and one that is not there for 30 s ends the transfer.
 constexpr uint64_t kMinSnapshotBytesPerSecond = 64 << 10;
 
-absl::StatusOr<Duration> ParseDurationFlag(const char* flag, const std::string& text) {
+constexpr int kLongestScrubPeriodHours = 24 * 366;
+
+absl::StatusOr<Duration> ParseDurationFlag(const char* flag, const std::string& text,
+                                           int most_hours = 24) {
   absl::Duration parsed;
   if (!absl::ParseDuration(text, &parsed) || parsed < absl::ZeroDuration() ||
-      parsed > absl::Hours(24)) {
+      parsed > absl::Hours(most_hours)) {
     return absl::InvalidArgumentError(absl::StrCat(flag, "=", text, " is no duration like 10s"));
   }
   return Nanoseconds(absl::ToInt64Nanoseconds(parsed));
@@ -259,6 +274,10 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   absl::StatusOr<Duration> slow = ParseDurationFlag("--slow_disk_timeout", flags.slow_disk_timeout);
   if (!slow.ok()) return slow.status();
   config.slow_disk_timeout = *slow;
+  absl::StatusOr<Duration> period =
+      ParseDurationFlag("--scrub_period", flags.scrub_period, kLongestScrubPeriodHours);
+  if (!period.ok()) return period.status();
+  config.scrub_period = *period;
   if (config.max_inflight_bytes < config.max_message_bytes) {
     return absl::InvalidArgumentError("--max_inflight_bytes is less than --max_message_bytes");
   }
@@ -320,6 +339,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   AddEncryptionFlags(app, flags, parsed.config);
   AddTuningFlags(app, flags, parsed.config);
   AddCompactionFlags(app, parsed.config);
+  AddScrubFlags(app, flags, parsed.config);
   app.add_flag("--check_config", parsed.config.check_only, "check all of this, print ok and exit");
   try {
     app.parse(WithEnvironment(app, arguments, environment));

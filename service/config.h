@@ -49,8 +49,10 @@ struct ServerConfig {
   uint64_t snapshot_bytes = uint64_t{64} << 20;
   uint64_t retained_log_bytes = uint64_t{16} << 20;
   uint64_t retained_log_entries = 100'000;
-  uint64_t snapshot_bytes_per_second = 0;  // 0: no limit
-  bool sync = true;                        // false: --fsync=never
+  uint64_t snapshot_bytes_per_second = 0;                // 0: no limit
+  uint64_t scrub_bytes_per_second = uint64_t{16} << 20;  // 0: nothing is scrubbed
+  Duration scrub_period = Seconds(24 * 60 * 60);
+  bool sync = true;  // false: --fsync=never
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   bool check_only = false;  // --check_config

@@ -63,6 +63,7 @@ NodeDescription Describe(const ServerConfig& config, const Server& server, Insta
   description.version = kVersion;
   description.started = now;
   description.warnings = [&server] { return server.Warnings(); };
+  description.scrub = [&server] { return server.Scrub(); };
   return description;
 }
 

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/types.h"
+#include "storage/log_scrub.h"
 #include "storage/record.h"
 
 namespace cairn {
@@ -151,6 +152,8 @@ class LogDisk {
   // Looks for room again, here or beside: has_room() tells what came of it. On the writer's
   // sequence, while no Sync runs.
   virtual void SeekRoom() {}
+  // Looks for what has rotted; null: this store has nothing to look at. Owned by the disk.
+  virtual LogScrub* scrub() { return nullptr; }
 
   virtual const char* name() const = 0;  // "block", "rocksdb", "memory", as --log_store
 };

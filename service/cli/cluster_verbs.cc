@@ -24,6 +24,33 @@ std::string PlainName(const std::string& enum_name, const char* prefix) {
   return absl::AsciiStrToLower(absl::StripPrefix(enum_name, prefix));
 }
 
+std::string TimeOf(bool known, const google::protobuf::Timestamp& time) {
+  if (!known) return "";
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
+                          absl::UTCTimeZone());
+}
+
+// How the member's log is read in the background; of programs' interest.
+Row ScrubRow(const v1::LogScrub& scrub) {
+  return Row()
+      .Add("running", scrub.running())
+      .Add("block", scrub.block())
+      .Add("offset", scrub.offset())
+      .Add("round_bytes", scrub.round_bytes())
+      .Add("round_began", TimeOf(scrub.has_round_began(), scrub.round_began()))
+      .Add("last_round_ended", TimeOf(scrub.has_last_round_ended(), scrub.last_round_ended()))
+      .Add("rounds", scrub.rounds())
+      .Add("bytes", scrub.bytes())
+      .Add("entries_damaged", scrub.entries_damaged())
+      .Add("entries_repaired", scrub.entries_repaired())
+      .Add("copies_healed", scrub.copies_healed());
+}
+
+const char* ScrubText(const v1::GetStatusResponse& status) {
+  if (!status.has_scrub()) return "off";
+  return status.scrub().running() ? "running" : "waiting";
+}
+
 Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group) {
   return Row()
       .Add("group", group.group())
@@ -40,7 +67,8 @@ Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group)
       .Add("state", PlainName(v1::MemberState_Name(group.state()), "MEMBER_STATE_"))
       .Add("log_store", status.log_store())
       .Add("version", status.version())
-      .Add("unsafe_recoveries", group.unsafe_recoveries().count());
+      .Add("unsafe_recoveries", group.unsafe_recoveries().count())
+      .Add("scrub", status.has_scrub() ? ScrubRow(status.scrub()) : Row(), ScrubText(status));
 }
 
 // A member that does not answer: what is not known is zero or empty.
@@ -50,7 +78,9 @@ Row UnreachableRow(const std::string& address) {
   Row known = StatusRow(v1::GetStatusResponse(), group);
   Row row;
   for (const Row::Field& field : known.fields()) {
-    if (field.name == "role") {
+    if (field.name == "scrub") {
+      row.Add("scrub", Row(), "");
+    } else if (field.name == "role") {
       row.Add("role", "unreachable");
     } else if (field.json == "0") {
       row.Add(field.name, uint64_t{0});
@@ -74,11 +104,10 @@ void NoteOddities(const v1::GroupStatus& group) {
       unsafe.quorum() > 0
           ? absl::StrCat("a quorum of ", unsafe.quorum())
           : absl::StrCat("without node ", absl::StrJoin(unsafe.evicted(), ", node "));
-  const absl::Time asked = absl::FromUnixSeconds(unsafe.asked().seconds());
   std::cerr << "note: node " << group.node() << ": the group was recovered unsafely "
             << unsafe.count() << (unsafe.count() == 1 ? " time" : " times") << ", last " << how
-            << " at entry " << unsafe.index() << ", asked for at "
-            << absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", asked, absl::UTCTimeZone()) << std::endl;
+            << " at entry " << unsafe.index() << ", asked for at " << TimeOf(true, unsafe.asked())
+            << std::endl;
 }
 
 int RunStatus(CliContext& context) {

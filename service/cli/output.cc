@@ -54,6 +54,10 @@ Row& Row::Add(absl::string_view name, const std::vector<std::string>& values) {
   return AddField(name, absl::StrJoin(values, ","), absl::StrCat("[", json, "]"));
 }
 
+Row& Row::Add(absl::string_view name, const Row& row, absl::string_view text) {
+  return AddField(name, std::string(text), row.ToJson());
+}
+
 Row& Row::Add(absl::string_view name, const std::vector<Row>& rows, absl::string_view text) {
   std::string json =
       absl::StrJoin(rows, ",", [](std::string* out, const Row& row) { out->append(row.ToJson()); });

@@ -29,6 +29,8 @@ class Row {
   Row& Add(absl::string_view name, const std::vector<std::pair<std::string, std::string>>& values);
   // A list of texts.
   Row& Add(absl::string_view name, const std::vector<std::string>& values);
+  // An object; `text`: as people read it.
+  Row& Add(absl::string_view name, const Row& row, absl::string_view text);
   // A list of objects; `text`: as people read it.
   Row& Add(absl::string_view name, const std::vector<Row>& rows, absl::string_view text);
 

@@ -30,6 +30,24 @@ void ReadPiece(const File& file, uint64_t offset, size_t length, char* to) {
   }
 }
 
+// Reads through the page cache what can be read, down to a sector.
+void ReadAround(const File& file, uint64_t offset, size_t length, char* to) {
+  const absl::StatusOr<size_t> read = file.Read(offset, length, to);
+  if (read.ok()) {
+    std::memset(to + *read, kUnreadable, length - *read);
+    return;
+  }
+  uint64_t middle = (offset + length / 2) / kSectorBytes * kSectorBytes;
+  if (middle <= offset) middle += kSectorBytes;
+  const size_t half = middle - offset;
+  if (half >= length) {
+    std::memset(to, kUnreadable, length);
+    return;
+  }
+  ReadAround(file, offset, half, to);
+  ReadAround(file, middle, length - half, to + half);
+}
+
 }  // namespace
 
 bool BlockBytes::HasZeroSector(uint64_t begin, uint64_t end) {
@@ -138,8 +156,7 @@ void BlockWindow::Load(uint64_t offset, uint64_t length) {
   if (!read.ok()) {
     // Perhaps only something behind what is wanted cannot be read.
     stored.assign(wanted, kUnreadable);
-    read = file_.Read(begin, wanted, stored.data());
-    if (!read.ok()) std::fill(stored.begin(), stored.end(), kUnreadable);
+    ReadAround(file_, begin, wanted, stored.data());
   }
   window_begin_ = first * plain_unit;
   if (cipher_ == nullptr) {

@@ -259,16 +259,20 @@ absl::Status BlockFile::BeginWriting() {
   return absl::OkStatus();
 }
 
+absl::Status BlockFile::RefuseToWrite() const {
+  return absl::FailedPreconditionError(absl::StrCat(path(), ": a write to it has failed before"));
+}
+
 absl::Status BlockFile::WriteHeaders(const BlockHeader& header) {
-  if (header_failed_) {
-    return absl::FailedPreconditionError(absl::StrCat(path(), ": its header could not be written"));
-  }
+  if (header_failed_) return RefuseToWrite();
   header_failed_ = true;
   const std::string sector = header.Encode();
   for (int copy : {0, 1}) {
     absl::Status status = file_->Write(stored_geometry_.header_at(copy), sector);
     if (status.ok()) status = file_system_.SyncNow(*file_);
-    if (!status.ok()) return status;
+    if (status.ok()) continue;
+    Distrust();
+    return status;
   }
   header_failed_ = false;
   header_ = header;
@@ -285,6 +289,50 @@ absl::Status BlockFile::HealHeaders() {
     good_headers_[copy] = true;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> BlockFile::RestoreHeaders() {
+  const auto is_good = [this](int copy, const std::string& sector) {
+    return ReadDirectly(*file_, stored_geometry_.header_at(copy), kSectorBytes).view() == sector;
+  };
+  const std::string seen = header().Encode();
+  if (is_good(0, seen) && is_good(1, seen)) return false;
+  // Looks again, with the lock: it may just have been written.
+  MutexLock lock(mutex_);
+  const std::string sector = header_.Encode();
+  bool written = false;
+  for (int copy : {0, 1}) {
+    if (is_good(copy, sector)) continue;
+    if (header_failed_) return RefuseToWrite();
+    header_failed_ = true;
+    absl::Status status = file_->Write(stored_geometry_.header_at(copy), sector);
+    if (status.ok()) status = file_system_.SyncNow(*file_);
+    if (!status.ok()) return status;
+    header_failed_ = false;
+    written = true;
+  }
+  return written;
+}
+
+absl::Status BlockFile::PutBack(uint64_t offset, absl::string_view bytes) {
+  CAIRN_CHECK_EQ(offset % geometry_.unit_bytes, 0u);
+  MutexLock lock(mutex_);
+  if (header_failed_) return RefuseToWrite();
+  std::string sealed;
+  if (cipher_ != nullptr) {
+    CAIRN_CHECK_EQ(bytes.size() % geometry_.unit_bytes, 0u);
+    revision_ = 0;
+    if (absl::Status status = BeginWriting(); !status.ok()) return status;
+    const uint64_t unit = offset / geometry_.unit_bytes;
+    sealed = cipher_->Seal(revision_, unit, bytes);
+    bytes = sealed;
+    offset = unit * stored_geometry_.unit_bytes;
+  }
+  header_failed_ = true;
+  absl::Status status = file_->Write(offset, bytes);
+  if (status.ok()) status = file_system_.SyncNow(*file_);
+  header_failed_ = !status.ok();
+  return status;
 }
 
 absl::Status BlockFile::Rewrap(const KeyRing& keys) {

@@ -3,6 +3,7 @@
 #ifndef STORAGE_BLOCK_BLOCK_FILE_H_
 #define STORAGE_BLOCK_BLOCK_FILE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,7 +37,7 @@ std::string JoinPath(const std::string& directory, const std::string& name);
 // and written through it is plain text, at offsets of PlainGeometry. Headers alone are not
 // encrypted.
 //
-// Threads: as File; Rewrap beside anything, but for Write.
+// Threads: as File; Rewrap, RestoreHeaders and PutBack beside anything, but for Write.
 class BlockFile {
  public:
   // A block that was just made by FormatBlock. `data_key`: if it is encrypted.
@@ -88,6 +89,20 @@ class BlockFile {
   // Writes the copies of the header that are not good. Not synced.
   absl::Status HealHeaders();
 
+  // For a block that is sealed, to which nobody else writes any more. Each syncs; after an error
+  // nothing of the kind is written to this block again.
+  //
+  // Writes those copies of the header that are not on the disk as they should be. True if some were
+  // not.
+  absl::StatusOr<bool> RestoreHeaders();
+  // Writes again what was found rotten, at the offset of a unit. In an encrypted block the header
+  // gets a new revision before, so no nonce is used twice; there `bytes` are whole units.
+  absl::Status PutBack(uint64_t offset, absl::string_view bytes);
+  // The file is better not used for another block: something of it could not be put back, or a
+  // write or sync of it has failed.
+  void Distrust() { trusted_.store(false, std::memory_order_relaxed); }
+  bool trusted() const { return trusted_.load(std::memory_order_relaxed); }
+
   // Wraps the data key of an encrypted block by the newest key of `keys`, unless it is already:
   // one copy of the header, synced, and then the other one. A crash anywhere leaves a copy that the
   // old or the new key opens.
@@ -97,6 +112,7 @@ class BlockFile {
   std::unique_ptr<UnitCipher> NewCipher() const;
   absl::Status BeginWriting() CAIRN_REQUIRES(mutex_);
   absl::Status WriteHeaders(const BlockHeader& header) CAIRN_REQUIRES(mutex_);
+  absl::Status RefuseToWrite() const;
 
   FileSystem& file_system_;
   const std::unique_ptr<File> file_;
@@ -106,10 +122,12 @@ class BlockFile {
   const BlockGeometry geometry_;
   const std::optional<SecretKey> data_key_;
   bool good_headers_[2] = {true, true};
+  std::atomic<bool> trusted_ = true;
   mutable Mutex mutex_;
   BlockHeader header_ CAIRN_GUARDED_BY(mutex_);
   // Under which this process writes; 0: it has not begun to.
   uint32_t revision_ CAIRN_GUARDED_BY(mutex_) = 0;
+  // A write beside those of batches has failed: there are no more of them.
   bool header_failed_ CAIRN_GUARDED_BY(mutex_) = false;
   const std::unique_ptr<UnitCipher> cipher_;  // for writing
 };

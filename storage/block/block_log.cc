@@ -61,11 +61,12 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
                  .torn_bytes = disk.torn_bytes,
                  .torn = std::move(disk.torn)}),
       end_(std::move(disk.end)),
-      last_copies_(end_.last_batch()),
+      copies_{.last_batch = end_.last_batch()},
       usage_(std::move(disk.usage)),
-      recent_(options_.recent_bytes) {
+      recent_(options_.recent_bytes),
+      scrub_(MakeScrub()) {
   for (uint64_t id : blocks_->Ids()) {
-    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) outdated_.Add(id);
+    if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) copies_.due.Add(id);
   }
   MutexLock lock(mutex_);
   for (auto& [group, log] : disk.groups) {
@@ -367,6 +368,7 @@ absl::Status BlockLog::Roll(const SyncBatch& batch, BlockSet::Reserve reserve) {
   status = end_.Seal(file_system_, footer);
   if (!status.ok()) return status;
   end_.Begin(*std::move(next));
+  scrub_->SetHead(end_.block()->block());
   PrepareNext();
   return absl::OkStatus();
 }
@@ -391,7 +393,7 @@ void BlockLog::PrepareNext() {
 // written is, when this is called, and the first batch of the last block says what else there is to
 // say of them. But a last batch of copies may be cut when the log is opened.
 absl::Status BlockLog::ReleaseUnused() {
-  if (end_.at_block_begin() || end_.last_batch() == last_copies_) return absl::OkStatus();
+  if (end_.at_block_begin() || end_.last_batch() == copies_.last_batch) return absl::OkStatus();
   for (uint64_t id : blocks_->Ids()) {
     if (id >= end_.block()->block()) break;
     {

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "base/executor.h"
 #include "base/mutex.h"
+#include "storage/block/block_scrub.h"
 #include "storage/block/block_set.h"
 #include "storage/block/group_state.h"
 #include "storage/block/log_end.h"
@@ -83,6 +84,7 @@ class BlockLog final : public LogDisk {
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   bool has_room() const override { return !refused_ && blocks_->HasReserve(); }
   void SeekRoom() override;
+  LogScrub* scrub() override { return scrub_.get(); }
   const char* name() const override { return "block"; }
 
   struct Figures {
@@ -141,12 +143,14 @@ class BlockLog final : public LogDisk {
   absl::Status WriteCopies(const SyncBatch& next);
   absl::Status WriteCopyBatch(SyncBatch& batch);
   bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
-  absl::Status CheckRepair(const GroupState& group, const RecordRun& run) const;
+  absl::Status CheckRepair(const GroupState& group, const RecordRun& run,
+                           const RecordRun* next) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
   absl::Status RewriteSome();
   enum class Added { kSome, kNothing, kNothingYet };
   Added AddSomeOf(uint64_t block, SyncBatch& batch);
+  std::unique_ptr<BlockScrub> MakeScrub();
   void PrepareNext();
   absl::Status Fail(absl::Status status);
 
@@ -157,8 +161,11 @@ class BlockLog final : public LogDisk {
   const std::vector<std::string> notes_;
   Findings findings_;
   LogEnd end_;
-  RewriteQueue outdated_;  // blocks with another cipher than is wanted
-  uint64_t last_copies_;   // last batch that holds, or may hold, nothing but copies
+  struct Copies {
+    RewriteQueue due = {};    // blocks with another cipher than is wanted, or found bad
+    uint64_t last_batch = 0;  // the last one that holds, or may hold, nothing but copies
+  };
+  Copies copies_;
 
   mutable Mutex mutex_;
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);
@@ -170,6 +177,7 @@ class BlockLog final : public LogDisk {
   std::vector<GroupState*> syncing_groups_ CAIRN_GUARDED_BY(mutex_);
   bool syncing_ = false;
   std::atomic<bool> refused_ = false;  // for want of room, the last batch
+  const std::unique_ptr<BlockScrub> scrub_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

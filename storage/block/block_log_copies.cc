@@ -1,6 +1,6 @@
 // The part of BlockLog that writes entries to another place: those of blocks that shall be
-// released, those of blocks that are not encrypted as is wanted now, and those that were bad where
-// they stood.
+// released, those of blocks that are not encrypted as is wanted now or that have rotted, and those
+// that were bad where they stood.
 
 #include <algorithm>
 #include <utility>
@@ -62,7 +62,7 @@ absl::Status BlockLog::WriteCopyBatch(SyncBatch& batch) {
   absl::Status status = end_.Write(batch);
   if (status.ok()) status = SyncNow();
   if (!status.ok()) return status;
-  last_copies_ = end_.last_batch();
+  copies_.last_batch = end_.last_batch();
   MutexLock lock(mutex_);
   for (const GroupSection& section : batch.id().sections) {
     groups_.at(section.group)->written().Apply(section, place);
@@ -94,25 +94,26 @@ bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
   return true;
 }
 
-// Some of what stands in the first block that is not encrypted as is wanted. So all of them are
-// empty after some batches, and released with the others.
+// Some of what stands in the first block that is not encrypted as is wanted, or bad. So all of them
+// are empty after some batches, and released with the others.
 absl::Status BlockLog::RewriteSome() {
   if (!blocks_->IsCurrent(*end_.block())) return absl::OkStatus();
-  for (uint64_t id : outdated_.Blocks()) {
+  for (uint64_t id : scrub_->TakeAvoided()) copies_.due.Add(id);
+  for (uint64_t id : copies_.due.Blocks()) {
     BlockUsage::Usage usage;
     {
       MutexLock lock(mutex_);
       if (blocks_->Find(id) != nullptr) usage = usage_->Of(id);
     }
     if (usage.spans == 0) {
-      outdated_.Remove(id);
+      copies_.due.Remove(id);
       continue;
     }
-    if (outdated_.IsWaiting(id, usage)) continue;
+    if (copies_.due.IsWaiting(id, usage)) continue;
     SyncBatch batch = GatherBounds();
     const Added added = AddSomeOf(id, batch);
     if (added == Added::kNothing) {
-      outdated_.Wait(id, usage);
+      copies_.due.Wait(id, usage);
       continue;
     }
     if (added == Added::kNothingYet) return absl::OkStatus();
@@ -153,14 +154,14 @@ BlockLog::Added BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) {
       const Index last = std::min(span.last, end - 1);
       for (Index next = span.first; next <= last;) {
         if (bytes >= limit) return Added::kSome;
-        if (outdated_.IsUnreadable(block, section.group, next)) {
+        if (copies_.due.IsUnreadable(block, section.group, next)) {
           ++next;
           continue;
         }
         absl::StatusOr<std::vector<RecordRun>> runs =
             ReadEntries(*file, span.MarkFor(next), section.group, next, last, limit - bytes);
         if (!runs.ok()) {
-          outdated_.AddUnreadable(block, section.group, next);
+          copies_.due.AddUnreadable(block, section.group, next);
           ++next;
           if (++unreadable < kUnreadableAtOnce) continue;
           return bytes > 0 ? Added::kSome : Added::kNothingYet;
@@ -175,11 +176,45 @@ BlockLog::Added BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) {
   return more ? Added::kNothingYet : Added::kNothing;
 }
 
+// Scrub -------------------------------------------------------------------------------------------
+
+std::unique_ptr<BlockScrub> BlockLog::MakeScrub() {
+  BlockScrub::Parts parts;
+  parts.file_system = &file_system_;
+  parts.directory = options_.directory;
+  parts.blocks = blocks_;
+  parts.find = [this](GroupId id, LogPosition at) -> std::optional<Span> {
+    MutexLock lock(mutex_);
+    auto found = groups_.find(id);
+    if (found == groups_.end()) return std::nullopt;
+    const GroupState& group = *found->second;
+    const WrittenLog& log = group.written();
+    const Index end = std::min(group.first_pending(), log.torn_from.value_or(kMaxIndex));
+    if (at.index <= group.base().index || at.index >= end) return std::nullopt;
+    if (group.TermAt(at.index) != at.term) return std::nullopt;
+    const Span* span = log.spans.Find(at.index);
+    return span == nullptr ? std::nullopt : std::optional(*span);
+  };
+  parts.spans_in = [this](uint64_t block) {
+    std::vector<std::pair<GroupId, Span>> spans;
+    MutexLock lock(mutex_);
+    for (const auto& [id, group] : groups_) {
+      for (const Span& span : group->written().spans.spans()) {
+        if (span.block == block) spans.emplace_back(id, span);
+      }
+    }
+    return spans;
+  };
+  return std::make_unique<BlockScrub>(std::move(parts), end_.block()->block());
+}
+
 // Repair ------------------------------------------------------------------------------------------
 
 // The hash of an entry covers the entries before it, so that of the last one proves the whole run.
-// Where nobody knows it any more, the id records do, with the 32 bits they keep of each.
-absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run) const {
+// Where nobody knows it any more, the `next` run does, which was found right, if it follows; or the
+// id records do, with the 32 bits they keep of each.
+absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run,
+                                   const RecordRun* next) const {
   const auto refuse = [&](absl::string_view why) {
     return absl::FailedPreconditionError(
         absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
@@ -197,11 +232,11 @@ absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run
       const LogPosition at = run[i].position();
       if (group.TermAt(at.index) != at.term) return refuse("another entry stands there");
     }
-    for (Index next = run.first().index; next <= run.last().index;) {
-      const Span* span = log.spans.Find(next);
-      CAIRN_CHECK(span != nullptr) << "entry " << next;
+    for (Index index = run.first().index; index <= run.last().index;) {
+      const Span* span = log.spans.Find(index);
+      CAIRN_CHECK(span != nullptr) << "entry " << index;
       places.emplace_back(blocks_->Find(span->block), *span);
-      next = span->last + 1;
+      index = span->last + 1;
     }
   }
   absl::StatusOr<EntryHash> before = HashAt(group, run.first().index - 1);
@@ -209,6 +244,10 @@ absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run
   absl::StatusOr<EntryHash> last = HashAt(group, run.last().index);
   if (last.ok()) {
     return *last == run.last_hash() ? absl::OkStatus() : refuse("another entry stood there");
+  }
+  if (next != nullptr && next->first().index == run.last().index + 1) {
+    return next->previous_hash() == run.last_hash() ? absl::OkStatus()
+                                                    : refuse("another entry stood there");
   }
   for (const auto& [block, span] : places) {
     const Index first = std::max(span.first, run.first().index);
@@ -226,8 +265,10 @@ absl::Status BlockLog::Repair(GroupState& group, const std::vector<RecordRun>& r
     MutexLock lock(mutex_);
     if (!failed_.ok()) return failed_;
   }
-  for (const RecordRun& run : runs) {
-    if (absl::Status status = CheckRepair(group, run); !status.ok()) return status;
+  const RecordRun* next = nullptr;
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    if (absl::Status status = CheckRepair(group, *run, next); !status.ok()) return status;
+    next = &*run;
   }
   if (runs.empty()) return absl::OkStatus();
   const auto gather = [&] {

@@ -254,6 +254,7 @@ absl::Status BlockSet::Release(uint64_t id) {
     // Readers take their reference under the lock, so nobody can come once there is none.
     if (found->second.use_count() > 1) return absl::OkStatus();
     const BlockHeader header = found->second->header();
+    const bool trusted = found->second->trusted();
     // What was never encrypted does not stay where all is meant to be.
     const bool may_stay = options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone ||
                           header.is_encrypted();
@@ -261,7 +262,7 @@ absl::Status BlockSet::Release(uint64_t id) {
     blocks_.erase(found);
     begun_ = std::max(begun_, id);
     const size_t enough = options_.max_spares + options_.reserve;
-    if (usual && may_stay && spares_.size() < enough) spare = next_spare_++;
+    if (usual && may_stay && trusted && spares_.size() < enough) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =

@@ -14,10 +14,11 @@ namespace {
 
 class Reader {
  public:
-  Reader(const BlockFile& block, GroupId group)
+  // `bytes` of the block; they outlive the reader.
+  Reader(const BlockFile& block, BlockBytes& bytes, GroupId group)
       : block_(block),
         group_(group),
-        window_(block.Window()),
+        window_(bytes),
         walker_(window_, block.geometry(), block.tag()) {}
 
   absl::StatusOr<std::vector<RecordRun>> Read(const Mark& mark, Index first, Index last,
@@ -154,7 +155,7 @@ class Reader {
 
   const BlockFile& block_;
   const GroupId group_;
-  BlockWindow window_;
+  BlockBytes& window_;
   BatchWalker walker_;
   std::vector<RecordRun> runs_;
   size_t bytes_ = 0;
@@ -165,11 +166,19 @@ class Reader {
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
                                                    GroupId group, Index first, Index last,
                                                    size_t max_bytes) {
-  return Reader(block, group).Read(mark, first, last, max_bytes);
+  BlockWindow window = block.Window();
+  return ReadEntries(block, window, mark, group, first, last, max_bytes);
+}
+
+absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, BlockBytes& bytes,
+                                                   const Mark& mark, GroupId group, Index first,
+                                                   Index last, size_t max_bytes) {
+  return Reader(block, bytes, group).Read(mark, first, last, max_bytes);
 }
 
 absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run) {
-  return Reader(block, run[0].group()).Check(mark, run);
+  BlockWindow window = block.Window();
+  return Reader(block, window, run[0].group()).Check(mark, run);
 }
 
 }  // namespace cairn

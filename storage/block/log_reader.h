@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "storage/block/block_bytes.h"
 #include "storage/block/block_file.h"
 #include "storage/block/span_index.h"
 #include "storage/record.h"
@@ -20,6 +21,11 @@ namespace cairn {
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
                                                    GroupId group, Index first, Index last,
                                                    size_t max_bytes);
+
+// The same, from the bytes of the block as another one has them.
+absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, BlockBytes& bytes,
+                                                   const Mark& mark, GroupId group, Index first,
+                                                   Index last, size_t max_bytes);
 
 // OK if the id records, from the batch of `mark` on, name the entries of `run`, which stand in one
 // span of the block: by length and the part of the hash they keep. DATA_LOSS if they name others,

@@ -289,6 +289,7 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
       // One disk a run: the others keep good copies of what was acknowledged.
       SimNode& node = cluster_.node(static_cast<NodeId>(1 + plan_.seed % plan_.members));
       if (!node.running() || !node.disk().Rot()) return;
+      if (plan_.scrub.bytes_per_second > 0 && random_.OneIn(2)) return;
       node.PowerCut(CrashPolicy::kDropAll);
       return RestartLater(node);
     }

@@ -33,6 +33,14 @@ void DrawSizes(FaultPlan& plan) {
   plan.copy_distance = OneOf<uint64_t>(random, {1, 2, 4});
 }
 
+// The harness expects all sealed blocks to be read within a few election timeouts.
+void DrawScrub(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "scrub"));
+  if (plan.memory_store || random.OneIn(2)) return;
+  plan.scrub.bytes_per_second = OneOf<uint64_t>(random, {8 << 20, 64 << 20, 1 << 30});
+  plan.scrub.period = plan.group.election_timeout * OneOf<int64_t>(random, {1, 2, 5});
+}
+
 void DrawGroup(FaultPlan& plan) {
   Random random(SubSeed(plan.seed, "group"));
   GroupOptions& group = plan.group;
@@ -260,6 +268,7 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
   DrawWorkload(plan);
   DrawFaults(plan);
   DrawScenario(plan);
+  DrawScrub(plan);
   AllowForDrift(plan);
   // A damaged disk has to stay in the minority.
   if (plan.weight(FaultKind::kRot) > 0) plan.operations.least_voters = 3;
@@ -276,6 +285,9 @@ std::string ToString(const FaultPlan& plan) {
       ", election timeout ", ToMilliseconds(plan.group.election_timeout), " ms, heartbeat ",
       ToMilliseconds(plan.group.heartbeat_interval), " ms", plan.group.lease ? ", lease" : "",
       plan.group.quiesce_after > 0 ? absl::StrCat(", rests after ", plan.group.quiesce_after) : "",
+      plan.scrub.bytes_per_second > 0
+          ? absl::StrCat(", scrub each ", ToMilliseconds(plan.scrub.period), " ms")
+          : "",
       "\n  network: delay ", plan.network.shortest_delay.nanoseconds / 1000, "..",
       plan.network.longest_delay.nanoseconds / 1000, " us, slow ", plan.network.slow, " up to ",
       ToMilliseconds(plan.network.slowest_delay), " ms, loss ", plan.network.loss, ", duplicates ",

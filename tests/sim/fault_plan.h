@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "raft/group.h"
+#include "raft/scrub/scrubber.h"
 #include "tests/sim/sim_executor.h"
 #include "tests/sim/sim_network.h"
 
@@ -41,7 +42,9 @@ enum class FaultKind {
   kStallAllDisks,    //
   kSyncError,        // a sync fails; the node has to stop
   kJumpWall,         // somebody sets a wall clock
-  kRot,              // a bit of what was written lately turns over, then the power goes
+  // A bit of what was written lately turns over; then the power goes, or, where there is a scrub,
+  // perhaps not.
+  kRot,
 };
 inline constexpr size_t kFaultKinds = static_cast<size_t>(FaultKind::kRot) + 1;
 const char* NameOf(FaultKind kind);
@@ -109,6 +112,7 @@ struct FaultPlan {
   size_t unit_bytes = 512;
   size_t recent_bytes = 0;  // entries the block store keeps in memory
   uint64_t copy_distance = 4;
+  ScrubOptions scrub;  // of the block store's log
 
   // How often each kind of fault is chosen, by FaultKind; 0: never in this run.
   std::vector<uint64_t> weights = std::vector<uint64_t>(kFaultKinds, 0);

@@ -40,6 +40,7 @@ class ObservedLogDisk final : public LogDisk {
   absl::Status DropGroup(GroupId group) override { return disk_.DropGroup(group); }
   std::vector<GroupId> Groups() const override { return disk_.Groups(); }
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  LogScrub* scrub() override { return disk_.scrub(); }
   const char* name() const override { return disk_.name(); }
 
  private:

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "storage/block/block_log.h"
+#include "storage/block/log_verifier.h"
 #include "tests/sim/observed_log_disk.h"
 #include "tests/sim/sub_seed.h"
 
@@ -71,6 +72,26 @@ absl::StatusOr<LogImage> SimDisk::RecoverWorstCase(GroupId group) const {
   absl::StatusOr<OpenedLog> opened = disk->OpenGroup(group);
   if (!opened.ok()) return opened.status();
   return ImageOf(*opened);
+}
+
+std::string SimDisk::RotInSealedBlocks() {
+  std::string rot;
+  if (medium_ != nullptr) return rot;
+  Observe([&] {
+    const auto log =
+        LogInspector::Open(*file_system_, absl::StrCat(kDirectory, "/log"), keys_.current());
+    if (!log.ok() || !(*log)->scan().ok()) return;
+    const std::string head = (*log)->blocks().at((*log)->scan()->head).path;
+    for (const VerifiedFile& file : VerifyLog(**log)) {
+      if (file.path >= head) continue;
+      for (const LogFinding& finding : file.faulty) {
+        if (finding.group == GroupId::kNone) continue;
+        absl::StrAppend(&rot, " entry ", finding.entries.first, " of group ",
+                        ToInteger(finding.group), " at ", finding.offset, " of ", finding.path);
+      }
+    }
+  });
+  return rot;
 }
 
 void SimDisk::Crash(CrashPolicy policy) {

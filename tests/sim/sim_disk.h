@@ -65,6 +65,10 @@ class SimDisk {
   // No more faults.
   void Heal();
 
+  // The entries in sealed blocks that are in use and bad, for people; empty if there are none, or
+  // nobody can tell.
+  std::string RotInSealedBlocks();
+
   // What the store recovers of `group` if the power goes now and takes all that was not synced.
   absl::StatusOr<LogImage> RecoverWorstCase(GroupId group) const;
   // How often files were used after they had failed, which File forbids.

@@ -161,6 +161,7 @@ HostDependencies SimNode::MakeDependencies() {
     bool none = apply_on_runner && name == "applier";
     return none ? nullptr : process_->scheduler.Make(name);
   };
+  dependencies.scrub = surroundings_.plan->scrub;
   dependencies.seed = random_.Next();
   dependencies.hello_interval = surroundings_.plan->group.election_timeout / 10;
   dependencies.hello_backoff = surroundings_.plan->group.election_timeout;
@@ -280,6 +281,12 @@ Group* SimNode::group(GroupId group) {
   if (!running()) return nullptr;
   auto found = process_->groups.find(group);
   return found == process_->groups.end() ? nullptr : &found->second;
+}
+
+std::optional<ScrubProgress> SimNode::scrub() const {
+  if (!running() || process_->host == nullptr) return std::nullopt;
+  const std::optional<ScrubStatus> status = process_->host->Scrub();
+  return status ? std::optional(status->progress) : std::nullopt;
 }
 
 void SimNode::PauseUntil(Instant until) {

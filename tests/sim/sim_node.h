@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,8 @@ class SimNode final : private LogObserver {
 
   // Null if the node does not run.
   Group* group(GroupId group);
+  // Nothing if the node does not run, or has none.
+  std::optional<ScrubProgress> scrub() const;
   Instant Now() const { return clock_->Now(); }
   // Lets the referees see its status, what waits, and now and then what lies on its disk.
   void ShowStatus();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -139,6 +140,43 @@ class Simulation {
       for (SimNode* node : healthy) ReadLast(group, node->id());
       CheckAtRest(group);
     }
+    if (!world_.violations.any()) CheckScrubbed();
+  }
+
+  // Nobody reads anything: what has rotted in sealed blocks is healed by the scrub alone.
+  void CheckScrubbed() {
+    std::map<SimNode*, uint64_t> rounds;
+    for (const auto& node : cluster_.nodes()) {
+      if (const auto progress = node->scrub()) rounds[node.get()] = progress->rounds + 2;
+    }
+    if (rounds.empty()) return;
+    Require("the scrub does not get round", plan_.scrub.period * 4 + Seconds(20), [&rounds] {
+      return std::all_of(rounds.begin(), rounds.end(), [](const auto& each) {
+        const auto progress = each.first->scrub();
+        return !progress || progress->rounds >= each.second;
+      });
+    });
+    RunFor(Timeout() * 4, [] { return false; });
+    for (const auto& [node, wanted] : rounds) {
+      const auto progress = node->scrub();
+      if (!progress) continue;
+      if (progress->damaged > 0) world_.counters.Count("scrub found bad entries");
+      if (progress->repaired > 0) world_.counters.Count("entries found by the scrub were repaired");
+      if (progress->healed > 0) world_.counters.Count("scrub wrote a copy again");
+      if (!ServesAllGroups(*node)) continue;
+      const std::string rot = node->disk().RotInSealedBlocks();
+      if (rot.empty()) continue;
+      world_.violations.Report("rot in sealed blocks is healed",
+                               absl::StrCat("n", ToInteger(node->id()), ":", rot));
+    }
+  }
+
+  bool ServesAllGroups(SimNode& node) {
+    for (auto& [group, referee] : cluster_.referees()) {
+      Group* handle = node.group(group);
+      if (handle == nullptr || handle->Status().state != NodeState::kServing) return false;
+    }
+    return true;
   }
 
   // A change under way comes to its end where all it needs is there. Otherwise it is cancelled.

@@ -56,6 +56,8 @@ const std::vector<std::string>& InterestingStates() {
       "node fenced",
       "node halted",
       "bit turned over",
+      "scrub found bad entries",
+      "entries found by the scrub were repaired",
       "network: envelope duplicated",
       "network: old envelope replayed",
       "network: envelope overtaken",

@@ -133,7 +133,7 @@ TEST_F(CairnTest, StatusHasARowForEachMember) {
   for (const JsonLine& row : rows) {
     for (const char* name : {"group", "node", "address", "role", "term", "leader", "first_index",
                              "last_index", "commit_index", "applied_index", "lag", "state",
-                             "log_store", "version", "unsafe_recoveries"}) {
+                             "log_store", "version", "unsafe_recoveries", "scrub"}) {
       EXPECT_TRUE(row.Has(name)) << name;
     }
     EXPECT_EQ(row.Text("state"), "serving");

@@ -1,0 +1,154 @@
+#include "raft/scrub/scrubber.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace cairn {
+namespace {
+
+// What is read at once, at most; less where the rate is low.
+constexpr uint64_t kMostBytes = 256 << 10;
+constexpr uint64_t kLeastBytes = 4 << 10;
+constexpr uint64_t kStepsPerSecond = 8;
+constexpr Duration kSaveInterval = Seconds(30);
+// Beyond so many entries that wait for repair they are told but not remembered.
+constexpr size_t kMostOpen = 1 << 14;
+
+}  // namespace
+
+Scrubber::Scrubber(Parts parts) : parts_(std::move(parts)) {
+  parts_.executor->Post([this] { Begin(); });
+}
+
+Scrubber::~Scrubber() { Stop(); }
+
+ScrubStatus Scrubber::status() const {
+  MutexLock lock(mutex_);
+  return {parts_.options, progress_};
+}
+
+void Scrubber::Repaired(GroupId group, Index first, Index last) {
+  MutexLock lock(mutex_);
+  const auto begin = open_.lower_bound({group, first});
+  const auto end = open_.upper_bound({group, last});
+  progress_.repaired += static_cast<uint64_t>(std::distance(begin, end));
+  open_.erase(begin, end);
+}
+
+void Scrubber::Begin() {
+  const Instant now = parts_.clock->Now();
+  due_ = now;
+  next_round_ = now;
+  save_after_ = now + kSaveInterval;
+  if (const auto loaded = LoadScrubProgress(*parts_.file_system, parts_.path)) {
+    MutexLock lock(mutex_);
+    // What was repaired meanwhile is counted.
+    const uint64_t repaired = progress_.repaired;
+    progress_ = *loaded;
+    progress_.repaired += repaired;
+    // A clock that was set back must not put the next round off.
+    const Duration since = {parts_.clock->WallNow().nanoseconds - loaded->round_began.nanoseconds};
+    if (since >= Duration()) {
+      next_round_ = now + std::max(parts_.options.period - since, Duration());
+    }
+  }
+  Turn();
+}
+
+// Not more than the rate over any two steps, so there is no use in many small ones.
+uint64_t Scrubber::StepBytes() const {
+  return std::clamp(parts_.options.bytes_per_second / kStepsPerSecond, kLeastBytes, kMostBytes);
+}
+
+void Scrubber::Turn() {
+  const Instant now = parts_.clock->Now();
+  ScrubPosition position;
+  {
+    MutexLock lock(mutex_);
+    if (!progress_.in_round && now >= next_round_) {
+      progress_.in_round = true;
+      progress_.position = {};
+      progress_.round_bytes = 0;
+      progress_.round_began = parts_.clock->WallNow();
+      next_round_ = now + parts_.options.period;
+    }
+    position = progress_.position;
+    if (!progress_.in_round) due_ = next_round_;
+  }
+  if (due_ <= now) {
+    const ScrubStep step = parts_.scrub->Step(position, StepBytes());
+    // What this step has taken too much the next one waits for.
+    const uint64_t rate = parts_.options.bytes_per_second;
+    due_ = now + Nanoseconds(static_cast<int64_t>(step.bytes * 1'000'000'000 / rate) + 1);
+    {
+      MutexLock lock(mutex_);
+      progress_.position = position;
+      progress_.round_bytes += step.bytes;
+      progress_.bytes += step.bytes;
+      progress_.healed += step.healed.size();
+    }
+    Take(step);
+    if (step.round_ended) EndRound();
+    if (step.round_ended || now >= save_after_) Save(now);
+  }
+  parts_.executor->PostAt(due_, [this] { Turn(); });
+}
+
+void Scrubber::Take(const ScrubStep& step) {
+  for (const std::string& healed : step.healed) {
+    parts_.log->Log(LogLevel::kWarning, absl::StrCat("scrub: ", healed, ", and is written again"));
+  }
+  for (const std::string& avoided : step.avoided) {
+    parts_.log->Log(LogLevel::kWarning,
+                    absl::StrCat("scrub: ", avoided, "; what is in use there is moved away"));
+  }
+  for (const ScrubFinding& finding : step.damaged) Found(finding);
+}
+
+void Scrubber::Found(const ScrubFinding& finding) {
+  {
+    MutexLock lock(mutex_);
+    const std::pair<GroupId, Index> entry = {finding.group, finding.at.index};
+    const bool known = open_.contains(entry);
+    if (!known) ++progress_.damaged;
+    if (known || open_.size() < kMostOpen) open_[entry] = {finding, round_};
+  }
+  parts_.found(finding);
+}
+
+void Scrubber::Opened(GroupId group) {
+  parts_.executor->Post([this, group] { TellAgain(group); });
+}
+
+void Scrubber::TellAgain(GroupId group) {
+  std::vector<ScrubFinding> findings;
+  {
+    MutexLock lock(mutex_);
+    for (auto at = open_.lower_bound({group, 0}); at != open_.end(); ++at) {
+      if (at->first.first != group) break;
+      findings.push_back(at->second.finding);
+    }
+  }
+  for (const ScrubFinding& finding : findings) parts_.found(finding);
+}
+
+void Scrubber::EndRound() {
+  MutexLock lock(mutex_);
+  progress_.in_round = false;
+  progress_.last_round_ended = parts_.clock->WallNow();
+  ++progress_.rounds;
+  // What this round has not met any more was dropped from the log.
+  std::erase_if(open_, [this](const auto& each) { return each.second.round != round_; });
+  ++round_;
+}
+
+// Losing it costs reading some of the log twice.
+void Scrubber::Save(Instant now) {
+  const ScrubProgress progress = status().progress;
+  SaveScrubProgress(*parts_.file_system, parts_.path, progress).IgnoreError();
+  save_after_ = now + kSaveInterval;
+}
+
+}  // namespace cairn

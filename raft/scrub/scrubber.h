@@ -1,0 +1,100 @@
+// Scrubber: has a host's log read in the background, slowly, again and again.
+
+#ifndef RAFT_SCRUB_SCRUBBER_H_
+#define RAFT_SCRUB_SCRUBBER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "base/mutex.h"
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/scrub/scrub_progress.h"
+#include "storage/file_system.h"
+#include "storage/log_scrub.h"
+
+namespace cairn {
+
+struct ScrubOptions {
+  uint64_t bytes_per_second = 0;            // read at most; 0: nothing is scrubbed
+  Duration period = Seconds(24 * 60 * 60);  // from the beginning of one round to that of the next
+};
+
+struct ScrubStatus {
+  ScrubOptions options;
+  ScrubProgress progress;
+};
+
+// A round that takes longer than the period is followed by the next one at once. A start goes on
+// where the last process was, as far as it had written that down.
+//
+// Threads: the work is done on an executor of its own; status and Repaired from any thread.
+class Scrubber {
+ public:
+  struct Parts {
+    const Clock* clock = nullptr;
+    std::unique_ptr<Executor> executor;
+    LogScrub* scrub = nullptr;
+    // Where the progress is kept.
+    FileSystem* file_system = nullptr;
+    std::string path;
+    LogSink* log = nullptr;
+    ScrubOptions options;  // not off
+    // An entry is bad. On the executor.
+    std::function<void(const ScrubFinding&)> found;
+  };
+
+  // What the parts point to outlives it.
+  explicit Scrubber(Parts parts);
+  ~Scrubber();
+  Scrubber(const Scrubber&) = delete;
+  Scrubber& operator=(const Scrubber&) = delete;
+
+  // Nothing runs any more when it returns; waits for the piece being read. The destructor does the
+  // same.
+  void Stop() { parts_.executor.reset(); }
+
+  ScrubStatus status() const;
+  // There is a group that can be told: what was found of it, and is not repaired, is told again.
+  // Before Stop.
+  void Opened(GroupId group);
+  // These entries, perhaps found bad here, are written again.
+  void Repaired(GroupId group, Index first, Index last);
+
+ private:
+  void Begin();
+  void Turn();
+  void Take(const ScrubStep& step);
+  void TellAgain(GroupId group);
+  void Found(const ScrubFinding& finding);
+  void EndRound();
+  void Save(Instant now);
+  uint64_t StepBytes() const;
+
+  Parts parts_;
+
+  // On the executor.
+  Instant due_;         // of the next step, by the rate
+  Instant next_round_;  // by the period
+  Instant save_after_;
+  uint64_t round_ = 1;  // of this process
+
+  mutable Mutex mutex_;
+  ScrubProgress progress_ CAIRN_GUARDED_BY(mutex_);
+  struct Open {
+    ScrubFinding finding;
+    uint64_t round = 0;  // that met it last
+  };
+  // Found bad and not repaired yet.
+  std::map<std::pair<GroupId, Index>, Open> open_ CAIRN_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_SCRUB_SCRUBBER_H_

@@ -1,0 +1,276 @@
+#include "raft/scrub/scrubber.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "storage/simulated_file_system.h"
+#include "tests/raft/manual_executor.h"
+
+namespace cairn {
+namespace {
+
+constexpr char kPath[] = "/data/SCRUB";
+constexpr uint64_t kMiB = 1 << 20;
+const GroupId kGroup{1};
+
+// A log of so many bytes, in blocks of one MiB.
+class FakeScrub final : public LogScrub {
+ public:
+  explicit FakeScrub(uint64_t blocks) : blocks_(blocks) {}
+
+  ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override {
+    ScrubStep step;
+    if (position.block == 0) position.block = 1;
+    if (blocks_ > 0) {
+      step.bytes = max_bytes;
+      position.offset += max_bytes;
+      if (position.offset >= kMiB) position = {.block = position.block + 1};
+    }
+    if (position.block > blocks_) {
+      position = {};
+      step.round_ended = true;
+    }
+    step.damaged = std::move(damaged_);
+    damaged_.clear();
+    step.healed = std::move(healed_);
+    healed_.clear();
+    read_ += step.bytes;
+    ++steps_;
+    return step;
+  }
+  void Find(Index index) {
+    damaged_.push_back({kGroup, {index, 1}, absl::DataLossError("it has rotted")});
+  }
+  void Heal() { healed_.push_back("a copy"); }
+  uint64_t read() const { return read_; }
+  uint64_t steps() const { return steps_; }
+
+ private:
+  const uint64_t blocks_;
+  uint64_t read_ = 0;
+  uint64_t steps_ = 0;
+  std::vector<ScrubFinding> damaged_;
+  std::vector<std::string> healed_;
+};
+
+class ScrubberTest : public testing::Test {
+ protected:
+  ScrubberTest() { EXPECT_TRUE(file_system_.MakeDirectory("/data").ok()); }
+
+  void Start(LogScrub& scrub, ScrubOptions options) {
+    scrubber_.reset();
+    Scrubber::Parts parts;
+    parts.clock = &world_;
+    parts.executor = std::make_unique<ManualExecutor>(&world_);
+    parts.scrub = &scrub;
+    parts.file_system = &file_system_;
+    parts.path = kPath;
+    parts.log = &NullLogSink();
+    parts.options = options;
+    parts.found = [this](const ScrubFinding& finding) { found_.push_back(finding.at.index); };
+    scrubber_ = std::make_unique<Scrubber>(std::move(parts));
+  }
+  ScrubProgress Progress() const { return scrubber_->status().progress; }
+
+  SimulatedFileSystem file_system_;
+  ManualWorld world_;
+  std::vector<Index> found_;
+  std::unique_ptr<Scrubber> scrubber_;
+};
+
+TEST_F(ScrubberTest, TheRateIsKept) {
+  for (uint64_t rate : {uint64_t{10'000}, kMiB, 100 * kMiB}) {
+    FakeScrub scrub(1000);
+    ASSERT_TRUE(WriteFileAtomically(file_system_, kPath, "").ok());
+    Start(scrub, {.bytes_per_second = rate});
+    for (int tenths = 1; tenths <= 30; ++tenths) {
+      world_.RunFor(Milliseconds(100));
+      // One step more, which the next one waits for.
+      EXPECT_LE(scrub.read(), rate * static_cast<uint64_t>(tenths) / 10 + (256 << 10)) << rate;
+    }
+    EXPECT_GE(scrub.read(), rate * 3 * 9 / 10) << rate;
+    EXPECT_TRUE(Progress().in_round);
+    EXPECT_EQ(Progress().bytes, scrub.read());
+  }
+}
+
+// A disk that was slow is not made up for.
+TEST_F(ScrubberTest, NothingIsMadeUpFor) {
+  class Slow final : public LogScrub {
+   public:
+    explicit Slow(ManualWorld& world) : world_(world) {}
+    ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override {
+      position.block = 1;
+      begun_.push_back(world_.Now());
+      ScrubStep step;
+      step.bytes = begun_.size() == 1 ? 100 * kMiB : max_bytes;
+      return step;
+    }
+    std::vector<Instant> begun_;
+    ManualWorld& world_;
+  };
+  Slow scrub(world_);
+  Start(scrub, {.bytes_per_second = kMiB});
+  world_.RunFor(Seconds(99));
+  EXPECT_EQ(scrub.begun_.size(), 1u);
+  world_.RunFor(Seconds(2));
+  EXPECT_GE(scrub.begun_.size(), 2u);
+  EXPECT_LE(scrub.begun_.size(), 10u);
+}
+
+TEST_F(ScrubberTest, RoundsBeginByThePeriod) {
+  FakeScrub scrub(2);
+  const Instant begin = world_.Now();
+  const WallTime wall = world_.WallNow();
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(100)});
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(Progress().rounds, 1u);
+  EXPECT_FALSE(Progress().in_round);
+  EXPECT_EQ(Progress().round_bytes, 2 * kMiB);
+  EXPECT_EQ(Progress().round_began, wall);
+  EXPECT_GT(Progress().last_round_ended, wall);
+  world_.RunUntil(begin + Milliseconds(99'999));
+  EXPECT_EQ(scrub.read(), 2 * kMiB);
+  world_.RunUntil(begin + Seconds(101));
+  EXPECT_TRUE(Progress().in_round);
+  world_.RunUntil(begin + Seconds(1000) - Milliseconds(1));
+  EXPECT_EQ(Progress().rounds, 10u);
+  EXPECT_EQ(Progress().bytes, 20 * kMiB);
+}
+
+// It waits between rounds even if the period is none.
+TEST_F(ScrubberTest, AnEmptyLogIsNotLookedAtAllTheTime) {
+  FakeScrub scrub(0);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(1)});
+  world_.RunFor(Seconds(100));
+  EXPECT_LE(scrub.steps(), 101u);
+  EXPECT_GE(scrub.steps(), 99u);
+}
+
+TEST_F(ScrubberTest, AStartGoesOn) {
+  FakeScrub scrub(100);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunFor(Seconds(50));
+  const ScrubProgress before = Progress();
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunReady();
+  // As far as it was written down, each half minute.
+  EXPECT_GE(Progress().position.block + 25, before.position.block);
+  EXPECT_GT(Progress().position.block, 20u);
+  EXPECT_EQ(Progress().round_began, before.round_began);
+  world_.RunFor(Seconds(80));
+  EXPECT_EQ(Progress().rounds, 1u);
+  EXPECT_EQ(Progress().round_bytes, 100 * kMiB);
+}
+
+// The next round begins when it would have, or at once if that is past.
+TEST_F(ScrubberTest, AStartBetweenRoundsWaitsForTheNext) {
+  FakeScrub scrub(1);
+  const Instant begin = world_.Now();
+  const ScrubOptions options = {.bytes_per_second = kMiB, .period = Seconds(100)};
+  Start(scrub, options);
+  world_.RunUntil(begin + Seconds(40));
+  Start(scrub, options);
+  world_.RunUntil(begin + Milliseconds(99'900));
+  EXPECT_EQ(scrub.read(), kMiB);
+  world_.RunUntil(begin + Seconds(110));
+  EXPECT_EQ(scrub.read(), 2 * kMiB);
+  scrubber_.reset();
+  world_.RunUntil(begin + Seconds(500));
+  Start(scrub, options);
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(Progress().rounds, 3u);
+  // A clock that was set back does not put it off.
+  scrubber_.reset();
+  world_.SetWallOffset(Duration());
+  Start(scrub, options);
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(Progress().rounds, 4u);
+}
+
+TEST_F(ScrubberTest, ALostOrDamagedFileBeginsAnew) {
+  FakeScrub scrub(1);
+  const ScrubOptions options = {.bytes_per_second = kMiB, .period = Seconds(1000)};
+  Start(scrub, options);
+  world_.RunFor(Seconds(5));
+  const std::string saved = ReadWholeFile(file_system_, kPath).value();
+  for (size_t at = 0; at < saved.size(); ++at) {
+    scrubber_.reset();
+    std::string damaged = saved;
+    damaged[at] ^= 0x40;
+    ASSERT_TRUE(WriteFileAtomically(file_system_, kPath, damaged).ok());
+    EXPECT_FALSE(LoadScrubProgress(file_system_, kPath).has_value()) << at;
+  }
+  ASSERT_TRUE(WriteFileAtomically(file_system_, kPath, saved).ok());
+  EXPECT_EQ(LoadScrubProgress(file_system_, kPath)->rounds, 1u);
+  ASSERT_TRUE(file_system_.Remove(kPath).ok());
+  Start(scrub, options);
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(Progress().rounds, 1u);
+}
+
+TEST_F(ScrubberTest, WhatCannotBeSavedIsNoHarm) {
+  file_system_.set_fault_hook([](const FileAccess& access) {
+    return access.operation == FileAccess::Operation::kSync ? FileFault{.error = EIO} : FileFault();
+  });
+  FakeScrub scrub(1);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(10)});
+  world_.RunFor(Seconds(25));
+  EXPECT_EQ(Progress().rounds, 3u);
+  EXPECT_EQ(file_system_.uses_after_failure(), 0u);
+}
+
+TEST_F(ScrubberTest, FindingsAreToldAndCountedOnce) {
+  FakeScrub scrub(1);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(10)});
+  scrub.Find(7);
+  scrub.Find(8);
+  scrub.Heal();
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(found_, (std::vector<Index>{7, 8}));
+  EXPECT_EQ(Progress().damaged, 2u);
+  EXPECT_EQ(Progress().healed, 1u);
+  scrubber_->Repaired(kGroup, 1, 7);
+  scrubber_->Repaired(GroupId{2}, 8, 8);
+  EXPECT_EQ(Progress().repaired, 1u) << "of those that were found here";
+  // The next round meets one again.
+  scrub.Find(8);
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(found_.back(), 8u);
+  EXPECT_EQ(Progress().damaged, 2u);
+  // The one after that does not: it was dropped.
+  world_.RunFor(Seconds(10));
+  scrubber_->Repaired(kGroup, 8, 8);
+  EXPECT_EQ(Progress().repaired, 1u);
+  // Counts are kept.
+  world_.RunFor(Seconds(10));
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(10)});
+  world_.RunReady();
+  EXPECT_EQ(Progress().damaged, 2u);
+  EXPECT_EQ(Progress().repaired, 1u);
+}
+
+// Who was not there when something was found hears of it later.
+TEST_F(ScrubberTest, AGroupThatOpensIsToldAgain) {
+  FakeScrub scrub(1);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(10)});
+  scrub.Find(7);
+  scrub.Find(9);
+  world_.RunFor(Seconds(2));
+  found_.clear();
+  scrubber_->Repaired(kGroup, 9, 9);
+  scrubber_->Opened(GroupId{2});
+  world_.RunReady();
+  EXPECT_TRUE(found_.empty());
+  scrubber_->Opened(kGroup);
+  world_.RunReady();
+  EXPECT_EQ(found_, (std::vector<Index>{7}));
+}
+
+}  // namespace
+}  // namespace cairn
