@@ -49,7 +49,8 @@ void Node::DriveRepair(Instant now) {
   }
   const std::optional<Index> nowhere = repair_.TakeNowhere();
   if (!nowhere) return;
-  Complain(now, absl::StrCat("entry ", *nowhere, " cannot be read, and no other member has it"));
+  Complain(now, absl::StrCat("entry ", *nowhere,
+                             " cannot be read, and the members that were asked do not have it"));
   if (*nowhere <= compaction_.durable()) {
     // The state has it, safe outside the log.
     raft_.Step(now, Compact{*nowhere});
@@ -104,6 +105,8 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
   }
   if (!status.ok()) return Complain(now, status.ToString());
   for (const RecordRun& run : runs) {
+    // Other entries may have taken their place in between.
+    if (raft_.TermAt(run.last().index) != run.last().term) continue;
     dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group),
                                                          ": entries ", run.first().index, " to ",
                                                          run.last().index, " are repaired"));

@@ -1,8 +1,10 @@
 // Whole hosts in virtual time whose disks lose entries: they get them back from each other.
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -204,6 +206,30 @@ TEST_F(RepairClusterTest, OnlyTheAnswerThatWasAskedForCounts) {
   cluster_.Run(Seconds(5));
   EXPECT_EQ(Store(node).repaired(), 1u);
   ExpectWhole(10);
+}
+
+// Three times as long as one waits for an answer.
+TEST_F(RepairClusterTest, AnswersMayTakeLong) {
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  Store(node).Damage(3);
+  Store(node).Damage(7);
+  const std::unique_ptr<Transport> relay = cluster_.network.MakeTransport(NodeId{99});
+  bool arrives = false;
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    if (arrives || !std::holds_alternative<EntryReply>(envelope.body)) return true;
+    cluster_.world.PostAt(cluster_.world.Now() + Milliseconds(600), [&, late = envelope]() mutable {
+      arrives = true;
+      relay->Send(std::move(late));
+      arrives = false;
+    });
+    return false;
+  });
+  cluster_.Start(node);
+  cluster_.Run(Seconds(5));
+  EXPECT_EQ(Store(node).repaired(), 2u);
+  ExpectWhole(10);
+  cluster_.network.SetFilter({});
 }
 
 }  // namespace
