@@ -15,6 +15,14 @@ constexpr size_t kGivenBytes = size_t{512} << 10;
 // Where one entry is bad, its neighbours often are: so many behind it are looked at.
 constexpr Index kLookedAt = 256;
 
+// The first entries of `run` that are of `term`; a run may go on into later ones.
+RecordRun FrontOf(const RecordRun& run, Term term) {
+  if (run.last().term == term) return run;
+  Index end = run.first().index;
+  while (run.At(end).position().term == term) ++end;
+  return run.Slice(run.first().index, end - 1);
+}
+
 std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const RecordRun& run) {
   std::vector<std::pair<LogPosition, Configuration>> found;
   for (size_t i = 0; i < run.size(); ++i) {
@@ -78,12 +86,16 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
         if (absl::IsDataLoss(runs.status())) Damaged(now, next, runs.status());
         break;
       }
-      for (RecordRun& run : *runs) {
-        if (run.last().term != range.term) break;
-        bytes += run.byte_size();
-        next = run.last().index + 1;
-        given.push_back(std::move(run));
+      const Index begin = next;
+      for (const RecordRun& run : *runs) {
+        RecordRun front = FrontOf(run, range.term);
+        if (front.empty()) break;
+        bytes += front.byte_size();
+        next = front.last().index + 1;
+        given.push_back(std::move(front));
       }
+      // Raft's log may be ahead of this one, where it is about to be overwritten.
+      if (next == begin) break;
     }
   }
   Send(to, EntryReply{request.request}, std::move(given));

@@ -56,6 +56,19 @@ class RepairClusterTest : public testing::Test {
   Index last_ = 0;
 };
 
+// What the store has is read from there.
+class UncachedRepairTest : public RepairClusterTest {
+ protected:
+  UncachedRepairTest() : RepairClusterTest(Uncached()) {}
+
+ private:
+  static GroupOptions Uncached() {
+    GroupOptions options;
+    options.log_cache_bytes = 1;
+    return options;
+  }
+};
+
 TEST_F(RepairClusterTest, WhatRecoveryFindsIsRepaired) {
   const uint64_t node = cluster_.SomeFollower();
   cluster_.Stop(node);
@@ -230,6 +243,33 @@ TEST_F(RepairClusterTest, AnswersMayTakeLong) {
   EXPECT_EQ(Store(node).repaired(), 2u);
   ExpectWhole(10);
   cluster_.network.SetFilter({});
+}
+
+// A member asks for entries up to one that is of another term here: it gets those before. The
+// giver's store reads them in one run.
+TEST_F(UncachedRepairTest, EntriesAreGivenUpToWhereTheTermEnds) {
+  const uint64_t node = cluster_.SomeFollower();
+  ASSERT_TRUE(std::holds_alternative<ControlDone>(cluster_.Transfer(leader_, 6 - leader_ - node)));
+  cluster_.Run(Seconds(1));
+  ASSERT_EQ(cluster_.At(node).Status().last_index, last_ + 1);
+  cluster_.Stop(node);
+  for (uint64_t each = 1; each <= 3; ++each) Store(each).ReadWholeRuns();
+  Store(node).Damage(last_);
+  size_t asked = 0;
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    auto* request = std::get_if<EntryRequest>(&envelope.body);
+    if (request == nullptr) return true;
+    EXPECT_EQ(request->wanted.back().last, last_);
+    request->wanted.back().last = last_ + 1;
+    ++asked;
+    return true;
+  });
+  cluster_.Start(node);
+  cluster_.Run(Seconds(2));
+  EXPECT_GE(asked, 1u);
+  cluster_.network.SetFilter({});
+  EXPECT_EQ(Store(node).repaired(), 1u);
+  ExpectWhole(10);
 }
 
 }  // namespace
