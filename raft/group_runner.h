@@ -161,6 +161,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
 
   // group_runner_entries.cc
   void Fetch(const SendEntries& send, Index last);
+  void Look(LogPosition at);
   void Repair(std::vector<RecordRun> runs);
 
   // group_runner_timers.cc (and TimerDue)

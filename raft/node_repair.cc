@@ -12,8 +12,8 @@ namespace {
 
 // What one answer brings, at most.
 constexpr size_t kGivenBytes = size_t{512} << 10;
-// Where one entry is bad, its neighbours often are: so many behind it are looked at.
-constexpr Index kLookedAt = 256;
+// Of so many unreadable entries it is kept where they are, to be told if one is lost.
+constexpr size_t kMaxDamageTold = 256;
 
 // The first entries of `run` that are of `term`; a run may go on into later ones.
 RecordRun FrontOf(const RecordRun& run, Term term) {
@@ -38,17 +38,36 @@ std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const Record
 
 void Node::Damaged(Instant now, Index index, const absl::Status& why) {
   if (fenced_ || raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
-  Index last = index;
-  while (last < std::min(raft_.durable(), index + kLookedAt) && last + 1 < log_.first_cached() &&
-         absl::IsDataLoss(dependencies_.store->Read(last + 1, last + 1, 1).status())) {
-    ++last;
+  if (!raft_.holes().Contains(index - 1)) {
+    dependencies_.log->Log(
+        LogLevel::kWarning,
+        absl::StrCat("group ", ToInteger(settings_.group), ": entries from ", index,
+                     " on cannot be read and are asked of the other members: ", why.message()));
   }
-  dependencies_.log->Log(
-      LogLevel::kWarning,
-      absl::StrCat("group ", ToInteger(settings_.group), ": entries ", index, " to ", last,
-                   " cannot be read and are asked of the other members: ", why.message()));
-  if (told_.damage.empty()) told_.damage = std::string(why.message());
-  raft_.Step(now, EntriesDamaged{{index, last}});
+  NoteDamage(index, why.message());
+  // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
+  // failing disk takes seconds for each.
+  const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
+  if (next.index < log_.first_cached() && next.index < raft_.torn_from().value_or(kMaxIndex) &&
+      next.term != 0 && dependencies_.look != nullptr) {
+    dependencies_.look(next);
+  }
+  raft_.Step(now, EntriesDamaged{{index, index}});
+}
+
+bool Node::NoteDamage(Index index, absl::string_view where) {
+  std::erase_if(told_.damage, [this](const auto& told) {
+    return !raft_.holes().Contains(told.first);  // repaired, or cut off
+  });
+  if (told_.damage.size() == kMaxDamageTold) return false;
+  told_.damage.try_emplace(index, where);
+  return true;
+}
+
+// Of the entry that this node cannot go on without.
+std::string Node::WhereDamaged() const {
+  const auto told = told_.damage.find(raft_.holes().FirstFrom(raft_.applied() + 1));
+  return told == told_.damage.end() ? "" : absl::StrCat("; ", told->second);
 }
 
 void Node::DriveRepair(Instant now) {

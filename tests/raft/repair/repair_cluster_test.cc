@@ -1,6 +1,7 @@
 // Whole hosts in virtual time whose disks lose entries: they get them back from each other.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -171,6 +172,24 @@ TEST_F(RepairClusterTest, TheOnlyGoodCopyIsWaitedFor) {
   ExpectWhole(10);
 }
 
+// What was said of an entry that is repaired is not said of the next one.
+TEST_F(RepairClusterTest, WhoHaltsNamesWhatIsLost) {
+  for (uint64_t node = 1; node <= 3; ++node) {
+    cluster_.Stop(node);
+    Store(node).Damage(1 + node);
+    Store(node).Damage(6, /*found_later=*/true);
+  }
+  cluster_.StartAll();
+  EXPECT_EQ(cluster_.AwaitLeader(), 0u);
+  size_t halted = 0;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (StoppedBecause(node).empty()) continue;
+    EXPECT_TRUE(StoppedBecause(node).ends_with("; entry 6")) << StoppedBecause(node);
+    ++halted;
+  }
+  EXPECT_GE(halted, 1u);
+}
+
 TEST_F(RepairClusterTest, AStoreThatCannotRepairHaltsTheNode) {
   const uint64_t node = cluster_.SomeFollower();
   cluster_.Stop(node);
@@ -270,6 +289,49 @@ TEST_F(UncachedRepairTest, EntriesAreGivenUpToWhereTheTermEnds) {
   cluster_.network.SetFilter({});
   EXPECT_EQ(Store(node).repaired(), 1u);
   ExpectWhole(10);
+}
+
+// A failing disk takes a second to say that it cannot read an entry. Who finds one looks at the
+// entries behind it, too, and the host's other groups do not wait for that.
+TEST(SlowReadsTest, TheGroupNextDoorKeepsItsLeader) {
+  constexpr GroupId kNextDoor{2};
+  GroupOptions options;
+  options.log_cache_bytes = 1;
+  options.quiesce_after = 0;
+  std::vector<std::string> commands;
+  std::map<uint64_t, Group> next_door;
+  TestCluster cluster(3, options);
+  const auto start = [&](uint64_t node) {
+    cluster.Start(node);
+    next_door.insert_or_assign(
+        node,
+        *cluster.HostAt(node).Open(kNextDoor, std::make_unique<TestMachine>(&commands), options));
+  };
+  for (uint64_t node = 1; node <= 3; ++node) start(node);
+  const uint64_t leader = cluster.AwaitLeader();
+  const uint64_t behind = cluster.SomeFollower();
+  for (auto& [node, group] : next_door) {
+    if (node == leader) continue;
+    group.TransferLeadership(NodeId{leader}, cluster.world.Now() + Seconds(2),
+                             [](ControlResult) {});
+  }
+  cluster.Run(Seconds(2));
+  ASSERT_TRUE(next_door.at(leader).Status().serving_leader);
+  cluster.Stop(behind);
+  for (int i = 0; i < 30; ++i) cluster.Propose(leader, absl::StrCat("command ", i));
+  const Index last = cluster.At(leader).Status().last_index;
+  FakeLogStore& store = cluster.Disk(leader).store(kGroup);
+  for (Index index = last - 20; index < last - 10; ++index) store.Damage(index, true);
+  store.OnBadRead([&] { cluster.world.SpendHere(Seconds(1)); });
+  const Term term = next_door.at(leader).Status().term;
+  start(behind);
+  for (int i = 0; i < 300; ++i) {
+    cluster.Run(Milliseconds(100));
+    ASSERT_TRUE(next_door.at(leader).Status().serving_leader) << i;
+  }
+  EXPECT_EQ(next_door.at(leader).Status().term, term);
+  EXPECT_EQ(store.damaged(), std::set<Index>());
+  EXPECT_EQ(cluster.Commands(behind), cluster.Commands(leader));
 }
 
 }  // namespace
