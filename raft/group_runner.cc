@@ -177,6 +177,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.repair = [this](std::vector<RecordRun> runs) { Repair(std::move(runs)); };
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
+      dependencies.look = [this](LogPosition at) { Look(at); };
     }
     AddSnapshotHooks(dependencies);
     Gate expected = Gate::kNotFormed;

@@ -20,6 +20,17 @@ void GroupRunner::Fetch(const SendEntries& send, Index last) {
   });
 }
 
+void GroupRunner::Look(LogPosition at) {
+  dependencies_.reader->Post([this, at] {
+    const absl::Status status = opened_.store->Read(at.index, at.index, 1).status();
+    if (!absl::IsDataLoss(status)) return;
+    mailbox_.PutTask([this, at, status] {
+      if (node_ == nullptr || node_->raft().TermAt(at.index) != at.term) return;
+      node_->Damaged(dependencies_.clock->Now(), at.index, status);
+    });
+  });
+}
+
 void GroupRunner::Repair(std::vector<RecordRun> runs) {
   WriteAgain(std::move(runs),
              [this](const std::vector<RecordRun>& written, const absl::Status& refused) {

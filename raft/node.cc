@@ -135,10 +135,10 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       forwarder_(MakeForwarderOptions(settings)),
       repair_(MakeEntryRepair(settings)),
       on_fenced_(std::move(fenced)) {
-  if (!recovered.faulty.empty()) {
-    const FaultyEntry& first = recovered.faulty.front();
-    told_.damage = absl::StrCat("entry ", first.at.index, " in ", first.file, " at byte ",
-                                first.offset, ": ", first.reason);
+  for (const FaultyEntry& faulty : recovered.faulty) {
+    const std::string where = absl::StrCat("entry ", faulty.at.index, " in ", faulty.file,
+                                           " at byte ", faulty.offset, ": ", faulty.reason);
+    if (!NoteDamage(faulty.at.index, where)) break;
   }
   entry_clock_.Saw(log_.last_timestamp());
   compaction_.Durable(dependencies.state_durable);

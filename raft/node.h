@@ -61,6 +61,9 @@ struct NodeDependencies {
   // Writes entries to the store that could not be read there, elsewhere, and comes back with
   // Node::Repaired.
   std::function<void(std::vector<RecordRun>)> repair;
+  // Reads an entry of the store elsewhere, and comes back with Node::Damaged if it cannot be read;
+  // null: only what is needed is read.
+  std::function<void(LogPosition)> look;
   // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
   // Node::Fetched; null: they are read at once.
   std::function<void(const SendEntries&, Index last)> fetch;
@@ -179,6 +182,8 @@ class Node {
   void MeasureBatch(const LogBatch& batch, const LogAppend& append);
 
   // Entries that cannot be read (node_repair.cc).
+  bool NoteDamage(Index index, absl::string_view where);  // false: no more are kept
+  std::string WhereDamaged() const;                       // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
   void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
@@ -227,7 +232,7 @@ class Node {
     LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
     LogPosition peers_of;         // the configuration the transport knows
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
-    std::string damage;  // which file, as the first unreadable entry told
+    std::map<Index, std::string> damage;  // of unreadable entries: which file
   };
   Told told_;
   bool fenced_ = false;

@@ -23,8 +23,7 @@ void Node::Flush(Instant now) {
       }
       StopServing(
           lost ? NodeState::kHalted : NodeState::kFenced,
-          lost ? absl::DataLossError(absl::StrCat(effects.fence->message,
-                                                  told_.damage.empty() ? "" : "; ", told_.damage))
+          lost ? absl::DataLossError(absl::StrCat(effects.fence->message, WhereDamaged()))
                : absl::InternalError(absl::StrCat("safety violation: ", effects.fence->message)));
       return;
     }

@@ -12,8 +12,16 @@ namespace {
 
 // What one answer brings, at most.
 constexpr size_t kGivenBytes = size_t{512} << 10;
-// Where one entry is bad, its neighbours often are: so many behind it are looked at.
-constexpr Index kLookedAt = 256;
+// Of so many unreadable entries it is kept where they are, to be told if one is lost.
+constexpr size_t kMaxDamageTold = 256;
+
+// The first entries of `run` that are of `term`; a run may go on into later ones.
+RecordRun FrontOf(const RecordRun& run, Term term) {
+  if (run.last().term == term) return run;
+  Index end = run.first().index;
+  while (run.At(end).position().term == term) ++end;
+  return run.Slice(run.first().index, end - 1);
+}
 
 std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const RecordRun& run) {
   std::vector<std::pair<LogPosition, Configuration>> found;
@@ -30,17 +38,36 @@ std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const Record
 
 void Node::Damaged(Instant now, Index index, const absl::Status& why) {
   if (fenced_ || raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
-  Index last = index;
-  while (last < std::min(raft_.durable(), index + kLookedAt) && last + 1 < log_.first_cached() &&
-         absl::IsDataLoss(dependencies_.store->Read(last + 1, last + 1, 1).status())) {
-    ++last;
+  if (!raft_.holes().Contains(index - 1)) {
+    dependencies_.log->Log(
+        LogLevel::kWarning,
+        absl::StrCat("group ", ToInteger(settings_.group), ": entries from ", index,
+                     " on cannot be read and are asked of the other members: ", why.message()));
   }
-  dependencies_.log->Log(
-      LogLevel::kWarning,
-      absl::StrCat("group ", ToInteger(settings_.group), ": entries ", index, " to ", last,
-                   " cannot be read and are asked of the other members: ", why.message()));
-  if (told_.damage.empty()) told_.damage = std::string(why.message());
-  raft_.Step(now, EntriesDamaged{{index, last}});
+  NoteDamage(index, why.message());
+  // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
+  // failing disk takes seconds for each.
+  const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
+  if (next.index < log_.first_cached() && next.index < raft_.torn_from().value_or(kMaxIndex) &&
+      next.term != 0 && dependencies_.look != nullptr) {
+    dependencies_.look(next);
+  }
+  raft_.Step(now, EntriesDamaged{{index, index}});
+}
+
+bool Node::NoteDamage(Index index, absl::string_view where) {
+  std::erase_if(told_.damage, [this](const auto& told) {
+    return !raft_.holes().Contains(told.first);  // repaired, or cut off
+  });
+  if (told_.damage.size() == kMaxDamageTold) return false;
+  told_.damage.try_emplace(index, where);
+  return true;
+}
+
+// Of the entry that this node cannot go on without.
+std::string Node::WhereDamaged() const {
+  const auto told = told_.damage.find(raft_.holes().FirstFrom(raft_.applied() + 1));
+  return told == told_.damage.end() ? "" : absl::StrCat("; ", told->second);
 }
 
 void Node::DriveRepair(Instant now) {
@@ -49,7 +76,8 @@ void Node::DriveRepair(Instant now) {
   }
   const std::optional<Index> nowhere = repair_.TakeNowhere();
   if (!nowhere) return;
-  Complain(now, absl::StrCat("entry ", *nowhere, " cannot be read, and no other member has it"));
+  Complain(now, absl::StrCat("entry ", *nowhere,
+                             " cannot be read, and the members that were asked do not have it"));
   if (*nowhere <= compaction_.durable()) {
     // The state has it, safe outside the log.
     raft_.Step(now, Compact{*nowhere});
@@ -77,12 +105,16 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
         if (absl::IsDataLoss(runs.status())) Damaged(now, next, runs.status());
         break;
       }
-      for (RecordRun& run : *runs) {
-        if (run.last().term != range.term) break;
-        bytes += run.byte_size();
-        next = run.last().index + 1;
-        given.push_back(std::move(run));
+      const Index begin = next;
+      for (const RecordRun& run : *runs) {
+        RecordRun front = FrontOf(run, range.term);
+        if (front.empty()) break;
+        bytes += front.byte_size();
+        next = front.last().index + 1;
+        given.push_back(std::move(front));
       }
+      // Raft's log may be ahead of this one, where it is about to be overwritten.
+      if (next == begin) break;
     }
   }
   Send(to, EntryReply{request.request}, std::move(given));
@@ -104,6 +136,8 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
   }
   if (!status.ok()) return Complain(now, status.ToString());
   for (const RecordRun& run : runs) {
+    // Other entries may have taken their place in between.
+    if (raft_.TermAt(run.last().index) != run.last().term) continue;
     dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group),
                                                          ": entries ", run.first().index, " to ",
                                                          run.last().index, " are repaired"));

@@ -10,6 +10,8 @@ namespace {
 
 // So many entries are asked for at once at most.
 constexpr Index kMaxAsked = 4096;
+// Of so many questions late answers are taken.
+constexpr size_t kMaxUnanswered = 32;
 
 }  // namespace
 
@@ -33,11 +35,9 @@ std::vector<EntryRange> RangesToAsk(const Raft& raft) {
 
 // The leader has what is committed; of the others the one that comes after who was asked last.
 NodeId EntryRepair::Choose(const Raft& raft) const {
-  const auto may = [&](NodeId node) { return node != raft.node() && !lack_.contains(node); };
+  const auto may = [&](NodeId node) { return node != raft.node() && !tried_.contains(node); };
   const std::vector<NodeId> members = OtherMembers(raft.configuration(), raft.node());
-  if (raft.leader() != NodeId::kNone && raft.leader() != asked_.peer && may(raft.leader())) {
-    return raft.leader();
-  }
+  if (raft.leader() != NodeId::kNone && may(raft.leader())) return raft.leader();
   for (const NodeId member : members) {
     if (member > asked_.peer && may(member)) return member;
   }
@@ -47,39 +47,59 @@ NodeId EntryRepair::Choose(const Raft& raft) const {
   return NodeId::kNone;
 }
 
+void EntryRepair::BeginRound() {
+  tried_.clear();
+  lack_.clear();
+  again_ = kDistantFuture;
+}
+
+// Whoever was waited for has not answered.
+void EntryRepair::NoteSilence() {
+  if (asked_.until == Instant()) return;
+  asked_.until = Instant();
+  Duration& wait = waits_.try_emplace(asked_.peer, patience_).first->second;
+  wait = std::min(wait * 2, std::max(patience_, pause_ * 4));
+}
+
 std::optional<EntryRepair::Asking> EntryRepair::Next(Instant now, const Raft& raft) {
-  const Index first = raft.holes().empty() ? 0 : raft.holes().first();
   if (asked_.writing) return std::nullopt;
+  const Index hole = raft.holes().empty() ? 0 : raft.holes().first();
+  const LogPosition first = {hole, hole == 0 ? 0 : raft.TermAt(hole)};
   if (first != first_) {
     first_ = first;
-    lack_.clear();
-    again_ = kDistantFuture;
     nowhere_ = false;
+    BeginRound();
   }
-  if (first == 0) {
+  if (hole == 0) {
     asked_ = {};
+    unanswered_.clear();
+    waits_.clear();
     return std::nullopt;
   }
   if (asked_.until > now) return std::nullopt;
-  if (again_ <= now) {
-    lack_.clear();
-    again_ = kDistantFuture;
-  } else if (again_ != kDistantFuture) {
-    return std::nullopt;
-  }
+  NoteSilence();
+  if (again_ <= now) BeginRound();
+  if (again_ != kDistantFuture) return std::nullopt;
   const NodeId peer = Choose(raft);
   if (peer == NodeId::kNone) {
-    nowhere_ = true;
+    nowhere_ = nowhere_ || std::includes(lack_.begin(), lack_.end(), tried_.begin(), tried_.end());
     again_ = now + pause_;
     return std::nullopt;
   }
-  asked_ = {.peer = peer, .until = now + patience_};
-  return Asking{peer, {++last_request_, RangesToAsk(raft)}};
+  const auto wait = waits_.find(peer);
+  asked_ = {.peer = peer, .until = now + (wait == waits_.end() ? patience_ : wait->second)};
+  tried_.insert(peer);
+  unanswered_[++last_request_] = {peer, first_};
+  if (unanswered_.size() > kMaxUnanswered) unanswered_.erase(unanswered_.begin());
+  return Asking{peer, {last_request_, RangesToAsk(raft)}};
 }
 
 std::vector<RecordRun> EntryRepair::Take(NodeId from, const EntryReply& reply,
                                          const std::vector<RecordRun>& entries, const Raft& raft) {
-  if (reply.request != last_request_ || from != asked_.peer || asked_.writing) return {};
+  const auto found = unanswered_.find(reply.request);
+  if (found == unanswered_.end() || found->second.peer != from || asked_.writing) return {};
+  const LogPosition asked_for = found->second.first;
+  unanswered_.erase(found);
   std::vector<RecordRun> runs;
   for (const RecordRun& run : entries) {
     for (Index index = run.first().index; index <= run.last().index;) {
@@ -92,27 +112,30 @@ std::vector<RecordRun> EntryRepair::Take(NodeId from, const EntryReply& reply,
       index = std::max(end, index + 1);
     }
   }
-  asked_.until = Instant();
+  if (reply.request == last_request_) asked_.until = Instant();
   const bool helps = std::any_of(runs.begin(), runs.end(), [this](const RecordRun& run) {
-    return run.first().index == first_;
+    return run.first().index == first_.index;
   });
-  if (!helps) lack_.insert(from);
-  asked_.writing = !runs.empty();
+  // What it said when another entry was the first says nothing of this one.
+  if (!helps && asked_for == first_) {
+    lack_.insert(from);
+    nowhere_ = nowhere_ || from == raft.leader();
+  }
+  if (!runs.empty()) asked_ = {.peer = from, .until = Instant(), .writing = true};
   return runs;
 }
 
 void EntryRepair::Written(bool good) {
   if (!good) lack_.insert(asked_.peer);
   asked_.writing = false;
-  asked_.until = Instant();
 }
 
 std::optional<Index> EntryRepair::TakeNowhere() {
-  return std::exchange(nowhere_, false) ? std::optional(first_) : std::nullopt;
+  return std::exchange(nowhere_, false) ? std::optional(first_.index) : std::nullopt;
 }
 
 Instant EntryRepair::NextDeadline() const {
-  if (first_ == 0 || asked_.writing) return kDistantFuture;
+  if (first_.index == 0 || asked_.writing) return kDistantFuture;
   return again_ != kDistantFuture ? again_ : asked_.until;
 }
 

@@ -4,6 +4,7 @@
 #define RAFT_REPAIR_ENTRY_REPAIR_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -18,13 +19,15 @@ namespace cairn {
 
 // Asks one member at a time, the leader first, for what stands in the holes of the log. What has
 // the same index and term is the same entry whoever gives it, in any term and role, so nothing of
-// this needs to be agreed on; the store checks the hash before it writes.
+// this needs to be agreed on, and an answer is good however late it comes; the store checks the
+// hash before it writes.
 //
 // Threads: one at a time.
 class EntryRepair {
  public:
-  // A member that does not answer for `patience` is passed over; when all have been asked in vain
-  // they are asked again after `pause`. `life` differs from start to start.
+  // A member that does not answer for `patience` is passed over; each time it is waited for twice
+  // as long, up to four times `pause`. When all have been asked in vain they are asked again after
+  // `pause`. `life` differs from start to start.
   EntryRepair(Duration patience, Duration pause, uint64_t life)
       : patience_(patience), pause_(pause), last_request_(life) {}
 
@@ -35,30 +38,40 @@ class EntryRepair {
   // What to send now, if anything.
   std::optional<Asking> Next(Instant now, const Raft& raft);
   // The parts of an answer that are holes of this log; they are to be written, then Written. Empty
-  // if it is not the answer to the last request, or of no use.
+  // if `from` was not asked this, or has answered it already, or if it is of no use; or while other
+  // parts are written.
   std::vector<RecordRun> Take(NodeId from, const EntryReply& reply,
                               const std::vector<RecordRun>& entries, const Raft& raft);
   // They are durable, or (not `good`) not what stood there.
   void Written(bool good);
-  // A hole that every other member has just said to lack; once each time all were asked.
+  // A hole that every other member has just said to lack, or the leader; once each time they do.
+  // A snapshot may have it: the leader's log lacks what it has compacted.
   std::optional<Index> TakeNowhere();
 
   // When Next is due at the latest.
   Instant NextDeadline() const;
 
  private:
-  void Passed(NodeId peer);
   NodeId Choose(const Raft& raft) const;
+  void BeginRound();
+  void NoteSilence();
 
   const Duration patience_;
   const Duration pause_;
   uint64_t last_request_;
-  Index first_ = 0;        // of the holes, 0: there are none
-  std::set<NodeId> lack_;  // members that could not give first_
+  LogPosition first_;       // of the holes, index 0: there are none
+  std::set<NodeId> tried_;  // asked for first_, since all were asked in vain last
+  std::set<NodeId> lack_;   // those of them that could not give it
+  struct Question {
+    NodeId peer = NodeId::kNone;
+    LogPosition first;  // first_ when it was asked
+  };
+  std::map<uint64_t, Question> unanswered_;  // by request; the latest few
+  std::map<NodeId, Duration> waits_;         // who was silent: how long it is waited for
   struct Asked {
-    NodeId peer = NodeId::kNone;  // kNone: nobody is being asked
-    Instant until;
-    bool writing = false;  // it has answered
+    NodeId peer = NodeId::kNone;  // who was asked last, or gave what is being written
+    Instant until;                // Instant(): it is not waited for
+    bool writing = false;
   };
   Asked asked_;
   Instant again_ = kDistantFuture;  // all were asked in vain: when to ask again

@@ -40,15 +40,22 @@ absl::StatusOr<std::vector<RecordRun>> FakeLogStore::Read(Index first, Index las
   size_t bytes = 0;
   for (Index index = first; index <= std::min<Index>(last, content_.entries.size()); ++index) {
     if (damaged_.contains(index) || index >= torn_from_.value_or(kMaxIndex)) {
-      if (found.empty()) return absl::DataLossError(absl::StrCat("entry ", index));
-      break;
+      if (!found.empty()) break;
+      if (on_bad_read_ != nullptr) on_bad_read_();
+      return absl::DataLossError(absl::StrCat("entry ", index));
     }
     const RecordRun& run = content_.entries[index - 1];
     if (!found.empty() && bytes + run.byte_size() > max_bytes) break;
     bytes += run.byte_size();
     found.push_back(run);
   }
-  return found;
+  if (!whole_runs_) return found;
+  std::string whole;
+  for (const RecordRun& run : found) whole += std::string(run.bytes().view());
+  absl::StatusOr<RecordRun> run =
+      RecordRun::Parse(found[0][0].group(), Bytes::Take(std::move(whole)));
+  if (!run.ok()) return run.status();
+  return std::vector<RecordRun>{*std::move(run)};
 }
 
 absl::StatusOr<EntryHash> FakeLogStore::HashAt(Index index) const {
@@ -84,6 +91,16 @@ void FakeLogStore::Damage(Index index, bool found_later) {
 void FakeLogStore::RefuseRepairs() {
   MutexLock lock(mutex_);
   repairs_ = false;
+}
+
+void FakeLogStore::ReadWholeRuns() {
+  MutexLock lock(mutex_);
+  whole_runs_ = true;
+}
+
+void FakeLogStore::OnBadRead(std::function<void()> on_bad_read) {
+  MutexLock lock(mutex_);
+  on_bad_read_ = std::move(on_bad_read);
 }
 
 std::set<Index> FakeLogStore::damaged() const {

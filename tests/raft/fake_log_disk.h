@@ -3,10 +3,12 @@
 #ifndef TESTS_RAFT_FAKE_LOG_DISK_H_
 #define TESTS_RAFT_FAKE_LOG_DISK_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,7 +22,7 @@
 
 namespace cairn {
 
-// A group's log, one run an entry.
+// A group's log; it reads one run an entry, unless told otherwise.
 class FakeLogStore final : public LogStore {
  public:
   absl::Status Append(const LogAppend& append) override;
@@ -39,6 +41,10 @@ class FakeLogStore final : public LogStore {
   void Damage(Index index, bool found_later = false);
   // From now on Repair gives UNIMPLEMENTED.
   void RefuseRepairs();
+  // From now on a read gives all it finds in one run, of however many terms.
+  void ReadWholeRuns();
+  // From now on each read that gives DATA_LOSS calls this, under the store's lock.
+  void OnBadRead(std::function<void()> on_bad_read);
   std::set<Index> damaged() const;
   size_t repaired() const;  // entries
   // The same from here on, and the store finds out when it is opened: recovery calls them torn.
@@ -64,6 +70,8 @@ class FakeLogStore final : public LogStore {
   absl::Status append_status_ CAIRN_GUARDED_BY(mutex_);
   std::map<Index, bool> damaged_ CAIRN_GUARDED_BY(mutex_);  // to whether it is found later
   bool repairs_ CAIRN_GUARDED_BY(mutex_) = true;
+  bool whole_runs_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::function<void()> on_bad_read_ CAIRN_GUARDED_BY(mutex_);
   size_t repaired_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
   bool hard_state_lost_ CAIRN_GUARDED_BY(mutex_) = false;

@@ -3,6 +3,7 @@
 #ifndef TESTS_RAFT_MANUAL_EXECUTOR_H_
 #define TESTS_RAFT_MANUAL_EXECUTOR_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -14,6 +15,8 @@
 #include "base/time.h"
 
 namespace cairn {
+
+class ManualExecutor;
 
 // The clock and the queue that the executors of one test share.
 class ManualWorld final : public Clock {
@@ -59,7 +62,13 @@ class ManualWorld final : public Clock {
 
   size_t ready() const { return queue_.size(); }
 
+  // The executor whose task runs is busy for so long from now on: its other tasks wait.
+  inline void SpendHere(Duration duration);
+
  private:
+  friend class ManualExecutor;
+
+  ManualExecutor* running_ = nullptr;
   Instant now_{1'000'000'000};
   Duration wall_offset_ = Seconds(1'700'000'000);
   std::deque<Task> queue_;
@@ -76,15 +85,31 @@ class ManualExecutor final : public Executor {
   void PostAt(Instant when, Task task) override { world_->PostAt(when, Guard(std::move(task))); }
 
  private:
+  friend class ManualWorld;
+
   Task Guard(Task task) {
-    return [task = std::move(task), alive = std::weak_ptr<bool>(alive_)]() mutable {
-      if (!alive.expired()) task();
+    return [this, task = std::move(task), alive = std::weak_ptr<bool>(alive_)]() mutable {
+      if (!alive.expired()) Run(std::move(task));
     };
   }
 
+  void Run(Task task) {
+    if (busy_until_ > world_->Now()) return PostAt(busy_until_, std::move(task));
+    ManualWorld* const world = world_;  // the task may end this executor
+    ManualExecutor* const before = std::exchange(world->running_, this);
+    task();
+    world->running_ = before;
+  }
+
   ManualWorld* const world_;
+  Instant busy_until_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+void ManualWorld::SpendHere(Duration duration) {
+  if (running_ == nullptr) return;
+  running_->busy_until_ = std::max(running_->busy_until_, now_) + duration;
+}
 
 }  // namespace cairn
 

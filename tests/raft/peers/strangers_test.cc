@@ -103,6 +103,35 @@ TEST_F(StrangersTest, AMemberFollowsALeaderItHasNeverHeardOf) {
   ExpectCaughtUp(away_);
 }
 
+// Its last entry is to give way, and cannot before the entry in front of it can be read again.
+TEST_F(StrangersTest, AMemberIsRepairedByALeaderItHasNeverHeardOf) {
+  cluster_.Start(away_);
+  cluster_.Run(Seconds(2));
+  ASSERT_TRUE(std::holds_alternative<ControlDone>(cluster_.Transfer(cluster_.Leader(), away_)));
+  cluster_.Run(Seconds(1));
+  const Index last = cluster_.At(away_).Status().last_index;
+  cluster_.network.CutOff(NodeId{away_});
+  cluster_.At(away_).Propose("nobody gets this", {}, [](ProposalResult) {});
+  cluster_.Run(Milliseconds(100));
+  ASSERT_EQ(cluster_.At(away_).Status().last_index, last + 1);
+  cluster_.Stop(away_);
+  cluster_.network.Rejoin(NodeId{away_});
+  ASSERT_NE(cluster_.AwaitLeader(), 0u);
+
+  cluster_.StartJoiner(4);
+  cluster_.StartJoiner(5);
+  Declare({away_, 4, 5});
+  for (uint64_t gone : others_) cluster_.Stop(gone);
+  ASSERT_NE(cluster_.AwaitLeader(), 0u);
+  ASSERT_TRUE(Applied(cluster_.Propose(cluster_.Leader(), "while it was away")));
+  FakeLogStore& store = cluster_.Disk(away_).store(TestCluster::kGroup);
+  store.Damage(last);
+  cluster_.Start(away_);
+  cluster_.Run(Seconds(10));
+  EXPECT_EQ(store.repaired(), 1u);
+  ExpectCaughtUp(away_);
+}
+
 TEST_F(StrangersTest, AMemberAnswersALeaderThatHasMoved) {
   const uint64_t moves = cluster_.Leader();
   cluster_.StartJoiner(4);
