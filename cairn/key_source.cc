@@ -73,7 +73,8 @@ absl::Status CheckMode(const KeySource& source, int descriptor) {
 }
 
 absl::Status ReadFile(const KeySource& source, Text& text) {
-  const Descriptor file(open(source.file.c_str(), O_RDONLY | O_CLOEXEC));
+  // Not to wait for somebody who writes, where it is a pipe.
+  const Descriptor file(open(source.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number() < 0) {
     if (errno == EACCES) {
       return absl::PermissionDeniedError(absl::StrCat(source.file, ": ", std::strerror(errno)));
@@ -117,8 +118,7 @@ absl::StatusOr<pid_t> Start(const KeySource& source, int output) {
 }
 
 // Reads all that the command writes, or says why not.
-absl::Status ReadOutput(const KeySource& source, int descriptor, Text& text) {
-  const absl::Time deadline = absl::Now() + absl::Nanoseconds(source.patience.nanoseconds);
+absl::Status ReadOutput(const KeySource& source, int descriptor, absl::Time deadline, Text& text) {
   while (true) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return Refuse(source, "it took too long");
@@ -134,6 +134,19 @@ absl::Status ReadOutput(const KeySource& source, int descriptor, Text& text) {
   }
 }
 
+// How the process ended. One that has written all may still not end.
+absl::StatusOr<int> WaitFor(const KeySource& source, pid_t process, absl::Time deadline) {
+  constexpr absl::Duration kPause = absl::Milliseconds(5);
+  while (true) {
+    int ended = 0;
+    const pid_t found = waitpid(process, &ended, WNOHANG);
+    if (found == process) return ended;
+    if (found < 0 && errno != EINTR) return Refuse(source, std::strerror(errno));
+    if (absl::Now() >= deadline) return Refuse(source, "it took too long");
+    absl::SleepFor(kPause);
+  }
+}
+
 absl::Status RunCommand(const KeySource& source, Text& text) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Refuse(source, std::strerror(errno));
@@ -142,15 +155,19 @@ absl::Status RunCommand(const KeySource& source, Text& text) {
   absl::StatusOr<pid_t> process = Start(source, to.number());
   if (!process.ok()) return process.status();
   to.Close();
-  absl::Status status = ReadOutput(source, from.number(), text);
-  if (!status.ok()) kill(-*process, SIGKILL);
-  int ended = 0;
-  while (waitpid(*process, &ended, 0) < 0 && errno == EINTR) {
+  const absl::Time deadline = absl::Now() + absl::Nanoseconds(source.patience.nanoseconds);
+  const absl::Status read = ReadOutput(source, from.number(), deadline, text);
+  const absl::StatusOr<int> ended = read.ok() ? WaitFor(source, *process, deadline) : read;
+  if (!ended.ok()) {
+    kill(-*process, SIGKILL);
+    while (waitpid(*process, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return ended.status();
   }
-  if (!status.ok() || ended == 0) return status;
-  return Refuse(source, WIFEXITED(ended)
-                            ? absl::StrCat("the command failed with ", WEXITSTATUS(ended))
-                            : absl::StrCat("the command was ended by signal ", WTERMSIG(ended)));
+  if (*ended == 0) return absl::OkStatus();
+  return Refuse(source, WIFEXITED(*ended)
+                            ? absl::StrCat("the command failed with ", WEXITSTATUS(*ended))
+                            : absl::StrCat("the command was ended by signal ", WTERMSIG(*ended)));
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/mutex.h"
 #include "storage/posix_error.h"
@@ -25,6 +27,9 @@ constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 constexpr size_t kDirectAlignment = 4096;
 constexpr size_t kZeroes = size_t{1} << 20;
+// How long a lock is tried for.
+constexpr int kLockRetries = 20;
+constexpr absl::Duration kLockPause = absl::Milliseconds(5);
 
 // Closes a descriptor. Errors of close are of no use: what was to last was synced before.
 class Descriptor {
@@ -362,7 +367,12 @@ absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string
 absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::string& path) {
   Descriptor file = OpenDescriptor(path, O_RDWR | O_CREAT);
   if (!file.valid()) return PosixError("open lock", path, errno);
-  const int error = LockWithoutWaiting(file, LOCK_EX);
+  int error = LockWithoutWaiting(file, LOCK_EX);
+  // Somebody who only asks has it for a moment.
+  for (int i = 0; error == EWOULDBLOCK && i < kLockRetries; ++i) {
+    absl::SleepFor(kLockPause);
+    error = LockWithoutWaiting(file, LOCK_EX);
+  }
   if (error == EWOULDBLOCK) {
     return absl::AlreadyExistsError(
         absl::StrCat("lock ", path, ": held by ", HolderOf(file.get())));

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "base/check.h"
+#include "base/coding.h"
 #include "storage/block/block_key.h"
 
 namespace cairn {
@@ -36,6 +37,15 @@ absl::Status Annotate(const absl::Status& status, absl::string_view path) {
     annotated.SetPayload(type, payload);
   });
   return annotated;
+}
+
+// By how much a revision grows that is not the last one: so little that there are always more.
+uint32_t DrawStep(uint32_t revision, RandomBytes& random) {
+  constexpr uint32_t kLeast = 4096;
+  const uint32_t range = std::max(uint32_t{1}, (UINT32_MAX - revision) / kLeast);
+  std::array<uint8_t, sizeof(uint32_t)> drawn;
+  random.Fill(drawn.data(), drawn.size());
+  return 1 + LoadLittleEndian<uint32_t>(reinterpret_cast<const char*>(drawn.data())) % range;
 }
 
 using HeaderCopies = std::array<absl::StatusOr<BlockHeader>, 2>;
@@ -149,7 +159,7 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
 }
 
 BlockFile::BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const BlockHeader& header,
-                     std::optional<SecretKey> data_key)
+                     std::optional<SecretKey> data_key, RandomBytes* random)
     : file_system_(file_system),
       file_(std::move(file)),
       block_(header.block),
@@ -157,10 +167,12 @@ BlockFile::BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const 
       stored_geometry_(header.geometry),
       geometry_(header.PlainGeometry()),
       data_key_(std::move(data_key)),
+      random_(random),
       header_(header),
       revision_(header.encryption.revision),
       cipher_(NewCipher()) {
   CAIRN_CHECK_EQ(header.is_encrypted(), data_key_.has_value());
+  CAIRN_CHECK(random_ != nullptr || !data_key_);
 }
 
 absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
@@ -184,7 +196,8 @@ absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
                                             header.geometry.block_bytes, ": it was cut short"));
   }
   auto result =
-      std::make_unique<BlockFile>(file_system, *std::move(file), header, headers->data_key);
+      std::make_unique<BlockFile>(file_system, *std::move(file), header, headers->data_key,
+                                  keys == nullptr ? nullptr : &keys->random());
   std::copy(headers->good, headers->good + 2, result->good_headers_);
   MutexLock lock(result->mutex_);
   result->revision_ = 0;
@@ -246,14 +259,15 @@ BlockWindow BlockFile::Window() const {
 }
 
 // A process that ended may have written, and lost, anything under the revisions it knew: this one
-// writes under another one, which is on the disk before anything that was written under it.
+// writes under another one, which is on the disk before anything that was written under it. And so
+// may one that began where this one does, with another copy of the disk: so chance says which.
 absl::Status BlockFile::BeginWriting() {
   if (revision_ != 0) return absl::OkStatus();
   BlockHeader header = header_;
   if (header.encryption.revision == UINT32_MAX) {
     return absl::ResourceExhaustedError(absl::StrCat(path(), ": opened too often"));
   }
-  ++header.encryption.revision;
+  header.encryption.revision += DrawStep(header.encryption.revision, *random_);
   if (absl::Status status = WriteHeaders(header); !status.ok()) return status;
   revision_ = header.encryption.revision;
   return absl::OkStatus();

@@ -19,6 +19,7 @@
 #include "storage/block/block_header.h"
 #include "storage/block/unit_cipher.h"
 #include "storage/crypto/key_ring.h"
+#include "storage/crypto/random_bytes.h"
 #include "storage/file_system.h"
 
 namespace cairn {
@@ -40,9 +41,10 @@ std::string JoinPath(const std::string& directory, const std::string& name);
 // Threads: as File; Rewrap, RestoreHeaders and PutBack beside anything, but for Write.
 class BlockFile {
  public:
-  // A block that was just made by FormatBlock. `data_key`: if it is encrypted.
+  // A block that was just made by FormatBlock. If it is encrypted: `data_key`, and `random`, which
+  // outlives it, for its revisions.
   BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const BlockHeader& header,
-            std::optional<SecretKey> data_key);
+            std::optional<SecretKey> data_key, RandomBytes* random);
 
   // What stands in the two places of the header.
   struct Headers {
@@ -121,6 +123,7 @@ class BlockFile {
   const BlockGeometry stored_geometry_;
   const BlockGeometry geometry_;
   const std::optional<SecretKey> data_key_;
+  RandomBytes* const random_;
   bool good_headers_[2] = {true, true};
   std::atomic<bool> trusted_ = true;
   mutable Mutex mutex_;

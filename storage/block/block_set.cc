@@ -189,7 +189,8 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
   if (!file.ok()) return file.status();
-  Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key)));
+  Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key),
+                                  options_.keys == nullptr ? nullptr : &options_.keys->random()));
   return absl::OkStatus();
 }
 

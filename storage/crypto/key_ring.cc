@@ -1,11 +1,12 @@
 #include "storage/crypto/key_ring.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +19,22 @@ namespace {
 
 bool IsHex(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isxdigit(c); });
+}
+
+uint8_t HexDigit(char digit) {
+  const char lower = absl::ascii_tolower(digit);
+  return static_cast<uint8_t>(lower <= '9' ? lower - '0' : lower - 'a' + 10);
+}
+
+// Leaves no copy of the key behind.
+SecretKey FromHex(absl::string_view digits) {
+  char bytes[SecretKey::kBytes];
+  for (size_t i = 0; i < sizeof(bytes); ++i) {
+    bytes[i] = static_cast<char>(HexDigit(digits[2 * i]) << 4 | HexDigit(digits[2 * i + 1]));
+  }
+  SecretKey key(absl::string_view(bytes, sizeof(bytes)));
+  OPENSSL_cleanse(bytes, sizeof(bytes));
+  return key;
 }
 
 }  // namespace
@@ -47,7 +64,7 @@ absl::StatusOr<std::vector<MasterKey>> ParseMasterKeys(absl::string_view text,
       return absl::InvalidArgumentError(
           absl::StrCat(source, ": line ", number, " is no key: 64 hexadecimal digits"));
     }
-    const MasterKey key(SecretKey(absl::HexStringToBytes(line)));
+    const MasterKey key(FromHex(line));
     const bool known = std::any_of(keys.begin(), keys.end(),
                                    [&](const MasterKey& each) { return each.id == key.id; });
     if (known) {
@@ -93,7 +110,8 @@ absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
   const uint64_t current = keys_.front().id;
   const bool kept = std::any_of(keys.begin(), keys.end(),
                                 [&](const MasterKey& key) { return key.id == current; });
-  if (!kept) {
+  // Without a cipher none of them is in use for what is new, and each may be the last to go.
+  if (keys.empty() || (!kept && cipher_ != Cipher::kNone)) {
     return absl::FailedPreconditionError(
         absl::StrCat(source_, ": key ", KeyIdText(current),
                      " is gone, but blocks are encrypted with it: put it behind the new one"));

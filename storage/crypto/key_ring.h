@@ -54,8 +54,8 @@ class KeyRing {
   // "FILE has the keys 00f3a9…, 41c0…".
   std::string Describe() const;
 
-  // The keys were read again. FAILED_PRECONDITION, and nothing, if the one that new blocks had
-  // until now is not among them: it is still needed, for what is wrapped by it.
+  // The keys were read again. FAILED_PRECONDITION, and nothing, if there are none, or the one that
+  // new blocks had until now is not among them: it is still needed, for what is wrapped by it.
   absl::Status Replace(std::vector<MasterKey> keys);
 
  private:

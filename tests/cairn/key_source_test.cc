@@ -86,10 +86,22 @@ TEST_F(KeySourceTest, RefusesACommandThatFails) {
 }
 
 TEST_F(KeySourceTest, ACommandThatDoesNotEndIsEnded) {
-  const absl::Status status =
-      Load({.file = "", .command = "sleep 1000", .patience = Milliseconds(50)});
+  // The last two have written all, and closed their output.
+  for (const std::string& command : {std::string("sleep 1000"), std::string("exec >&-; sleep 1000"),
+                                     absl::StrCat("echo ", kKey, "; exec >&-; sleep 1000")}) {
+    const absl::Status status =
+        Load({.file = "", .command = command, .patience = Milliseconds(50)});
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << command << ": " << status;
+    EXPECT_THAT(status.message(), HasSubstr("took too long"));
+  }
+}
+
+TEST_F(KeySourceTest, APipeThatNobodyWritesToIsRefused) {
+  const std::string path = directory_.path() + "/pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  const absl::Status status = Load({.file = path, .command = ""});
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_THAT(status.message(), HasSubstr("took too long"));
+  EXPECT_THAT(status.message(), HasSubstr(path));
 }
 
 }  // namespace

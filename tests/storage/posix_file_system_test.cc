@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -179,6 +181,23 @@ TEST_F(PosixFileSystemTest, LockNamesItsHolder) {
   EXPECT_EQ(ReadWholeFile(file_system_, Path("lock")).value(), absl::StrCat(getpid(), "\n"));
   const absl::Status status = file_system_.Lock(Path("lock")).status();
   EXPECT_EQ(status.message(), absl::StrCat("lock ", Path("lock"), ": held by process ", getpid()));
+}
+
+// As tools do while a node starts.
+TEST_F(PosixFileSystemTest, WhoAsksForTheHolderKeepsNobodyFromTheLock) {
+  ASSERT_TRUE(file_system_.Lock(Path("lock")).ok());
+  std::atomic<bool> done = false;
+  std::thread asks([&] {
+    while (!done) {
+      EXPECT_TRUE(file_system_.LockHolder(Path("lock")).ok());
+      for (int i = 0; i < 5; ++i) EXPECT_FALSE(file_system_.Exists(Path("other")).value());
+    }
+  });
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) refused += !file_system_.Lock(Path("lock")).ok();
+  done = true;
+  asks.join();
+  EXPECT_EQ(refused, 0);
 }
 
 TEST_F(PosixFileSystemTest, LockReplacesALongerPidOfOldTimes) {

@@ -1,6 +1,7 @@
 // Encrypted blocks: nothing readable on the disk, no nonce twice, wrong keys refused by name, keys
 // changed while the log is used, damage told from a key that is missing.
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -12,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/coding.h"
+#include "base/executor.h"
 #include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -293,69 +295,166 @@ class NonceWatch {
   std::map<std::tuple<std::string, uint32_t, uint64_t>, std::string> seen_;
 };
 
-TEST_P(EncryptionTest, NoNonceIsUsedTwice) {
-  uint64_t nonces = 0;
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    Random random(seed);
-    auto file_system = std::make_unique<SimulatedFileSystem>();
-    const std::shared_ptr<KeyRing> keys = TestRing(cipher(), {2, 1});
-    BlockLogOptions options = Options(keys);
-    options.copy_distance = 2;
-    NonceWatch watch;
-    for (int life = 0; life < 12; ++life) {
-      // After each write, before what comes next may overwrite it.
-      auto look = [&](const FileAccess& access) {
-        using Operation = FileAccess::Operation;
-        if (access.operation == Operation::kSync || access.operation == Operation::kWrite ||
-            access.operation == Operation::kRename) {
-          watch.Look(*file_system, *keys);
-        }
-        return FileFault();
-      };
-      const uint64_t fault_after = random.Below(60);
-      uint64_t writes = 0;
-      file_system->set_fault_hook([&](const FileAccess& access) {
-        look(access);
-        const bool is_write = access.operation == FileAccess::Operation::kWrite ||
-                              access.operation == FileAccess::Operation::kSync;
-        if (is_write && ++writes == fault_after) {
-          return FileFault{.error = 5, .reached = FileFault::Reached::kSome};
-        }
-        return FileFault();
-      });
-      {
-        LogDriver driver(*file_system, options);
-        for (size_t i = 0; driver.status().ok() && i < 1 + random.Below(8); ++i) {
-          const GroupId group = random.OneIn(3) ? kGroupB : kGroupA;
-          ModelLog end;
-          end.base = driver.store(group).last();
-          end.base_hash = driver.store(group).HashAt(end.base.index).value_or(EntryHash());
-          LogAppend append;
-          if (!driver.recovered(group).torn_from) {
-            append.runs = {MakeRun(group, end, 1 + static_cast<Term>(life),
-                                   {Payload(random.Next() % 1000, 20 + random.Below(2500))})};
-          }
-          append.hard_state = HardState{.term = seed * 100 + i, .vote = NodeId{1}};
-          if (!driver.store(group).Append(append).ok()) break;
-          if (end.base.index > 3 && random.OneIn(3)) {
-            driver.store(group).DropPrefix(end.base.index - 1).IgnoreError();
-          }
-          if (!driver.Sync().ok()) break;
-        }
+// Runs what was posted when it is told to.
+class LateExecutor final : public Executor {
+ public:
+  void Post(Task task) override { tasks_.push_back(std::move(task)); }
+  void PostAt(Instant, Task task) override { tasks_.push_back(std::move(task)); }
+  void RunAll() {
+    for (; !tasks_.empty(); tasks_.pop_front()) std::move(tasks_.front())();
+  }
+
+ private:
+  std::deque<Task> tasks_;
+};
+
+// Lives of a log by chance, with crashes and errors, changes of key and cipher, repairs, and a
+// background that comes late.
+class NonceLives {
+ public:
+  NonceLives(uint64_t seed, Cipher cipher, const BlockLogOptions& options)
+      : random_(seed), cipher_(cipher), options_(options) {
+    options_.copy_distance = 2;
+    options_.recent_bytes = 0;
+    options_.background = &background_;
+  }
+
+  void Live(Term term) {
+    options_.keys = keys_ = TestRing(DrawCipher(), DrawOrder());
+    const uint64_t fault_after = random_.Below(80);
+    uint64_t writes = 0;
+    // After each write, before what comes next may overwrite it.
+    file_system_.set_fault_hook([&](const FileAccess& access) {
+      using Operation = FileAccess::Operation;
+      const bool is_write =
+          access.operation == Operation::kWrite || access.operation == Operation::kSync;
+      if (is_write || access.operation == Operation::kRename) Look();
+      if (is_write && ++writes == fault_after) {
+        return FileFault{.error = 5, .reached = FileFault::Reached::kSome};
       }
-      file_system->set_fault_hook(nullptr);
-      watch.Look(*file_system, *keys);
-      if (HasFatalFailure()) return;
-      if (random.OneIn(3)) {
-        file_system->RestartProcess();
-      } else {
-        file_system->Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kDropAll,
-                           random);
+      return FileFault();
+    });
+    {
+      LogDriver driver(file_system_, options_);
+      for (size_t i = 0; driver.status().ok() && i < 1 + random_.Below(8); ++i) {
+        if (!Step(driver, term, i)) break;
       }
     }
-    nonces += watch.nonces();
+    if (random_.OneIn(2)) background_.RunAll();
+    file_system_.set_fault_hook(nullptr);
+    Look();
+    if (random_.OneIn(3)) {
+      file_system_.RestartProcess();
+    } else {
+      file_system_.Crash(random_.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kDropAll,
+                         random_);
+    }
+  }
+
+  uint64_t nonces() const { return watch_.nonces(); }
+  uint64_t repaired() const { return repaired_; }
+  uint64_t replaced() const { return replaced_; }
+
+ private:
+  void Look() { watch_.Look(file_system_, *all_keys_); }
+
+  // Mostly the one, sometimes the other, or none.
+  Cipher DrawCipher() {
+    if (!random_.OneIn(3)) return cipher_;
+    if (random_.OneIn(3)) return Cipher::kNone;
+    return cipher_ == Cipher::kAes256Gcm ? Cipher::kChaCha20Poly1305 : Cipher::kAes256Gcm;
+  }
+  std::vector<uint8_t> DrawOrder() {
+    std::vector<uint8_t> order = {1, 2, 3};
+    std::swap(order[0], order[random_.Below(3)]);
+    return order;
+  }
+
+  bool Step(LogDriver& driver, Term term, size_t i) {
+    const GroupId group = random_.OneIn(3) ? kGroupB : kGroupA;
+    LogStore& store = driver.store(group);
+    if (random_.OneIn(5)) {
+      std::vector<MasterKey> keys;
+      for (uint8_t number : DrawOrder()) keys.push_back(TestKey(number));
+      EXPECT_TRUE(keys_->Replace(std::move(keys)).ok());
+      ++replaced_;
+    }
+    if (random_.OneIn(4)) background_.RunAll();
+    if (random_.OneIn(3) && store.last().index > store.base().index) Repair(store);
+    ModelLog end;
+    end.base = store.last();
+    end.base_hash = store.HashAt(end.base.index).value_or(EntryHash());
+    LogAppend append;
+    if (!driver.recovered(group).torn_from) {
+      append.runs = {
+          MakeRun(group, end, term, {Payload(random_.Next() % 1000, 20 + random_.Below(2500))})};
+    }
+    append.hard_state = HardState{.term = 100 * term + i, .vote = NodeId{1}};
+    if (!store.Append(append).ok()) return false;
+    if (end.base.index > 3 && random_.OneIn(3)) store.DropPrefix(end.base.index - 1).IgnoreError();
+    return driver.Sync().ok();
+  }
+
+  // What is not bad may be written again as well.
+  void Repair(LogStore& store) {
+    const Index first = store.base().index + 1;
+    const auto runs =
+        store.Read(first + random_.Below(store.last().index - first + 1), store.last().index, 3000);
+    if (runs.ok() && store.Repair(*runs).ok()) ++repaired_;
+  }
+
+  Random random_;
+  const Cipher cipher_;
+  BlockLogOptions options_;
+  SimulatedFileSystem file_system_;
+  LateExecutor background_;
+  std::shared_ptr<KeyRing> keys_;
+  const std::shared_ptr<KeyRing> all_keys_ = TestRing(Cipher::kAes256Gcm, {1, 2, 3});
+  NonceWatch watch_;
+  uint64_t repaired_ = 0;
+  uint64_t replaced_ = 0;
+};
+
+TEST_P(EncryptionTest, NoNonceIsUsedTwice) {
+  uint64_t nonces = 0;
+  uint64_t repaired = 0;
+  uint64_t replaced = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    NonceLives lives(seed, cipher(), Options(nullptr));
+    for (Term term = 1; term <= 12; ++term) {
+      SCOPED_TRACE(absl::StrCat("seed ", seed, ", life ", term));
+      lives.Live(term);
+      if (HasFatalFailure()) return;
+    }
+    nonces += lives.nonces();
+    repaired += lives.repaired();
+    replaced += lives.replaced();
   }
   EXPECT_GT(nonces, 1000u);
+  EXPECT_GT(repaired, 20u);
+  EXPECT_GT(replaced, 20u);
+}
+
+// A disk that is rolled back, or an image that is started more than once.
+TEST_P(EncryptionTest, LivesThatBeginWithOneImageShareNoNonce) {
+  const std::shared_ptr<KeyRing> keys = TestRing(cipher());
+  {
+    LogDriver driver(file_system_, Options(keys));
+    Fill(driver, 3);
+  }
+  NonceWatch watch;
+  for (size_t life = 1; life <= 8; ++life) {
+    SCOPED_TRACE(life);
+    const std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
+    LogDriver driver(*image, Options(keys));
+    ASSERT_TRUE(driver.status().ok()) << driver.status();
+    const uint64_t before = watch.nonces();
+    driver.Append(kGroupC, 1, {Payload(life, 500)});
+    ASSERT_TRUE(driver.Sync().ok());
+    watch.Look(*image, *keys);
+    EXPECT_GT(watch.nonces(), before);
+    if (HasFatalFailure()) return;
+  }
 }
 
 // Bytes of the header, in one copy and in both.

@@ -89,6 +89,10 @@ TEST(KeyRingTest, WithoutACipherNewBlocksAreNotEncrypted) {
   KeyRing ring(Cipher::kNone, Parse(kFirst), "keys", random);
   EXPECT_FALSE(ring.current().has_value());
   EXPECT_TRUE(ring.Find(Parse(kFirst)[0].id).has_value());
+  // So the one that is given first is needed no more than any other.
+  EXPECT_TRUE(ring.Replace(Parse(kSecond)).ok());
+  EXPECT_TRUE(ring.Find(Parse(kSecond)[0].id).has_value());
+  EXPECT_FALSE(ring.Replace({}).ok());
 }
 
 class WrappedKeyTest : public testing::Test {
