@@ -17,12 +17,12 @@
 #include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/envelope.h"
-#include "raft/formation.h"
 #include "raft/group_runner.h"
 #include "raft/host.h"
 #include "raft/lifecycle/graveyard.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
+#include "raft/peers/formation.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
 
