@@ -4,9 +4,11 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "cairn/unsynced_file_system.h"
+#include "raft/lifecycle/tombstone.h"
 #include "storage/block/block_log.h"
 #include "storage/memory_log_store.h"
 #include "storage/posix_file_system.h"
@@ -219,23 +221,21 @@ absl::Status DataDirectory::OpenRocksDbLog() {
   return absl::OkStatus();
 }
 
-// State machines that keep their state here hold what a log that is forgotten made of it.
+// What state machines keep here, and snapshots, was made from a log that is forgotten.
 absl::Status DataDirectory::ForgetMachines() {
-  const std::string groups = absl::StrCat(path_, "/groups");
-  absl::StatusOr<bool> there = file_system_->Exists(groups);
-  if (!there.ok() || !*there) return there.status();
-  absl::StatusOr<std::vector<std::string>> names = file_system_->List(groups);
-  if (!names.ok()) return names.status();
-  for (const std::string& group : *names) {
-    const std::string machine = absl::StrCat(groups, "/", group, "/machine");
-    absl::StatusOr<std::vector<std::string>> files = file_system_->List(machine);
-    if (!files.ok()) return files.status();
-    for (const std::string& file : *files) {
-      absl::Status removed = file_system_->Remove(absl::StrCat(machine, "/", file));
+  for (const char* kept : {"/groups", "/snapshots"}) {
+    const std::string path = absl::StrCat(path_, kept);
+    absl::StatusOr<bool> there = file_system_->Exists(path);
+    if (!there.ok()) return there.status();
+    if (!*there) continue;
+    absl::StatusOr<std::vector<std::string>> names = file_system_->List(path);
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      uint64_t group = 0;
+      if (!absl::SimpleAtoi(name, &group)) continue;  // not ours
+      absl::Status removed = RemoveGroupFiles(*file_system_, path_, GroupId{group});
       if (!removed.ok()) return removed;
     }
-    absl::Status synced = file_system_->SyncDirectory(machine);
-    if (!synced.ok()) return synced;
   }
   return absl::OkStatus();
 }

@@ -96,6 +96,7 @@ class Applier {
   void MakeDurable(absl::AnyInvocable<void(bool)> done);
   // So much waits that no more should be submitted before `applied` was called.
   bool full() const { return queued_bytes_.load(std::memory_order_relaxed) >= kMaxQueuedBytes; }
+  size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
   Index applied() const { return applied_.load(std::memory_order_acquire); }
   // From Submit of work to do again until all that was applied is so again.
   bool replaying() const { return replaying_.load(std::memory_order_acquire); }

@@ -1,4 +1,4 @@
-// CallBudget: how many calls and bytes of a group are under way.
+// CallBudget: how many calls and bytes of a group are under way, and how those before ended.
 
 #ifndef RAFT_CALL_BUDGET_H_
 #define RAFT_CALL_BUDGET_H_
@@ -9,6 +9,7 @@
 
 #include "base/mutex.h"
 #include "base/time.h"
+#include "raft/metrics/call_outcomes.h"
 
 namespace cairn {
 
@@ -25,6 +26,10 @@ class CallBudget {
   size_t bytes() const { return static_cast<size_t>(bytes_.load(std::memory_order_relaxed)); }
   size_t calls() const { return static_cast<size_t>(calls_.load(std::memory_order_relaxed)); }
 
+  // Of the calls that took from the budget, and those it was refused.
+  CallOutcomes& outcomes() { return outcomes_; }
+  const CallOutcomes& outcomes() const { return outcomes_; }
+
   // Blocks until no call is under way or `deadline` has passed; true if none is. New calls should
   // be refused by then.
   bool WaitUntilIdle(const Clock& clock, Instant deadline);
@@ -34,6 +39,7 @@ class CallBudget {
   std::atomic<int64_t> bytes_ = 0;
   std::atomic<int64_t> calls_ = 0;
   std::atomic<bool> awaited_ = false;
+  CallOutcomes outcomes_;
   Mutex mutex_;
   CondVar idle_;
 };

@@ -24,7 +24,7 @@ inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr uint32_t kOldestProtocolVersion = 1;
 
 // A node of an unformed cluster asks every initial member who it is, and they answer; see
-// raft/formation.h. Concerns the node, not a group: its envelope names GroupId::kNone.
+// raft/peers/formation.h. Concerns the node, not a group: its envelope names GroupId::kNone.
 struct Hello {
   bool formed = false;
   // The initial members. Formed: with all incarnations. Not formed: with those the sender knows.

@@ -34,6 +34,9 @@ struct GroupOptions {
   size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
   // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
   Duration max_clock_jump = Seconds(10);
+  // A member that lags further than so many entries behind what is committed is not healthy, until
+  // it has caught up (raft/liveness/catch_up.h).
+  uint64_t max_healthy_lag = 1000;
   // When the state is saved and how much of the log stays (docs/snapshots.md).
   CompactionOptions compaction;
 };

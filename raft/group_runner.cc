@@ -23,17 +23,6 @@ constexpr size_t kSmallTurn = 1000;  // so many need no counting
 
 using Reason = ProposalNotApplied::Reason;
 
-ReadRefused::Reason ReadReasonOf(Reason reason) {
-  switch (reason) {
-    case Reason::kNotFormed:
-      return ReadRefused::Reason::kNotFormed;
-    case Reason::kFenced:
-      return ReadRefused::Reason::kFenced;
-    default:
-      return ReadRefused::Reason::kStopping;
-  }
-}
-
 // Why the log cannot be used, if so.
 absl::Status DamageOf(GroupId group, const RecoveredLog& recovered) {
   if (recovered.hard_state_lost) {
@@ -52,12 +41,6 @@ std::string FaultsIn(GroupId group, const std::vector<FaultyEntry>& faulty) {
                       first.at.index, " to ", faulty.back().at.index,
                       " cannot be read, the first in ", first.file, " at byte ", first.offset, " (",
                       first.reason, "); the other members are asked for them");
-}
-
-size_t BytesOf(const std::vector<PreparedEntry>& entries) {
-  size_t bytes = 0;
-  for (const PreparedEntry& entry : entries) bytes += entry.record_bytes();
-  return bytes;
 }
 
 }  // namespace
@@ -171,6 +154,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.log_client = *log_client_;
     dependencies.applier = applier_.get();
     dependencies.budget = &budget_;
+    dependencies.metrics = &metrics_;
     dependencies.log = dependencies_.log;
     dependencies.trace = dependencies_.trace;
     dependencies.host_life = [upkeep = dependencies_.upkeep] { return upkeep->life(); };
@@ -239,9 +223,9 @@ void GroupRunner::Finish() {
     MutexLock lock(mutex_);
     rest = std::exchange(closed_.with, MailboxContents());
   }
-  rest.proposals.insert(rest.proposals.begin(), std::make_move_iterator(backlog_.begin()),
-                        std::make_move_iterator(backlog_.end()));
-  backlog_.clear();
+  rest.proposals.insert(rest.proposals.begin(), std::make_move_iterator(turns_.backlog.begin()),
+                        std::make_move_iterator(turns_.backlog.end()));
+  turns_.backlog.clear();
   RefuseWaiting(rest);
   if (node_ != nullptr) node_->GiveUp("the host has stopped");
   if (applier_ != nullptr) applier_->GiveUp("the host has stopped");
@@ -284,31 +268,23 @@ void GroupRunner::Run() {
 
 void GroupRunner::LimitTurn() {
   std::vector<ProposalRequest>& proposals = contents_.proposals;
-  if (backlog_.empty() && proposals.size() < kSmallTurn) return;
-  backlog_.insert(backlog_.end(), std::make_move_iterator(proposals.begin()),
-                  std::make_move_iterator(proposals.end()));
+  if (turns_.backlog.empty() && proposals.size() < kSmallTurn) return;
+  turns_.backlog.insert(turns_.backlog.end(), std::make_move_iterator(proposals.begin()),
+                        std::make_move_iterator(proposals.end()));
   proposals.clear();
-  for (size_t bytes = 0; !backlog_.empty() && bytes < kTurnBytes; backlog_.pop_front()) {
-    for (const PreparedEntry& entry : backlog_.front().entries) bytes += entry.record_bytes();
-    proposals.push_back(std::move(backlog_.front()));
+  for (size_t bytes = 0; !turns_.backlog.empty() && bytes < kTurnBytes;
+       turns_.backlog.pop_front()) {
+    for (const PreparedEntry& entry : turns_.backlog.front().entries) bytes += entry.record_bytes();
+    proposals.push_back(std::move(turns_.backlog.front()));
   }
-  if (!backlog_.empty()) dependencies_.runner->Post([this] { Run(); });
-}
-
-void GroupRunner::RefuseWaiting(MailboxContents& contents) {
-  Reason reason = Refuses().value_or(Reason::kNotFormed);
-  for (ProposalRequest& request : std::exchange(contents.proposals, {})) {
-    request.span.Answer(NotApplied(reason));
-  }
-  for (ReadRequest& request : std::exchange(contents.reads, {})) {
-    request.Answer(ReadRefused{ReadReasonOf(reason), NodeId::kNone});
-  }
+  if (!turns_.backlog.empty()) dependencies_.runner->Post([this] { Run(); });
 }
 
 void GroupRunner::Publish(Instant now) {
   if (node_->fenced()) return;
   const Raft& raft = node_->raft();
   fresh_as_of_.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
+  const CatchUp& catch_up = node_->LookAtCatchUp();
   bool tell = false;
   {
     MutexLock lock(mutex_);
@@ -316,7 +292,8 @@ void GroupRunner::Publish(Instant now) {
     Standing standing = StandingOf(raft, status_.state);
     tell = status_.role != raft.role() || status_.term != raft.term() ||
            status_.leader != raft.leader() || status_.serving_leader != serving ||
-           status_.state != standing.state || status_.reason != standing.reason;
+           status_.state != standing.state || status_.reason != standing.reason ||
+           status_.health.caught_up != catch_up.caught_up();
     status_.role = raft.role();
     status_.term = raft.term();
     status_.leader = raft.leader();
@@ -331,6 +308,10 @@ void GroupRunner::Publish(Instant now) {
     status_.cached_bytes = node_->cached_bytes();
     status_.state_index = node_->state_durable();
     status_.apply_paused = node_->apply_paused();
+    status_.health = {catch_up.caught_up(), catch_up.committed(), 0, catch_up.max_lag()};
+    status_.queues.proposals = turns_.backlog.size() + node_->held_proposals();
+    status_.queues.proposals_in_log = node_->proposals_in_log();
+    status_.queues.reads = node_->waiting_reads();
     if (tell) {
       status_.state = standing.state;
       status_.reason = std::move(standing.reason);
@@ -351,7 +332,8 @@ void GroupRunner::Publish(Instant now) {
       for (NodeId node : status_.configuration.Nodes()) {
         std::optional<Raft::PeerStatus> peer = raft.Peer(node);
         if (!peer.has_value()) continue;
-        status_.peers.push_back({node, peer->match, peer->next, peer->probing, peer->inflight_bytes,
+        status_.peers.push_back({node, peer->match, peer->next, peer->probing,
+                                 peer->inflight_messages, peer->inflight_bytes,
                                  now - peer->last_contact});
       }
     }
@@ -366,120 +348,12 @@ void GroupRunner::TellWatchers() {
   for (Watcher& watcher : waiting_.watchers) watcher(status);
 }
 
-// The program's calls -----------------------------------------------------------------------------
-
-std::optional<Reason> GroupRunner::Refuses() const {
-  switch (gate_.load(std::memory_order_acquire)) {
-    case Gate::kNotFormed:
-      return Reason::kNotFormed;
-    case Gate::kOpen:
-      return std::nullopt;
-    case Gate::kFenced:
-      return Reason::kFenced;
-    case Gate::kStopping:
-      return Reason::kStopping;
-  }
-  return Reason::kStopping;
-}
-
-void GroupRunner::Propose(EntryType type, std::string payload, const ProposeOptions& options,
-                          ProposalCallback done) {
-  if (payload.size() > settings_.options.max_command_bytes) {
-    if (options.order != nullptr) options.order->broken = true;
-    return done(NotApplied(Reason::kTooLarge));
-  }
-  Propose(PreparedEntry::Make(type, std::move(payload), options.session), options, std::move(done));
-}
-
-void GroupRunner::Propose(PreparedEntry entry, const ProposeOptions& options,
-                          ProposalCallback done) {
-  std::optional<Reason> refusal = Refuses();
-  size_t bytes = entry.record_bytes();
-  if (bytes > settings_.options.max_command_bytes + kRecordHeaderBytes) refusal = Reason::kTooLarge;
-  if (!refusal.has_value() && !budget_.Take(bytes)) refusal = Reason::kOverloaded;
-  if (refusal.has_value()) {
-    if (options.order != nullptr) options.order->broken = true;
-    return done(NotApplied(*refusal));
-  }
-  ProposalRequest request;
-  request.entries.push_back(std::move(entry));
-  request.span = {std::make_shared<ProposalCall>(std::move(done), options, &budget_, bytes), 0, 1};
-  Put(std::move(request));
-}
-
-void GroupRunner::ProposeBatch(std::vector<PreparedEntry> entries, const ProposeOptions& options,
-                               BatchCallback done) {
-  if (entries.empty()) return;
-  ProposeOptions ordered = options;
-  if (ordered.order == nullptr) ordered.order = std::make_shared<ProposalOrder>();
-  size_t count = entries.size();
-  size_t bytes = BytesOf(entries);
-  std::optional<Reason> refusal = Refuses();
-  for (const PreparedEntry& entry : entries) {
-    if (entry.record_bytes() > settings_.options.max_command_bytes + kRecordHeaderBytes) {
-      refusal = Reason::kTooLarge;
-    }
-  }
-  if (!refusal.has_value() && !budget_.Take(bytes)) refusal = Reason::kOverloaded;
-  if (refusal.has_value()) {
-    ordered.order->broken = true;
-    return done(0, std::vector<ProposalResult>(count, NotApplied(*refusal)));
-  }
-  ProposalRequest request;
-  request.entries.assign(std::make_move_iterator(entries.begin()),
-                         std::make_move_iterator(entries.end()));
-  request.span = {std::make_shared<ProposalCall>(std::move(done), count, ordered, &budget_, bytes),
-                  0, count};
-  Put(std::move(request));
-}
-
-void GroupRunner::Put(ProposalRequest request) {
-  if (mailbox_.PutProposal(request)) return;
-  request.span.Answer(NotApplied(Reason::kStopping));
-}
-
-void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
-  ReadRequest request = {std::move(done), options.deadline, options.lease, nullptr};
-  if (std::optional<Reason> refusal = Refuses()) {
-    return request.Answer(ReadRefused{ReadReasonOf(*refusal), NodeId::kNone});
-  }
-  if (options.max_staleness > Duration{}) {
-    const Instant fresh{fresh_as_of_.load(std::memory_order_acquire)};
-    const Index applied = applier_->shown();
-    const bool known = fresh > Instant{} && !applier_->replaying();
-    if (known && dependencies_.clock->Now() - fresh <= options.max_staleness) {
-      return request.Answer(ReadReady{applied});
-    }
-  }
-  bool counted = budget_.Take(0);
-  if (counted) request.budget = &budget_;
-  Mailbox::ReadFate fate = counted ? mailbox_.PutRead(request) : Mailbox::ReadFate::kFull;
-  if (fate == Mailbox::ReadFate::kTaken) return;
-  request.Answer(ReadRefused{fate == Mailbox::ReadFate::kFull ? ReadRefused::Reason::kOverloaded
-                                                              : ReadRefused::Reason::kStopping,
-                             NodeId::kNone});
-}
-
-void GroupRunner::Control(ControlRequest request, Instant deadline, ControlCallback done) {
-  using Refused = ControlRefused;
-  ControlCall call(std::move(request), deadline, std::move(done));
-  if (const std::optional<Reason> refusal = Refuses()) {
-    const bool fenced = *refusal == Reason::kFenced;
-    const bool forming = *refusal == Reason::kNotFormed;
-    return call.Answer(Refused{fenced    ? Refused::Reason::kFenced
-                               : forming ? Refused::Reason::kNotFormed
-                                         : Refused::Reason::kStopping,
-                               NameOf(*refusal), NodeId::kNone});
-  }
-  // Dropped unrun, the task answers as it goes.
-  mailbox_.PutTask([this, call = std::move(call)]() mutable {
-    if (node_ != nullptr) node_->Control(dependencies_.clock->Now(), std::move(call));
-  });
-}
-
 GroupStatus GroupRunner::Status() const {
-  MutexLock lock(mutex_);
-  GroupStatus status = status_;
+  GroupStatus status;
+  {
+    MutexLock lock(mutex_);
+    status = status_;
+  }
   if (applier_ != nullptr) {
     status.applied_index = applier_->applied();
     status.processed_index = applier_->shown();
@@ -490,7 +364,27 @@ GroupStatus GroupRunner::Status() const {
     status.last_index = std::max(status.last_index, status.commit_index);
     if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
   }
+  AddLoad(status);
   return status;
+}
+
+// What is counted elsewhere, as it is now.
+void GroupRunner::AddLoad(GroupStatus& status) const {
+  GroupHealth& health = status.health;
+  health.committed_index = std::max(health.committed_index, status.commit_index);
+  health.lag = health.committed_index - std::min(health.committed_index, status.processed_index);
+  const Mailbox::Load waiting = mailbox_.load();
+  status.queues.envelopes = waiting.envelopes;
+  status.queues.envelope_bytes = waiting.bulk_bytes;
+  status.queues.proposals += waiting.proposals;
+  status.queues.reads += waiting.reads;
+  status.queues.calls = budget_.calls();
+  status.queues.call_bytes = budget_.bytes();
+  status.queues.unapplied_entries = status.commit_index - status.applied_index;
+  if (applier_ != nullptr) status.queues.applier_bytes = applier_->queued_bytes();
+  status.counts = metrics_.counts();
+  status.calls = budget_.outcomes().counts();
+  status.log_writer = dependencies_.log_writer_metrics->status();
 }
 
 }  // namespace cairn

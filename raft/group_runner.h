@@ -30,6 +30,7 @@
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
+#include "raft/metrics/group_metrics.h"
 #include "raft/node.h"
 #include "raft/peers/introduction.h"
 #include "raft/proposal.h"
@@ -58,6 +59,7 @@ struct GroupRunnerDependencies {
   Transport* transport = nullptr;
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
+  std::shared_ptr<const LogWriterMetrics> log_writer_metrics;  // of that
   Executor* runner = nullptr;
   GroupUpkeep* upkeep = nullptr;  // of the host
   Executor* applier = nullptr;    // null: state machines run on the runner's sequence
@@ -160,6 +162,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void RefuseWaiting(MailboxContents& contents);
   void Publish(Instant now);
   void TellWatchers();
+  void AddLoad(GroupStatus& status) const;
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
@@ -200,6 +203,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   const GroupRunnerSettings settings_;
   const GroupRunnerDependencies dependencies_;
   std::atomic<Gate> gate_ = Gate::kNotFormed;
+  GroupMetrics metrics_;
   CallBudget budget_;
   Mailbox mailbox_;
 
@@ -212,7 +216,6 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // On the runner's sequence.
   std::unique_ptr<Node> node_;
   MailboxContents contents_;
-  std::deque<ProposalRequest> backlog_;  // drained, and left for the next turn
   Stopped stopped_;
   struct Waiting {
     std::vector<Watcher> watchers;
@@ -223,6 +226,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   struct Turns {
     Instant next_wakeup = kDistantFuture;  // of the timer that counts
     bool ended = false;                    // there are no more
+    std::deque<ProposalRequest> backlog;   // drained, and left for the next one
   };
   Turns turns_;
   struct Published {

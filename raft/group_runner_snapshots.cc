@@ -67,6 +67,7 @@ void GroupRunner::StartMover(std::unique_ptr<SnapshotStore> store, bool durable)
   parts.executor = dependencies_.snapshots;
   parts.budget = dependencies_.snapshot_budget;
   parts.log_sink = dependencies_.log;
+  parts.metrics = &metrics_;
   parts.durable_machine = durable;
   SnapshotMover::Events events;
   events.freeze = [this] { mailbox_.PutTask([this] { FreezeState(); }); };
@@ -159,7 +160,7 @@ void GroupRunner::Deliver(Envelope envelope) {
   const bool bulk = std::holds_alternative<SnapshotRequest>(envelope.body) ||
                     std::holds_alternative<SnapshotPiece>(envelope.body);
   if (!bulk) {
-    mailbox_.PutEnvelope(std::move(envelope));
+    if (!mailbox_.PutEnvelope(std::move(envelope))) metrics_.envelopes_dropped.Add();
   } else if (mover_ != nullptr && Vet(envelope).ok() && Validate(envelope).ok()) {
     mover_->Deliver(std::move(envelope));
   }

@@ -13,6 +13,9 @@
 #include "base/types.h"
 #include "raft/core/configuration.h"
 #include "raft/core/effects.h"
+#include "raft/metrics/call_outcomes.h"
+#include "raft/metrics/group_metrics.h"
+#include "raft/metrics/log_writer_metrics.h"
 
 namespace cairn {
 
@@ -25,8 +28,34 @@ struct PeerStatus {
   Index match = 0;
   Index next = 0;
   bool probing = false;
+  size_t inflight_messages = 0;  // sent and not acknowledged
   size_t inflight_bytes = 0;
   Duration since_contact;
+};
+
+// Whether the member has what the group has (raft/liveness/catch_up.h).
+struct GroupHealth {
+  bool caught_up = false;
+  // Entries are known to be committed up to here, by what the leader says: where this member is
+  // behind, more than its own commit_index.
+  Index committed_index = 0;
+  uint64_t lag = 0;      // of those, not applied here
+  uint64_t max_lag = 0;  // GroupOptions::max_healthy_lag
+};
+
+// What waits on this node, now.
+struct GroupQueues {
+  // In the group's mailbox.
+  size_t envelopes = 0;
+  size_t envelope_bytes = 0;  // of those that carry entries
+  size_t proposals = 0;       // calls that wait for their turn, taken from there or not
+  // Calls of clients and, on the leader, of members that forward them, from first to last.
+  size_t calls = 0;
+  size_t call_bytes = 0;
+  size_t proposals_in_log = 0;   // calls whose entries wait to be committed
+  size_t reads = 0;              // that wait for the leader or to be applied
+  size_t unapplied_entries = 0;  // committed
+  size_t applier_bytes = 0;      // of those, given to the applier
 };
 
 struct GroupStatus {
@@ -62,8 +91,16 @@ struct GroupStatus {
   std::optional<Instant> leader_heard_at;
   bool quiesced = false;  // rests: what is said here of peers was so when it began to
   uint64_t sessions = 0;
-  size_t cached_bytes = 0;  // of recent entries in memory (GroupOptions::log_cache_bytes)
+  GroupHealth health;
+  GroupQueues queues;
+  GroupCounts counts;          // since the start
+  CallCounts calls;            // since the start
+  LogWriterStatus log_writer;  // of all groups of the host
+  size_t cached_bytes = 0;     // of recent entries in memory (GroupOptions::log_cache_bytes)
 };
+
+// Why the member is not healthy; nullopt if it is: it serves, knows who leads, and has caught up.
+std::optional<std::string> WhyUnhealthy(const GroupStatus& status);
 
 }  // namespace cairn
 

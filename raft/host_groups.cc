@@ -58,6 +58,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.transport = dependencies_.transport;
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
+  parts.log_writer_metrics = log_writer_->metrics();
   parts.runner = runner_.get();
   parts.upkeep = upkeep_.get();
   parts.applier = appliers_[ToInteger(group) % appliers_.size()].get();

@@ -22,8 +22,8 @@ struct NodeIdentity {
   NodeId node = NodeId::kNone;
   Incarnation incarnation = Incarnation::kUnknown;
   // The initial members. Their incarnations are unknown until the cluster has formed
-  // (raft/formation.h); then they are all known, and never change here. Of a node that joined a
-  // formed cluster: who the members were then, without itself; only whom to listen to at first.
+  // (raft/peers/formation.h); then they are all known, and never change here. Of a node that joined
+  // a formed cluster: who the members were then, without itself; only whom to listen to at first.
   Configuration initial_members;
   bool formed = false;
   // It joined a cluster that had formed without it.

@@ -7,15 +7,19 @@
 namespace cairn {
 namespace {
 
-size_t BytesOf(const LogAppend& append) {
-  size_t bytes = 0;
-  for (const RecordRun& run : append.runs) bytes += run.byte_size();
-  return bytes;
+LogWriterMetrics::Load LoadOf(const LogAppend& append) {
+  LogWriterMetrics::Load load = {.batches = 1};
+  for (const RecordRun& run : append.runs) {
+    load.entries += run.size();
+    load.bytes += run.byte_size();
+  }
+  return load;
 }
 
 }  // namespace
 
-LogWriter::LogWriter(LogDisk* disk, Executor* executor) : disk_(disk), executor_(executor) {}
+LogWriter::LogWriter(LogDisk* disk, Executor* executor, const Clock* clock)
+    : disk_(disk), executor_(executor), clock_(clock) {}
 
 LogWriter::~LogWriter() = default;
 
@@ -77,12 +81,11 @@ void LogWriter::Write(Client client, std::vector<Batch> batches) {
   MutexLock lock(mutex_);
   if (failed_) return;
   for (Batch& batch : batches) {
-    size_t bytes = BytesOf(batch.append);
-    queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     Item item;
     item.client = client;
+    item.load = LoadOf(batch.append);
     item.batch = std::move(batch);
-    item.bytes = bytes;
+    metrics_->Queued(item.load);
     queue_.push_back(std::move(item));
   }
   // While a sync runs, SyncDone sees the queue.
@@ -135,6 +138,7 @@ void LogWriter::Run() {
   }
   if (!error_.ok()) return;
   syncing_ = true;
+  metrics_->SyncBegins(clock_->Now());
   disk_->Sync([this, alive = std::weak_ptr<bool>(alive_)](absl::Status status) {
     if (!alive.expired()) SyncDone(status);
   });
@@ -144,9 +148,13 @@ void LogWriter::SyncDone(const absl::Status& status) {
   CAIRN_CHECK(syncing_);
   syncing_ = false;
   if (!status.ok()) return Fail(status);
-  size_t bytes = 0;
-  for (const Item& item : round_) bytes += item.bytes;
-  queued_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  LogWriterMetrics::Load load;
+  for (const Item& item : round_) {
+    load.batches += item.load.batches;
+    load.entries += item.load.entries;
+    load.bytes += item.load.bytes;
+  }
+  metrics_->SyncEnded(clock_->Now(), load);
   // The groups first: they may have peers waiting.
   for (Group* group : round_groups_) {
     group->done(absl::OkStatus(), std::exchange(group->appended, 0));
@@ -160,6 +168,7 @@ void LogWriter::SyncDone(const absl::Status& status) {
 void LogWriter::Fail(const absl::Status& status) {
   const bool first = error_.ok();
   error_ = status;
+  metrics_->Failed();
   std::vector<Group*> groups;
   std::vector<Item> dropped;
   {

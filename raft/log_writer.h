@@ -3,7 +3,6 @@
 #ifndef RAFT_LOG_WRITER_H_
 #define RAFT_LOG_WRITER_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,8 +13,10 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/mutex.h"
+#include "base/time.h"
 #include "base/types.h"
 #include "raft/core/effects.h"
+#include "raft/metrics/log_writer_metrics.h"
 #include "storage/log_store.h"
 
 namespace cairn {
@@ -29,8 +30,8 @@ namespace cairn {
 // Bounds: Raft bounds what a group has unsynced (the leader by uncommitted bytes, followers by the
 // leader's window); queued_bytes tells who could exceed it.
 //
-// Threads: Write and queued_bytes from any thread. The groups' functions are called on the writer's
-// sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
+// Threads: Write, queued_bytes and metrics from any thread. The groups' functions are called on the
+// writer's sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
 class LogWriter {
  public:
   // What a group hears: the log batches up to `ticket` are durable, or the error.
@@ -44,8 +45,9 @@ class LogWriter {
     std::optional<Index> drop_to = std::nullopt;
   };
 
-  // Both outlive the writer. A sync that ends after the writer is gone is not waited for.
-  LogWriter(LogDisk* disk, Executor* executor);
+  // All outlive the writer. A sync that ends after the writer is gone is not waited for. `clock`
+  // tells how long syncs take.
+  LogWriter(LogDisk* disk, Executor* executor, const Clock* clock);
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
@@ -62,7 +64,9 @@ class LogWriter {
   // Queues the batches, in order. Tickets of one client grow.
   void Write(Client client, std::vector<Batch> batches);
 
-  size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
+  size_t queued_bytes() const { return metrics_->queued_bytes(); }
+  // What it has to do and has done; may outlive it.
+  std::shared_ptr<const LogWriterMetrics> metrics() const { return metrics_; }
 
  private:
   struct Group {
@@ -77,7 +81,7 @@ class LogWriter {
   struct Item {
     Client client = 0;
     Batch batch;
-    size_t bytes = 0;
+    LogWriterMetrics::Load load = {};
     std::unique_ptr<Errand> errand = nullptr;  // instead of a batch
   };
 
@@ -90,7 +94,8 @@ class LogWriter {
 
   LogDisk* const disk_;
   Executor* const executor_;
-  std::atomic<size_t> queued_bytes_ = 0;
+  const Clock* const clock_;
+  const std::shared_ptr<LogWriterMetrics> metrics_ = std::make_shared<LogWriterMetrics>();
 
   Mutex mutex_;
   std::vector<Item> queue_ CAIRN_GUARDED_BY(mutex_);

@@ -153,6 +153,12 @@ bool Mailbox::PutTask(Task task) {
   return true;
 }
 
+Mailbox::Load Mailbox::load() const {
+  MutexLock lock(mutex_);
+  return {contents_.envelopes.size(), bulk_bytes_, contents_.proposals.size(),
+          contents_.reads.size()};
+}
+
 void Mailbox::Drain(MailboxContents* contents) {
   contents->Clear();
   MutexLock lock(mutex_);

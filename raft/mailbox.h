@@ -83,6 +83,15 @@ class Mailbox {
   // False, and the task is dropped unrun, if the mailbox is closed.
   bool PutTask(Task task);
 
+  // What waits there now.
+  struct Load {
+    size_t envelopes = 0;
+    size_t bulk_bytes = 0;  // of the envelopes that carry entries
+    size_t proposals = 0;   // calls
+    size_t reads = 0;
+  };
+  Load load() const;
+
   // Swaps what waits with `contents`, which is cleared first.
   void Drain(MailboxContents* contents);
 
@@ -97,7 +106,7 @@ class Mailbox {
   const Limits limits_;
   const std::function<void(Where)> wake_;
   std::atomic<int> waking_ = 0;  // threads that are about to call wake_; Close waits for them
-  Mutex mutex_;
+  mutable Mutex mutex_;
   MailboxContents contents_ CAIRN_GUARDED_BY(mutex_);
   size_t control_envelopes_ CAIRN_GUARDED_BY(mutex_) = 0;
   size_t bulk_bytes_ CAIRN_GUARDED_BY(mutex_) = 0;

@@ -130,6 +130,7 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       log_(settings.group, dependencies.store, recovered, settings.options.log_cache_bytes),
       entry_clock_(settings.options.max_clock_jump, now, dependencies.clock->WallNow()),
       feed_(dependencies.applier, &log_, &pending_, dependencies.applier->applied()),
+      catch_up_(settings.options.max_healthy_lag),
       compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
       received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
@@ -165,6 +166,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   Route(now, std::exchange(held_.forwarded, {}));
   Route(now, std::exchange(contents.proposals, {}));
   Ask(now, std::exchange(contents.reads, {}));
+  AskHowFar(now);
   pending_.Expire(now);
   reads_.Expire(now);
   forwarder_.Expire(now);
@@ -205,11 +207,6 @@ Instant Node::NextWakeup() const {
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
                    forwarder_.NextDeadline(), controls_.NextDeadline(), repair_.NextDeadline(),
                    held});
-}
-
-bool Node::serving_leader() const {
-  return !fenced_ && raft_.leads_with_commit() &&
-         raft_.TermAt(dependencies_.applier->applied()) == raft_.term();
 }
 
 void Node::TakeEnvelope(Instant now, Envelope envelope) {
@@ -255,6 +252,7 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
 
 void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
   Receive receive;
+  catch_up_.Hear(body);
   if (auto* append = std::get_if<AppendEntries>(&body)) {
     // Lost on the way, as far as the leader knows.
     if (dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) return;
@@ -452,6 +450,7 @@ void Node::NoteLeadership(Instant now) {
   if (current.leader != NodeId::kNone) held_.leaderless_since = now;
   forwarder_.SetLeader(leads ? NodeId::kNone : current.leader, current.term, now);
   told_.leadership = current;
+  dependencies_.metrics->NoteLeadership(current.role, current.term, current.leader);
 }
 
 void Node::GiveUp(absl::string_view message) {
@@ -491,8 +490,8 @@ void Node::StopServing(NodeState state, const absl::Status& status) {
 }
 
 void Node::Complain(Instant now, absl::string_view what) {
-  if (now < complain_after_) return;
-  complain_after_ = now + kComplaintInterval;
+  if (now < told_.next_complaint) return;
+  told_.next_complaint = now + kComplaintInterval;
   dependencies_.log->Log(LogLevel::kWarning,
                          absl::StrCat("group ", ToInteger(settings_.group), ": ", what));
 }

@@ -32,8 +32,10 @@
 #include "raft/group_log.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
+#include "raft/liveness/catch_up.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
+#include "raft/metrics/group_metrics.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
 #include "raft/repair/entry_repair.h"
@@ -53,6 +55,7 @@ struct NodeDependencies {
   LogWriter::Client log_client = 0;  // whose completions come in as MailboxContents::synced
   Applier* applier = nullptr;        // opened
   CallBudget* budget = nullptr;      // for commands other members forward
+  GroupMetrics* metrics = nullptr;
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
   // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
@@ -133,6 +136,11 @@ class Node {
   void Replay(std::shared_ptr<const StoredSnapshot> snapshot, ApplyFeed::Done done);
   void Replayed(Index from);
   bool apply_paused() const { return feed_.paused(); }
+  // Looks at how far this member is; whenever something was handled.
+  const CatchUp& LookAtCatchUp();
+  size_t proposals_in_log() const { return pending_.size(); }
+  size_t held_proposals() const { return held_.requests.size() + held_.behind_doubt.size(); }
+  size_t waiting_reads() const { return reads_.waiting(); }
   Index state_durable() const { return compaction_.durable(); }
   // When Handle must be called at the latest, whatever comes in.
   Instant NextWakeup() const;
@@ -169,6 +177,7 @@ class Node {
   void RouteAgain(Instant now);
   void ProposeOwn(Instant now, std::vector<ProposalRequest> requests);
   void Ask(Instant now, std::vector<ReadRequest> requests);
+  void AskHowFar(Instant now);
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
@@ -212,6 +221,7 @@ class Node {
   EntryClock entry_clock_;
   PendingProposals pending_;
   ApplyFeed feed_;
+  CatchUp catch_up_;
   Compaction compaction_;
   std::shared_ptr<const StoredSnapshot> received_;  // until state and log have come to it
   PendingReads reads_;
@@ -233,11 +243,11 @@ class Node {
     LogPosition peers_of;         // the configuration the transport knows
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
     std::map<Index, std::string> damage;  // of unreadable entries: which file
+    Instant next_complaint;               // not before
   };
   Told told_;
   bool fenced_ = false;
   Fenced on_fenced_;
-  Instant complain_after_;
 };
 
 // DATA_LOSS if its configuration cannot be decoded.

@@ -1,6 +1,8 @@
-// The part of Node that pauses applying and has it done again.
+// The part of Node that applies: whether it does, has it done again, and how far it is.
 
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "raft/node.h"
@@ -47,6 +49,36 @@ void Node::Replay(std::shared_ptr<const StoredSnapshot> snapshot, ApplyFeed::Don
 void Node::Replayed(Index from) {
   if (dependencies_.applier->replica().durable()) compaction_.DurableAgain(from);
   feed_.ReplayEnded(absl::OkStatus());
+}
+
+bool Node::serving_leader() const {
+  return !fenced_ && raft_.leads_with_commit() &&
+         raft_.TermAt(dependencies_.applier->applied()) == raft_.term();
+}
+
+// The answer comes when what it names is applied here, which is what there is to know.
+void Node::AskHowFar(Instant now) {
+  if (!catch_up_.wants_to_ask() || raft_.leader() == NodeId::kNone) return;
+  catch_up_.Asked();
+  std::vector<ReadRequest> requests(1);
+  requests[0].done = [this, term = raft_.term()](const ReadResult& result) {
+    const auto* ready = std::get_if<ReadReady>(&result);
+    if (ready == nullptr) return catch_up_.OnNoAnswer();
+    catch_up_.OnAnswer(term, ready->index);
+  };
+  raft_.Step(now, ReadBarrier{.read = reads_.Ask(now, std::move(requests)), .lease = false});
+}
+
+const CatchUp& Node::LookAtCatchUp() {
+  const Index commit = raft_.commit();
+  catch_up_.Look({.term = raft_.term(),
+                  .commit = commit,
+                  .commit_term = raft_.TermAt(commit),
+                  .applied = dependencies_.applier->shown(),
+                  .leader_known = raft_.leader() != NodeId::kNone,
+                  .leads = raft_.role() == Role::kLeader,
+                  .paused = feed_.paused()});
+  return catch_up_;
 }
 
 bool Node::NoteApplied(Instant now) {

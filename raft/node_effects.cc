@@ -98,9 +98,14 @@ bool Node::Write(Instant now, const std::vector<LogBatch>& batches) {
       return false;
     }
     MeasureBatch(batch, *append);
+    for (const RecordRun& run : append->runs) {
+      dependencies_.metrics->appended.entries.Add(run.size());
+      dependencies_.metrics->appended.bytes.Add(run.byte_size());
+    }
     writes.push_back({batch.ticket, *std::move(append), batch.reset_to, batch.drop_to});
   }
   entry_clock_.Saw(log_.last_timestamp());
+  dependencies_.metrics->appended.batches.Add(writes.size());
   dependencies_.log_writer->Write(dependencies_.log_client, std::move(writes));
   return true;
 }

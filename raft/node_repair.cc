@@ -117,6 +117,7 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
       if (next == begin) break;
     }
   }
+  for (const RecordRun& run : given) dependencies_.metrics->repairs.given.Add(run.size());
   Send(to, EntryReply{request.request}, std::move(given));
 }
 
@@ -129,6 +130,7 @@ void Node::TakeEntries(NodeId from, const EntryReply& reply,
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
   if (fenced_) return;
   repair_.Written(status.ok());
+  if (!status.ok()) dependencies_.metrics->repairs.failed.Add();
   if (absl::IsUnimplemented(status)) {
     return StopServing(NodeState::kHalted, absl::DataLossError(absl::StrCat(
                                                "entry ", runs.front().first().index,
@@ -142,6 +144,7 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
                                                          ": entries ", run.first().index, " to ",
                                                          run.last().index, " are repaired"));
     log_.Repaired(run);
+    dependencies_.metrics->repairs.entries.Add(run.size());
     raft_.Step(now, EntriesRepaired{{run.first().index, run.last().index}, ConfigurationsIn(run)});
   }
   entry_clock_.Saw(log_.last_timestamp());

@@ -69,6 +69,7 @@ class PendingProposals {
   // When Expire should be called next. May be earlier than the first deadline.
   Instant NextDeadline() const { return next_deadline_; }
   bool empty() const { return spans_.empty(); }
+  size_t size() const { return spans_.size(); }  // spans
 
  private:
   std::deque<PlacedSpan> spans_;

@@ -32,6 +32,7 @@ Instant ExpireSome(Instant now, std::vector<ReadRequest>& requests) {
 }  // namespace
 
 void ReadRequest::Answer(ReadResult result) {
+  if (budget != nullptr) budget->outcomes().Count(result);
   if (done != nullptr) std::exchange(done, nullptr)(std::move(result));
   if (budget != nullptr) std::exchange(budget, nullptr)->Release(0);
 }
@@ -40,6 +41,7 @@ ReadId PendingReads::Ask(Instant now, std::vector<ReadRequest> requests) {
   for (const ReadRequest& request : requests) {
     if (request.deadline.has_value()) next_deadline_ = std::min(next_deadline_, *request.deadline);
   }
+  waiting_ += requests.size();
   asked_.emplace(++last_read_, Batch{now, std::move(requests)});
   return last_read_;
 }
@@ -56,6 +58,7 @@ void PendingReads::Refuse(ReadId read, ReadRefused refusal) {
   if (asked == asked_.end()) return;
   std::vector<ReadRequest> requests = std::move(asked->second.requests);
   asked_.erase(asked);
+  waiting_ -= requests.size();
   AnswerAll(requests, refusal);
 }
 
@@ -64,6 +67,7 @@ void PendingReads::Applied(Index index) {
     Index at = ready_.begin()->first;
     Batch batch = std::move(ready_.begin()->second);
     ready_.erase(ready_.begin());
+    waiting_ -= batch.requests.size();
     fresh_as_of_ = std::max(fresh_as_of_, batch.asked);
     AnswerAll(batch.requests, ReadReady{at});
   }
@@ -74,7 +78,9 @@ void PendingReads::Expire(Instant now) {
   Instant next = kDistantFuture;
   auto look_at = [&](auto& waiting) {
     for (auto at = waiting.begin(); at != waiting.end();) {
+      const size_t before = at->second.requests.size();
       next = std::min(next, ExpireSome(now, at->second.requests));
+      waiting_ -= before - at->second.requests.size();
       at = at->second.requests.empty() ? waiting.erase(at) : std::next(at);
     }
   };
@@ -86,6 +92,7 @@ void PendingReads::Expire(Instant now) {
 void PendingReads::RefuseAll(ReadRefused refusal) {
   auto asked = std::exchange(asked_, {});
   auto ready = std::exchange(ready_, {});
+  waiting_ = 0;
   for (auto& [read, batch] : asked) AnswerAll(batch.requests, refusal);
   for (auto& [index, batch] : ready) AnswerAll(batch.requests, refusal);
   next_deadline_ = kDistantFuture;

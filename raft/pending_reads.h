@@ -47,6 +47,7 @@ class PendingReads {
   // When Expire should be called next. May be earlier than the first deadline.
   Instant NextDeadline() const { return next_deadline_; }
   bool empty() const { return asked_.empty() && ready_.empty(); }
+  size_t waiting() const { return waiting_; }  // reads
 
  private:
   struct Batch {
@@ -55,6 +56,7 @@ class PendingReads {
   };
   std::map<ReadId, Batch> asked_;
   std::multimap<Index, Batch> ready_;
+  size_t waiting_ = 0;
   ReadId last_read_ = 0;
   Instant fresh_as_of_;
   Instant next_deadline_ = kDistantFuture;

@@ -36,6 +36,7 @@ void ProposalCall::Answer(size_t first, absl::Span<ProposalResult> results) {
     const bool applied = std::holds_alternative<ProposalApplied>(result);
     if (!applied && options_.order != nullptr) options_.order->broken = true;
   }
+  if (budget_ != nullptr) budget_->outcomes().Count(results);
   if (!batch_) {
     CAIRN_CHECK_EQ(results.size(), 1u);
     CAIRN_CHECK_EQ(answered_, 0u) << "a second answer";

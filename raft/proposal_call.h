@@ -19,7 +19,8 @@
 namespace cairn {
 
 // Holds: each entry is answered exactly once (CHECKed when the object ends), an answer that is not
-// ProposalApplied breaks the call's order, and the budget is released after the last answer.
+// ProposalApplied breaks the call's order, each answer is counted with the budget, and that is
+// released after the last one.
 //
 // Threads: Answer may be called from any thread; the program's callback is never called by two at
 // a time, and never under a lock.

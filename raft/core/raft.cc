@@ -420,6 +420,7 @@ std::optional<Raft::PeerStatus> Raft::State::Peer(NodeId peer) const {
                     .next = progress.next(),
                     .probing = progress.probing(),
                     .snapshotting = progress.snapshotting(),
+                    .inflight_messages = progress.inflight_messages(),
                     .inflight_bytes = progress.inflight_bytes(),
                     .last_contact = progress.last_contact()};
 }

@@ -84,6 +84,7 @@ class Raft {
     Index next = 0;
     bool probing = false;
     bool snapshotting = false;  // it lacks what is not in this log any more
+    size_t inflight_messages = 0;
     size_t inflight_bytes = 0;
     Instant last_contact = {};
   };

@@ -129,6 +129,7 @@ absl::StatusOr<LogPosition> SnapshotMover::DoTake(FrozenState frozen) {
   } else {
     absl::Status saved = store_->Save(*std::move(head), FrozenContent(frozen), aborted).status();
     if (!saved.ok()) return saved;
+    parts_.metrics->snapshots.saved.Add();
   }
   ScheduleTick();
   return position;
@@ -157,6 +158,9 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
   }
   if (offer) {
     offer->answer_wanted = true;
+    const auto [last, first] = offered_.try_emplace(send.to, offer->id);
+    if (first || last->second != offer->id) parts_.metrics->snapshots.offered.Add();
+    last->second = offer->id;
     Send(send.to, *offer);
   } else if (!std::exchange(freezing_, true)) {
     // The offer comes again by then.
@@ -203,6 +207,7 @@ void SnapshotMover::DoDeliver(Envelope envelope) {
     Answer(envelope.from, *request);
     PublishWanted();
   } else if (auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
+    parts_.metrics->snapshots.bytes_received.Add(piece->bytes.size());
     receiver_.TakePiece(envelope.from, std::move(*piece), Now());
     AfterReceiver();
   }
@@ -212,6 +217,7 @@ void SnapshotMover::AfterReceiver() {
   for (auto& [to, request] : receiver_.TakeRequests()) Send(to, request);
   for (const std::string& complaint : receiver_.TakeComplaints()) Complain(complaint);
   if (std::optional<SnapshotReceiver::Received> received = receiver_.TakeReceived()) {
+    parts_.metrics->snapshots.received.Add();
     events_.received(received->term, std::move(received->snapshot));
   }
   ScheduleTick();
@@ -238,6 +244,9 @@ void SnapshotMover::PublishWanted() {
 }
 
 void SnapshotMover::Send(NodeId to, EnvelopeBody body) {
+  if (const auto* piece = std::get_if<SnapshotPiece>(&body)) {
+    parts_.metrics->snapshots.bytes_sent.Add(piece->bytes.size());
+  }
   Envelope envelope;
   SignEnvelope(parts_.self, envelope);
   envelope.group = parts_.group;

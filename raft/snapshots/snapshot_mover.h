@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -24,6 +25,7 @@
 #include "raft/core/effects.h"
 #include "raft/envelope.h"
 #include "raft/frozen_state.h"
+#include "raft/metrics/group_metrics.h"
 #include "raft/sender_check.h"
 #include "raft/snapshots/byte_budget.h"
 #include "raft/snapshots/snapshot_receiver.h"
@@ -51,6 +53,7 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
     Executor* executor = nullptr;
     ByteBudget* budget = nullptr;  // of the host
     LogSink* log_sink = nullptr;
+    GroupMetrics* metrics = nullptr;
     bool durable_machine = false;
   };
   struct Events {
@@ -129,7 +132,8 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   SnapshotSender sender_;
   SnapshotReceiver receiver_;
   std::vector<TakenCallback> tell_taken_;
-  std::set<Part> answering_;  // pieces that wait for the budget
+  std::set<Part> answering_;             // pieces that wait for the budget
+  std::map<NodeId, ContentId> offered_;  // the last one to each member
   bool freezing_ = false;
   bool ticking_ = false;
   bool ended_ = false;

@@ -26,24 +26,27 @@ DataDirectoryOptions OptionsOf(const std::string& path, const std::string& log_s
   return options;
 }
 
-// What machines keep on disk belongs to the log it was made of.
-TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatMachinesKeep) {
+// What machines keep on disk, and snapshots, belong to the log they were made of.
+TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatWasMadeOfIt) {
   for (const std::string log_store : {"block", "rocksdb", "memory"}) {
     SCOPED_TRACE(log_store);
     TestDirectory directory;
     const std::string machine = directory.path() + "/groups/1/machine";
+    const std::string snapshots = directory.path() + "/snapshots/2/chunks";
     {
       auto opened = DataDirectory::Open(OptionsOf(directory.path(), log_store));
       ASSERT_TRUE(opened.ok()) << opened.status();
       FileSystem& file_system = (*opened)->file_system();
       ASSERT_TRUE(file_system.MakeDirectory(machine).ok());
       ASSERT_TRUE(WriteFileAtomically(file_system, machine + "/state", "as of 7").ok());
+      ASSERT_TRUE(file_system.MakeDirectory(snapshots).ok());
+      ASSERT_TRUE(WriteFileAtomically(file_system, snapshots + "/1", "as of 7").ok());
     }
     auto opened = DataDirectory::Open(OptionsOf(directory.path(), log_store));
     ASSERT_TRUE(opened.ok()) << opened.status();
     FileSystem& file_system = (*opened)->file_system();
     EXPECT_EQ(file_system.Exists(machine + "/state").value(), log_store != "memory");
-    EXPECT_TRUE(file_system.Exists(machine).value());
+    EXPECT_EQ(file_system.Exists(snapshots + "/1").value(), log_store != "memory");
   }
 }
 

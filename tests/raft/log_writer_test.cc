@@ -52,7 +52,7 @@ class LogWriterTest : public ::testing::Test {
   ManualWorld world_;
   ManualExecutor executor_{&world_};
   FakeLogDisk disk_;
-  std::unique_ptr<LogWriter> writer_ = std::make_unique<LogWriter>(&disk_, &executor_);
+  std::unique_ptr<LogWriter> writer_ = std::make_unique<LogWriter>(&disk_, &executor_, &world_);
   std::map<GroupId, RecordRun> last_;
   std::vector<std::string> heard_;
   LogWriter::Client first_;
@@ -177,7 +177,7 @@ TEST(LogWriterOrderTest, ResetsBeforeItAppendsAndDropsBehindIt) {
   MemoryLogDisk disk;
   OpenedLog opened = disk.OpenGroup(kFirst).value();
   Ticket synced = 0;
-  LogWriter writer(&disk, &executor);
+  LogWriter writer(&disk, &executor, &world);
   LogWriter::Client client =
       writer.Register(opened.store, [&](const absl::Status& status, Ticket ticket) {
         EXPECT_TRUE(status.ok()) << status;

@@ -59,7 +59,7 @@ absl::Status LifeMachine::Restore(const SnapshotReader& snapshot, LogPosition po
   return absl::OkStatus();
 }
 
-LifeCluster::LifeCluster() {
+LifeCluster::LifeCluster(LifeHooks hooks) : hooks_(std::move(hooks)) {
   for (uint64_t node = 1; node <= kNodes; ++node) {
     members_.voters.push_back({NodeId{node}, Incarnation::kUnknown, absl::StrCat("node", node)});
   }
@@ -92,9 +92,11 @@ void LifeCluster::Start(uint64_t id) {
   dependencies.clock = &world;
   dependencies.file_system = node.files.get();
   dependencies.data_directory = "/data";
-  dependencies.log_disk = node.disk.get();
+  dependencies.log_disk =
+      hooks_.wrap == nullptr ? node.disk.get() : hooks_.wrap(id, node.disk.get());
   dependencies.transport = node.transport.get();
-  dependencies.make_executor = [this](const std::string&) {
+  dependencies.make_executor = [this, id](const std::string& name) -> std::unique_ptr<Executor> {
+    if (hooks_.make_executor != nullptr) return hooks_.make_executor(&world, id, name);
     return std::make_unique<ManualExecutor>(&world);
   };
   dependencies.seed = ++seeds_;

@@ -49,11 +49,19 @@ class LifeMachine final : public StateMachine {
   const bool asynchronous_;
 };
 
+// What a test puts between the hosts and their world; null: nothing.
+struct LifeHooks {
+  std::function<std::unique_ptr<Executor>(ManualWorld* world, uint64_t node, const std::string&)>
+      make_executor;
+  // The disk the node is given instead of this one; both outlive the host.
+  std::function<LogDisk*(uint64_t node, LogDisk* disk)> wrap;
+};
+
 class LifeCluster {
  public:
   static constexpr uint64_t kNodes = 3;
 
-  LifeCluster();
+  explicit LifeCluster(LifeHooks hooks = {});
   ~LifeCluster();
 
   // Starts the node's host, without groups.
@@ -106,6 +114,7 @@ class LifeCluster {
   };
   absl::Status Told(const std::optional<absl::Status>& told);
 
+  const LifeHooks hooks_;
   Configuration members_;
   std::map<uint64_t, Node> nodes_;
   uint64_t seeds_ = 0;

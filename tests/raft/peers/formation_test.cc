@@ -1,4 +1,4 @@
-#include "raft/formation.h"
+#include "raft/peers/formation.h"
 
 #include <deque>
 #include <map>

@@ -17,8 +17,8 @@
 //   forms too (it went down between deciding and saving, or missed the last answers). If it is not,
 //   this disk is not the one that belongs to the cluster: MEMBER_AMNESIA, for good.
 
-#ifndef RAFT_FORMATION_H_
-#define RAFT_FORMATION_H_
+#ifndef RAFT_PEERS_FORMATION_H_
+#define RAFT_PEERS_FORMATION_H_
 
 #include <cstdint>
 #include <map>
@@ -103,4 +103,4 @@ class Formation {
 
 }  // namespace cairn
 
-#endif  // RAFT_FORMATION_H_
+#endif  // RAFT_PEERS_FORMATION_H_
