@@ -94,6 +94,13 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
   if (const auto& faulty = opened_.recovered.faulty; !faulty.empty()) {
     dependencies_.log->Log(LogLevel::kWarning, FaultsIn(settings_.group, faulty));
   }
+  if (dependencies_.losses != nullptr) {
+    dependencies_.losses->Close(settings_.group, opened_.recovered.base.index);
+    for (const std::string& news :
+         dependencies_.losses->AddRecovered(settings_.group, opened_.recovered)) {
+      dependencies_.log->Log(LogLevel::kWarning, absl::StrCat("log: ", news));
+    }
+  }
   if (absl::Status status = OpenMachine(std::move(machine), opened_.store); !status.ok()) {
     applier_.reset();
     dependencies_.log_disk->CloseGroup(settings_.group);
@@ -178,6 +185,8 @@ void GroupRunner::Start(const Configuration& members) {
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
     }
+    dependencies.losses = dependencies_.losses;
+    dependencies.has_room = [this] { return HasRoom(); };
     AddSnapshotHooks(dependencies);
     Gate expected = Gate::kNotFormed;
     gate_.compare_exchange_strong(expected, Gate::kOpen);
@@ -210,6 +219,11 @@ void GroupRunner::Halt(NodeState state, const absl::Status& status) {
     status_.quiesced = false;
   }
   dependencies_.upkeep->PartEnded();
+  if (absl::IsDataLoss(status) && dependencies_.losses != nullptr) {
+    dependencies_.losses->Add({.kind = LossEvent::Kind::kNote,
+                               .group = settings_.group,
+                               .text = std::string(status.message())});
+  }
   dependencies_.log->Log(LogLevel::kError, absl::StrCat("group ", ToInteger(settings_.group), " ",
                                                         NameOf(state), ": ", status.ToString()));
   mailbox_.PutTask([this] { TellWatchers(); });
@@ -307,7 +321,7 @@ void GroupRunner::RefuseWaiting(MailboxContents& contents) {
 void GroupRunner::Publish(Instant now) {
   if (node_->fenced()) return;
   const Raft& raft = node_->raft();
-  fresh_as_of_.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
+  shown_.fresh_as_of.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
   bool tell = false;
   {
     MutexLock lock(mutex_);
@@ -443,7 +457,7 @@ void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
     return request.Answer(ReadRefused{ReadReasonOf(*refusal), NodeId::kNone});
   }
   if (options.max_staleness > Duration{}) {
-    const Instant fresh{fresh_as_of_.load(std::memory_order_acquire)};
+    const Instant fresh{shown_.fresh_as_of.load(std::memory_order_acquire)};
     const Index applied = applier_->shown();
     const bool known = fresh > Instant{} && !applier_->replaying();
     if (known && dependencies_.clock->Now() - fresh <= options.max_staleness) {
@@ -474,22 +488,6 @@ void GroupRunner::Control(ControlRequest request, Instant deadline, ControlCallb
   mailbox_.PutTask([this, call = std::move(call)]() mutable {
     if (node_ != nullptr) node_->Control(dependencies_.clock->Now(), std::move(call));
   });
-}
-
-GroupStatus GroupRunner::Status() const {
-  MutexLock lock(mutex_);
-  GroupStatus status = status_;
-  if (applier_ != nullptr) {
-    status.applied_index = applier_->applied();
-    status.processed_index = applier_->shown();
-    status.replaying = applier_->replaying();
-    status.sessions = applier_->sessions();
-    // What is applied is committed; a snapshot may have brought the state ahead of the log.
-    status.commit_index = std::max(status.commit_index, status.applied_index);
-    status.last_index = std::max(status.last_index, status.commit_index);
-    if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
-  }
-  return status;
 }
 
 }  // namespace cairn

@@ -41,6 +41,7 @@
 #include "raft/transport.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 #include "storage/snapshot_store.h"
 
 namespace cairn {
@@ -65,7 +66,8 @@ struct GroupRunnerDependencies {
   Executor* snapshots = nullptr;
   ByteBudget* snapshot_budget = nullptr;
   FileSystem* file_system = nullptr;
-  std::string data_directory;  // durable state machines and snapshots are below it
+  std::string data_directory;    // durable state machines and snapshots are below it
+  LossReport* losses = nullptr;  // may be null
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
 };
@@ -157,6 +159,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void TellWatchers();
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
+  bool HasRoom() const;
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
 
   // group_runner_entries.cc
@@ -224,8 +227,12 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   };
   Published published_;
 
-  // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
-  std::atomic<int64_t> fresh_as_of_ = 0;
+  struct Shown {  // to any thread
+    // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
+    std::atomic<int64_t> fresh_as_of = 0;
+    std::atomic<bool> machine_full = false;  // as OpenContext::room said last
+  };
+  Shown shown_;
 
   mutable Mutex mutex_;
   GroupStatus status_ CAIRN_GUARDED_BY(mutex_);

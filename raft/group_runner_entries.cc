@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "raft/group_runner.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 
@@ -30,7 +31,8 @@ void GroupRunner::Repair(std::vector<RecordRun> runs) {
   dependencies_.log_writer->Do(
       [store = opened_.store, work] {
         const absl::Status status = store->Repair(work->runs);
-        const bool harmless = absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
+        const bool harmless =
+            absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status) || IsNoRoom(status);
         if (harmless) work->refused = status;
         return harmless ? absl::OkStatus() : status;
       },

@@ -26,7 +26,8 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       reader_(dependencies_.make_executor("reader")),
       snapshots_(dependencies_.make_executor("snapshots")),
       snapshot_budget_(dependencies_.snapshot_bytes_per_second),
-      log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get())),
+      log_writer_(std::make_unique<LogWriter>(dependencies_.log_disk, writer_executor_.get(),
+                                              dependencies_.clock)),
       graveyard_(std::make_unique<Graveyard>(Graveyard::Parts{
           dependencies_.file_system, dependencies_.data_directory, dependencies_.log_disk,
           log_writer_.get(), snapshots_ == nullptr ? runner_.get() : snapshots_.get(),

@@ -1,11 +1,17 @@
 #include "raft/log_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
+
+// How long a full disk is left alone.
+constexpr Duration kFirstPatience = Milliseconds(100);
+constexpr Duration kLongestPatience = Seconds(5);
 
 size_t BytesOf(const LogAppend& append) {
   size_t bytes = 0;
@@ -15,7 +21,8 @@ size_t BytesOf(const LogAppend& append) {
 
 }  // namespace
 
-LogWriter::LogWriter(LogDisk* disk, Executor* executor) : disk_(disk), executor_(executor) {}
+LogWriter::LogWriter(LogDisk* disk, Executor* executor, const Clock* clock)
+    : disk_(disk), executor_(executor), clock_(clock) {}
 
 LogWriter::~LogWriter() = default;
 
@@ -109,6 +116,7 @@ absl::Status LogWriter::WriteTo(LogStore& store, const Batch& batch) {
 
 void LogWriter::Run() {
   CAIRN_CHECK(!syncing_);
+  if (room_.refused) return;  // SyncDone sees the queue
   round_.clear();
   round_groups_.clear();
   std::vector<Group*> groups;
@@ -133,7 +141,10 @@ void LogWriter::Run() {
     absl::Status status = WriteTo(*group->store, round_[i].batch);
     if (!status.ok()) Fail(status);
   }
-  if (!error_.ok()) return;
+  if (error_.ok()) SyncRound();
+}
+
+void LogWriter::SyncRound() {
   syncing_ = true;
   disk_->Sync([this, alive = std::weak_ptr<bool>(alive_)](absl::Status status) {
     if (!alive.expired()) SyncDone(status);
@@ -143,7 +154,12 @@ void LogWriter::Run() {
 void LogWriter::SyncDone(const absl::Status& status) {
   CAIRN_CHECK(syncing_);
   syncing_ = false;
+  room_.refused = IsNoRoom(status);
+  if (room_.refused) return AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
   if (!status.ok()) return Fail(status);
+  const bool freed = std::any_of(round_.begin(), round_.end(), [](const Item& item) {
+    return item.batch.drop_to || item.batch.reset_to || item.errand != nullptr;
+  });
   size_t bytes = 0;
   for (const Item& item : round_) bytes += item.bytes;
   queued_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
@@ -152,9 +168,37 @@ void LogWriter::SyncDone(const absl::Status& status) {
     group->done(absl::OkStatus(), std::exchange(group->appended, 0));
   }
   EndErrands(round_, status);
-  MutexLock lock(mutex_);
-  scheduled_ = !queue_.empty();
-  if (scheduled_) executor_->Post([this] { Run(); });
+  {
+    MutexLock lock(mutex_);
+    scheduled_ = !queue_.empty();
+    if (scheduled_) executor_->Post([this] { Run(); });
+  }
+  if (disk_->has_room()) {
+    room_ = Room();
+  } else if (freed || room_.patience == Duration()) {
+    AwaitRoom(kFirstPatience);
+  }
+}
+
+// The disk is asked for room when so much time has passed, and not before.
+void LogWriter::AwaitRoom(Duration patience) {
+  room_.patience = std::max(patience, kFirstPatience);
+  room_.ask = clock_->Now() + room_.patience;
+  executor_->PostAt(room_.ask, [this, alive = std::weak_ptr<bool>(alive_), when = room_.ask] {
+    if (!alive.expired() && when == room_.ask) SeekRoom();
+  });
+}
+
+void LogWriter::SeekRoom() {
+  if (!error_.ok() || room_.patience == Duration()) return;
+  if (syncing_) return AwaitRoom(kFirstPatience);
+  disk_->SeekRoom();
+  if (room_.refused) return SyncRound();
+  if (disk_->has_room()) {
+    room_ = Room();
+  } else {
+    AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
+  }
 }
 
 void LogWriter::Fail(const absl::Status& status) {

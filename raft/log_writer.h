@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/mutex.h"
+#include "base/time.h"
 #include "base/types.h"
 #include "raft/core/effects.h"
 #include "storage/log_store.h"
@@ -26,11 +27,15 @@ namespace cairn {
 //
 // An error of the disk is final: every group is told once, and later writes vanish.
 //
+// A full disk is no error (LogDisk::has_room): what it refuses waits here, only not durable yet,
+// and so does what comes behind it. As long as there is no room the disk is asked to look for some,
+// more and more rarely, and at once when a log became shorter.
+//
 // Bounds: Raft bounds what a group has unsynced (the leader by uncommitted bytes, followers by the
 // leader's window); queued_bytes tells who could exceed it.
 //
-// Threads: Write and queued_bytes from any thread. The groups' functions are called on the writer's
-// sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
+// Threads: Write, queued_bytes and has_room from any thread. The groups' functions are called on
+// the writer's sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
 class LogWriter {
  public:
   // What a group hears: the log batches up to `ticket` are durable, or the error.
@@ -44,8 +49,8 @@ class LogWriter {
     std::optional<Index> drop_to = std::nullopt;
   };
 
-  // Both outlive the writer. A sync that ends after the writer is gone is not waited for.
-  LogWriter(LogDisk* disk, Executor* executor);
+  // All outlive the writer. A sync that ends after the writer is gone is not waited for.
+  LogWriter(LogDisk* disk, Executor* executor, const Clock* clock);
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
@@ -63,6 +68,8 @@ class LogWriter {
   void Write(Client client, std::vector<Batch> batches);
 
   size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
+  // False: let no new entries in.
+  bool has_room() const { return disk_->has_room(); }
 
  private:
   struct Group {
@@ -85,11 +92,15 @@ class LogWriter {
   void EndErrands(std::vector<Item>& items, const absl::Status& status);
   static absl::Status WriteTo(LogStore& store, const Batch& batch);
   void Run();
+  void SyncRound();
   void SyncDone(const absl::Status& status);
+  void AwaitRoom(Duration patience);
+  void SeekRoom();
   void Fail(const absl::Status& status);
 
   LogDisk* const disk_;
   Executor* const executor_;
+  const Clock* const clock_;
   std::atomic<size_t> queued_bytes_ = 0;
 
   Mutex mutex_;
@@ -103,6 +114,12 @@ class LogWriter {
   std::vector<Item> round_;
   std::vector<Group*> round_groups_;  // those of round_, each once
   bool syncing_ = false;
+  struct Room {
+    bool refused = false;  // round_ was, and waits
+    Duration patience;     // until the disk is asked again; 0: it has room
+    Instant ask;           // when; of the task that counts
+  };
+  Room room_;
   absl::Status error_;  // sticky
   // Gone with this object; a late SyncDone looks at it.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

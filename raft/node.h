@@ -23,6 +23,7 @@
 #include "raft/apply_feed.h"
 #include "raft/compaction.h"
 #include "raft/control/pending_controls.h"
+#include "raft/control/room_watch.h"
 #include "raft/core/raft.h"
 #include "raft/core/trace.h"
 #include "raft/entry_clock.h"
@@ -40,6 +41,7 @@
 #include "raft/sender_check.h"
 #include "raft/transport.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 #include "storage/stored_snapshot.h"
 
 namespace cairn {
@@ -53,8 +55,10 @@ struct NodeDependencies {
   LogWriter::Client log_client = 0;  // whose completions come in as MailboxContents::synced
   Applier* applier = nullptr;        // opened
   CallBudget* budget = nullptr;      // for commands other members forward
+  LossReport* losses = nullptr;      // may be null
   LogSink* log = nullptr;
-  TraceSink* trace = nullptr;  // may be null
+  TraceSink* trace = nullptr;      // may be null
+  std::function<bool()> has_room;  // the disks take new entries; any thread
   // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
   // the group never rests.
   std::function<HostLife()> host_life;
@@ -169,6 +173,11 @@ class Node {
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
+  // The disk is full, or slow (node_effects.cc).
+  bool IsLostHere(const MessageBody& body) const;
+  std::optional<ProposalNotApplied::Reason> RefusesToPropose() const;
+  void DriveRoom(Instant now);
+
   // Snapshots (node_snapshots.cc).
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
   void RefuseConflict(NodeId by, absl::string_view what);
@@ -181,6 +190,7 @@ class Node {
   // Entries that cannot be read (node_repair.cc).
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
+  void Report(LossEvent event) const;
   void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
 
   // What Raft wants (node_effects.cc).
@@ -214,6 +224,7 @@ class Node {
   ForwardIntake intake_;
   Forwarder forwarder_;
   EntryRepair repair_;
+  RoomWatch room_;
   // Commands that wait: for the end of this Handle; while leadership is handed over, and for a
   // moment without a leader; or, of an order, until it is known what becomes of those before.
   struct Held {
@@ -227,12 +238,14 @@ class Node {
     LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
     LogPosition peers_of;         // the configuration the transport knows
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
-    std::string damage;  // which file, as the first unreadable entry told
+    std::string damage;                  // which file, as the first unreadable entry told
+    Instant complain_after;              // the log
+    NodeId repaired_by = NodeId::kNone;  // who gave the entries that are being written
+    bool had_holes = false;              // at the last DriveRepair; the loss report
   };
   Told told_;
   bool fenced_ = false;
   Fenced on_fenced_;
-  Instant complain_after_;
 };
 
 // DATA_LOSS if its configuration cannot be decoded.

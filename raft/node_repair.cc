@@ -40,10 +40,25 @@ void Node::Damaged(Instant now, Index index, const absl::Status& why) {
       absl::StrCat("group ", ToInteger(settings_.group), ": entries ", index, " to ", last,
                    " cannot be read and are asked of the other members: ", why.message()));
   if (told_.damage.empty()) told_.damage = std::string(why.message());
+  Report({.kind = LossEvent::Kind::kDamaged,
+          .first = index,
+          .last = last,
+          .term = raft_.TermAt(index),
+          .text = std::string(why.message())});
   raft_.Step(now, EntriesDamaged{{index, last}});
 }
 
+void Node::Report(LossEvent event) const {
+  if (dependencies_.losses == nullptr) return;
+  event.group = settings_.group;
+  dependencies_.losses->Add(event);
+}
+
 void Node::DriveRepair(Instant now) {
+  if (std::exchange(told_.had_holes, !raft_.holes().empty()) && raft_.holes().empty() &&
+      dependencies_.losses != nullptr) {
+    dependencies_.losses->Close(settings_.group, kMaxIndex);
+  }
   if (std::optional<EntryRepair::Asking> asking = repair_.Next(now, raft_)) {
     Send(asking->to, std::move(asking->request));
   }
@@ -52,10 +67,19 @@ void Node::DriveRepair(Instant now) {
   Complain(now, absl::StrCat("entry ", *nowhere, " cannot be read, and no other member has it"));
   if (*nowhere <= compaction_.durable()) {
     // The state has it, safe outside the log.
+    Report({.kind = LossEvent::Kind::kCovered,
+            .first = *nowhere,
+            .last = *nowhere,
+            .text = "no other member has it; the state has what it did, safe outside the log"});
     raft_.Step(now, Compact{*nowhere});
     compaction_.Dropped(raft_.base().index);
   } else {
     raft_.Step(now, EntryNowhere{*nowhere});
+    if (raft_.holes().Contains(*nowhere)) return;
+    Report({.kind = LossEvent::Kind::kDropped,
+            .first = *nowhere,
+            .last = *nowhere,
+            .text = "no other member has it, and it was not committed"});
   }
 }
 
@@ -91,7 +115,9 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
 void Node::TakeEntries(NodeId from, const EntryReply& reply,
                        const std::vector<RecordRun>& entries) {
   std::vector<RecordRun> runs = repair_.Take(from, reply, entries, raft_);
-  if (!runs.empty()) dependencies_.repair(std::move(runs));
+  if (runs.empty()) return;
+  told_.repaired_by = from;
+  dependencies_.repair(std::move(runs));
 }
 
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
@@ -107,6 +133,12 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
     dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group),
                                                          ": entries ", run.first().index, " to ",
                                                          run.last().index, " are repaired"));
+    Report({.kind = LossEvent::Kind::kRepaired,
+            .first = run.first().index,
+            .last = run.last().index,
+            .term = run.first().term,
+            .from = told_.repaired_by,
+            .text = "another member had them"});
     log_.Repaired(run);
     raft_.Step(now, EntriesRepaired{{run.first().index, run.last().index}, ConfigurationsIn(run)});
   }

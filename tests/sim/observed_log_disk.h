@@ -40,6 +40,8 @@ class ObservedLogDisk final : public LogDisk {
   absl::Status DropGroup(GroupId group) override { return disk_.DropGroup(group); }
   std::vector<GroupId> Groups() const override { return disk_.Groups(); }
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  bool has_room() const override { return disk_.has_room(); }
+  void SeekRoom() override { disk_.SeekRoom(); }
   const char* name() const override { return disk_.name(); }
 
  private:
