@@ -77,6 +77,13 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
   if (const auto& faulty = opened_.recovered.faulty; !faulty.empty()) {
     dependencies_.log->Log(LogLevel::kWarning, FaultsIn(settings_.group, faulty));
   }
+  if (dependencies_.losses != nullptr) {
+    dependencies_.losses->Close(settings_.group, opened_.recovered.base.index);
+    for (const std::string& news :
+         dependencies_.losses->AddRecovered(settings_.group, opened_.recovered)) {
+      dependencies_.log->Log(LogLevel::kWarning, absl::StrCat("log: ", news));
+    }
+  }
   if (absl::Status status = OpenMachine(std::move(machine), opened_.store); !status.ok()) {
     applier_.reset();
     dependencies_.log_disk->CloseGroup(settings_.group);
@@ -163,6 +170,8 @@ void GroupRunner::Start(const Configuration& members) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
       dependencies.look = [this](LogPosition at) { Look(at); };
     }
+    dependencies.losses = dependencies_.losses;
+    dependencies.has_room = [this] { return HasRoom(); };
     AddSnapshotHooks(dependencies);
     Gate expected = Gate::kNotFormed;
     gate_.compare_exchange_strong(expected, Gate::kOpen);
@@ -195,6 +204,11 @@ void GroupRunner::Halt(NodeState state, const absl::Status& status) {
     status_.quiesced = false;
   }
   dependencies_.upkeep->PartEnded();
+  if (absl::IsDataLoss(status) && dependencies_.losses != nullptr) {
+    dependencies_.losses->Add({.kind = LossEvent::Kind::kNote,
+                               .group = settings_.group,
+                               .text = std::string(status.message())});
+  }
   dependencies_.log->Log(LogLevel::kError, absl::StrCat("group ", ToInteger(settings_.group), " ",
                                                         NameOf(state), ": ", status.ToString()));
   mailbox_.PutTask([this] { TellWatchers(); });
@@ -283,7 +297,7 @@ void GroupRunner::LimitTurn() {
 void GroupRunner::Publish(Instant now) {
   if (node_->fenced()) return;
   const Raft& raft = node_->raft();
-  fresh_as_of_.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
+  shown_.fresh_as_of.store(node_->fresh_as_of().nanoseconds, std::memory_order_release);
   const CatchUp& catch_up = node_->LookAtCatchUp();
   bool tell = false;
   {
@@ -363,6 +377,11 @@ GroupStatus GroupRunner::Status() const {
     status.commit_index = std::max(status.commit_index, status.applied_index);
     status.last_index = std::max(status.last_index, status.commit_index);
     if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
+  }
+  status.disk_full = !HasRoom();
+  if (status.disk_full && status.state == NodeState::kServing) {
+    status.state = NodeState::kDegraded;
+    status.reason = "the disk is full: no entries are taken until there is room";
   }
   AddLoad(status);
   return status;

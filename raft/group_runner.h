@@ -43,6 +43,7 @@
 #include "raft/transport.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 #include "storage/snapshot_store.h"
 
 namespace cairn {
@@ -71,6 +72,7 @@ struct GroupRunnerDependencies {
   std::string data_directory;  // durable state machines and snapshots are below it
   // Entries of the log that were bad are written again; may be null. On the log writer's sequence.
   std::function<void(Index first, Index last)> repaired;
+  LossReport* losses = nullptr;  // may be null
   LogSink* log = nullptr;
   TraceSink* trace = nullptr;  // may be null
 };
@@ -165,6 +167,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void AddLoad(GroupStatus& status) const;
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
+  bool HasRoom() const;
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
 
   // group_runner_entries.cc
@@ -236,8 +239,12 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   };
   Published published_;
 
-  // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
-  std::atomic<int64_t> fresh_as_of_ = 0;
+  struct Shown {  // to any thread
+    // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
+    std::atomic<int64_t> fresh_as_of = 0;
+    std::atomic<bool> machine_full = false;  // as OpenContext::room said last
+  };
+  Shown shown_;
 
   mutable Mutex mutex_;
   GroupStatus status_ CAIRN_GUARDED_BY(mutex_);

@@ -124,7 +124,7 @@ void GroupRunner::BeginRead(const ReadOptions& options, ReadCallback done) {
     return answer(ReadRefused{ReadReasonOf(*refusal), NodeId::kNone});
   }
   if (options.max_staleness > Duration{}) {
-    const Instant fresh{fresh_as_of_.load(std::memory_order_acquire)};
+    const Instant fresh{shown_.fresh_as_of.load(std::memory_order_acquire)};
     const Index applied = applier_->shown();
     const bool known = fresh > Instant{} && !applier_->replaying();
     if (known && dependencies_.clock->Now() - fresh <= options.max_staleness) {

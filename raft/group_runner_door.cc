@@ -1,4 +1,5 @@
-// The part of GroupRunner that is asked, by any thread, whom the group listens to.
+// The part of GroupRunner that is asked, by any thread, whether there is room and whom the group
+// listens to.
 
 #include "raft/group_runner.h"
 #include "raft/peers/introduction.h"
@@ -32,6 +33,10 @@ bool GroupRunner::Believes(const Introduction& introduction) const {
   return MayBeNews(introduction, status_.commit_index,
                    committed ? LogPosition{status_.configuration_index, status_.configuration_term}
                              : LogPosition{});
+}
+
+bool GroupRunner::HasRoom() const {
+  return dependencies_.log_writer->has_room() && !shown_.machine_full;
 }
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "raft/group_runner.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 
@@ -53,7 +54,8 @@ void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
   dependencies_.log_writer->Do(
       [store = opened_.store, work] {
         const absl::Status status = store->Repair(work->runs);
-        const bool harmless = absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
+        const bool harmless =
+            absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status) || IsNoRoom(status);
         if (harmless) work->refused = status;
         return harmless ? absl::OkStatus() : status;
       },

@@ -39,6 +39,8 @@ absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
       waiting_.durable.clear();
     });
   };
+  context.clock = dependencies_.clock;
+  context.room = [this](bool has_room) { shown_.machine_full = !has_room; };
   absl::Status made = context.file_system->MakeDirectory(context.directory);
   if (!made.ok()) return made;
   return context;

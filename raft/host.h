@@ -27,6 +27,7 @@
 #include "raft/transport.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 
 namespace cairn {
 
@@ -60,6 +61,8 @@ struct HostDependencies {
   // questions, at most hello_backoff.
   Duration hello_interval = Milliseconds(100);
   Duration hello_backoff = Milliseconds(1000);
+  // Where it is written down what was found damaged or lost. May be null.
+  LossReport* losses = nullptr;
   LogSink* log = nullptr;      // null: nothing is logged
   TraceSink* trace = nullptr;  // null: Raft's decisions are not traced
   // Called once, on a thread of Cairn's or from within Start or Open, when this node must stop

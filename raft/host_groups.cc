@@ -68,6 +68,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.file_system = dependencies_.file_system;
   parts.data_directory = dependencies_.data_directory;
   parts.repaired = [this, group](Index first, Index last) { Repaired(group, first, last); };
+  parts.losses = dependencies_.losses;
   parts.log = dependencies_.log;
   parts.trace = dependencies_.trace;
   auto runner = std::make_shared<GroupRunner>(

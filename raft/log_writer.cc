@@ -1,11 +1,17 @@
 #include "raft/log_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
+
+// How long a full disk is left alone.
+constexpr Duration kFirstPatience = Milliseconds(100);
+constexpr Duration kLongestPatience = Seconds(5);
 
 LogWriterMetrics::Load LoadOf(const LogAppend& append) {
   LogWriterMetrics::Load load = {.batches = 1};
@@ -112,6 +118,7 @@ absl::Status LogWriter::WriteTo(LogStore& store, const Batch& batch) {
 
 void LogWriter::Run() {
   CAIRN_CHECK(!syncing_);
+  if (room_.refused) return;  // SyncDone sees the queue
   round_.clear();
   round_groups_.clear();
   std::vector<Group*> groups;
@@ -136,7 +143,10 @@ void LogWriter::Run() {
     absl::Status status = WriteTo(*group->store, round_[i].batch);
     if (!status.ok()) Fail(status);
   }
-  if (!error_.ok()) return;
+  if (error_.ok()) SyncRound();
+}
+
+void LogWriter::SyncRound() {
   syncing_ = true;
   metrics_->SyncBegins(clock_->Now());
   disk_->Sync([this, alive = std::weak_ptr<bool>(alive_)](absl::Status status) {
@@ -147,6 +157,8 @@ void LogWriter::Run() {
 void LogWriter::SyncDone(const absl::Status& status) {
   CAIRN_CHECK(syncing_);
   syncing_ = false;
+  room_.refused = IsNoRoom(status);
+  if (room_.refused) return AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
   if (!status.ok()) return Fail(status);
   LogWriterMetrics::Load load;
   for (const Item& item : round_) {
@@ -155,14 +167,45 @@ void LogWriter::SyncDone(const absl::Status& status) {
     load.bytes += item.load.bytes;
   }
   metrics_->SyncEnded(clock_->Now(), load);
+  const bool freed = std::any_of(round_.begin(), round_.end(), [](const Item& item) {
+    return item.batch.drop_to || item.batch.reset_to || item.errand != nullptr;
+  });
   // The groups first: they may have peers waiting.
   for (Group* group : round_groups_) {
     group->done(absl::OkStatus(), std::exchange(group->appended, 0));
   }
   EndErrands(round_, status);
-  MutexLock lock(mutex_);
-  scheduled_ = !queue_.empty();
-  if (scheduled_) executor_->Post([this] { Run(); });
+  {
+    MutexLock lock(mutex_);
+    scheduled_ = !queue_.empty();
+    if (scheduled_) executor_->Post([this] { Run(); });
+  }
+  if (disk_->has_room()) {
+    room_ = Room();
+  } else if (freed || room_.patience == Duration()) {
+    AwaitRoom(kFirstPatience);
+  }
+}
+
+// The disk is asked for room when so much time has passed, and not before.
+void LogWriter::AwaitRoom(Duration patience) {
+  room_.patience = std::max(patience, kFirstPatience);
+  room_.ask = clock_->Now() + room_.patience;
+  executor_->PostAt(room_.ask, [this, alive = std::weak_ptr<bool>(alive_), when = room_.ask] {
+    if (!alive.expired() && when == room_.ask) SeekRoom();
+  });
+}
+
+void LogWriter::SeekRoom() {
+  if (!error_.ok() || room_.patience == Duration()) return;
+  if (syncing_) return AwaitRoom(kFirstPatience);
+  disk_->SeekRoom();
+  if (room_.refused) return SyncRound();
+  if (disk_->has_room()) {
+    room_ = Room();
+  } else {
+    AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
+  }
 }
 
 void LogWriter::Fail(const absl::Status& status) {

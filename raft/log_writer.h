@@ -27,11 +27,16 @@ namespace cairn {
 //
 // An error of the disk is final: every group is told once, and later writes vanish.
 //
+// A full disk is no error (LogDisk::has_room): what it refuses waits here, only not durable yet,
+// and so does what comes behind it. As long as there is no room the disk is asked to look for some,
+// more and more rarely, and at once when a log became shorter.
+//
 // Bounds: Raft bounds what a group has unsynced (the leader by uncommitted bytes, followers by the
 // leader's window); queued_bytes tells who could exceed it.
 //
-// Threads: Write, queued_bytes and metrics from any thread. The groups' functions are called on the
-// writer's sequence, which is `executor`, and on which LogDisk::Sync calls its `done`.
+// Threads: Write, queued_bytes, has_room and metrics from any thread. The groups' functions are
+// called on the writer's sequence, which is `executor`, and on which LogDisk::Sync calls its
+// `done`.
 class LogWriter {
  public:
   // What a group hears: the log batches up to `ticket` are durable, or the error.
@@ -46,7 +51,7 @@ class LogWriter {
   };
 
   // All outlive the writer. A sync that ends after the writer is gone is not waited for. `clock`
-  // tells how long syncs take.
+  // tells how long syncs take, and how long a full disk is left alone.
   LogWriter(LogDisk* disk, Executor* executor, const Clock* clock);
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
@@ -65,6 +70,8 @@ class LogWriter {
   void Write(Client client, std::vector<Batch> batches);
 
   size_t queued_bytes() const { return metrics_->queued_bytes(); }
+  // False: let no new entries in.
+  bool has_room() const { return disk_->has_room(); }
   // What it has to do and has done; may outlive it.
   std::shared_ptr<const LogWriterMetrics> metrics() const { return metrics_; }
 
@@ -89,7 +96,10 @@ class LogWriter {
   void EndErrands(std::vector<Item>& items, const absl::Status& status);
   static absl::Status WriteTo(LogStore& store, const Batch& batch);
   void Run();
+  void SyncRound();
   void SyncDone(const absl::Status& status);
+  void AwaitRoom(Duration patience);
+  void SeekRoom();
   void Fail(const absl::Status& status);
 
   LogDisk* const disk_;
@@ -108,6 +118,12 @@ class LogWriter {
   std::vector<Item> round_;
   std::vector<Group*> round_groups_;  // those of round_, each once
   bool syncing_ = false;
+  struct Room {
+    bool refused = false;  // round_ was, and waits
+    Duration patience;     // until the disk is asked again; 0: it has room
+    Instant ask;           // when; of the task that counts
+  };
+  Room room_;
   absl::Status error_;  // sticky
   // Gone with this object; a late SyncDone looks at it.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

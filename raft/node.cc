@@ -16,8 +16,6 @@ namespace {
 
 // Commands are proposed to Raft this many bytes at a time: all of them are taken, or none.
 constexpr size_t kProposeBytes = size_t{1} << 20;
-// The log writer holds so much that a busy node does better to refuse or drop.
-constexpr size_t kMaxUnwrittenBytes = size_t{64} << 20;
 constexpr Duration kComplaintInterval = Seconds(1);
 
 using Reason = ProposalNotApplied::Reason;
@@ -48,9 +46,14 @@ Forwarder::Options MakeForwarderOptions(const NodeSettings& settings) {
   return options;
 }
 
-EntryRepair MakeEntryRepair(const NodeSettings& settings) {
-  return EntryRepair(settings.options.heartbeat_interval * 2, settings.options.election_timeout,
-                     Random(settings.seed).Next());
+// What Raft itself has to say: the first entry of a term, who the members are.
+bool HaveNoCommands(const std::vector<RecordRun>& entries) {
+  return !entries.empty() && std::all_of(entries.begin(), entries.end(), [](const RecordRun& run) {
+    for (size_t i = 0; i < run.size(); ++i) {
+      if (run[i].type() == EntryType::kCommand) return false;
+    }
+    return true;
+  });
 }
 
 // Collects the results of a forwarded request and sends them when the last one is there.
@@ -134,7 +137,9 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
       received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
-      repair_(MakeEntryRepair(settings)),
+      repair_(settings.options.heartbeat_interval * 2, settings.options.election_timeout,
+              Random(settings.seed).Next()),
+      room_(settings.options.election_timeout * 2),
       on_fenced_(std::move(fenced)) {
   for (const FaultyEntry& faulty : recovered.faulty) {
     const std::string where = absl::StrCat("entry ", faulty.at.index, " in ", faulty.file,
@@ -172,6 +177,7 @@ void Node::Handle(Instant now, MailboxContents& contents) {
   forwarder_.Expire(now);
   controls_.Expire(now);
   DriveRepair(now);
+  DriveRoom(now);
   Flush(now);
   if (!fenced_ && CompactLog(now)) Flush(now);
 }
@@ -206,7 +212,7 @@ Instant Node::NextWakeup() const {
       waits ? held_.leaderless_since + settings_.options.heartbeat_interval * 2 : kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
                    forwarder_.NextDeadline(), controls_.NextDeadline(), repair_.NextDeadline(),
-                   held});
+                   room_.NextDeadline(), held});
 }
 
 void Node::TakeEnvelope(Instant now, Envelope envelope) {
@@ -251,11 +257,10 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
 }
 
 void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
+  if (IsLostHere(body) && !HaveNoCommands(envelope.entries)) return;
   Receive receive;
   catch_up_.Hear(body);
   if (auto* append = std::get_if<AppendEntries>(&body)) {
-    // Lost on the way, as far as the leader knows.
-    if (dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) return;
     if (absl::Status status = DescribeEntries(*append, envelope.entries); !status.ok()) {
       return Complain(now, absl::StrCat("entries of node ", ToInteger(envelope.from),
                                         " were dropped: ", status.message()));
@@ -403,8 +408,8 @@ void Node::ProposeOwn(Instant now, std::vector<ProposalRequest> requests) {
       propose();
       Flush(now);
     }
-    if (fenced_ || dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) {
-      request.span.Answer(NotApplied(fenced_ ? Reason::kFenced : Reason::kOverloaded));
+    if (const std::optional<Reason> refusal = RefusesToPropose()) {
+      request.span.Answer(NotApplied(*refusal));
     } else if (request.span.call->order_broken()) {
       request.span.Answer(NotApplied(Reason::kOrderBroken));
     } else if (request.span.call->ExpectsAnotherTerm(raft_.term())) {
@@ -463,13 +468,6 @@ void Node::GiveUp(absl::string_view message) {
   reads_.RefuseAll({ReadRefused::Reason::kStopping, NodeId::kNone});
   controls_.RefuseAll(ControlRefused::Reason::kStopping, message);
   feed_.GiveUp(absl::UnavailableError(message));
-}
-
-void Node::StorageFailed(Instant now, const absl::Status& status) {
-  if (fenced_) return;
-  raft_.Step(now, DiskFailed{});
-  for (Message& message : raft_.TakeEffects().messages) Send(message.to, std::move(message.body));
-  StopServing(NodeState::kFenced, status);
 }
 
 void Node::StopServing(NodeState state, const absl::Status& status) {

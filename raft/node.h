@@ -23,6 +23,7 @@
 #include "raft/apply_feed.h"
 #include "raft/compaction.h"
 #include "raft/control/pending_controls.h"
+#include "raft/control/room_watch.h"
 #include "raft/core/raft.h"
 #include "raft/core/trace.h"
 #include "raft/entry_clock.h"
@@ -42,6 +43,7 @@
 #include "raft/sender_check.h"
 #include "raft/transport.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 #include "storage/stored_snapshot.h"
 
 namespace cairn {
@@ -56,8 +58,10 @@ struct NodeDependencies {
   Applier* applier = nullptr;        // opened
   CallBudget* budget = nullptr;      // for commands other members forward
   GroupMetrics* metrics = nullptr;
+  LossReport* losses = nullptr;  // may be null
   LogSink* log = nullptr;
-  TraceSink* trace = nullptr;  // may be null
+  TraceSink* trace = nullptr;      // may be null
+  std::function<bool()> has_room;  // the disks take new entries; any thread
   // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
   // the group never rests.
   std::function<HostLife()> host_life;
@@ -181,6 +185,11 @@ class Node {
   void NoteLeadership(Instant now);
   bool NoteApplied(Instant now);
 
+  // The disk is full, or slow (node_effects.cc).
+  bool IsLostHere(const MessageBody& body) const;
+  std::optional<ProposalNotApplied::Reason> RefusesToPropose() const;
+  void DriveRoom(Instant now);
+
   // Snapshots (node_snapshots.cc).
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
   void RefuseConflict(NodeId by, absl::string_view what);
@@ -195,6 +204,7 @@ class Node {
   std::string WhereDamaged() const;                       // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
+  void Report(LossEvent event) const;
   void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
 
   // What Raft wants (node_effects.cc).
@@ -229,6 +239,7 @@ class Node {
   ForwardIntake intake_;
   Forwarder forwarder_;
   EntryRepair repair_;
+  RoomWatch room_;
   // Commands that wait: for the end of this Handle; while leadership is handed over, and for a
   // moment without a leader; or, of an order, until it is known what becomes of those before.
   struct Held {
@@ -244,6 +255,8 @@ class Node {
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
     std::map<Index, std::string> damage;  // of unreadable entries: which file
     Instant next_complaint;               // not before
+    NodeId repaired_by = NodeId::kNone;   // who gave the entries that are being written
+    bool had_holes = false;               // at the last DriveRepair; the loss report
   };
   Told told_;
   bool fenced_ = false;

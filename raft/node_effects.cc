@@ -11,6 +11,12 @@
 #include "raft/node.h"
 
 namespace cairn {
+namespace {
+
+// The log writer holds so much that a busy node does better to refuse or drop.
+constexpr size_t kMaxUnwrittenBytes = size_t{64} << 20;
+
+}  // namespace
 
 void Node::Flush(Instant now) {
   while (!fenced_) {
@@ -200,13 +206,51 @@ void Node::SetPeers() {
   }
 }
 
-// Who offers rest, or takes the offer, says in which life of its host.
+// What this node does better not to take counts as lost on the way: the leader asks with ever less
+// whether it is there (Progress), and another member takes over.
+bool Node::IsLostHere(const MessageBody& body) const {
+  if (std::holds_alternative<TimeoutNow>(body)) return !dependencies_.has_room();
+  if (!std::holds_alternative<AppendEntries>(body)) return false;
+  return dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes || !dependencies_.has_room();
+}
+
+std::optional<ProposalNotApplied::Reason> Node::RefusesToPropose() const {
+  if (fenced_) return ProposalNotApplied::Reason::kFenced;
+  if (!dependencies_.has_room()) return ProposalNotApplied::Reason::kNoSpace;
+  if (dependencies_.log_writer->queued_bytes() > kMaxUnwrittenBytes) {
+    return ProposalNotApplied::Reason::kOverloaded;
+  }
+  return std::nullopt;
+}
+
+void Node::StorageFailed(Instant now, const absl::Status& status) {
+  if (fenced_) return;
+  raft_.Step(now, DiskFailed{});
+  for (Message& message : raft_.TakeEffects().messages) Send(message.to, std::move(message.body));
+  StopServing(NodeState::kFenced, status);
+}
+
+void Node::DriveRoom(Instant now) {
+  const bool leads = raft_.role() == Role::kLeader;
+  if (!room_.HandOverDue(now, leads, dependencies_.has_room())) return;
+  Complain(now, "the disk is full: takes no entries, and hands over if another one can lead");
+  raft_.Step(now, TransferLeadership{.request = 0,
+                                     .target = NodeId::kNone,
+                                     .deadline = now + settings_.options.election_timeout});
+}
+
+// Who offers rest, or takes the offer, says in which life of its host; and whose disk is full, that
+// it is nobody to hand over to.
 void Node::SignRest(MessageBody& body) const {
   if (auto* heartbeat = std::get_if<Heartbeat>(&body); heartbeat && heartbeat->quiesce) {
     heartbeat->quiesce->life = dependencies_.host_life();
   }
   if (auto* reply = std::get_if<HeartbeatReply>(&body); reply && reply->quiesced) {
     reply->life = dependencies_.host_life();
+  }
+  if (auto* reply = std::get_if<HeartbeatReply>(&body);
+      reply != nullptr && !dependencies_.has_room()) {
+    reply->priority = kNeverLeads;
   }
 }
 

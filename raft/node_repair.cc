@@ -45,6 +45,11 @@ void Node::Damaged(Instant now, Index index, const absl::Status& why) {
                      " on cannot be read and are asked of the other members: ", why.message()));
   }
   NoteDamage(index, why.message());
+  Report({.kind = LossEvent::Kind::kDamaged,
+          .first = index,
+          .last = index,
+          .term = raft_.TermAt(index),
+          .text = std::string(why.message())});
   // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
   // failing disk takes seconds for each.
   const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
@@ -70,7 +75,17 @@ std::string Node::WhereDamaged() const {
   return told == told_.damage.end() ? "" : absl::StrCat("; ", told->second);
 }
 
+void Node::Report(LossEvent event) const {
+  if (dependencies_.losses == nullptr) return;
+  event.group = settings_.group;
+  dependencies_.losses->Add(event);
+}
+
 void Node::DriveRepair(Instant now) {
+  if (std::exchange(told_.had_holes, !raft_.holes().empty()) && raft_.holes().empty() &&
+      dependencies_.losses != nullptr) {
+    dependencies_.losses->Close(settings_.group, kMaxIndex);
+  }
   if (std::optional<EntryRepair::Asking> asking = repair_.Next(now, raft_)) {
     Send(asking->to, std::move(asking->request));
   }
@@ -80,10 +95,19 @@ void Node::DriveRepair(Instant now) {
                              " cannot be read, and the members that were asked do not have it"));
   if (*nowhere <= compaction_.durable()) {
     // The state has it, safe outside the log.
+    Report({.kind = LossEvent::Kind::kCovered,
+            .first = *nowhere,
+            .last = *nowhere,
+            .text = "no other member has it; the state has what it did, safe outside the log"});
     raft_.Step(now, Compact{*nowhere});
     compaction_.Dropped(raft_.base().index);
   } else {
     raft_.Step(now, EntryNowhere{*nowhere});
+    if (raft_.holes().Contains(*nowhere)) return;
+    Report({.kind = LossEvent::Kind::kDropped,
+            .first = *nowhere,
+            .last = *nowhere,
+            .text = "no other member has it, and it was not committed"});
   }
 }
 
@@ -124,7 +148,9 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
 void Node::TakeEntries(NodeId from, const EntryReply& reply,
                        const std::vector<RecordRun>& entries) {
   std::vector<RecordRun> runs = repair_.Take(from, reply, entries, raft_);
-  if (!runs.empty()) dependencies_.repair(std::move(runs));
+  if (runs.empty()) return;
+  told_.repaired_by = from;
+  dependencies_.repair(std::move(runs));
 }
 
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
@@ -143,6 +169,12 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
     dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group),
                                                          ": entries ", run.first().index, " to ",
                                                          run.last().index, " are repaired"));
+    Report({.kind = LossEvent::Kind::kRepaired,
+            .first = run.first().index,
+            .last = run.last().index,
+            .term = run.first().term,
+            .from = told_.repaired_by,
+            .text = "another member had them"});
     log_.Repaired(run);
     dependencies_.metrics->repairs.entries.Add(run.size());
     raft_.Step(now, EntriesRepaired{{run.first().index, run.last().index}, ConfigurationsIn(run)});

@@ -14,6 +14,8 @@ const char* NameOf(ProposalNotApplied::Reason reason) {
       return "NO_LEADER";
     case ProposalNotApplied::Reason::kOverloaded:
       return "OVERLOADED";
+    case ProposalNotApplied::Reason::kNoSpace:
+      return "NO_SPACE";
     case ProposalNotApplied::Reason::kTooLarge:
       return "ENTRY_TOO_LARGE";
     case ProposalNotApplied::Reason::kDeadline:

@@ -31,6 +31,7 @@ struct ProposalNotApplied {
     kNotLeader,   // and forwarding was not wanted; `leader` is a hint
     kNoLeader,    // nobody is known to lead
     kOverloaded,  // a bounded queue is full, here or at the leader
+    kNoSpace,     // the leader's disk is full
     kTooLarge,
     kDeadline,  // passed before it was proposed
     kStopping,

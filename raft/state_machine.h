@@ -122,6 +122,11 @@ struct OpenContext {
   // A durable machine says, from any thread and at most once, that its storage failed: from then on
   // nothing of it becomes durable, and this node serves no more (kFenced).
   std::function<void(absl::Status)> failed = {};
+  // A durable machine says, from any thread, whether its disk has room. Without it, it does better
+  // to wait than to fail: this node then takes no new entries, which bounds what the machine has to
+  // keep in memory, and hands leadership over if another member can lead. It tries again by itself.
+  std::function<void(bool has_room)> room = {};
+  const Clock* clock = nullptr;  // for that; with `room`
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on

@@ -65,6 +65,13 @@ RpcError Overloaded(const ErrorContext& context) {
   return error;
 }
 
+RpcError NoSpace() {
+  RpcError error = Make(StatusCode::kResourceExhausted, "NO_SPACE",
+                        "the disk of the group's leader is full, and no other member can lead");
+  error.pushback_ms = -1;
+  return error;
+}
+
 RpcError NotFormed() {
   RpcError error = Make(StatusCode::kUnavailable, "NOT_FORMED",
                         "the cluster's members have not all found each other yet");
@@ -125,6 +132,9 @@ RpcError ErrorOf(const ProposalNotApplied& refusal, const ErrorContext& context)
       break;
     case Reason::kOverloaded:
       error = Overloaded(context);
+      break;
+    case Reason::kNoSpace:
+      error = NoSpace();
       break;
     case Reason::kTooLarge:
       error = EntryTooLarge("messages", 0, context.max_entry_bytes);

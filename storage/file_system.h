@@ -23,7 +23,9 @@ inline constexpr size_t kSectorBytes = 512;
 // An open file. Errors name the path, the operation and the system's reason.
 //
 // After a failed Write or Sync nothing is known of what the file holds: the caller never writes or
-// syncs it again (fsync is not retryable; reference: fault catalogue D5).
+// syncs it again (fsync is not retryable; reference: fault catalogue D5). But a Write that is
+// RESOURCE_EXHAUSTED only found no room: of what it was to write some may be there, the rest of the
+// file is as it was, and the same may be written again.
 // Threads: Read may run beside anything; Write and Resize by one thread at a time.
 // Ownership: the file is closed by the destructor.
 class File {

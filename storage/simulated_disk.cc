@@ -54,7 +54,9 @@ absl::Status SimulatedDisk::Changeable(const char* operation, const SimulatedHan
 }
 
 absl::Status SimulatedDisk::Fail(const char* operation, const SimulatedHandle& handle, int error) {
-  handle.inode->failed_epoch = epoch_;
+  // A write for which there is no room may be repeated (File).
+  const bool may_be_repeated = error == ENOSPC && absl::string_view(operation) != "sync";
+  if (!may_be_repeated) handle.inode->failed_epoch = epoch_;
   return PosixError(operation, handle.path, error);
 }
 

@@ -98,6 +98,7 @@ constexpr std::pair<NotApplied, WireNotApplied::Reason> kNotAppliedReasons[] = {
     {NotApplied::kNotFormed, WireNotApplied::REASON_NOT_FORMED},
     {NotApplied::kOrderBroken, WireNotApplied::REASON_ORDER_BROKEN},
     {NotApplied::kTermChanged, WireNotApplied::REASON_TERM_CHANGED},
+    {NotApplied::kNoSpace, WireNotApplied::REASON_NO_SPACE},
 };
 
 using Refusal = IdentityRefusal::Reason;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "base/check.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
@@ -381,21 +382,32 @@ absl::Status StreamBlocks::Flush() {
     MutexLock lock(mutex_);
     pieces = tail_.Unwritten();
   }
+  absl::Status status = failure_;
+  size_t written = 0;
   for (const TailBuffer::Piece& piece : pieces) {
-    if (!failure_.ok()) break;
+    if (!status.ok()) break;
     const bool create = piece.place.block > created_;
     auto file = FileOf(piece.place.block, create);
     if (create && file.ok()) {
       created_ = piece.place.block;
       directory_changed_ = true;
     }
-    failure_ = file.ok() ? (*file)->Write(piece.place.offset, piece.bytes.view()) : file.status();
+    status = file.ok() ? (*file)->Write(piece.place.offset, piece.bytes.view()) : file.status();
+    if (!status.ok()) break;
+    ++written;
     // All at once at the checkpoint it would keep the log's syncs waiting.
-    if (failure_.ok()) (*file)->StartWriteback(piece.place.offset, piece.bytes.size());
+    (*file)->StartWriteback(piece.place.offset, piece.bytes.size());
+  }
+  // Where there is no room, the place is written again: nobody was told that anything stands there.
+  const bool no_room = failure_.ok() && absl::IsResourceExhausted(status);
+  if (no_room) {
+    pieces.resize(written);
+  } else {
+    failure_ = status;
   }
   MutexLock lock(mutex_);
   tail_.Written(pieces);
-  return failure_;
+  return no_room ? NoRoomError(status.message()) : failure_;
 }
 
 absl::Status StreamBlocks::Sync() {

@@ -81,7 +81,8 @@ class StreamBlocks {
   // Bytes that only memory has.
   size_t unwritten_bytes() const;
   // Writes them. An error is final: nothing is written or synced from then on, what was not written
-  // is gone, and each call gives the error.
+  // is gone, and each call gives the error. But not one that IsNoRoom: what was not written stays
+  // in memory, for the next call.
   absl::Status Flush();
   // Makes what was flushed before survive a power cut. One at a time.
   absl::Status Sync();

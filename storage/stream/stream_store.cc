@@ -6,9 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
+
+// How long a full disk is left alone.
+constexpr Duration kPatience = Seconds(1);
 
 absl::Status CheckLength(FileSystem& file_system, const std::string& path, uint64_t length) {
   auto file = file_system.Open(path, {.mode = FileSystem::OpenMode::kRead});
@@ -169,20 +173,22 @@ void StreamStore::AppliedUpTo(LogPosition position, absl::FunctionRef<std::strin
   std::shared_ptr<StreamBlocks> blocks;
   bool flush = false;
   bool checkpoint = false;
+  bool has_room = true;
   {
     MutexLock lock(mutex_);
     applied_ = position;
     blocks = blocks_;
-    checkpoint = !checkpointing_ && !failed_ &&
-                 (bytes_since_checkpoint_ >= options_.checkpoint_bytes ||
+    checkpoint = !checkpointing_ && !failed_ && has_room_ &&
+                 (checkpoint_again_ || bytes_since_checkpoint_ >= options_.checkpoint_bytes ||
                   position.index - checkpointed_ >= options_.checkpoint_entries);
-    flush = !flushing_ && blocks->unwritten_bytes() >= options_.flush_bytes;
+    flush = !flushing_ && has_room_ && blocks->unwritten_bytes() >= options_.flush_bytes;
     if (flush) flushing_ = true;
+    has_room = has_room_;
   }
   if (checkpoint) BeginCheckpoint(archive());
   if (flush) InBackground(&StreamStore::FlushInBackground);
-  if (blocks->unwritten_bytes() > options_.max_unwritten_bytes) {
-    if (absl::Status status = blocks->Flush(); !status.ok()) Fail(status);
+  if (has_room && blocks->unwritten_bytes() > options_.max_unwritten_bytes) {
+    Wrote(blocks->Flush());
   }
 }
 
@@ -226,7 +232,26 @@ void StreamStore::FlushInBackground() {
     flushing_ = false;
     blocks = blocks_;
   }
-  if (absl::Status status = blocks->Flush(); !status.ok()) Fail(status);
+  Wrote(blocks->Flush());
+}
+
+// What came of a flush or a checkpoint.
+void StreamStore::Wrote(const absl::Status& status) {
+  const bool full = IsNoRoom(status) && options_.room != nullptr;
+  if (!status.ok() && !full) return Fail(status);
+  bool changed = false;
+  bool again = false;
+  {
+    MutexLock lock(mutex_);
+    changed = std::exchange(has_room_, !full) == full;
+    again = full && !std::exchange(flushing_, true);
+  }
+  if (changed) options_.room(!full);
+  if (!again) return;
+  options_.background->PostAt(options_.clock->Now() + kPatience, [life = life_] {
+    MutexLock lock(life->mutex);
+    if (life->store != nullptr) life->store->FlushInBackground();
+  });
 }
 
 void StreamStore::CheckpointInBackground() {
@@ -245,12 +270,18 @@ void StreamStore::CheckpointInBackground() {
   }
   absl::Status status = blocks->Flush();
   if (status.ok()) status = blocks->Sync();
-  if (status.ok()) status = WriteCheckpoint(*checkpoint);
+  if (status.ok()) {
+    status = WriteCheckpoint(*checkpoint);
+    // The last one is as good as it was.
+    if (absl::IsResourceExhausted(status)) status = NoRoomError(status.message());
+  }
   {
     MutexLock lock(mutex_);
     checkpointing_ = false;
+    checkpoint_again_ = !status.ok();
   }
-  if (!status.ok()) return Fail(status);
+  Wrote(status);
+  if (!status.ok()) return;
   if (options_.durable != nullptr) options_.durable(checkpoint->image.applied);
 }
 

@@ -43,6 +43,11 @@ struct StreamStoreOptions {
   // A write or sync failed: nothing becomes durable any more. At most once, on any thread. May be
   // null.
   std::function<void(absl::Status)> failed;
+  // The disk is full, or has room again; on any thread. What could not be written stays in memory,
+  // and is tried again, after a while or when more is appended. Where this is null, a full disk is
+  // a failure. With it, the clock of `background`.
+  std::function<void(bool has_room)> room;
+  const Clock* clock = nullptr;
 
   uint64_t block_bytes = uint64_t{64} << 20;
   // A checkpoint is due after so many bytes of records, or so many entries of the log.
@@ -140,6 +145,7 @@ class StreamStore {
   void CheckpointInBackground();
   absl::Status WriteCheckpoint(const StreamCheckpoint& checkpoint);
   void Fail(const absl::Status& status);
+  void Wrote(const absl::Status& status);
 
   // Without blocks if the sequence is behind the stream's last.
   StreamWindow Find(StreamId stream, uint64_t sequence) const;
@@ -161,7 +167,9 @@ class StreamStore {
   LogPosition applied_ CAIRN_GUARDED_BY(mutex_);
   bool flushing_ CAIRN_GUARDED_BY(mutex_) = false;
   bool failed_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool has_room_ CAIRN_GUARDED_BY(mutex_) = true;
   bool checkpointing_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool checkpoint_again_ CAIRN_GUARDED_BY(mutex_) = false;  // there was no room for the last one
   std::unique_ptr<StreamCheckpoint> due_ CAIRN_GUARDED_BY(mutex_);  // to be written
 
   Mutex publishing_;  // taken before mutex_

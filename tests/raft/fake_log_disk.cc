@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 
@@ -204,6 +205,7 @@ std::vector<GroupId> FakeLogDisk::Groups() const {
 void FakeLogDisk::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   CAIRN_CHECK(!waiting_.has_value()) << "two syncs at a time";
   ++syncs_;
+  if (refuses_) return done(NoRoomError("the fake disk is full"));
   Captured captured;
   for (const auto& [group, store] : stores_) {
     MutexLock lock(store->mutex_);

@@ -3,6 +3,7 @@
 #ifndef TESTS_RAFT_FAKE_LOG_DISK_H_
 #define TESTS_RAFT_FAKE_LOG_DISK_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -86,6 +87,8 @@ class FakeLogDisk final : public LogDisk {
   absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  bool has_room() const override { return has_room_; }
+  void SeekRoom() override { ++sought_; }
   const char* name() const override { return "fake"; }
 
   FakeLogStore& store(GroupId group) { return *stores_.at(group); }
@@ -97,6 +100,12 @@ class FakeLogDisk final : public LogDisk {
   void EndSync(absl::Status status = absl::OkStatus());
   void FailSyncs(absl::Status status);
   size_t syncs() const { return syncs_; }
+  // Whether the disk says that it has room, and whether it refuses syncs for want of it.
+  void SetRoom(bool has_room, bool refuses) {
+    has_room_ = has_room;
+    refuses_ = refuses;
+  }
+  size_t sought() const { return sought_; }
 
   // What is not synced is gone, and so is a sync under way; groups can be opened again.
   void PowerCut();
@@ -111,6 +120,9 @@ class FakeLogDisk final : public LogDisk {
   bool held_ = false;
   std::optional<std::pair<Captured, absl::AnyInvocable<void(absl::Status)>>> waiting_;
   size_t syncs_ = 0;
+  std::atomic<bool> has_room_ = true;
+  std::atomic<bool> refuses_ = false;
+  size_t sought_ = 0;
   Mutex mutex_;
   absl::Status sync_status_ CAIRN_GUARDED_BY(mutex_);
 };

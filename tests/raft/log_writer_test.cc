@@ -150,6 +150,53 @@ TEST_F(LogWriterTest, AFailedSyncIsFinalForEveryGroup) {
   EXPECT_EQ(disk_.syncs(), 1u);
 }
 
+// What a full disk refuses waits, and what comes behind it; the disk is asked ever more rarely.
+TEST_F(LogWriterTest, WhatIsRefusedForWantOfRoomIsWrittenWhenThereIsRoom) {
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{"group 1: 1"});
+  disk_.SetRoom(/*has_room=*/false, /*refuses=*/true);
+  EXPECT_FALSE(writer_->has_room());
+  Write(first_, NextBatch(kFirst, 2));
+  world_.RunReady();
+  Write(second_, NextBatch(kSecond, 1));
+  Write(first_, NextBatch(kFirst, 3));
+  const size_t before = disk_.syncs();
+  world_.RunFor(Seconds(60));
+  const size_t asked = disk_.syncs() - before;
+  EXPECT_GE(asked, 12u) << "every 5 seconds";
+  EXPECT_LE(asked, 20u);
+  EXPECT_EQ(Heard(), Strings{});
+  EXPECT_EQ(disk_.store(kFirst).last().index, 2u) << "the third waits behind it";
+  EXPECT_GT(writer_->queued_bytes(), 0u);
+  disk_.SetRoom(true, false);
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(Heard(), (Strings{"group 1: 2", "group 2: 1", "group 1: 3"}));
+  EXPECT_EQ(writer_->queued_bytes(), 0u);
+  // Nobody asks a disk that has room.
+  const size_t sought = disk_.sought();
+  world_.RunFor(Seconds(60));
+  EXPECT_EQ(disk_.sought(), sought);
+}
+
+// As long as the reserve lasts, writes go on.
+TEST_F(LogWriterTest, ADiskThatIsOnlyShortOfRoomIsWrittenAndAskedSoonAfterAnErrand) {
+  disk_.SetRoom(/*has_room=*/false, /*refuses=*/false);
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{"group 1: 1"});
+  world_.RunFor(Seconds(60));
+  const size_t sought = disk_.sought();
+  EXPECT_GE(sought, 12u);
+  EXPECT_LE(sought, 20u);
+  // A group that is deleted, for one, gives its space back.
+  writer_->Do([] { return absl::OkStatus(); },
+              [this](const absl::Status&) { heard_.push_back("done"); });
+  world_.RunFor(Milliseconds(200));
+  EXPECT_GE(disk_.sought(), sought + 1);
+  EXPECT_EQ(Heard(), Strings{"done"});
+}
+
 TEST_F(LogWriterTest, AFailedAppendIsFinalAndNotSynced) {
   disk_.store(kSecond).FailAppends(absl::UnavailableError("no space"));
   Write(first_, NextBatch(kFirst, 1));

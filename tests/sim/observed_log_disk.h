@@ -41,6 +41,8 @@ class ObservedLogDisk final : public LogDisk {
   std::vector<GroupId> Groups() const override { return disk_.Groups(); }
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   LogScrub* scrub() override { return disk_.scrub(); }
+  bool has_room() const override { return disk_.has_room(); }
+  void SeekRoom() override { disk_.SeekRoom(); }
   const char* name() const override { return disk_.name(); }
 
  private:

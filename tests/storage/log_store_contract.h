@@ -38,6 +38,11 @@ class LogStoreFixture {
   // What was not synced is lost, or some of it, drawn from `random`. The disk that is open is of no
   // use any more and is destroyed next.
   virtual void PowerCut(Random& random) = 0;
+
+  // Whether FillUp can be played, and a full disk is no failure of the store.
+  virtual bool CanFillUp() const { return false; }
+  // No file can become longer, or can again.
+  virtual void FillUp(bool /*full*/) {}
 };
 
 struct LogStoreKind {
@@ -78,6 +83,8 @@ class LogStoreContract : public testing::TestWithParam<LogStoreKind> {
   void Reopen();
   void PowerCut();
   bool has_power_cuts() const { return fixture_->HasPowerCuts(); }
+  bool CanFillUp() const { return fixture_->CanFillUp(); }
+  void FillUp(bool full) { fixture_->FillUp(full); }
   Random& random() { return random_; }
 
   // Everything the store can be asked agrees with the twin.

@@ -459,8 +459,8 @@ TEST(SimulatedFileSystemTest, AFailedWriteMayLeaveItsBeginning) {
     SimulatedFileSystem disk({.seed = seed});
     auto file = Open(disk, "/file");
     disk.set_fault_hook(
-        NthFault(Operation::kWrite, "", 1, {.error = ENOSPC, .reached = Reached::kSome}));
-    EXPECT_TRUE(absl::IsResourceExhausted(file->Write(10, Sectors(20, 'x'))));
+        NthFault(Operation::kWrite, "", 1, {.error = EIO, .reached = Reached::kSome}));
+    EXPECT_FALSE(file->Write(10, Sectors(20, 'x')).ok());
     const size_t length = Content(disk, "/file").size();
     EXPECT_EQ(length % kSectorBytes, 0u);
     lengths.insert(length);
@@ -468,6 +468,16 @@ TEST(SimulatedFileSystemTest, AFailedWriteMayLeaveItsBeginning) {
     EXPECT_EQ(disk.uses_after_failure(), 1u);
   }
   EXPECT_GT(lengths.size(), 5u);
+}
+
+TEST(SimulatedFileSystemTest, AWriteForWhichThereWasNoRoomMayBeRepeated) {
+  SimulatedFileSystem disk;
+  auto file = Open(disk, "/file");
+  disk.set_capacity_bytes(100);
+  EXPECT_TRUE(absl::IsResourceExhausted(file->Write(0, Sectors(1, 'x'))));
+  disk.set_capacity_bytes(kSectorBytes);
+  EXPECT_TRUE(file->Write(0, Sectors(1, 'x')).ok());
+  EXPECT_EQ(disk.uses_after_failure(), 0u);
 }
 
 TEST(SimulatedFileSystemTest, ALostWriteIsSeenUntilThePowerFails) {

@@ -44,6 +44,8 @@ class SimulatedFixture final : public LogStoreFixture {
     file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
                        random);
   }
+  bool CanFillUp() const override { return true; }
+  void FillUp(bool full) override { file_system_.set_capacity_bytes(full ? 0 : UINT64_MAX); }
 
  private:
   const BlockLogOptions options_;

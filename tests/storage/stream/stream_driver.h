@@ -45,6 +45,7 @@ class StreamDriver {
     options.background = &executor_;
     options.durable = [this](LogPosition position) { durable_ = position.index; };
     options.failed = [this](absl::Status status) { failure_ = std::move(status); };
+    options.clock = &world_;
     if (!status_.ok()) return;
     absl::StatusOr<std::unique_ptr<StreamStore>> store = StreamStore::Open(std::move(options));
     status_ = store.status();
@@ -63,6 +64,7 @@ class StreamDriver {
   Index durable() const { return durable_; }
   // Lets some, or all, of the work in the background happen.
   void RunBackground() { world_.RunReady(); }
+  void RunFor(Duration duration) { world_.RunFor(duration); }
   bool RunOneInBackground() { return world_.RunOne(); }
 
  private:
