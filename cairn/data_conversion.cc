@@ -63,6 +63,12 @@ class Conversion {
       return absl::InvalidArgumentError(absl::StrCat(
           "a log cannot be converted to ", options_.log_store, ", only to block or rocksdb"));
     }
+    const BlockGeometry geometry = {.block_bytes = options_.block_bytes};
+    if (options_.log_store == "block" && !geometry.IsValid()) {
+      return absl::InvalidArgumentError(absl::StrCat("block_bytes: ", options_.block_bytes,
+                                                     ": must be a multiple of ", kBlockAlignment,
+                                                     " and at least ", 16 * geometry.unit_bytes));
+    }
     if (absl::StartsWith(to_ + "/", from_ + "/")) {
       return absl::FailedPreconditionError(absl::StrCat(to_, " is in ", from_));
     }

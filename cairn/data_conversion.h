@@ -49,7 +49,8 @@ std::string UnfinishedConversion(const std::string& to);
 // ALREADY_EXISTS if a process has `from` or its log, FAILED_PRECONDITION if there is something
 // where the new directory goes, the log is not decided or of a store that cannot be read offline,
 // NOT_FOUND if `from` holds no node, DATA_LOSS if it is damaged (naming what), INVALID_ARGUMENT for
-// another store. What was written until an error stays, under the name of the unfinished one.
+// another store or blocks of another length than there are. What was written until an error stays,
+// under the name of the unfinished one.
 absl::StatusOr<DataConversion> ConvertDataDirectory(FileSystem& file_system,
                                                     const DataConversionOptions& options);
 

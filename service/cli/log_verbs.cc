@@ -137,20 +137,22 @@ int WithLog(CliContext& context, LogFlags& flags, const std::function<int(const 
   return verb(**log);
 }
 
+using Keys = std::shared_ptr<const KeyRing>;
+
 // What each store has to say that the other one has not.
 int WithStore(CliContext& context, LogFlags& flags,
               const std::function<int(const LogInspector&)>& block,
-              const std::function<int(const RocksDbInspector&)>& rocksdb) {
+              const std::function<int(const RocksDbInspector&, const Keys&)>& rocksdb) {
   PosixFileSystem file_system;
+  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
+  if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> in_rocksdb =
       RocksDbInspector::Open(file_system, flags.directory);
   if (in_rocksdb.ok()) {
     NoteWriter(**in_rocksdb);
-    return rocksdb(**in_rocksdb);
+    return rocksdb(**in_rocksdb, *keys);
   }
   if (!absl::IsNotFound(in_rocksdb.status())) return context.Fail(in_rocksdb.status());
-  absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
-  if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<LogInspector>> in_blocks =
       LogInspector::Open(file_system, flags.directory, *keys);
   if (!in_blocks.ok()) return context.Fail(in_blocks.status());
@@ -314,7 +316,9 @@ int RunVerify(CliContext& context, const LogView& log) {
 
 // Says what would be lost; writes only if just that is acknowledged.
 template <typename Log>  // of a store: LogInspector or RocksDbInspector
-int RunSalvage(CliContext& context, const Log& log, const LogFlags& flags) {
+int RunSalvage(
+    CliContext& context, const Log& log, const LogFlags& flags,
+    const std::function<absl::Status(const SalvagePlan& plan, FileSystem& file_system)>& write) {
   const SalvagePlan plan = PlanSalvage(log);
   for (const SalvagedGroup& group : plan.groups) {
     const IndexRange kept = group.last == group.base
@@ -342,10 +346,45 @@ int RunSalvage(CliContext& context, const Log& log, const LogFlags& flags) {
                      flags.output, " all the same, add --acknowledge=", plan.acknowledgement)));
   }
   PosixFileSystem file_system;
-  const absl::Status done = Salvage(log, plan, flags.acknowledgement, file_system, flags.output);
+  const absl::Status done = write(plan, file_system);
   if (!done.ok()) return context.Fail(done);
   std::cerr << "wrote " << flags.output << "; " << log.directory() << " is as it was" << std::endl;
   return kExitOk;
+}
+
+void AddDirectory(CLI::App& verb, const std::shared_ptr<LogFlags>& flags) {
+  verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
+  AddKeyOptions(verb, flags->keys);
+}
+
+void AddSalvageVerb(CLI::App& log, CliContext& context, const std::shared_ptr<LogFlags>& flags) {
+  CLI::App& salvage = context.AddVerb(
+      log, "salvage",
+      "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
+      "one, in blocks, if that is acknowledged; DIR is not changed. With keys, the new one is "
+      "encrypted with the first",
+      [&context, flags] {
+        return WithStore(
+            context, *flags,
+            [&](const LogInspector& found) {
+              return RunSalvage(
+                  context, found, *flags, [&](const SalvagePlan& plan, FileSystem& file_system) {
+                    return Salvage(found, plan, flags->acknowledgement, file_system, flags->output);
+                  });
+            },
+            [&](const RocksDbInspector& found, const Keys& keys) {
+              return RunSalvage(context, found, *flags,
+                                [&](const SalvagePlan& plan, FileSystem& file_system) {
+                                  return Salvage(found, plan, flags->acknowledgement, file_system,
+                                                 flags->output, keys);
+                                });
+            });
+      });
+  AddDirectory(salvage, flags);
+  salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")
+      ->required();
+  salvage.add_option("--acknowledge", flags->acknowledgement,
+                     "what may be lost, in the words of a run without this flag");
 }
 
 }  // namespace
@@ -357,10 +396,7 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   log->require_subcommand(1);
   log->fallthrough();
   auto flags = std::make_shared<LogFlags>();
-  auto add_directory = [flags](CLI::App& verb) {
-    verb.add_option("DIR", flags->directory, "the node's --data_dir, or the log in it")->required();
-    AddKeyOptions(verb, flags->keys);
-  };
+  auto add_directory = [flags](CLI::App& verb) { AddDirectory(verb, flags); };
 
   add_directory(context.AddVerb(
       *log, "ls",
@@ -370,7 +406,9 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
       [&context, flags] {
         return WithStore(
             context, *flags, [&](const LogInspector& found) { return RunList(context, found); },
-            [&](const RocksDbInspector& found) { return RunListRocksDb(context, found); });
+            [&](const RocksDbInspector& found, const Keys&) {
+              return RunListRocksDb(context, found);
+            });
       }));
 
   CLI::App& cat = context.AddVerb(
@@ -400,23 +438,7 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
       });
   add_directory(verify);
 
-  CLI::App& salvage = context.AddVerb(
-      *log, "salvage",
-      "the last resort: says what would be lost of a damaged log, and writes the rest as a new "
-      "one, in blocks, if that is acknowledged; DIR is not changed. With keys, the new one is "
-      "encrypted with the first",
-      [&context, flags] {
-        return WithStore(
-            context, *flags,
-            [&](const LogInspector& found) { return RunSalvage(context, found, *flags); },
-            [&](const RocksDbInspector& found) { return RunSalvage(context, found, *flags); });
-      });
-  add_directory(salvage);
-  salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")
-      ->required();
-  salvage.add_option("--acknowledge", flags->acknowledgement,
-                     "what may be lost, in the words of a run without this flag");
-
+  AddSalvageVerb(*log, context, flags);
   AddLogConvertVerb(*log, context);
 }
 

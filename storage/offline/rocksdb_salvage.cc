@@ -43,10 +43,11 @@ SalvagePlan PlanSalvage(const RocksDbInspector& log) {
 
 absl::Status Salvage(const RocksDbInspector& log, const SalvagePlan& plan,
                      const std::string& acknowledgement, FileSystem& file_system,
-                     const std::string& directory) {
+                     const std::string& directory, std::shared_ptr<const KeyRing> keys) {
   BlockLogOptions options;
   options.directory = directory;
   options.geometry.block_bytes = uint64_t{16} << 20;  // as a node makes them
+  options.keys = std::move(keys);
   return Salvage(SourceOf(log), plan, acknowledgement, file_system, std::move(options));
 }
 

@@ -241,6 +241,21 @@ TEST_F(DataConversionTest, ThereAndBackIsTheSameNode) {
   for (const auto& [group, twin] : twins_) ExpectHolds((*log)->OpenGroup(group).value(), twin);
 }
 
+TEST_F(DataConversionTest, BlocksThatCannotBeAreRefusedBeforeAnythingIsWritten) {
+  MakeNode("block");
+  DataConversionOptions options;
+  options.from = kFrom;
+  options.to = kTo;
+  for (const uint64_t block_bytes : {uint64_t{100'000}, uint64_t{4096}, uint64_t{0}}) {
+    options.block_bytes = block_bytes;
+    options.log_store = "block";
+    ExpectRefused(ConvertDataDirectory(file_system_, options).status(),
+                  absl::StatusCode::kInvalidArgument, absl::StrCat(block_bytes));
+  }
+  options.log_store = "rocksdb";  // has none
+  EXPECT_TRUE(ConvertDataDirectory(file_system_, options).ok());
+}
+
 TEST_F(DataConversionTest, ARunningNodeIsRefused) {
   MakeNode("block");
   {

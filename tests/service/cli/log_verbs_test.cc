@@ -1,5 +1,6 @@
 // cairn log ls|cat|verify|salvage as a program, on the files of a log.
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "storage/posix_file_system.h"
+#include "storage/rocksdb/rocksdb_log.h"
 #include "tests/integration/finished_process.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/test_directory.h"
@@ -29,6 +31,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
 
@@ -265,6 +268,45 @@ TEST_F(LogVerbsTest, SalvageSaysWhatWouldBeLostAndWritesANewLog) {
   // Never over something.
   const FinishedProcess again = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..12"});
   EXPECT_NE(again.exit_code, 0);
+}
+
+// Salvaged in blocks, whatever store it was in, and encrypted if there are keys.
+TEST_F(LogVerbsTest, SalvageOfALogInRocksDbHeedsTheKeys) {
+  EndWriter();
+  const std::string damaged = directory_.path() + "/rocksdb";
+  {
+    RocksDbLogOptions options;
+    options.directory = damaged + "/log";
+    options.identity = TestOptions().identity;
+    const auto log = RocksDbLog::Open(file_system_, options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    LogAppend append;
+    append.runs = {MakeRun(kGroupA, {}, 1, {"attack at dawn"})};
+    LogStore& store = *(*log)->OpenGroup(kGroupA).value().store;
+    ASSERT_TRUE(store.Append(append).ok());
+    absl::Status synced = absl::UnknownError("not yet");
+    (*log)->Sync([&](absl::Status status) { synced = std::move(status); });
+    ASSERT_TRUE(synced.ok()) << synced;
+  }
+  const std::string keys = directory_.path() + "/keys";
+  const std::string key_flag = "--encryption_key_file=" + keys;
+  const std::string salvaged = data_ + "/salvaged";
+  const std::vector<std::string> salvage = {"salvage", damaged, salvaged,
+                                            "--acknowledge=nothing-lost", key_flag};
+  const FinishedProcess wrong = Run(salvage);
+  EXPECT_EQ(wrong.exit_code, 4) << wrong.ToString();
+  EXPECT_THAT(wrong.errors, HasSubstr(keys));
+  EXPECT_FALSE(std::filesystem::exists(salvaged));
+
+  std::ofstream(keys) << std::string(64, 'a');
+  ASSERT_EQ(chmod(keys.c_str(), 0600), 0);
+  const FinishedProcess done = Run(salvage);
+  EXPECT_EQ(done.exit_code, 0) << done.ToString();
+  for (const auto& [path, content] : Contents()) EXPECT_THAT(content, Not(HasSubstr("at dawn")));
+  const FinishedProcess without = Run({"cat", salvaged, "--raw"});
+  EXPECT_EQ(without.exit_code, 4) << without.ToString();
+  const FinishedProcess with = Run({"cat", salvaged, "--raw", key_flag});
+  EXPECT_THAT(with.output, ElementsAre("attack at dawn")) << with.ToString();
 }
 
 TEST_F(LogVerbsTest, ALogInUseIsReadAndSaidToBe) {

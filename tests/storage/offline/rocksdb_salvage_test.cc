@@ -2,17 +2,21 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
+#include "storage/block/block_key.h"
 #include "storage/block/block_log.h"
+#include "storage/block/log_inspector.h"
 #include "storage/rocksdb/database.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/offline/random_log.h"
 
 namespace cairn {
@@ -68,8 +72,9 @@ class RocksDbSalvageTest : public testing::Test {
   }
 
   // The salvaged log, in blocks, holds what the twins do.
-  void ExpectSalvaged() {
+  void ExpectSalvaged(std::shared_ptr<const KeyRing> keys = nullptr) {
     BlockLogOptions options;
+    options.keys = std::move(keys);
     options.directory = kSalvaged;
     options.identity = kIdentity;
     const auto log = BlockLog::Open(file_system_, options);
@@ -87,6 +92,22 @@ class RocksDbSalvageTest : public testing::Test {
 TEST_F(RocksDbSalvageTest, AWholeLogLosesNothing) {
   EXPECT_EQ(Salvaged().acknowledgement, "nothing-lost");
   ExpectSalvaged();
+}
+
+TEST_F(RocksDbSalvageTest, WithKeysTheNewLogIsEncrypted) {
+  const std::shared_ptr<KeyRing> keys = TestRing(Cipher::kAes256Gcm);
+  const std::unique_ptr<RocksDbInspector> log = Inspect();
+  const SalvagePlan plan = PlanSalvage(*log);
+  const absl::Status done =
+      Salvage(*log, plan, plan.acknowledgement, file_system_, kSalvaged, keys);
+  ASSERT_TRUE(done.ok()) << done;
+  EXPECT_TRUE(IsMissingKey(LogInspector::Open(file_system_, kSalvaged).status()));
+  const auto salvaged = LogInspector::Open(file_system_, kSalvaged, keys);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  for (const auto& [id, block] : (*salvaged)->blocks()) {
+    EXPECT_EQ(block.file->header().key, TestKey(1).id) << id;
+  }
+  ExpectSalvaged(keys);
 }
 
 TEST_F(RocksDbSalvageTest, EntriesFromTheFirstBadOneAreLost) {
