@@ -44,6 +44,8 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
   EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
+  EXPECT_EQ(config.scrub_bytes_per_second, uint64_t{16} << 20);
+  EXPECT_EQ(config.scrub_period, Seconds(24 * 60 * 60));
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
 }
@@ -60,6 +62,18 @@ TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   ExpectRefused(With({"--snapshot_bytes=1000"}), "--snapshot_bytes");
   ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
   ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
+}
+
+TEST(ConfigTest, TheScrub) {
+  absl::StatusOr<ParsedConfig> parsed =
+      ParseConfig(With({"--scrub_bytes_per_second=0", "--scrub_period=168h"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.scrub_bytes_per_second, 0u);
+  EXPECT_EQ(parsed->config.scrub_period, Seconds(7 * 24 * 60 * 60));
+  ExpectRefused(With({"--scrub_bytes_per_second=-1"}), "--scrub_bytes_per_second");
+  ExpectRefused(With({"--scrub_period=soon"}), "--scrub_period");
+  ExpectRefused(With({"--scrub_period=10000h"}), "--scrub_period");
+  ExpectRefused(With({"--fence_grace=25h"}), "--fence_grace");
 }
 
 TEST(ConfigTest, FlagBeatsEnvironmentBeatsFile) {
