@@ -1,5 +1,7 @@
 #include "base/thread_executor.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -47,6 +49,21 @@ void Drain(ThreadExecutor& executor) {
   Gate reached;
   executor.Post([&reached] { reached.Open(); });
   reached.Wait();
+}
+
+TEST(ThreadExecutorTest, AThreadOfLowPriorityGivesWay) {
+  const ManualClock clock;
+  ThreadExecutor usual(clock, "usual");
+  ThreadExecutor low(clock, "low", ThreadExecutor::Callers::kOnlyPost,
+                     ThreadExecutor::Priority::kLow);
+  int usual_nice = 0;
+  int low_nice = 0;
+  usual.Post([&usual_nice] { usual_nice = getpriority(PRIO_PROCESS, 0); });
+  low.Post([&low_nice] { low_nice = getpriority(PRIO_PROCESS, 0); });
+  Drain(usual);
+  Drain(low);
+  EXPECT_EQ(usual_nice, getpriority(PRIO_PROCESS, 0));
+  EXPECT_GE(low_nice, 10);
 }
 
 TEST(ThreadExecutorTest, RunsTasksInTheOrderPosted) {

@@ -45,6 +45,8 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
   EXPECT_EQ(config.retained_log_entries, 100'000u);
   EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
+  EXPECT_EQ(config.scrub_bytes_per_second, uint64_t{16} << 20);
+  EXPECT_EQ(config.scrub_period, Seconds(24 * 60 * 60));
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
 }
@@ -63,6 +65,18 @@ TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
   ExpectRefused(With({"--retained_log_entries=-1"}), "--retained_log_entries");
   ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
+}
+
+TEST(ConfigTest, TheScrub) {
+  absl::StatusOr<ParsedConfig> parsed =
+      ParseConfig(With({"--scrub_bytes_per_second=0", "--scrub_period=168h"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.scrub_bytes_per_second, 0u);
+  EXPECT_EQ(parsed->config.scrub_period, Seconds(7 * 24 * 60 * 60));
+  ExpectRefused(With({"--scrub_bytes_per_second=-1"}), "--scrub_bytes_per_second");
+  ExpectRefused(With({"--scrub_period=soon"}), "--scrub_period");
+  ExpectRefused(With({"--scrub_period=10000h"}), "--scrub_period");
+  ExpectRefused(With({"--fence_grace=25h"}), "--fence_grace");
 }
 
 TEST(ConfigTest, FlagBeatsEnvironmentBeatsFile) {
