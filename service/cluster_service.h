@@ -10,6 +10,7 @@
 
 #include "base/types.h"
 #include "service/service_context.h"
+#include "storage/loss_report.h"
 
 namespace grpc {
 class Service;
@@ -27,6 +28,7 @@ struct NodeDescription {
   Instant started;
   // What an operator should know now; from any thread. May be null.
   std::function<std::vector<std::string>()> warnings;
+  const LossReport* losses = nullptr;  // outlives the service; may be null
 };
 
 // Answers without a quorum, and before the group is open. `context` outlives the service.

@@ -137,6 +137,7 @@ ServerOptions ToServerOptions(const ServerConfig& config, std::shared_ptr<const 
   }
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
+  options.reserve_bytes = config.reserve_bytes;
   options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
   options.sync = config.sync;
   options.apply_on_runner = true;  // streams are written and synced on a thread of their own

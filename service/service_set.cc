@@ -63,6 +63,7 @@ NodeDescription Describe(const ServerConfig& config, const Server& server, Insta
   description.version = kVersion;
   description.started = now;
   description.warnings = [&server] { return server.Warnings(); };
+  description.losses = &server.losses();
   return description;
 }
 
@@ -97,7 +98,9 @@ void ServiceSet::Open(Group group) {
   context_.Open(group, machine_);
   group.WatchLeadership([health = health_](const GroupStatus& status) {
     // A member that knows no leader can neither write nor read afresh: it is not ready.
-    health->Set("", status.state == NodeState::kServing && status.leader != NodeId::kNone);
+    // One whose disk is full still reads, and forwards what it is given.
+    const bool serves = status.state == NodeState::kServing || status.disk_full;
+    health->Set("", serves && status.leader != NodeId::kNone);
     health->Set("leader", status.serving_leader);
   });
 }

@@ -43,6 +43,7 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(config.lease_reads);
   EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
+  EXPECT_EQ(config.reserve_bytes, uint64_t{32} << 20);
   EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
   EXPECT_TRUE(config.sync);
   EXPECT_TRUE(config.initial_members.voters.empty());
@@ -59,6 +60,7 @@ TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   EXPECT_EQ(parsed->config.snapshot_bytes_per_second, 65536u);
   ExpectRefused(With({"--snapshot_bytes=1000"}), "--snapshot_bytes");
   ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
+  ExpectRefused(With({"--reserve_bytes=much"}), "--reserve_bytes");
   ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
 }
 
