@@ -76,6 +76,8 @@ class GrpcServer final : public Server {
   void Shutdown(Duration patience) override;
 
  private:
+  void OpenLosses(LogSink& log);
+
   const ServerOptions options_;
   SystemClock clock_;
   // In the order they depend on each other.
@@ -90,6 +92,19 @@ class GrpcServer final : public Server {
   std::unique_ptr<grpc::Service> peer_service_;
   std::unique_ptr<grpc::Server> server_;
 };
+
+void GrpcServer::OpenLosses(LogSink& log) {
+  losses_ = std::make_unique<LossReport>(directory_->file_system(),
+                                         directory_->path() + "/lost-data.jsonl", clock_,
+                                         background_.get());
+  if (const LossReport::Counts lost = losses_->counts(); lost.damaged > 0) {
+    log.Log(
+        LogLevel::kWarning,
+        absl::StrCat(losses_->path(), ": ", lost.damaged, " entries were found damaged, ",
+                     lost.repaired, " were repaired, ", lost.covered, " are covered by the state, ",
+                     lost.dropped, " were dropped, ", lost.open, " are open"));
+  }
+}
 
 absl::Status GrpcServer::Start() {
   DataDirectoryOptions directory;
@@ -111,16 +126,7 @@ absl::Status GrpcServer::Start() {
   const NodeIdentity& identity = directory_->identity();
 
   LogSink* log = options_.log != nullptr ? options_.log : &NullLogSink();
-  losses_ = std::make_unique<LossReport>(directory_->file_system(),
-                                         directory_->path() + "/lost-data.jsonl", clock_,
-                                         background_.get());
-  if (const LossReport::Counts lost = losses_->counts(); lost.damaged > 0) {
-    log->Log(
-        LogLevel::kWarning,
-        absl::StrCat(losses_->path(), ": ", lost.damaged, " entries were found damaged, ",
-                     lost.repaired, " were repaired, ", lost.covered, " are covered by the state, ",
-                     lost.dropped, " were dropped, ", lost.open, " are open"));
-  }
+  OpenLosses(*log);
   GrpcTransportOptions transport;
   transport.cluster = identity.cluster;
   transport.node = identity.node;

@@ -60,7 +60,7 @@ struct GroupStatus {
   // When a leader was last heard here or this node last led, by its clock; on the leader, when it
   // last looked. nullopt: not since its start.
   std::optional<Instant> leader_heard_at;
-  bool quiesced = false;  // rests: what is said here of peers was so when it began to
+  bool quiesced = false;   // rests: what is said here of peers was so when it began to
   bool disk_full = false;  // the log's: no entries are taken until there is room
   uint64_t sessions = 0;
   size_t cached_bytes = 0;  // of recent entries in memory (GroupOptions::log_cache_bytes)

@@ -59,8 +59,8 @@ class FailingDiskTest : public testing::TestWithParam<std::string> {
             absl::StrCat("--listen=", address_),
             absl::StrCat("--initial_cluster=1=", address_),
             absl::StrCat("--log_store=", GetParam()),
-            "--block_bytes=65536",
-            "--reserve_bytes=131072",
+            "--block_bytes=262144",
+            "--reserve_bytes=524288",
             "--fence_grace=1s",
             "--insecure"};
   }
