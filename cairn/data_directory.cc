@@ -202,6 +202,7 @@ absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   block.directory = LogPath(options.path);
   block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
   block.geometry.block_bytes = options.block_bytes;
+  block.reserve_bytes = options.reserve_bytes;
   block.keys = options.keys;
   block.background = options.background;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));

@@ -48,6 +48,7 @@ struct DataDirectoryOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
+  uint64_t reserve_bytes = 0;  // BlockLogOptions
   // What the log's blocks are encrypted with (storage/crypto/key_ring.h), with "block" only. Null:
   // new ones are not, and none that is can be read.
   std::shared_ptr<const KeyRing> keys;

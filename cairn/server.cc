@@ -55,12 +55,17 @@ class GrpcServer final : public Server {
 
   const NodeIdentity& identity() const override { return directory_->identity(); }
 
+  const LossReport& losses() const override { return *losses_; }
   std::vector<std::string> Warnings() const override {
     std::vector<std::string> warnings = transport_->Refusals();
     if (!options_.sync) warnings.push_back("UNSAFE: nothing is synced (--fsync=never)");
     if (options_.keys != nullptr) {
       warnings.push_back(
           "only the log is encrypted: snapshots and what state machines keep are not");
+    }
+    if (const uint64_t open = losses_->counts().open; open > 0) {
+      warnings.push_back(absl::StrCat(
+          open, " entries cannot be read and are not repaired yet: ", losses_->path()));
     }
     if (options_.log_store == "memory") {
       warnings.push_back("UNSAFE: the log is in memory and ends with the process");
@@ -73,11 +78,14 @@ class GrpcServer final : public Server {
   void Shutdown(Duration patience) override;
 
  private:
+  void OpenLosses(LogSink& log);
+
   const ServerOptions options_;
   SystemClock clock_;
   // In the order they depend on each other.
   ThreadExecutor reconnects_;
   std::unique_ptr<DataDirectory> directory_;
+  std::unique_ptr<LossReport> losses_;
   // Prepares blocks of the directory's log with its file system, so it ends first.
   std::unique_ptr<ThreadExecutor> background_;
   std::unique_ptr<GrpcTransport> transport_;
@@ -86,6 +94,19 @@ class GrpcServer final : public Server {
   std::unique_ptr<grpc::Service> peer_service_;
   std::unique_ptr<grpc::Server> server_;
 };
+
+void GrpcServer::OpenLosses(LogSink& log) {
+  losses_ = std::make_unique<LossReport>(directory_->file_system(),
+                                         directory_->path() + "/lost-data.jsonl", clock_,
+                                         background_.get());
+  if (const LossReport::Counts lost = losses_->counts(); lost.damaged > 0) {
+    log.Log(
+        LogLevel::kWarning,
+        absl::StrCat(losses_->path(), ": ", lost.damaged, " entries were found damaged, ",
+                     lost.repaired, " were repaired, ", lost.covered, " are covered by the state, ",
+                     lost.dropped, " were dropped, ", lost.open, " are open"));
+  }
+}
 
 absl::Status GrpcServer::Start() {
   DataDirectoryOptions directory;
@@ -97,6 +118,7 @@ absl::Status GrpcServer::Start() {
   directory.log_store = options_.log_store;
   directory.open_log = options_.open_log;
   directory.block_bytes = options_.block_bytes;
+  directory.reserve_bytes = options_.reserve_bytes;
   directory.keys = options_.keys;
   directory.sync = options_.sync;
   directory.background = background_.get();
@@ -106,6 +128,7 @@ absl::Status GrpcServer::Start() {
   const NodeIdentity& identity = directory_->identity();
 
   LogSink* log = options_.log != nullptr ? options_.log : &NullLogSink();
+  OpenLosses(*log);
   GrpcTransportOptions transport;
   transport.cluster = identity.cluster;
   transport.node = identity.node;
@@ -140,6 +163,7 @@ absl::Status GrpcServer::Start() {
   // Differs between nodes, and between starts of one node.
   dependencies.seed = Random(ToInteger(identity.incarnation)).Next() ^
                       static_cast<uint64_t>(clock_.WallNow().nanoseconds);
+  dependencies.losses = losses_.get();
   dependencies.log = log;
   if (options_.stopped) {
     dependencies.stopped = [stopped = options_.stopped](NodeState state, absl::Status status) {

@@ -25,6 +25,7 @@
 #include "raft/identity.h"
 #include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
+#include "storage/loss_report.h"
 
 namespace grpc {
 class Service;
@@ -49,6 +50,7 @@ struct ServerOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
+  uint64_t reserve_bytes = uint64_t{32} << 20;  // BlockLogOptions; with "block" only
   // What the log is encrypted with, with "block" only (cairn/data_directory.h).
   std::shared_ptr<const KeyRing> keys;
   // What is sent of snapshots to members far behind; 0: no limit.
@@ -103,6 +105,8 @@ class Server {
   virtual std::vector<std::string> Warnings() const = 0;
   // How far the scrub of the log is; nothing if there is none.
   virtual std::optional<ScrubStatus> Scrub() const = 0;
+  // What was found damaged or lost, in the data directory's lost-data.jsonl (docs/storage.md).
+  virtual const LossReport& losses() const = 0;
 
   // Ends calls and groups in an orderly way for at most `patience`. Afterwards no callback runs.
   // The destructor does the same without patience.

@@ -78,6 +78,7 @@ void WriteGroup(const GroupStatus& from, const std::string& address, Instant now
   to->set_lag(from.commit_index > from.applied_index ? from.commit_index - from.applied_index : 0);
   to->set_state(StateOf(from.state));
   to->set_reason(from.reason);
+  to->set_disk_full(from.disk_full);
   to->set_serving_leader(from.serving_leader);
   to->set_formed(from.formed);
   to->set_durable_index(from.durable_index);
@@ -123,6 +124,20 @@ void WriteScrub(const ScrubStatus& from, v1::LogScrub* to) {
   to->set_entries_damaged(progress.damaged);
   to->set_entries_repaired(progress.repaired);
   to->set_copies_healed(progress.healed);
+}
+
+void WriteLosses(const LossReport& from, v1::GetStatusResponse* to) {
+  const LossReport::Counts counts = from.counts();
+  if (counts.damaged + counts.torn + counts.notes == 0) return;
+  v1::LostData* lost = to->mutable_lost_data();
+  lost->set_damaged(counts.damaged);
+  lost->set_repaired(counts.repaired);
+  lost->set_covered(counts.covered);
+  lost->set_dropped(counts.dropped);
+  lost->set_open(counts.open);
+  lost->set_torn(counts.torn);
+  lost->set_notes(counts.notes);
+  lost->set_file(from.path());
 }
 
 using StatusCall = UnaryCall<v1::GetStatusRequest, v1::GetStatusResponse>;
@@ -219,6 +234,7 @@ class ClusterServiceImpl final
     if (const auto scrub = description_.scrub ? description_.scrub() : std::nullopt) {
       WriteScrub(*scrub, response->mutable_scrub());
     }
+    if (description_.losses != nullptr) WriteLosses(*description_.losses, response);
     if (const ServiceContext::Opened* opened = context_.opened()) {
       WriteGroup(opened->group.Status(), description_.address, context_.Now(),
                  response->add_groups());

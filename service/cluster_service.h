@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "raft/scrub/scrubber.h"
 #include "service/service_context.h"
+#include "storage/loss_report.h"
 
 namespace grpc {
 class Service;
@@ -31,6 +32,7 @@ struct NodeDescription {
   std::function<std::vector<std::string>()> warnings;
   // How far the scrub of its log is; from any thread. May be null.
   std::function<std::optional<ScrubStatus>()> scrub;
+  const LossReport* losses = nullptr;  // outlives the service; may be null
 };
 
 // Answers without a quorum, and before the group is open. `context` outlives the service.

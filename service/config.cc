@@ -139,6 +139,12 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "size of the log's files, with --log_store=block")
       ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
       ->capture_default_str();
+  app.add_option("--reserve_bytes", config.reserve_bytes,
+                 "kept in files of the log for when the disk is full, in whole blocks, with "
+                 "--log_store=block: the node then refuses entries, and goes on by itself when "
+                 "there is room; 0: nothing")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{4} << 30))
+      ->capture_default_str();
   app.add_option("--max_message_bytes", config.max_message_bytes, "greatest message")
       ->check(CLI::Range(size_t{1}, size_t{8} << 20))
       ->capture_default_str();

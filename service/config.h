@@ -44,6 +44,7 @@ struct ServerConfig {
   Duration fence_grace = Seconds(30);
   Duration slow_disk_timeout = Milliseconds(500);
   uint64_t block_bytes = uint64_t{16} << 20;
+  uint64_t reserve_bytes = uint64_t{32} << 20;
   size_t max_message_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;
   uint64_t snapshot_bytes = uint64_t{64} << 20;

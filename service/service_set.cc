@@ -64,6 +64,7 @@ NodeDescription Describe(const ServerConfig& config, const Server& server, Insta
   description.started = now;
   description.warnings = [&server] { return server.Warnings(); };
   description.scrub = [&server] { return server.Scrub(); };
+  description.losses = &server.losses();
   return description;
 }
 
@@ -98,7 +99,9 @@ void ServiceSet::Open(Group group) {
   context_.Open(group, machine_);
   group.WatchLeadership([health = health_](const GroupStatus& status) {
     // A member that knows no leader can neither write nor read afresh: it is not ready.
-    health->Set("", status.state == NodeState::kServing && status.leader != NodeId::kNone);
+    // One whose disk is full still reads, and forwards what it is given.
+    const bool serves = status.state == NodeState::kServing || status.disk_full;
+    health->Set("", serves && status.leader != NodeId::kNone);
     health->Set("leader", status.serving_leader);
   });
 }

@@ -90,6 +90,8 @@ absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
   options.durable = context.durable;
   options.checkpoint_bytes = checkpoint_bytes_;
   options.failed = context.failed;
+  options.room = context.room;
+  options.clock = context.clock;
   absl::StatusOr<std::unique_ptr<StreamStore>> store = StreamStore::Open(std::move(options));
   if (!store.ok()) return store.status();
   store_ = *std::move(store);

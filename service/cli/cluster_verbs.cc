@@ -68,6 +68,9 @@ Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group)
       .Add("log_store", status.log_store())
       .Add("version", status.version())
       .Add("unsafe_recoveries", group.unsafe_recoveries().count())
+      .Add("disk_full", group.disk_full())
+      .Add("damaged", status.lost_data().damaged())
+      .Add("damaged_open", status.lost_data().open())
       .Add("scrub", status.has_scrub() ? ScrubRow(status.scrub()) : Row(), ScrubText(status));
 }
 
@@ -84,6 +87,8 @@ Row UnreachableRow(const std::string& address) {
       row.Add("role", "unreachable");
     } else if (field.json == "0") {
       row.Add(field.name, uint64_t{0});
+    } else if (field.json == "false") {
+      row.Add(field.name, false);
     } else {
       row.Add(field.name, field.name == "state" ? "" : field.text);
     }

@@ -11,8 +11,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/client.h"
+#include "client/errors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "service/cli/child_process.h"
@@ -57,6 +59,8 @@ class FailingDiskTest : public testing::TestWithParam<std::string> {
             absl::StrCat("--listen=", address_),
             absl::StrCat("--initial_cluster=1=", address_),
             absl::StrCat("--log_store=", GetParam()),
+            "--block_bytes=262144",
+            "--reserve_bytes=524288",
             "--fence_grace=1s",
             "--insecure"};
   }
@@ -130,6 +134,7 @@ TEST_P(FailingDiskTest, ASyncThatFailsOnceIs74) {
   EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
 }
 
+// A write that is refused where there should be room for it, or by a log that keeps no reserve.
 TEST_P(FailingDiskTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
   std::unique_ptr<ChildProcess> process = Serve();
   ASSERT_NE(process, nullptr);
@@ -148,6 +153,52 @@ TEST_P(FailingDiskTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
   EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
 }
 
+// Nothing gets longer in the whole data directory: not the log, not the streams, not a snapshot.
+using FullDiskTest = FailingDiskTest;
+TEST_P(FullDiskTest, AFullDiskRefusesAndGoesOnByItself) {
+  std::unique_ptr<ChildProcess> process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(MakeStream(), absl::OkStatus());
+  std::vector<std::string> acknowledged = {"first"};
+  ASSERT_EQ(Append(acknowledged[0], Seconds(60)), absl::OkStatus());
+  Order("no room");
+  absl::Status status;
+  while (status.ok() && acknowledged.size() < 1000) {
+    acknowledged.push_back(absl::StrCat(acknowledged.size(), std::string(4000, 'x')));
+    status = Append(acknowledged.back(), Seconds(60));
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(ReasonOf(status), "NO_SPACE") << status;
+  acknowledged.pop_back();
+  EXPECT_GT(acknowledged.size(), 10u) << "what there was of blocks";
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(ReasonOf(Append("refused", Seconds(60))), "NO_SPACE");
+  }
+  EXPECT_EQ(Payloads(), acknowledged);
+  const auto full = MakeClient(Seconds(60))->GetStatus(address_);
+  ASSERT_TRUE(full.ok()) << full.status();
+  EXPECT_TRUE(full->groups(0).disk_full());
+  EXPECT_EQ(full->groups(0).state(), v1::MEMBER_STATE_DEGRADED);
+  EXPECT_EQ(full->groups(0).role(), v1::MEMBER_ROLE_LEADER) << "there is nobody else";
+
+  std::filesystem::remove(Control());
+  const absl::Time until = absl::Now() + kPatience;
+  while (!(status = Append("and on", Seconds(60))).ok() && absl::Now() < until) {
+    EXPECT_EQ(ReasonOf(status), "NO_SPACE");
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  ASSERT_EQ(status, absl::OkStatus()) << "without a start";
+  acknowledged.push_back("and on");
+  EXPECT_EQ(Payloads(), acknowledged);
+  // And after a power cut, as far as a process has them.
+  process.reset();
+  process = Serve();
+  ASSERT_NE(process, nullptr);
+  EXPECT_EQ(Payloads(), acknowledged);
+}
+
+INSTANTIATE_TEST_SUITE_P(BlockStore, FullDiskTest, testing::Values("block"),
+                         [](const auto& each) { return each.param; });
 INSTANTIATE_TEST_SUITE_P(LogStores, FailingDiskTest, testing::Values("block", "rocksdb"),
                          [](const auto& each) { return each.param; });
 

@@ -54,6 +54,9 @@ void TestCluster::Start(uint64_t node) {
     return std::make_unique<ManualExecutor>(&world);
   };
   dependencies.seed = ++last_seed_;
+  parts.losses = std::make_unique<LossReport>(
+      file_system_, parts.directory->path() + "/lost-data.jsonl", world, nullptr);
+  dependencies.losses = parts.losses.get();
   dependencies.stopped = [&parts](NodeState state, const absl::Status& status) {
     CAIRN_CHECK(!parts.stopped.has_value()) << "told twice";
     parts.stopped.emplace(state, status);

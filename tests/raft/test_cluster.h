@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/host.h"
+#include "storage/loss_report.h"
 #include "storage/posix_file_system.h"
 #include "tests/raft/fake_log_disk.h"
 #include "tests/raft/loopback_network.h"
@@ -77,6 +78,7 @@ class TestCluster {
   Group& At(uint64_t node) { return *nodes_.at(node).group; }
   Host& HostAt(uint64_t node) { return *nodes_.at(node).host; }
   FakeLogDisk& Disk(uint64_t node) { return *nodes_.at(node).disk; }
+  const LossReport& Losses(uint64_t node) { return *nodes_.at(node).losses; }
   const std::vector<std::string>& Commands(uint64_t node) { return *nodes_.at(node).commands; }
   // What the host said when it stopped serving.
   const std::optional<std::pair<NodeState, absl::Status>>& Stopped(uint64_t node) {
@@ -102,6 +104,7 @@ class TestCluster {
     std::unique_ptr<TestDirectory> directory;
     std::unique_ptr<FakeLogDisk> disk;
     std::unique_ptr<Transport> transport;
+    std::unique_ptr<LossReport> losses;
     std::unique_ptr<Host> host;
     std::optional<Group> group;
     LogPosition held;

@@ -44,6 +44,7 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config.retained_log_bytes, uint64_t{16} << 20);
   EXPECT_EQ(config.retained_log_entries, 100'000u);
+  EXPECT_EQ(config.reserve_bytes, uint64_t{32} << 20);
   EXPECT_EQ(config.snapshot_bytes_per_second, 0u);
   EXPECT_EQ(config.scrub_bytes_per_second, uint64_t{16} << 20);
   EXPECT_EQ(config.scrub_period, Seconds(24 * 60 * 60));
@@ -64,6 +65,7 @@ TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   ExpectRefused(With({"--snapshot_bytes=1000"}), "--snapshot_bytes");
   ExpectRefused(With({"--retained_log_bytes=-1"}), "--retained_log_bytes");
   ExpectRefused(With({"--retained_log_entries=-1"}), "--retained_log_entries");
+  ExpectRefused(With({"--reserve_bytes=much"}), "--reserve_bytes");
   ExpectRefused(With({"--snapshot_bytes_per_second=100"}), "--snapshot_bytes_per_second");
 }
 

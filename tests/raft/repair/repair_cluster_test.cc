@@ -78,6 +78,15 @@ TEST_F(RepairClusterTest, WhatRecoveryFindsIsRepaired) {
   cluster_.Run(Seconds(2));
   EXPECT_EQ(Store(node).repaired(), 4u);
   ExpectWhole(10);
+  // It is written down, and the next start knows it.
+  for (int start = 0; start < 2; ++start) {
+    const LossReport::Counts counts = cluster_.Losses(node).counts();
+    EXPECT_EQ(counts.damaged, 4u);
+    EXPECT_EQ(counts.repaired, 4u);
+    EXPECT_EQ(counts.open, 0u);
+    cluster_.Stop(node);
+    cluster_.Start(node);
+  }
 }
 
 // All are damaged, each elsewhere, and nobody can lead before it is repaired.
