@@ -11,6 +11,10 @@
 #include "base/types.h"
 #include "service/service_context.h"
 
+namespace cairn::v1 {
+class GetStatusResponse;
+}  // namespace cairn::v1
+
 namespace grpc {
 class Service;
 }  // namespace grpc
@@ -28,6 +32,10 @@ struct NodeDescription {
   // What an operator should know now; from any thread. May be null.
   std::function<std::vector<std::string>()> warnings;
 };
+
+// What GetStatus answers.
+void WriteStatus(const ServiceContext& context, const NodeDescription& description,
+                 v1::GetStatusResponse* to);
 
 // Answers without a quorum, and before the group is open. `context` outlives the service.
 std::unique_ptr<grpc::Service> MakeClusterService(ServiceContext* context,
