@@ -126,7 +126,8 @@ class Group {
   void ReplaySnapshot(ApplyDone done);
 
   GroupStatus Status() const;
-  // Calls `changed` now and at every change of role, term, leader or state, until the host stops.
+  // Calls `changed` now and at every change of role, term, leader, state or health, until the host
+  // stops.
   void WatchLeadership(absl::AnyInvocable<void(const GroupStatus&)> changed);
 
  private:

@@ -8,6 +8,7 @@
 
 #include "cairn/v1/cluster.grpc.pb.h"
 #include "service/membership/member_calls.h"
+#include "service/monitoring/load_report.h"
 #include "service/unary_call.h"
 
 namespace cairn {
@@ -75,7 +76,7 @@ void WriteGroup(const GroupStatus& from, const std::string& address, Instant now
   to->set_last_index(from.last_index);
   to->set_commit_index(from.commit_index);
   to->set_applied_index(from.applied_index);
-  to->set_lag(from.commit_index > from.applied_index ? from.commit_index - from.applied_index : 0);
+  to->set_lag(from.health.lag);
   to->set_state(StateOf(from.state));
   to->set_reason(from.reason);
   to->set_disk_full(from.disk_full);
@@ -100,7 +101,9 @@ void WriteGroup(const GroupStatus& from, const std::string& address, Instant now
     added->set_probing(peer.probing);
     added->set_inflight_bytes(peer.inflight_bytes);
     *added->mutable_since_contact() = ToProto(peer.since_contact);
+    added->set_inflight_messages(peer.inflight_messages);
   }
+  WriteLoad(from, to);
 }
 
 void WriteTime(WallTime from, google::protobuf::Timestamp* to) {
@@ -161,7 +164,7 @@ class ClusterServiceImpl final
                                       const grpc::ByteBuffer* request,
                                       grpc::ByteBuffer* response) override {
     return StatusCall::Start(context, request, response, [this](StatusCall* call) {
-      WriteStatus(&call->response());
+      WriteStatus(context_, description_, &call->response());
       call->End(std::nullopt);
     });
   }
@@ -219,33 +222,33 @@ class ClusterServiceImpl final
                        [this](Call* call) { HandleCall(context_, call); });
   }
 
-  void WriteStatus(v1::GetStatusResponse* response) const {
-    response->set_node(ToInteger(description_.node));
-    response->set_cluster_id(ToString(description_.cluster));
-    response->set_address(description_.address);
-    response->set_log_store(description_.log_store);
-    response->set_version(description_.version);
-    *response->mutable_uptime() = ToProto(context_.Now() - description_.started);
-    if (description_.warnings) {
-      for (std::string& warning : description_.warnings()) {
-        response->add_warnings(std::move(warning));
-      }
-    }
-    if (const auto scrub = description_.scrub ? description_.scrub() : std::nullopt) {
-      WriteScrub(*scrub, response->mutable_scrub());
-    }
-    if (description_.losses != nullptr) WriteLosses(*description_.losses, response);
-    if (const ServiceContext::Opened* opened = context_.opened()) {
-      WriteGroup(opened->group.Status(), description_.address, context_.Now(),
-                 response->add_groups());
-    }
-  }
-
   ServiceContext& context_;
   const NodeDescription description_;
 };
 
 }  // namespace
+
+void WriteStatus(const ServiceContext& context, const NodeDescription& description,
+                 v1::GetStatusResponse* to) {
+  to->set_node(ToInteger(description.node));
+  to->set_cluster_id(ToString(description.cluster));
+  to->set_address(description.address);
+  to->set_log_store(description.log_store);
+  to->set_version(description.version);
+  *to->mutable_uptime() = ToProto(context.Now() - description.started);
+  if (description.warnings) {
+    for (std::string& warning : description.warnings()) to->add_warnings(std::move(warning));
+  }
+  if (const auto scrub = description.scrub ? description.scrub() : std::nullopt) {
+    WriteScrub(*scrub, to->mutable_scrub());
+  }
+  if (description.losses != nullptr) WriteLosses(*description.losses, to);
+  if (const ServiceContext::Opened* opened = context.opened()) {
+    const GroupStatus status = opened->group.Status();
+    WriteGroup(status, description.address, context.Now(), to->add_groups());
+    WriteLoad(status.log_writer, to->mutable_log_writer());
+  }
+}
 
 std::unique_ptr<grpc::Service> MakeClusterService(ServiceContext* context,
                                                   NodeDescription description) {

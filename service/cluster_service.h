@@ -14,6 +14,10 @@
 #include "service/service_context.h"
 #include "storage/loss_report.h"
 
+namespace cairn::v1 {
+class GetStatusResponse;
+}  // namespace cairn::v1
+
 namespace grpc {
 class Service;
 }  // namespace grpc
@@ -34,6 +38,10 @@ struct NodeDescription {
   std::function<std::optional<ScrubStatus>()> scrub;
   const LossReport* losses = nullptr;  // outlives the service; may be null
 };
+
+// What GetStatus answers.
+void WriteStatus(const ServiceContext& context, const NodeDescription& description,
+                 v1::GetStatusResponse* to);
 
 // Answers without a quorum, and before the group is open. `context` outlives the service.
 std::unique_ptr<grpc::Service> MakeClusterService(ServiceContext* context,

@@ -49,6 +49,8 @@ void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 62));
   app.add_option("--data_dir", config.data_directory, "where everything is kept")->required();
   app.add_option("--listen", config.listen, "HOST:PORT for peers and clients")->required();
+  app.add_option("--http_listen", config.http_listen,
+                 "HOST:PORT for /metrics, /livez, /readyz and /api/status.json (default: off)");
   app.add_option("--advertise", config.advertise, "HOST:PORT others dial (default: --listen)");
   app.add_option("--initial_cluster", flags.initial_cluster,
                  "ID=HOST:PORT of each initial member, commas between; needed at the first start");
@@ -152,6 +154,11 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "appends not yet answered; beyond it clients are told to wait")
       ->check(CLI::Range(size_t{1} << 16, size_t{4} << 30))
       ->capture_default_str();
+  app.add_option("--max_healthy_lag", config.max_healthy_lag,
+                 "a member that lags by more committed entries is not healthy, until it has caught "
+                 "up")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->capture_default_str();
   app.add_option("--fsync", flags.fsync,
                  "always, or never: UNSAFE, a power cut then loses what was acknowledged")
       ->check(CLI::IsMember({"always", "never"}))
@@ -186,14 +193,18 @@ LogLevel LevelOf(const std::string& name) {
 }
 
 absl::Status CheckAddresses(const ServerConfig& config) {
-  for (const std::string* address : {&config.listen, &config.advertise}) {
+  for (const std::string* address : {&config.listen, &config.advertise, &config.http_listen}) {
+    if (address == &config.http_listen && address->empty()) continue;
     if (!IsAddress(*address)) {
       return absl::InvalidArgumentError(absl::StrCat(*address, " is not HOST:PORT"));
     }
   }
-  if (!IsLoopback(config.listen)) {
+  const std::pair<const char*, const std::string*> listens[] = {
+      {"--listen=", &config.listen}, {"--http_listen=", &config.http_listen}};
+  for (const auto& [flag, address] : listens) {
+    if (address->empty() || IsLoopback(*address)) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("--listen=", config.listen,
+        absl::StrCat(flag, *address,
                      " would talk plain text to the network; only loopback "
                      "addresses are allowed without TLS"));
   }

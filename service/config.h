@@ -27,6 +27,7 @@ struct ServerConfig {
   NodeId node = NodeId::kNone;
   std::string data_directory;
   std::string listen;
+  std::string http_listen;        // --http_listen; empty: off
   std::string advertise;          // what others dial; never empty after parsing
   Configuration initial_members;  // no voters: not given, which is fine from the second start on
   std::string cluster_token;
@@ -47,6 +48,7 @@ struct ServerConfig {
   uint64_t reserve_bytes = uint64_t{32} << 20;
   size_t max_message_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;
+  uint64_t max_healthy_lag = 1000;
   uint64_t snapshot_bytes = uint64_t{64} << 20;
   uint64_t retained_log_bytes = uint64_t{16} << 20;
   uint64_t retained_log_entries = 100'000;

@@ -34,6 +34,7 @@
 #include "service/config.h"
 #include "service/exit_line.h"
 #include "service/membership/joiner.h"
+#include "service/monitoring/http_server.h"
 #include "service/service_set.h"
 #include "service/spdlog_sink.h"
 
@@ -162,6 +163,7 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   options.compaction.snapshot_bytes = config.snapshot_bytes;
   options.compaction.retained_bytes = config.retained_log_bytes;
   options.compaction.retained_entries = config.retained_log_entries;
+  options.max_healthy_lag = config.max_healthy_lag;
   options.max_command_bytes = ServiceSet::MaxCommandBytes(config.max_message_bytes);
   return options;
 }
@@ -266,6 +268,11 @@ void HandLeadershipOver(Group group, Duration patience, LogSink& log) {
   }
 }
 
+ExitLine ExitOfListen(const absl::Status& status, const std::string& address) {
+  return {kServerMismatch, std::string(status.message()), address,
+          "another process listens there, or the address is not this machine's"};
+}
+
 ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& config, Events& events,
              SpdlogSink& log) {
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = LoadKeys(config);
@@ -283,9 +290,13 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   if (!group.ok()) return ExitOfStart(group.status(), config.data_directory);
   services.Open(*group);
   absl::Status listening = server.Listen(services.services());
-  if (!listening.ok()) {
-    return {kServerMismatch, std::string(listening.message()), config.listen,
-            "another process listens there, or the address is not this machine's"};
+  if (!listening.ok()) return ExitOfListen(listening, config.listen);
+  std::unique_ptr<HttpServer> http;
+  if (!config.http_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> serves = HttpServer::Start(
+        config.http_listen, [&services](v1::GetStatusResponse* to) { services.WriteStatus(to); });
+    if (!serves.ok()) return ExitOfListen(serves.status(), config.http_listen);
+    http = *std::move(serves);
   }
   std::cout << "ready node=" << ToInteger(config.node) << " listen=" << config.listen
             << " cluster=" << ToString(server.identity().cluster) << std::endl;
@@ -293,6 +304,7 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   ExitLine exit = Serve(arguments, config, keys->get(), events, log);
   joiner.reset();
   if (exit.code == kServerStopped) HandLeadershipOver(*group, config.election_timeout * 2, log);
+  http.reset();
   services.Stop();
   server.Shutdown(kDrainPatience);
   return exit;

@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "grpcpp/impl/service_type.h"
-#include "service/cluster_service.h"
 #include "service/log_service.h"
 #include "service/session_service.h"
 #include "service/stream_service.h"
@@ -78,11 +77,12 @@ ServiceSet::ServiceSet(const ServerConfig& config, const Server& server, LogSink
     : readers_(MakeReaders(clock_)),
       checkpoint_bytes_(config.snapshot_bytes),
       context_(ContextOptions(config, &clock_, log, readers_)),
+      description_(Describe(config, server, clock_.Now())),
       health_(std::make_shared<Health>()) {
   services_.push_back(MakeLogService(&context_));
   services_.push_back(MakeStreamService(&context_));
   services_.push_back(MakeSessionService(&context_));
-  services_.push_back(MakeClusterService(&context_, Describe(config, server, clock_.Now())));
+  services_.push_back(MakeClusterService(&context_, description_));
 }
 
 ServiceSet::~ServiceSet() = default;
@@ -98,10 +98,12 @@ std::unique_ptr<StateMachine> ServiceSet::MakeMachine() {
 void ServiceSet::Open(Group group) {
   context_.Open(group, machine_);
   group.WatchLeadership([health = health_](const GroupStatus& status) {
-    // A member that knows no leader can neither write nor read afresh: it is not ready.
-    // One whose disk is full still reads, and forwards what it is given.
-    const bool serves = status.state == NodeState::kServing || status.disk_full;
-    health->Set("", serves && status.leader != NodeId::kNone);
+    // A member that knows no leader can neither write nor read afresh, and one that is behind makes
+    // who asks it wait: it is not ready. One whose disk is full still reads, and forwards what it
+    // is given.
+    GroupStatus ready = status;
+    if (ready.disk_full) ready.state = NodeState::kServing;
+    health->Set("", !WhyUnhealthy(ready).has_value());
     health->Set("leader", status.serving_leader);
   });
 }
@@ -110,6 +112,10 @@ std::vector<grpc::Service*> ServiceSet::services() const {
   std::vector<grpc::Service*> all = {health_->service()};
   for (const std::unique_ptr<grpc::Service>& service : services_) all.push_back(service.get());
   return all;
+}
+
+void ServiceSet::WriteStatus(v1::GetStatusResponse* to) const {
+  cairn::WriteStatus(context_, description_, to);
 }
 
 void ServiceSet::Stop() {

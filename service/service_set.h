@@ -13,6 +13,7 @@
 #include "cairn/server.h"
 #include "raft/group.h"
 #include "raft/state_machine.h"
+#include "service/cluster_service.h"
 #include "service/config.h"
 #include "service/health.h"
 #include "service/service_context.h"
@@ -39,6 +40,8 @@ class ServiceSet {
   void Open(Group group);
   // To register with the server; they live as long as the set.
   std::vector<grpc::Service*> services() const;
+  // What GetStatus answers. From any thread, as long as the set lives.
+  void WriteStatus(v1::GetStatusResponse* to) const;
   // Health says not serving, and calls that would go on for ever end. Before Server::Shutdown.
   void Stop();
 
@@ -51,6 +54,7 @@ class ServiceSet {
   const uint64_t checkpoint_bytes_;
   StreamMachine* machine_ = nullptr;  // the host owns it
   ServiceContext context_;
+  const NodeDescription description_;
   std::shared_ptr<Health> health_;  // also held by the group's watch
   std::vector<std::unique_ptr<grpc::Service>> services_;
 };

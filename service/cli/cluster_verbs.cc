@@ -1,6 +1,9 @@
+#include <cstdint>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
@@ -13,8 +16,10 @@
 #include "service/cli/cluster_view.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
+#include "service/cli/message_row.h"
 #include "service/cli/output.h"
 #include "service/cli/verbs.h"
+#include "service/monitoring/metrics_page.h"
 
 namespace cairn {
 namespace {
@@ -24,39 +29,15 @@ std::string PlainName(const std::string& enum_name, const char* prefix) {
   return absl::AsciiStrToLower(absl::StripPrefix(enum_name, prefix));
 }
 
-std::string TimeOf(bool known, const google::protobuf::Timestamp& time) {
-  if (!known) return "";
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
-                          absl::UTCTimeZone());
-}
-
-// How the member's log is read in the background; of programs' interest.
-Row ScrubRow(const v1::LogScrub& scrub) {
-  return Row()
-      .Add("running", scrub.running())
-      .Add("block", scrub.block())
-      .Add("offset", scrub.offset())
-      .Add("round_bytes", scrub.round_bytes())
-      .Add("round_began", TimeOf(scrub.has_round_began(), scrub.round_began()))
-      .Add("last_round_ended", TimeOf(scrub.has_last_round_ended(), scrub.last_round_ended()))
-      .Add("rounds", scrub.rounds())
-      .Add("bytes", scrub.bytes())
-      .Add("entries_damaged", scrub.entries_damaged())
-      .Add("entries_repaired", scrub.entries_repaired())
-      .Add("copies_healed", scrub.copies_healed());
-}
-
-const char* ScrubText(const v1::GetStatusResponse& status) {
-  if (!status.has_scrub()) return "off";
-  return status.scrub().running() ? "running" : "waiting";
-}
-
-Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group) {
+Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group,
+              const std::string& role, const std::string& state) {
+  std::vector<Row> peers;
+  for (const v1::PeerProgress& peer : group.peers()) peers.push_back(MessageRow(peer));
   return Row()
       .Add("group", group.group())
       .Add("node", group.node())
       .Add("address", group.address())
-      .Add("role", PlainName(v1::MemberRole_Name(group.role()), "MEMBER_ROLE_"))
+      .Add("role", role)
       .Add("term", group.term())
       .Add("leader", group.leader())
       .Add("first_index", group.first_index())
@@ -64,36 +45,27 @@ Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group)
       .Add("commit_index", group.commit_index())
       .Add("applied_index", group.applied_index())
       .Add("lag", group.lag())
-      .Add("state", PlainName(v1::MemberState_Name(group.state()), "MEMBER_STATE_"))
+      .Add("state", state)
+      .Add("healthy", group.health().healthy())
       .Add("log_store", status.log_store())
       .Add("version", status.version())
       .Add("unsafe_recoveries", group.unsafe_recoveries().count())
       .Add("disk_full", group.disk_full())
       .Add("damaged", status.lost_data().damaged())
       .Add("damaged_open", status.lost_data().open())
-      .Add("scrub", status.has_scrub() ? ScrubRow(status.scrub()) : Row(), ScrubText(status));
+      .AddObject("health", MessageRow(group.health()))
+      .AddObject("queues", MessageRow(group.queues()))
+      .AddObject("counters", MessageRow(group.counters()))
+      .AddObjects("peers", peers)
+      .AddObject("log_writer", MessageRow(status.log_writer()))
+      .AddObject("scrub", status.has_scrub() ? MessageRow(status.scrub()) : Row());
 }
 
 // A member that does not answer: what is not known is zero or empty.
 Row UnreachableRow(const std::string& address) {
   v1::GroupStatus group;
   group.set_address(address);
-  Row known = StatusRow(v1::GetStatusResponse(), group);
-  Row row;
-  for (const Row::Field& field : known.fields()) {
-    if (field.name == "scrub") {
-      row.Add("scrub", Row(), "");
-    } else if (field.name == "role") {
-      row.Add("role", "unreachable");
-    } else if (field.json == "0") {
-      row.Add(field.name, uint64_t{0});
-    } else if (field.json == "false") {
-      row.Add(field.name, false);
-    } else {
-      row.Add(field.name, field.name == "state" ? "" : field.text);
-    }
-  }
-  return row;
+  return StatusRow(v1::GetStatusResponse(), group, "unreachable", "");
 }
 
 // What a table has no room for.
@@ -109,10 +81,20 @@ void NoteOddities(const v1::GroupStatus& group) {
       unsafe.quorum() > 0
           ? absl::StrCat("a quorum of ", unsafe.quorum())
           : absl::StrCat("without node ", absl::StrJoin(unsafe.evicted(), ", node "));
+  const absl::Time asked = absl::FromUnixSeconds(unsafe.asked().seconds());
   std::cerr << "note: node " << group.node() << ": the group was recovered unsafely "
             << unsafe.count() << (unsafe.count() == 1 ? " time" : " times") << ", last " << how
-            << " at entry " << unsafe.index() << ", asked for at " << TimeOf(true, unsafe.asked())
-            << std::endl;
+            << " at entry " << unsafe.index() << ", asked for at "
+            << absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", asked, absl::UTCTimeZone()) << std::endl;
+}
+
+// The exit code of who asked all members.
+int TellUnreachable(CliContext& context, const ClusterView& view) {
+  if (view.unreachable() == 0) return kExitOk;
+  for (const ClusterView::Member& member : view.members) {
+    if (!member.status.ok()) context.Fail(member.status.status());
+  }
+  return view.unreachable() == view.members.size() ? kExitUnavailable : kExitSomeFailed;
 }
 
 int RunStatus(CliContext& context) {
@@ -123,7 +105,9 @@ int RunStatus(CliContext& context) {
       continue;
     }
     for (const v1::GroupStatus& group : member.status->groups()) {
-      context.output().Print(StatusRow(*member.status, group));
+      context.output().Print(StatusRow(
+          *member.status, group, PlainName(v1::MemberRole_Name(group.role()), "MEMBER_ROLE_"),
+          PlainName(v1::MemberState_Name(group.state()), "MEMBER_STATE_")));
       NoteOddities(group);
     }
     for (const std::string& warning : member.status->warnings()) {
@@ -131,17 +115,24 @@ int RunStatus(CliContext& context) {
     }
   }
   context.output().Flush();
-  if (view.unreachable() == 0) return kExitOk;
-  for (const ClusterView::Member& member : view.members) {
-    if (!member.status.ok()) context.Fail(member.status.status());
-  }
-  return view.unreachable() == view.members.size() ? kExitUnavailable : kExitSomeFailed;
+  return TellUnreachable(context, view);
 }
 
-int RunWait(CliContext& context) {
+// One page for all members, as a file that Prometheus' node exporter collects, or for people.
+int RunMetrics(CliContext& context) {
+  ClusterView view = ViewCluster(context.client(), context.endpoints());
+  std::vector<v1::GetStatusResponse> answers;
+  for (const ClusterView::Member& member : view.members) {
+    if (member.status.ok()) answers.push_back(*member.status);
+  }
+  std::cout << MetricsPage(answers) << std::flush;
+  return TellUnreachable(context, view);
+}
+
+int RunWait(CliContext& context, std::optional<uint64_t> max_lag) {
   Retry retry(absl::Now() + absl::Nanoseconds(context.timeout().nanoseconds));
   std::string why_not;
-  while (!ViewCluster(context.client(), context.endpoints()).Healthy(&why_not)) {
+  while (!ViewCluster(context.client(), context.endpoints()).Healthy(max_lag, &why_not)) {
     if (!retry.Pause()) {
       return context.Fail(absl::DeadlineExceededError(absl::StrCat("not healthy: ", why_not)));
     }
@@ -173,11 +164,21 @@ void AddClusterVerbs(CLI::App& app, CliContext& context) {
   context.AddVerb(app, "status", "how each member is doing",
                   [&context] { return RunStatus(context); });
 
+  context.AddVerb(app, "metrics", "health, queues and counters of all members, for Prometheus",
+                  [&context] { return RunMetrics(context); });
+
   auto healthy = std::make_shared<bool>(false);
-  CLI::App& wait = context.AddVerb(app, "wait", "waits until the cluster is healthy (--timeout)",
-                                   // The flag is written to as long as there is a verb.
-                                   [&context, healthy] { return RunWait(context); });
-  wait.add_flag("--healthy", *healthy, "every member serves and follows one leader")->required();
+  auto max_lag = std::make_shared<std::optional<uint64_t>>();
+  CLI::App& wait =
+      context.AddVerb(app, "wait", "waits until the cluster is healthy (--timeout)",
+                      // The flag is written to as long as there is a verb.
+                      [&context, healthy, max_lag] { return RunWait(context, *max_lag); });
+  wait.add_flag("--healthy", *healthy,
+                "every member serves, follows one leader and has caught up with it")
+      ->required();
+  wait.add_option("--max_lag", *max_lag,
+                  "and lags behind what is committed by no more than so many entries (default: the "
+                  "bound of each member, cairnd --max_healthy_lag)");
 
   context.AddVerb(app, "service-config",
                   "prints the configuration that makes a stock gRPC client follow the leader", [] {

@@ -63,7 +63,7 @@ ClusterView::Leader ClusterView::leader() const {
   return leader;
 }
 
-bool ClusterView::Healthy(std::string* why_not) const {
+bool ClusterView::Healthy(std::optional<uint64_t> max_lag, std::string* why_not) const {
   Leader leads = leader();
   if (leads.node == 0) {
     *why_not = "nobody leads";
@@ -83,7 +83,13 @@ bool ClusterView::Healthy(std::string* why_not) const {
         *why_not = absl::StrCat("node ", group.node(), " does not follow node ", leads.node);
         return false;
       }
-      if (group.lag() != 0) {
+      // Members of a version that says nothing of it are asked for everything.
+      if (group.has_health() && !group.health().healthy()) {
+        *why_not =
+            absl::StrCat("node ", group.node(), " is not healthy: ", group.health().why_not());
+        return false;
+      }
+      if (group.lag() > max_lag.value_or(group.has_health() ? UINT64_MAX : 0)) {
         *why_not = absl::StrCat("node ", group.node(), " is ", group.lag(), " entries behind");
         return false;
       }

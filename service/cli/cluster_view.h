@@ -3,7 +3,9 @@
 #ifndef SERVICE_CLI_CLUSTER_VIEW_H_
 #define SERVICE_CLI_CLUSTER_VIEW_H_
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +23,10 @@ struct ClusterView {
   std::vector<Member> members;  // by node where known, then as given
 
   size_t unreachable() const;
-  // Every member answered, serves, has applied what is committed, and names the same leader, which
-  // leads. The reason if not, for people.
-  bool Healthy(std::string* why_not) const;
+  // Every member answered, says that it is healthy (v1::MemberHealth), and names the same leader,
+  // which leads; and, where `max_lag` is given, none lags further, whatever its own bound is. The
+  // reason if not, for people.
+  bool Healthy(std::optional<uint64_t> max_lag, std::string* why_not) const;
   // Node and address of the default group's leader; node 0 if no member leads.
   struct Leader {
     uint64_t node = 0;

@@ -11,8 +11,8 @@
 #include "base/json_string.h"
 
 namespace cairn {
-Row& Row::AddField(absl::string_view name, std::string text, std::string json) {
-  fields_.push_back({std::string(name), std::move(text), std::move(json)});
+Row& Row::AddField(absl::string_view name, std::string text, std::string json, bool column) {
+  fields_.push_back({std::string(name), std::move(text), std::move(json), column});
   return *this;
 }
 
@@ -64,6 +64,24 @@ Row& Row::Add(absl::string_view name, const std::vector<Row>& rows, absl::string
   return AddField(name, std::string(text), absl::StrCat("[", json, "]"));
 }
 
+Row& Row::AddObject(absl::string_view name, const Row& row) {
+  return AddField(name, "", row.ToJson(), /*column=*/false);
+}
+
+Row& Row::AddObjects(absl::string_view name, const std::vector<Row>& rows) {
+  Add(name, rows, "");
+  fields_.back().column = false;
+  return *this;
+}
+
+Row Row::ForTable() const {
+  Row row;
+  for (const Field& field : fields_) {
+    if (field.column) row.fields_.push_back(field);
+  }
+  return row;
+}
+
 std::string Row::ToJson() const {
   return absl::StrCat("{",
                       absl::StrJoin(fields_, ",",
@@ -78,13 +96,14 @@ void Output::Print(const Row& row) {
     out_ << row.ToJson() << std::endl;
     return;
   }
+  const Row columns = row.ForTable();
   auto names = [](const Row& of) {
     return absl::StrJoin(of.fields(), ",", [](std::string* out, const Row::Field& field) {
       out->append(field.name);
     });
   };
-  if (!table_.empty() && names(table_.back()) != names(row)) Flush();
-  table_.push_back(row);
+  if (!table_.empty() && names(table_.back()) != names(columns)) Flush();
+  table_.push_back(columns);
 }
 
 void Output::Flush() {

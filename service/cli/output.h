@@ -34,6 +34,13 @@ class Row {
   // A list of objects; `text`: as people read it.
   Row& Add(absl::string_view name, const std::vector<Row>& rows, absl::string_view text);
 
+  // An object; in a table it has no column.
+  Row& AddObject(absl::string_view name, const Row& row);
+  // A list of objects; in a table it has no column.
+  Row& AddObjects(absl::string_view name, const std::vector<Row>& rows);
+  // The fields that have columns.
+  Row ForTable() const;
+
   // {"name":value,…} without line breaks; numbers are numbers.
   std::string ToJson() const;
 
@@ -41,11 +48,12 @@ class Row {
     std::string name;
     std::string text;  // as people read it
     std::string json;  // the encoded value
+    bool column = true;
   };
   const std::vector<Field>& fields() const { return fields_; }
 
  private:
-  Row& AddField(absl::string_view name, std::string text, std::string json);
+  Row& AddField(absl::string_view name, std::string text, std::string json, bool column = true);
 
   std::vector<Field> fields_;
 };

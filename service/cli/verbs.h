@@ -14,7 +14,7 @@ class CliContext;
 void AddStreamVerbs(CLI::App& app, CliContext& context);   // stream create|list|info
 void AddAppendVerb(CLI::App& app, CliContext& context);    // append
 void AddReadVerbs(CLI::App& app, CliContext& context);     // read, tail
-void AddClusterVerbs(CLI::App& app, CliContext& context);  // status, wait, service-config
+void AddClusterVerbs(CLI::App& app, CliContext& context);  // status, metrics, wait, …
 void AddMemberVerbs(CLI::App& app, CliContext& context);   // member list|add|…, leader transfer
 void AddUnsafeMemberVerbs(CLI::App& member, CliContext& context);  // member unsafe-…
 void AddLogVerbs(CLI::App& app, CliContext& context);              // log ls|cat|verify… (offline)

@@ -52,6 +52,22 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_TRUE(config.initial_members.voters.empty());
 }
 
+TEST(ConfigTest, WhereMonitoringAsksAndWhatIsHealthy) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.http_listen, "");
+  EXPECT_EQ(parsed->config.max_healthy_lag, 1000u);
+  parsed = ParseConfig(With({"--http_listen=127.0.0.1:7180", "--max_healthy_lag=0"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.http_listen, "127.0.0.1:7180");
+  EXPECT_EQ(parsed->config.max_healthy_lag, 0u);
+  ExpectRefused(With({"--http_listen=7180"}), "7180");
+  ExpectRefused(With({"--max_healthy_lag=-1"}), "--max_healthy_lag");
+  const absl::Status open = ParseConfig(With({"--http_listen=0.0.0.0:7180"}), {}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(open)) << open;
+  EXPECT_NE(std::string(open.message()).find("--http_listen"), std::string::npos) << open;
+}
+
 TEST(ConfigTest, SnapshotsAndWhatStaysOfTheLog) {
   absl::StatusOr<ParsedConfig> parsed =
       ParseConfig(With({"--snapshot_bytes=1048576", "--retained_log_bytes=0",

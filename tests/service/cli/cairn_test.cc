@@ -49,6 +49,15 @@ class JsonLine {
   bool Has(const std::string& name) const { return object_.fields().count(name) > 0; }
   double Number(const std::string& name) const { return At(name).number_value(); }
   bool Bool(const std::string& name) const { return At(name).bool_value(); }
+  // Of an object within the object.
+  double Number(const std::string& object, const std::string& name) const {
+    const auto fields = At(object).struct_value().fields();
+    const auto found = fields.find(name);
+    if (found != fields.end()) return found->second.number_value();
+    ADD_FAILURE() << "no field " << name << " in " << object;
+    return 0;
+  }
+  int Items(const std::string& name) const { return At(name).list_value().values_size(); }
   std::string Text(const std::string& name) const { return At(name).string_value(); }
 
  private:
@@ -134,7 +143,7 @@ TEST_F(CairnTest, StatusHasARowForEachMember) {
     for (const char* name :
          {"group", "node", "address", "role", "term", "leader", "first_index", "last_index",
           "commit_index", "applied_index", "lag", "state", "log_store", "version",
-          "unsafe_recoveries", "scrub", "disk_full", "damaged", "damaged_open"}) {
+          "unsafe_recoveries", "scrub", "disk_full", "damaged", "damaged_open", "healthy"}) {
       EXPECT_TRUE(row.Has(name)) << name;
     }
     EXPECT_EQ(row.Text("state"), "serving");
@@ -151,6 +160,44 @@ TEST_F(CairnTest, StatusHasARowForEachMember) {
   EXPECT_EQ(leaders, 1);
   std::vector<std::string> endpoints = cluster_->endpoints();
   EXPECT_EQ(addresses, std::set<std::string>(endpoints.begin(), endpoints.end()));
+}
+
+TEST_F(CairnTest, StatusShowsHealthQueuesAndCounters) {
+  std::string stream = MakeStream();
+  EXPECT_EQ(Run({"append", stream, "one"}).exit_code, 0);
+  EXPECT_EQ(Run({"wait", "--healthy", "--max_lag=0", "--timeout=60s"}).exit_code, 0);
+  std::vector<JsonLine> rows = Rows({"status"});
+  ASSERT_EQ(rows.size(), 3u);
+  for (const JsonLine& row : rows) {
+    EXPECT_TRUE(row.Bool("healthy"));
+    EXPECT_EQ(row.Number("health", "lag"), 0);
+    EXPECT_EQ(row.Number("health", "max_lag"), 1000);
+    EXPECT_EQ(row.Number("health", "committed_index"), row.Number("commit_index"));
+    for (const char* queue : {"envelopes", "proposals", "calls", "call_bytes", "proposals_in_log",
+                              "reads", "unapplied_entries", "applier_bytes"}) {
+      EXPECT_EQ(row.Number("queues", queue), 0) << queue;
+    }
+    EXPECT_EQ(row.Number("log_writer", "queued_entries"), 0);
+    EXPECT_GT(row.Number("log_writer", "syncs"), 0);
+    EXPECT_GE(row.Number("counters", "appended_entries"), 2);
+    const bool leads = row.Text("role") == "leader";
+    EXPECT_GE(row.Number("counters", "elections_won"), leads ? 1 : 0);
+    EXPECT_EQ(row.Items("peers"), leads ? 2 : 0);
+    if (leads) {
+      EXPECT_GE(row.Number("counters", "commands_applied"), 1);
+    }
+  }
+}
+
+TEST_F(CairnTest, MetricsAreThoseOfAllMembers) {
+  FinishedProcess metrics = Run({"metrics"});
+  ASSERT_EQ(metrics.exit_code, 0) << metrics.ToString();
+  for (int node = 1; node <= 3; ++node) {
+    EXPECT_THAT(metrics.output, testing::Contains(absl::StrCat("cairn_healthy{member=\"", node,
+                                                               "\",group=\"1\"} 1")));
+  }
+  FinishedProcess nobody = RunAt("127.0.0.1:1", {"metrics", "--timeout=1s"});
+  ExpectError(nobody, 6);
 }
 
 TEST_F(CairnTest, WaitSaysHealthy) {
