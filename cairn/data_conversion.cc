@@ -63,7 +63,8 @@ class Conversion {
       return absl::InvalidArgumentError(absl::StrCat(
           "a log cannot be converted to ", options_.log_store, ", only to block or rocksdb"));
     }
-    const BlockGeometry geometry = {.block_bytes = options_.block_bytes};
+    BlockGeometry geometry = BlockLogOptions().geometry;
+    geometry.block_bytes = options_.block_bytes;
     if (options_.log_store == "block" && !geometry.IsValid()) {
       return absl::InvalidArgumentError(absl::StrCat("block_bytes: ", options_.block_bytes,
                                                      ": must be a multiple of ", kBlockAlignment,
