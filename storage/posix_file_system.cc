@@ -14,8 +14,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/mutex.h"
 #include "storage/posix_error.h"
@@ -29,7 +27,7 @@ constexpr size_t kDirectAlignment = 4096;
 constexpr size_t kZeroes = size_t{1} << 20;
 // How long a lock is tried for.
 constexpr int kLockRetries = 20;
-constexpr absl::Duration kLockPause = absl::Milliseconds(5);
+constexpr useconds_t kLockPauseMicroseconds = 5000;
 
 // Closes a descriptor. Errors of close are of no use: what was to last was synced before.
 class Descriptor {
@@ -370,7 +368,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   int error = LockWithoutWaiting(file, LOCK_EX);
   // Somebody who only asks has it for a moment.
   for (int i = 0; error == EWOULDBLOCK && i < kLockRetries; ++i) {
-    absl::SleepFor(kLockPause);
+    usleep(kLockPauseMicroseconds);
     error = LockWithoutWaiting(file, LOCK_EX);
   }
   if (error == EWOULDBLOCK) {
