@@ -133,13 +133,13 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       log_(settings.group, dependencies.store, recovered, settings.options.log_cache_bytes),
       entry_clock_(settings.options.max_clock_jump, now, dependencies.clock->WallNow()),
       feed_(dependencies.applier, &log_, &pending_, dependencies.applier->applied()),
-      catch_up_(settings.options.max_healthy_lag),
       compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
       received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
       repair_(settings.options.heartbeat_interval * 2, settings.options.election_timeout,
               Random(settings.seed).Next()),
-      room_(settings.options.election_timeout * 2),
+      watches_{.catch_up = CatchUp(settings.options.max_healthy_lag),
+               .room = RoomWatch(settings.options.election_timeout * 2)},
       on_fenced_(std::move(fenced)) {
   for (const FaultyEntry& faulty : recovered.faulty) {
     const std::string where = absl::StrCat("entry ", faulty.at.index, " in ", faulty.file,
@@ -212,7 +212,7 @@ Instant Node::NextWakeup() const {
       waits ? held_.leaderless_since + settings_.options.heartbeat_interval * 2 : kDistantFuture;
   return std::min({raft_.NextWakeup(), pending_.NextDeadline(), reads_.NextDeadline(),
                    forwarder_.NextDeadline(), controls_.NextDeadline(), repair_.NextDeadline(),
-                   room_.NextDeadline(), held});
+                   watches_.room.NextDeadline(), held});
 }
 
 void Node::TakeEnvelope(Instant now, Envelope envelope) {
@@ -259,7 +259,7 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
 void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {
   if (IsLostHere(body) && !HaveNoCommands(envelope.entries)) return;
   Receive receive;
-  catch_up_.Hear(body);
+  watches_.catch_up.Hear(body);
   if (auto* append = std::get_if<AppendEntries>(&body)) {
     if (absl::Status status = DescribeEntries(*append, envelope.entries); !status.ok()) {
       return Complain(now, absl::StrCat("entries of node ", ToInteger(envelope.from),

@@ -231,7 +231,6 @@ class Node {
   EntryClock entry_clock_;
   PendingProposals pending_;
   ApplyFeed feed_;
-  CatchUp catch_up_;
   Compaction compaction_;
   std::shared_ptr<const StoredSnapshot> received_;  // until state and log have come to it
   PendingReads reads_;
@@ -239,7 +238,11 @@ class Node {
   ForwardIntake intake_;
   Forwarder forwarder_;
   EntryRepair repair_;
-  RoomWatch room_;
+  struct Watches {
+    CatchUp catch_up;
+    RoomWatch room;
+  };
+  Watches watches_;
   // Commands that wait: for the end of this Handle; while leadership is handed over, and for a
   // moment without a leader; or, of an order, until it is known what becomes of those before.
   struct Held {

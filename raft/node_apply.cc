@@ -58,27 +58,27 @@ bool Node::serving_leader() const {
 
 // The answer comes when what it names is applied here, which is what there is to know.
 void Node::AskHowFar(Instant now) {
-  if (!catch_up_.wants_to_ask() || raft_.leader() == NodeId::kNone) return;
-  catch_up_.Asked();
+  if (!watches_.catch_up.wants_to_ask() || raft_.leader() == NodeId::kNone) return;
+  watches_.catch_up.Asked();
   std::vector<ReadRequest> requests(1);
   requests[0].done = [this, term = raft_.term()](const ReadResult& result) {
     const auto* ready = std::get_if<ReadReady>(&result);
-    if (ready == nullptr) return catch_up_.OnNoAnswer();
-    catch_up_.OnAnswer(term, ready->index);
+    if (ready == nullptr) return watches_.catch_up.OnNoAnswer();
+    watches_.catch_up.OnAnswer(term, ready->index);
   };
   raft_.Step(now, ReadBarrier{.read = reads_.Ask(now, std::move(requests)), .lease = false});
 }
 
 const CatchUp& Node::LookAtCatchUp() {
   const Index commit = raft_.commit();
-  catch_up_.Look({.term = raft_.term(),
-                  .commit = commit,
-                  .commit_term = raft_.TermAt(commit),
-                  .applied = dependencies_.applier->shown(),
-                  .leader_known = raft_.leader() != NodeId::kNone,
-                  .leads = raft_.role() == Role::kLeader,
-                  .paused = feed_.paused()});
-  return catch_up_;
+  watches_.catch_up.Look({.term = raft_.term(),
+                          .commit = commit,
+                          .commit_term = raft_.TermAt(commit),
+                          .applied = dependencies_.applier->shown(),
+                          .leader_known = raft_.leader() != NodeId::kNone,
+                          .leads = raft_.role() == Role::kLeader,
+                          .paused = feed_.paused()});
+  return watches_.catch_up;
 }
 
 bool Node::NoteApplied(Instant now) {

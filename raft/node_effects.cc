@@ -232,7 +232,7 @@ void Node::StorageFailed(Instant now, const absl::Status& status) {
 
 void Node::DriveRoom(Instant now) {
   const bool leads = raft_.role() == Role::kLeader;
-  if (!room_.HandOverDue(now, leads, dependencies_.has_room())) return;
+  if (!watches_.room.HandOverDue(now, leads, dependencies_.has_room())) return;
   Complain(now, "the disk is full: takes no entries, and hands over if another one can lead");
   raft_.Step(now, TransferLeadership{.request = 0,
                                      .target = NodeId::kNone,

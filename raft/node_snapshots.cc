@@ -39,7 +39,7 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
     raft_.Step(now, SnapshotReceived{.term = offer.term, .snapshot = {.position = position}});
     answer(SnapshotAnswer::Verdict::kAlreadyHave);
   } else if (dependencies_.take_offer != nullptr) {
-    catch_up_.OnOffer(offer.term, position.index);
+    watches_.catch_up.OnOffer(offer.term, position.index);
     dependencies_.take_offer(from, offer);
   }
 }
