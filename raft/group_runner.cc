@@ -378,7 +378,8 @@ GroupStatus GroupRunner::Status() const {
     status.last_index = std::max(status.last_index, status.commit_index);
     if (mover_ != nullptr) status.snapshot_index = mover_->position().index;
   }
-  status.disk_full = !HasRoom();
+  // Not HasRoom: whoever asks may have outlived the host, and its disk.
+  status.disk_full = !dependencies_.log_writer_metrics->has_room() || shown_.machine_full;
   if (status.disk_full && status.state == NodeState::kServing) {
     status.state = NodeState::kDegraded;
     status.reason = "the disk is full: no entries are taken until there is room";

@@ -158,6 +158,7 @@ void LogWriter::SyncDone(const absl::Status& status) {
   CAIRN_CHECK(syncing_);
   syncing_ = false;
   room_.refused = IsNoRoom(status);
+  metrics_->SetRoom(disk_->has_room());
   if (room_.refused) return AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
   if (!status.ok()) return Fail(status);
   LogWriterMetrics::Load load;
@@ -200,6 +201,7 @@ void LogWriter::SeekRoom() {
   if (!error_.ok() || room_.patience == Duration()) return;
   if (syncing_) return AwaitRoom(kFirstPatience);
   disk_->SeekRoom();
+  metrics_->SetRoom(disk_->has_room());
   if (room_.refused) return SyncRound();
   if (disk_->has_room()) {
     room_ = Room();

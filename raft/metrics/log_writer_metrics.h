@@ -24,7 +24,7 @@ struct LogWriterStatus {
   bool failed = false;   // for good
 };
 
-// Threads: SyncBegins, SyncEnded and Failed on the writer's sequence, the rest from any.
+// Threads: SyncBegins, SyncEnded, Failed and SetRoom on the writer's sequence, the rest from any.
 class LogWriterMetrics {
  public:
   struct Load {
@@ -39,6 +39,9 @@ class LogWriterMetrics {
   void SyncEnded(Instant now, const Load& load);
   void Failed() { failed_.store(true, std::memory_order_relaxed); }
 
+  void SetRoom(bool has_room) { has_room_.store(has_room, std::memory_order_relaxed); }
+
+  bool has_room() const { return has_room_.load(std::memory_order_relaxed); }
   size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
   LogWriterStatus status() const;
 
@@ -46,6 +49,7 @@ class LogWriterMetrics {
   std::atomic<size_t> queued_entries_ = 0;
   std::atomic<size_t> queued_bytes_ = 0;
   std::atomic<bool> failed_ = false;
+  std::atomic<bool> has_room_ = true;
   Counter batches_;
   Counter entries_;
   Counter bytes_;
