@@ -141,9 +141,10 @@ TEST_F(CairnTest, StatusHasARowForEachMember) {
   int leaders = 0;
   for (const JsonLine& row : rows) {
     for (const char* name :
-         {"group", "node", "address", "role", "term", "leader", "first_index", "last_index",
-          "commit_index", "applied_index", "lag", "state", "log_store", "version",
-          "unsafe_recoveries", "scrub", "disk_full", "damaged", "damaged_open", "healthy"}) {
+         {"group",  "node",        "address",    "role",         "term",
+          "leader", "first_index", "last_index", "commit_index", "applied_index",
+          "lag",    "state",       "log_store",  "version",      "unsafe_recoveries",
+          "scrub",  "disk_full",   "damaged",    "damaged_open", "healthy"}) {
       EXPECT_TRUE(row.Has(name)) << name;
     }
     EXPECT_EQ(row.Text("state"), "serving");
