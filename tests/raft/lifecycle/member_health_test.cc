@@ -1,6 +1,7 @@
 // Who is healthy: members that catch up, by entries and by snapshots, once and again, and members
 // whose applying is paused.
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -206,7 +207,13 @@ TEST_F(MemberHealthTest, QueuesAndCountersAreShown) {
   EXPECT_EQ(Status(follower_).counts.snapshot_bytes_received,
             Status(leader_).counts.snapshot_bytes_sent);
 
-  // A command and a read that wait, since nobody else answers.
+  // A command and a read that wait, since nobody else answers. Whom the leader still takes for one
+  // that needs a snapshot would be sent nothing.
+  ASSERT_TRUE(cluster_.Await([&] {
+    const GroupStatus status = Status(leader_);
+    return std::all_of(status.peers.begin(), status.peers.end(),
+                       [&](const PeerStatus& peer) { return peer.match == status.last_index; });
+  }));
   CutOff(follower_);
   CutOff(third_);
   int answers = 0;
