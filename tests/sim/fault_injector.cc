@@ -286,10 +286,15 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
       return AnyNode().JumpWall(Seconds(seconds));
     }
     default: {
-      // One disk a run: the others keep good copies of what was acknowledged.
-      SimNode& node = cluster_.node(static_cast<NodeId>(1 + plan_.seed % plan_.members));
-      if (!node.running() || !node.disk().Rot()) return;
-      if (plan_.scrub.bytes_per_second > 0 && random_.OneIn(2)) return;
+      SimNode& node = cluster_.node(plan_.rotting());
+      if (!node.running()) return;
+      // Only in sealed blocks what has rotted is found while the node runs.
+      if (plan_.scrub.bytes_per_second > 0 && random_.OneIn(2)) {
+        node.disk().Rot(random_.OneIn(2) ? SimDisk::Rotten::kSealed
+                                         : SimDisk::Rotten::kSealedEntries);
+        return;
+      }
+      if (!node.disk().Rot(SimDisk::Rotten::kAnything)) return;
       node.PowerCut(CrashPolicy::kDropAll);
       return RestartLater(node);
     }

@@ -39,6 +39,8 @@ void DrawScrub(FaultPlan& plan) {
   if (plan.memory_store || random.OneIn(2)) return;
   plan.scrub.bytes_per_second = OneOf<uint64_t>(random, {8 << 20, 64 << 20, 1 << 30});
   plan.scrub.period = plan.group.election_timeout * OneOf<int64_t>(random, {1, 2, 5});
+  // Only what is sealed is scrubbed, and is to be before the run ends.
+  if (random.OneIn(2)) plan.block_bytes = plan.unit_bytes * 16;
 }
 
 void DrawGroup(FaultPlan& plan) {

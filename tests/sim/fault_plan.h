@@ -122,6 +122,9 @@ struct FaultPlan {
   bool faults_from_start = false;  // or only once the cluster has formed
   Duration under_fire = Seconds(30);
 
+  // One disk a run rots: the others keep good copies of what was acknowledged.
+  NodeId rotting() const { return NodeId{1 + seed % members}; }
+
   uint64_t weight(FaultKind kind) const { return weights[static_cast<size_t>(kind)]; }
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "storage/block/block_log.h"
 #include "storage/block/log_verifier.h"
 #include "tests/sim/observed_log_disk.h"
@@ -16,6 +17,8 @@ namespace cairn::sim {
 namespace {
 
 constexpr size_t kWrittenRanges = 64;
+
+bool IsBlock(absl::string_view path) { return absl::EndsWith(path, ".block"); }
 
 }  // namespace
 
@@ -180,21 +183,31 @@ void SimDisk::EndSyncLater(Task task) {
   process_.syncs->PostAt(process_.clock->Now() + (end - world_.events.now()), std::move(task));
 }
 
-bool SimDisk::Rot() {
+bool SimDisk::Rot(Rotten where) {
+  const bool sealed = where != Rotten::kAnything;
   // Every second time the end of the log, where a torn write would be, and there the place where
   // the records begin: behind them the last unit is mostly empty.
-  const bool at_end = fault_random_.OneIn(2);
+  const bool at_end = !sealed && fault_random_.OneIn(2);
+  // Most of what is written to a small block is not its entries: two headers, two seals, ids.
+  const bool entries = where == Rotten::kSealedEntries;
+  std::string head;
+  for (const WrittenRange& range : written_) {
+    if (IsBlock(range.path)) head = std::max(head, range.path);
+  }
   std::vector<const WrittenRange*> synced;
   for (const WrittenRange& range : written_) {
     absl::StatusOr<bool> there = file_system_->Exists(range.path);
-    const bool in_log = absl::StrContains(range.path, "/log/");
-    if (at_end && !in_log) continue;
+    if (at_end && !absl::StrContains(range.path, "/log/")) continue;
+    if (sealed && (!IsBlock(range.path) || range.path == head)) continue;
+    const bool in_front =
+        range.offset >= 2 * plan_.unit_bytes && range.offset < plan_.block_bytes / 2;
+    if (entries && !in_front) continue;
     if (range.synced && range.length > 0 && there.ok() && *there) synced.push_back(&range);
   }
   if (synced.empty()) return false;
   const size_t latest = std::min<size_t>(synced.size(), at_end ? 2 : kWrittenRanges);
   const WrittenRange& range = *synced[synced.size() - 1 - fault_random_.Below(latest)];
-  const uint64_t length = at_end ? std::min<uint64_t>(range.length, 256) : range.length;
+  const uint64_t length = at_end || entries ? std::min<uint64_t>(range.length, 256) : range.length;
   uint64_t offset = range.offset + fault_random_.Below(length);
   uint8_t mask = static_cast<uint8_t>(1 << fault_random_.Below(8));
   file_system_->FlipBits(range.path, offset, mask);

@@ -59,8 +59,11 @@ class SimDisk {
   // Fails the next sync that the process waits for.
   void FailNextSync() { fail_next_sync_ = true; }
   bool sync_failed() const { return sync_failed_; }  // since the process started
+  // Where a bit turns over: in anything, in blocks that are not the head of the log, and there
+  // where entries stand.
+  enum class Rotten { kAnything, kSealed, kSealedEntries };
   // Turns over a bit of what was written and synced lately. False if there is nothing.
-  bool Rot();
+  bool Rot(Rotten where);
   bool rotten() const { return rotten_; }  // ever
   // No more faults.
   void Heal();

@@ -23,6 +23,8 @@ namespace {
 
 // Far more than any run takes; more means that nodes keep each other busy for nothing.
 constexpr uint64_t kMostTasks = 5'000'000;
+// Bits: many of them hit what is not in use any more.
+constexpr int kRottenAtRest = 8;
 
 class Simulation {
  public:
@@ -145,6 +147,12 @@ class Simulation {
 
   // Nobody reads anything: what has rotted in sealed blocks is healed by the scrub alone.
   void CheckScrubbed() {
+    if (plan_.scrub.bytes_per_second > 0 && plan_.weight(FaultKind::kRot) > 0) {
+      SimNode& node = cluster_.node(plan_.rotting());
+      for (int i = 0; node.running() && i < kRottenAtRest; ++i) {
+        node.disk().Rot(SimDisk::Rotten::kSealedEntries);
+      }
+    }
     std::map<SimNode*, uint64_t> rounds;
     for (const auto& node : cluster_.nodes()) {
       if (const auto progress = node->scrub()) rounds[node.get()] = progress->rounds + 2;
