@@ -158,7 +158,6 @@ void LogWriter::SyncDone(const absl::Status& status) {
   CAIRN_CHECK(syncing_);
   syncing_ = false;
   room_.refused = IsNoRoom(status);
-  metrics_->SetRoom(disk_->has_room());
   if (room_.refused) return AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
   if (!status.ok()) return Fail(status);
   LogWriterMetrics::Load load;
@@ -181,7 +180,7 @@ void LogWriter::SyncDone(const absl::Status& status) {
     scheduled_ = !queue_.empty();
     if (scheduled_) executor_->Post([this] { Run(); });
   }
-  if (disk_->has_room()) {
+  if (has_room()) {
     room_ = Room();
   } else if (freed || room_.patience == Duration()) {
     AwaitRoom(kFirstPatience);
@@ -197,13 +196,18 @@ void LogWriter::AwaitRoom(Duration patience) {
   });
 }
 
+bool LogWriter::has_room() const {
+  const bool has_room = disk_->has_room();
+  metrics_->SetRoom(has_room);
+  return has_room;
+}
+
 void LogWriter::SeekRoom() {
   if (!error_.ok() || room_.patience == Duration()) return;
   if (syncing_) return AwaitRoom(kFirstPatience);
   disk_->SeekRoom();
-  metrics_->SetRoom(disk_->has_room());
   if (room_.refused) return SyncRound();
-  if (disk_->has_room()) {
+  if (has_room()) {
     room_ = Room();
   } else {
     AwaitRoom(std::min(room_.patience * 2, kLongestPatience));

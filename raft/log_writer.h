@@ -71,7 +71,7 @@ class LogWriter {
 
   size_t queued_bytes() const { return metrics_->queued_bytes(); }
   // False: let no new entries in.
-  bool has_room() const { return disk_->has_room(); }
+  bool has_room() const;
   // What it has to do and has done; may outlive it.
   std::shared_ptr<const LogWriterMetrics> metrics() const { return metrics_; }
 

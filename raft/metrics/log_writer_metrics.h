@@ -24,7 +24,7 @@ struct LogWriterStatus {
   bool failed = false;   // for good
 };
 
-// Threads: SyncBegins, SyncEnded, Failed and SetRoom on the writer's sequence, the rest from any.
+// Threads: SyncBegins, SyncEnded and Failed on the writer's sequence, the rest from any.
 class LogWriterMetrics {
  public:
   struct Load {
@@ -39,6 +39,7 @@ class LogWriterMetrics {
   void SyncEnded(Instant now, const Load& load);
   void Failed() { failed_.store(true, std::memory_order_relaxed); }
 
+  // What the disk said when it was last asked, which is with each turn of a group.
   void SetRoom(bool has_room) { has_room_.store(has_room, std::memory_order_relaxed); }
 
   bool has_room() const { return has_room_.load(std::memory_order_relaxed); }

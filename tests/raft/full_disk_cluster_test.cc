@@ -34,6 +34,7 @@ TEST(FullDiskClusterTest, ALeaderWithoutRoomHandsOverAndKeepsUpLater) {
   const uint64_t full = cluster.AwaitLeader();
   ASSERT_TRUE(Applied(cluster.Propose(full, "before")));
   cluster.Disk(full).SetRoom(/*has_room=*/false, /*refuses=*/false);
+  cluster.Run(Milliseconds(200));  // more than a heartbeat
   EXPECT_TRUE(cluster.At(full).Status().disk_full);
   EXPECT_EQ(cluster.At(full).Status().state, NodeState::kDegraded);
   cluster.Run(Seconds(2));
