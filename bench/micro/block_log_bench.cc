@@ -12,12 +12,8 @@
 // By environment: CAIRN_BENCH_DIRECTORY, where to write (beside OUTPUT.json; not a tmpfs, whose
 // syncs do nothing); CAIRN_BENCH_PAIRS, how many turns (24, at least 20).
 
-#include <linux/magic.h>
 #include <stdlib.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -37,6 +33,7 @@
 #include "base/system_clock.h"
 #include "base/thread_executor.h"
 #include "base/types.h"
+#include "bench/micro/log_work.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "rocksdb/write_batch.h"
@@ -49,7 +46,6 @@ namespace cairn {
 namespace {
 
 constexpr GroupId kGroup{1};
-constexpr size_t kPayloadBytes = 256;
 constexpr int kWarmUpTurns = 2;
 
 // Something that makes a run of entries durable.
@@ -166,37 +162,6 @@ class RocksDbLog final : public System {
   std::unique_ptr<rocksdb::DB> database_;
 };
 
-// Makes one log's runs, made before the clock starts.
-class Entries {
- public:
-  std::vector<RecordRun> Runs(size_t count, size_t entries) {
-    std::vector<RecordRun> runs;
-    for (size_t i = 0; i < count; ++i) {
-      RecordRunBuilder builder(kGroup, last_, hash_);
-      for (size_t entry = 0; entry < entries; ++entry) {
-        std::string payload = std::to_string(last_.index + entry);
-        payload.resize(kPayloadBytes, 'x');
-        builder.Add(PreparedEntry::Make(EntryType::kCommand, std::move(payload)), Term{1},
-                    WallTime{1});
-      }
-      runs.push_back(std::move(builder).Build());
-      last_ = runs.back().last();
-      hash_ = runs.back().last_hash();
-    }
-    return runs;
-  }
-
- private:
-  LogPosition last_;
-  EntryHash hash_;
-};
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 // Median microseconds of a batch within one turn: what else the disk did in between does not count.
 double Turn(System& system, const std::vector<RecordRun>& runs) {
   std::vector<double> microseconds;
@@ -225,7 +190,7 @@ std::vector<std::string> Measure(const std::string& directory, BatchSize size, i
     systems.push_back(std::make_unique<BlockStore>(
         file_system, absl::StrCat(directory, "/", CipherName(cipher)), cipher));
   }
-  Entries entries;
+  Entries entries(kGroup);
   std::vector<std::vector<double>> microseconds(systems.size());
   for (int turn = -kWarmUpTurns; turn < pairs; ++turn) {
     const std::vector<RecordRun> runs = entries.Runs(size.batches_a_turn, size.entries);
@@ -262,25 +227,6 @@ std::vector<std::string> Measure(const std::string& directory, BatchSize size, i
   }
   return results;
 }
-
-// A directory for this run, removed with all in it at the end.
-class WorkDirectory {
- public:
-  explicit WorkDirectory(const std::string& parent) {
-    std::string name = parent + "/block_log_bench-XXXXXX";
-    CAIRN_CHECK(mkdtemp(name.data()) != nullptr) << parent;
-    path_ = name;
-    struct statfs information;
-    CAIRN_CHECK(statfs(path_.c_str(), &information) == 0) << path_;
-    CAIRN_CHECK(information.f_type != TMPFS_MAGIC)
-        << path_ << " is in memory, where a sync costs nothing: set CAIRN_BENCH_DIRECTORY";
-  }
-  ~WorkDirectory() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 int Run(const std::string& output) {
   const char* directory = getenv("CAIRN_BENCH_DIRECTORY");
