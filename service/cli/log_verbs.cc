@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
 #include "service/cli/context.h"
 #include "service/cli/exit_code.h"
 #include "service/cli/log_keys.h"
@@ -303,7 +305,9 @@ void PrintVerified(CliContext& context, const VerifiedFile& file) {
 
 int RunVerify(CliContext& context, const LogView& log) {
   uint64_t faulty = 0;
-  for (const VerifiedFile& file : log.Verify()) {
+  const SystemClock clock;
+  ThreadExecutor beside(clock, "read ahead");
+  for (const VerifiedFile& file : log.Verify(&beside)) {
     PrintVerified(context, file);
     faulty += file.faulty.size();
   }

@@ -1,5 +1,7 @@
 #include "storage/block/block_bytes.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -12,6 +14,7 @@ namespace cairn {
 namespace {
 
 constexpr uint64_t kDirectPiece = 1 << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
 constexpr uint64_t kWindowBytes = 128 << 10;
 // Less, because all of it is decrypted.
 constexpr uint64_t kEncryptedWindowBytes = 32 << 10;
@@ -77,9 +80,14 @@ uint64_t BlockBytes::NonZeroBytes(uint64_t begin, uint64_t end) {
 }
 
 AlignedBuffer::AlignedBuffer(size_t bytes)
-    : size_((bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment),
-      data_(static_cast<char*>(std::aligned_alloc(kBlockAlignment, size_))) {
-  CAIRN_CHECK(size_ == 0 || data_ != nullptr) << "out of memory";
+    : size_((bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment) {
+  const bool is_large = size_ >= 2 * kHugePage;
+  void* memory = nullptr;
+  const int error = posix_memalign(&memory, is_large ? kHugePage : kBlockAlignment, size_);
+  CAIRN_CHECK(error == 0) << "out of memory";
+  data_.reset(static_cast<char*>(memory));
+  // Else most of the time of reading a block goes into its pages. It may be refused.
+  if (is_large) madvise(memory, size_, MADV_HUGEPAGE);
 }
 
 Bytes ReadDirectly(const File& file, uint64_t offset, uint64_t length) {

@@ -12,11 +12,12 @@ namespace {
 
 class Walk {
  public:
-  Walk(const BlockFile& file, const std::optional<BlockSeal>& seal, uint64_t first_batch)
+  Walk(const BlockFile& file, BlockImage& image, const std::optional<BlockSeal>& seal,
+       uint64_t first_batch)
       : file_(file),
         seal_(seal),
         next_batch_(seal ? seal->first_batch : first_batch),
-        image_(file.Image()),
+        image_(image),
         walker_(image_, file.geometry(), file.tag()) {}
 
   absl::StatusOr<BlockWalk> Run() {
@@ -83,7 +84,7 @@ class Walk {
   const BlockFile& file_;
   const std::optional<BlockSeal> seal_;
   uint64_t next_batch_;
-  BlockImage image_;
+  BlockImage& image_;
   BatchWalker walker_;
   BlockWalk walk_;
 };
@@ -134,7 +135,13 @@ absl::StatusOr<BlockFooter> ReadFooter(const BlockFile& file, const BlockSeal& s
 
 absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<BlockSeal>& seal,
                                     uint64_t first_batch) {
-  return Walk(file, seal, first_batch).Run();
+  BlockImage image = file.Image();
+  return WalkBlock(file, image, seal, first_batch);
+}
+
+absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockImage& image,
+                                    const std::optional<BlockSeal>& seal, uint64_t first_batch) {
+  return Walk(file, image, seal, first_batch).Run();
 }
 
 bool LooksUnused(const BlockFile& file) {

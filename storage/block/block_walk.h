@@ -45,6 +45,9 @@ struct BlockWalk {
 // that is not known. DATA_LOSS naming the file if batches contradict each other.
 absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<BlockSeal>& seal,
                                     uint64_t first_batch);
+// The same, of a block that was read before.
+absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockImage& image,
+                                    const std::optional<BlockSeal>& seal, uint64_t first_batch);
 
 // True if nothing was ever written to the block but its header, by a look at where the first batch
 // would be.

@@ -196,12 +196,18 @@ const std::map<GroupId, WrittenLog>& LogInspector::groups() const {
 absl::StatusOr<BlockWalk> LogInspector::Walk(uint64_t id) const {
   const Block& block = blocks_.at(id);
   if (!block.status.ok()) return block.status;
+  BlockImage image = block.file->Image();
+  return Walk(id, image);
+}
+
+absl::StatusOr<BlockWalk> LogInspector::Walk(uint64_t id, BlockImage& image) const {
+  const Block& block = blocks_.at(id);
   uint64_t first_batch = id == 1 ? 1 : 0;
   auto before = blocks_.find(id - 1);
   if (before != blocks_.end() && before->second.seal.seal) {
     first_batch = before->second.seal.seal->last_batch + 1;
   }
-  return WalkBlock(*block.file, block.seal.seal, first_batch);
+  return WalkBlock(*block.file, image, block.seal.seal, first_batch);
 }
 
 BlockSummary LogInspector::Summarize(uint64_t id, const Block& block) const {

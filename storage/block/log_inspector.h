@@ -94,6 +94,8 @@ class LogInspector {
 
   // Reads all of the block, past the page cache.
   absl::StatusOr<BlockWalk> Walk(uint64_t block) const;
+  // The same, of a block that was read before.
+  absl::StatusOr<BlockWalk> Walk(uint64_t block, BlockImage& image) const;
 
   // One for each block and spare, by name.
   std::vector<BlockSummary> Summaries() const;

@@ -1,10 +1,14 @@
 #include "storage/block/log_verifier.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/mutex.h"
+#include "storage/block/block_bytes.h"
+#include "storage/block/block_file.h"
 
 namespace cairn {
 namespace {
@@ -62,9 +66,60 @@ bool Supersedes(const GroupSection& section, Index index) {
          (section.base && index <= section.base->base.index);
 }
 
+// The blocks of a log in their order, the next one read while one is looked at.
+class ImageReader {
+ public:
+  ImageReader(const LogInspector& log, Executor* beside) : log_(log), beside_(beside) {}
+  ~ImageReader() { Await(); }
+
+  // Of a block that can be read.
+  std::unique_ptr<BlockImage> Take(uint64_t id) {
+    std::unique_ptr<BlockImage> image = Await();
+    if (image == nullptr || ahead_ != id) image = Load(*log_.blocks().at(id).file);
+    auto next = log_.blocks().upper_bound(id);
+    while (next != log_.blocks().end() && !next->second.status.ok()) ++next;
+    if (beside_ != nullptr && next != log_.blocks().end()) Start(next->first, *next->second.file);
+    return image;
+  }
+
+ private:
+  static std::unique_ptr<BlockImage> Load(const BlockFile& file) {
+    return std::unique_ptr<BlockImage>(new BlockImage(file.Image()));
+  }
+
+  void Start(uint64_t id, const BlockFile& file) {
+    ahead_ = id;
+    {
+      MutexLock lock(mutex_);
+      reads_ = true;
+    }
+    beside_->Post([this, &file] {
+      std::unique_ptr<BlockImage> image = Load(file);
+      MutexLock lock(mutex_);
+      image_ = std::move(image);
+      reads_ = false;
+      read_.NotifyAll();
+    });
+  }
+
+  std::unique_ptr<BlockImage> Await() {
+    MutexLock lock(mutex_);
+    while (reads_) read_.Wait(mutex_);
+    return std::move(image_);
+  }
+
+  const LogInspector& log_;
+  Executor* const beside_;
+  uint64_t ahead_ = 0;  // the block that is read
+  Mutex mutex_;
+  CondVar read_;
+  bool reads_ CAIRN_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<BlockImage> image_ CAIRN_GUARDED_BY(mutex_);
+};
+
 class Verifier {
  public:
-  explicit Verifier(const LogInspector& log) : log_(log) {}
+  Verifier(const LogInspector& log, Executor* beside) : log_(log), images_(log, beside) {}
 
   std::vector<VerifiedFile> Run() {
     for (const auto& [id, block] : log_.blocks()) VerifyBlock(id, block);
@@ -113,7 +168,8 @@ class Verifier {
       return;
     }
     file.notes = NotesOf(block);
-    absl::StatusOr<BlockWalk> walk = log_.Walk(id);
+    const std::unique_ptr<BlockImage> image = images_.Take(id);
+    absl::StatusOr<BlockWalk> walk = log_.Walk(id, *image);
     if (!walk.ok()) {
       file.faulty.push_back({.path = block.path,
                              .bytes = block.bytes,
@@ -242,6 +298,7 @@ class Verifier {
   }
 
   const LogInspector& log_;
+  ImageReader images_;
   std::vector<VerifiedFile> files_;
   std::vector<std::map<GroupId, IndexSet>> ok_;  // by file
   std::vector<BadPlace> bad_;
@@ -249,6 +306,8 @@ class Verifier {
 
 }  // namespace
 
-std::vector<VerifiedFile> VerifyLog(const LogInspector& log) { return Verifier(log).Run(); }
+std::vector<VerifiedFile> VerifyLog(const LogInspector& log, Executor* beside) {
+  return Verifier(log, beside).Run();
+}
 
 }  // namespace cairn

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/types.h"
 #include "storage/block/log_inspector.h"
 
@@ -20,6 +21,7 @@ struct LogFinding {
   GroupId group = GroupId::kNone;  // none: not of one group, or unknown
   IndexRange entries = {};         // zero if unknown
   std::string reason;
+  friend bool operator==(const LogFinding&, const LogFinding&) = default;
 };
 
 // What was found in one file, or, under the path of the directory, of the log as a whole.
@@ -32,11 +34,13 @@ struct VerifiedFile {
   std::vector<LogFinding> faulty = {};
   // What is bad and does no harm: another copy serves, or it is no longer in the log.
   std::vector<std::string> notes = {};
+  friend bool operator==(const VerifiedFile&, const VerifiedFile&) = default;
 };
 
 // By name; the log as a whole last, if there is something to say of it. Decides as recovery would
-// if it ran now (FORMAT.md, "Decisions"), but reads sealed blocks too.
-std::vector<VerifiedFile> VerifyLog(const LogInspector& log);
+// if it ran now (FORMAT.md, "Decisions"), but reads sealed blocks too. Two of them are in memory at
+// a time if there is an executor `beside` the caller's, to read the next one meanwhile.
+std::vector<VerifiedFile> VerifyLog(const LogInspector& log, Executor* beside = nullptr);
 
 }  // namespace cairn
 

@@ -37,7 +37,9 @@ class BlockLogView final : public LogView {
     log_->Read(group, from, count, take, unreadable);
   }
 
-  std::vector<VerifiedFile> Verify() const override { return VerifyLog(*log_); }
+  std::vector<VerifiedFile> Verify(Executor* beside) const override {
+    return VerifyLog(*log_, beside);
+  }
 
  private:
   const std::unique_ptr<LogInspector> log_;
@@ -73,7 +75,7 @@ class RocksDbLogView final : public LogView {
     log_->Read(group, from, count, take, unreadable);
   }
 
-  std::vector<VerifiedFile> Verify() const override { return log_->Verify(); }
+  std::vector<VerifiedFile> Verify(Executor*) const override { return log_->Verify(); }
 
  private:
   const std::unique_ptr<RocksDbInspector> log_;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/executor.h"
 #include "base/types.h"
 #include "storage/block/block_header.h"
 #include "storage/block/log_inspector.h"
@@ -57,8 +58,9 @@ class LogView {
   virtual void Read(GroupId group, Index from, uint64_t count, const Take& take,
                     const Unreadable& unreadable) const = 0;
 
-  // Reads everything, and says what is good, torn and faulty.
-  virtual std::vector<VerifiedFile> Verify() const = 0;
+  // Reads everything, and says what is good, torn and faulty. `beside`, which may be null, reads
+  // ahead meanwhile.
+  virtual std::vector<VerifiedFile> Verify(Executor* beside = nullptr) const = 0;
 };
 
 // `directory` is a node's data directory or the log in it; which store it is of is found out.
