@@ -162,6 +162,9 @@ BlockLog::Added BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) {
             ReadEntries(*file, span.MarkFor(next), section.group, next, last, limit - bytes);
         if (!runs.ok()) {
           copies_.due.AddUnreadable(block, section.group, next);
+          if (absl::IsDataLoss(runs.status())) {
+            scrub_->Found(section.group, span, next, runs.status());
+          }
           ++next;
           if (++unreadable < kUnreadableAtOnce) continue;
           return bytes > 0 ? Added::kSome : Added::kNothingYet;

@@ -211,6 +211,10 @@ class BlockScrub::Pass {
 
 ScrubStep BlockScrub::Step(ScrubPosition& position, uint64_t max_bytes) {
   ScrubStep step;
+  {
+    MutexLock lock(mutex_);
+    step.damaged.swap(found_);
+  }
   if (position.block == 0) {
     CheckManifest(step);
     position = {.block = 1};
@@ -242,6 +246,11 @@ void BlockScrub::CheckManifest(ScrubStep& step) {
     const std::string what = absl::StrCat(parts_.directory, ": one copy of the manifest was bad");
     (saved.ok() ? step.healed : step.avoided).push_back(what);
   }
+}
+
+void BlockScrub::Found(GroupId group, const Span& span, Index index, const absl::Status& why) {
+  MutexLock lock(mutex_);
+  found_.push_back({group, {index, TermOf(span.term_runs, index)}, why});
 }
 
 void BlockScrub::Avoid(uint64_t block) {

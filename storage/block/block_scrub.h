@@ -52,6 +52,9 @@ class BlockScrub final : public LogScrub {
 
   // The log goes on in this block.
   void SetHead(uint64_t head) { head_.store(head, std::memory_order_release); }
+  // Somebody else came upon an entry in `span` that is in the log and cannot be read: the next Step
+  // tells.
+  void Found(GroupId group, const Span& span, Index index, const absl::Status& why);
   // Blocks found to be avoided since the last call: what is in use in them is better copied away.
   std::set<uint64_t> TakeAvoided();
 
@@ -66,6 +69,7 @@ class BlockScrub final : public LogScrub {
   std::atomic<bool> has_avoided_ = false;
   Mutex mutex_;
   std::set<uint64_t> avoided_ CAIRN_GUARDED_BY(mutex_);
+  std::vector<ScrubFinding> found_ CAIRN_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn

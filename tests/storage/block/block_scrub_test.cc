@@ -280,6 +280,28 @@ TEST_P(BlockScrubTest, WhatFailsToBeWrittenAgainHarmsNothing) {
   EXPECT_EQ(file_system.uses_after_failure(), 0u);
 }
 
+// What is in use in a block to be avoided is copied away, and what of it cannot be read is told.
+TEST_P(BlockScrubTest, WhoCopiesTellsWhatCannotBeRead) {
+  SimulatedFileSystem file_system;
+  LogDriver driver(file_system, Options());
+  Fill(driver);
+  file_system.FlipBits(PathOf(1), 30, 1);
+  file_system.set_fault_hook(NthFault(FileAccess::Operation::kSync, PathOf(1), 1, {.error = EIO}));
+  ASSERT_EQ(Scrub(driver.log()).avoided.size(), 1u);
+  file_system.set_fault_hook({});
+  file_system.FailReads(PathOf(1), 1024, 512);
+  for (int i = 0; i < 5; ++i) {
+    driver.Append(kGroupA, 2, {"goes on"});
+    ASSERT_TRUE(driver.Sync().ok());
+  }
+  const Round round = Scrub(driver.log(), {.block = 1'000});
+  EXPECT_EQ(round.bytes, 0u) << "nothing was read for it";
+  EXPECT_TRUE(round.damaged.contains({kGroupB, 1}));
+  Repair(driver, round);
+  WriteUntilGone(driver, file_system, 1);
+  ExpectWhole(driver);
+}
+
 // Between two steps nothing is held, so blocks are released as if nobody read them.
 TEST_P(BlockScrubTest, BlocksAreReleasedBetweenSteps) {
   SimulatedFileSystem file_system;
