@@ -1,6 +1,7 @@
 #include "storage/block/block_walk.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -17,7 +18,7 @@ class Walk {
         seal_(seal),
         next_batch_(seal ? seal->first_batch : first_batch),
         image_(file.Image()),
-        walker_(image_, file.geometry(), file.tag()) {}
+        walker_(*image_, file.geometry(), file.tag()) {}
 
   absl::StatusOr<BlockWalk> Run() {
     while (!AtEnd()) {
@@ -30,7 +31,7 @@ class Walk {
     if (seal_) {
       if (!AtEnd()) walk_.lost_before.push_back(walk_.batches.size());
     } else {
-      walk_.remainder = JudgeRemainder(image_, walker_.data_end(), walker_.id_begin());
+      walk_.remainder = JudgeRemainder(*image_, walker_.data_end(), walker_.id_begin());
       FindFreeStretch();
     }
     return std::move(walk_);
@@ -71,7 +72,7 @@ class Walk {
     const uint64_t unit = file_.geometry().unit_bytes;
     uint64_t begin = walker_.data_end();
     while (begin < walker_.id_begin()) {
-      uint64_t end = image_.FirstNonZero(begin, walker_.id_begin()) / unit * unit;
+      uint64_t end = image_->FirstNonZero(begin, walker_.id_begin()) / unit * unit;
       if (end > begin && end - begin > walk_.free_end - walk_.free_begin) {
         walk_.free_begin = begin;
         walk_.free_end = end;
@@ -83,7 +84,7 @@ class Walk {
   const BlockFile& file_;
   const std::optional<BlockSeal> seal_;
   uint64_t next_batch_;
-  BlockImage image_;
+  const std::unique_ptr<BlockBytes> image_;
   BatchWalker walker_;
   BlockWalk walk_;
 };
@@ -111,6 +112,7 @@ FoundSeal ReadSeal(const BlockFile& file) {
     found.seal = *seal;
     found.good[copy] = true;
   }
+  if (!found.seal && file.frame_table() != nullptr) found.seal = file.frame_table()->seal;
   return found;
 }
 

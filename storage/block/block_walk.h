@@ -16,7 +16,7 @@
 
 namespace cairn {
 
-// The seal of a block. Nothing if no copy is good.
+// The seal of a block. Nothing if no copy is good; a compressed block has a third one.
 struct FoundSeal {
   std::optional<BlockSeal> seal;
   bool good[2] = {false, false};

@@ -48,6 +48,7 @@ struct BlockSummary {
   uint64_t bytes = 0;  // length of the file
   uint64_t key = 0;    // id of the master key; 0: the block is not encrypted, or is damaged
   Cipher cipher = Cipher::kNone;
+  uint64_t uncompressed_bytes = 0;  // length of the file before; 0: the block is not compressed
   uint64_t first_batch = 0;
   uint64_t last_batch = 0;
   uint64_t batches = 0;
