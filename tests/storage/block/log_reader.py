@@ -15,9 +15,10 @@ import re
 import struct
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import compressed_block  # noqa: E402 (found through the line above)
+
 SECTOR = 512
-FRAME = 65536
-UNREADABLE = 0xEE
 FILLER = 0x5A
 MAX_PAYLOAD = 16 << 20
 MAX_NUMBER = 1 << 62
@@ -55,16 +56,7 @@ def _load_xxhash():
     return library
 
 
-def _load_zstd():
-    library = ctypes.CDLL("libzstd.so.1")
-    library.ZSTD_decompress.argtypes = (
-        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
-    library.ZSTD_decompress.restype = ctypes.c_size_t
-    return library
-
-
 _XXHASH = _load_xxhash()
-_ZSTD = _load_zstd()
 
 
 def checksum(data):
@@ -79,15 +71,6 @@ def hash_of(data):
 def hash_text(value):
     """High half first."""
     return f"{value[1]:016x}{value[0]:016x}"
-
-
-def expand(frame, length):
-    """The plain text of a frame, None if it is not one of this length."""
-    if len(frame) == length:
-        return frame
-    plain = ctypes.create_string_buffer(length)
-    found = _ZSTD.ZSTD_decompress(plain, length, bytes(frame), len(frame))
-    return plain.raw if found == length else None
 
 
 def has_zero_sector(data, begin, end):
@@ -173,10 +156,11 @@ class Block:
             identity.cluster
             + struct.pack("<QQQ", identity.node, identity.incarnation, self.number)
         )
-        spare_seal = self._expand(*compression) if compression else None
-        self.seal = (
-            self._read_seal(self.unit) or self._read_seal(self.length - 2 * self.unit) or spare_seal
-        )
+        expanded = compression and compressed_block.expand(data, compression, self, checksum)
+        self.data = expanded.data if expanded else data
+        self.seal = self._read_seal(self.unit) or self._read_seal(self.length - 2 * self.unit)
+        if expanded and expanded.seal and not self.seal:
+            self.seal = self._seal_of(expanded.seal)
         if compression and not self.seal:
             raise Damage(f"{self.name}: it is compressed, and no copy of its seal is good")
 
@@ -201,9 +185,7 @@ class Block:
             _, version, cluster, node, incarnation, number, length, unit, key = (
                 struct.unpack_from("<II16sQQQQQQ", sector)
             )
-            if version == 2:
-                raise Encrypted(f"{self.name}: encrypted with key {key:016x}, not read here")
-            if version == 3 and key != 0:
+            if version == 2 or version == 3 and key != 0:
                 raise Encrypted(f"{self.name}: encrypted with key {key:016x}, not read here")
             if version not in (1, 3) or key != 0:
                 raise Damage(f"{self.name}: format version {version}, key {key}")
@@ -222,45 +204,6 @@ class Block:
                 raise Damage(f"{self.name}: length {length}, unit {unit}")
             return length, unit, compression
         raise Damage(f"{self.name}: neither header can be read")
-
-    # ---- "Compressed blocks"
-
-    def _expand(self, file_length, data_end, footer_begin, footer_length, id_begin, frames_length):
-        """Puts the block as it was into self.data; the seal that stands in the frame table."""
-        data_begin, stored = 2 * self.unit, self.data
-        count = -(-(data_end - data_begin) // FRAME)
-        table_length = 120 + 12 * count
-        frames_at = data_begin + self.round_up(table_length)
-        footer_at = frames_at + self.round_up(frames_length)
-        tables = [
-            stored[at : at + table_length] for at in (data_begin, footer_at + footer_length)
-        ]
-        table = next((table for table in tables if self._is_table(table, count)), None)
-        frames = []
-        begin = frames_at
-        for i in range(count):
-            length = min(FRAME, data_end - data_begin - i * FRAME)
-            plain = None
-            if table:
-                size, hashed = struct.unpack_from("<IQ", table, 112 + 12 * i)
-                frame = stored[begin : begin + size]
-                plain = expand(frame, length) if checksum(frame) == hashed else None
-                begin += size
-            frames.append(plain if plain is not None else bytes([UNREADABLE]) * length)
-        data = bytearray(stored[:data_begin]) + b"".join(frames)
-        data += bytes(id_begin - len(data))
-        data += stored[file_length - (self.length - id_begin) : file_length]
-        if footer_length:
-            footer = stored[footer_at : footer_at + footer_length]
-            data[footer_begin : footer_begin + footer_length] = footer
-        self.data = bytes(data)
-        return self._seal_of(table[16:112]) if table else None
-
-    def _is_table(self, table, count):
-        return (
-            struct.unpack_from("<Q", table, len(table) - 8)[0] == checksum(table[:-8])
-            and struct.unpack_from("<IIQ", table) == (0xF4A3E7AB, count, self.tag)
-        )
 
     def _read_seal(self, at):
         return self._seal_of(self.data[at : at + SECTOR])
