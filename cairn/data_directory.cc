@@ -69,6 +69,12 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
         is_known ? " is one of Cairn's and needs nobody to open it"
                  : " is none of Cairn's (block, rocksdb, memory), and nobody opens it"));
   }
+  if (options.log_compression != "none" &&
+      (options.log_compression != "zstd" || options.log_store != "block")) {
+    return absl::InvalidArgumentError(absl::StrCat("log compression ", options.log_compression,
+                                                   " with log store ", options.log_store,
+                                                   ": none, or zstd with block"));
+  }
   if (options.keys != nullptr && options.log_store != "block") {
     return absl::InvalidArgumentError(
         absl::StrCat("log store ", options.log_store, " cannot be encrypted, only block can"));
@@ -203,6 +209,7 @@ absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   block.identity = {identity_.cluster, identity_.node, identity_.incarnation};
   block.geometry.block_bytes = options.block_bytes;
   block.reserve_bytes = options.reserve_bytes;
+  if (options.log_compression == "zstd") block.compression = LogCompression::kZstd;
   block.keys = options.keys;
   block.background = options.background;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));

@@ -49,6 +49,9 @@ struct DataDirectoryOptions {
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
   uint64_t reserve_bytes = 0;  // BlockLogOptions
+  // "none", or "zstd" with log store "block" only: what was written some time ago is compressed by
+  // whoever calls log_disk().scrub()->Compress, as a Host does that scrubs.
+  std::string log_compression = "none";
   // What the log's blocks are encrypted with (storage/crypto/key_ring.h), with "block" only. Null:
   // new ones are not, and none that is can be read.
   std::shared_ptr<const KeyRing> keys;
@@ -66,8 +69,8 @@ class DataDirectory {
   // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
   // there, or the log is gone while the identity says that the node took part in its cluster,
   // INVALID_ARGUMENT for an unknown log store, a known one with `open_log` or another than "block"
-  // with keys; and errors of `open_log`. Of the errors for a log that is encrypted with a key that
-  // is not given IsMissingKey (storage/block/block_key.h) is true.
+  // with keys or compression; and errors of `open_log`. Of the errors for a log that is encrypted
+  // with a key that is not given IsMissingKey (storage/block/block_key.h) is true.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }

@@ -78,6 +78,7 @@ class GrpcServer final : public Server {
   void Shutdown(Duration patience) override;
 
  private:
+  DataDirectoryOptions DirectoryOptions() const;
   void OpenLosses(LogSink& log);
 
   const ServerOptions options_;
@@ -108,7 +109,7 @@ void GrpcServer::OpenLosses(LogSink& log) {
   }
 }
 
-absl::Status GrpcServer::Start() {
+DataDirectoryOptions GrpcServer::DirectoryOptions() const {
   DataDirectoryOptions directory;
   directory.path = options_.data_directory;
   directory.node = options_.node;
@@ -119,10 +120,19 @@ absl::Status GrpcServer::Start() {
   directory.open_log = options_.open_log;
   directory.block_bytes = options_.block_bytes;
   directory.reserve_bytes = options_.reserve_bytes;
+  directory.log_compression = options_.log_compression;
   directory.keys = options_.keys;
   directory.sync = options_.sync;
   directory.background = background_.get();
-  absl::StatusOr<std::unique_ptr<DataDirectory>> opened = DataDirectory::Open(directory);
+  return directory;
+}
+
+absl::Status GrpcServer::Start() {
+  if (options_.log_compression != "none" && options_.scrub_bytes_per_second == 0) {
+    return absl::InvalidArgumentError(
+        "log_compression: blocks are compressed by the scrub, and scrub_bytes_per_second is 0");
+  }
+  absl::StatusOr<std::unique_ptr<DataDirectory>> opened = DataDirectory::Open(DirectoryOptions());
   if (!opened.ok()) return opened.status();
   directory_ = *std::move(opened);
   const NodeIdentity& identity = directory_->identity();

@@ -51,6 +51,9 @@ struct ServerOptions {
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
   uint64_t reserve_bytes = uint64_t{32} << 20;  // BlockLogOptions; with "block" only
+  // "none", or "zstd": blocks of the log that were written some time ago are compressed in the
+  // background (docs/storage.md), with "block" only, and with a scrub, whose rate it shares.
+  std::string log_compression = "none";
   // What the log is encrypted with, with "block" only (cairn/data_directory.h).
   std::shared_ptr<const KeyRing> keys;
   // What is sent of snapshots to members far behind; 0: no limit.

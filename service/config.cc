@@ -100,6 +100,11 @@ void AddCompactionFlags(CLI::App& app, ServerConfig& config) {
 }
 
 void AddScrubFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
+  app.add_option("--log_compression", config.log_compression,
+                 "none, or zstd: files of the log that were written some time ago are compressed "
+                 "in the background, within --scrub_bytes_per_second (--log_store=block)")
+      ->check(CLI::IsMember({"none", "zstd"}))
+      ->capture_default_str();
   app.add_option("--scrub_bytes_per_second", config.scrub_bytes_per_second,
                  "the log is read in the background, so much of it at most, to find what has "
                  "rotted and have it repaired; 0: it is not")
@@ -271,6 +276,21 @@ absl::Status TakeEncryption(const Flags& flags, ServerConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCompression(const ServerConfig& config) {
+  if (config.log_compression == "none") return absl::OkStatus();
+  if (config.log_store != "block") {
+    return absl::InvalidArgumentError(absl::StrCat("--log_compression=", config.log_compression,
+                                                   " with --log_store=", config.log_store,
+                                                   ": only the block store is compressed"));
+  }
+  if (config.scrub_bytes_per_second == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--log_compression=", config.log_compression,
+                     " is done by the scrub, and --scrub_bytes_per_second is 0"));
+  }
+  return absl::OkStatus();
+}
+
 // The values that need more than CLI11's checks.
 absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   config.node = static_cast<NodeId>(flags.node_id);
@@ -315,6 +335,7 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   }
   if (absl::Status status = TakeJoin(flags, config); !status.ok()) return status;
   if (absl::Status status = TakeEncryption(flags, config); !status.ok()) return status;
+  if (absl::Status status = CheckCompression(config); !status.ok()) return status;
   return CheckAddresses(config);
 }
 

@@ -46,6 +46,7 @@ struct ServerConfig {
   Duration slow_disk_timeout = Milliseconds(500);
   uint64_t block_bytes = uint64_t{16} << 20;
   uint64_t reserve_bytes = uint64_t{32} << 20;
+  std::string log_compression = "none";
   size_t max_message_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;
   uint64_t max_healthy_lag = 1000;

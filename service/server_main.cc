@@ -139,6 +139,7 @@ ServerOptions ToServerOptions(const ServerConfig& config, std::shared_ptr<const 
   options.log_store = config.log_store;
   options.block_bytes = config.block_bytes;
   options.reserve_bytes = config.reserve_bytes;
+  options.log_compression = config.log_compression;
   options.snapshot_bytes_per_second = config.snapshot_bytes_per_second;
   options.scrub_bytes_per_second = config.scrub_bytes_per_second;
   options.scrub_period = config.scrub_period;

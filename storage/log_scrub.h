@@ -41,6 +41,11 @@ struct ScrubStep {
   std::vector<std::string> avoided;
 };
 
+struct CompressStep {
+  uint64_t bytes = 0;                 // read and written; 0: there is nothing to do for now
+  std::vector<std::string> problems;  // a sentence each
+};
+
 // Reads past caches where that is possible. A read that fails is as rot. Takes no lock that writers
 // wait for while it reads, and keeps nothing open between two steps: what is dropped or recycled
 // meanwhile is left out.
@@ -53,6 +58,11 @@ class LogScrub {
   // Reads on from `position` and moves it: about `max_bytes`, more where one batch has more, less
   // at the end of the round.
   virtual ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) = 0;
+
+  // Besides, what was written some time ago may be made smaller.
+  virtual bool compresses() const { return false; }
+  // Does some of that: reads and writes about `max_bytes`.
+  virtual CompressStep Compress(uint64_t /*max_bytes*/) { return {}; }
 };
 
 }  // namespace cairn

@@ -13,6 +13,8 @@ constexpr uint64_t kMostBytes = 256 << 10;
 constexpr uint64_t kLeastBytes = 4 << 10;
 constexpr uint64_t kStepsPerSecond = 8;
 constexpr Duration kSaveInterval = Seconds(30);
+// How often is asked whether there is something to compress.
+constexpr Duration kCompressInterval = Seconds(5);
 // Beyond so many entries that wait for repair they are told but not remembered.
 constexpr size_t kMostOpen = 1 << 14;
 
@@ -39,7 +41,6 @@ void Scrubber::Repaired(GroupId group, Index first, Index last) {
 
 void Scrubber::Begin() {
   const Instant now = parts_.clock->Now();
-  due_ = now;
   next_round_ = now;
   save_after_ = now + kSaveInterval;
   if (const auto loaded = LoadScrubProgress(*parts_.file_system, parts_.path)) {
@@ -64,36 +65,57 @@ uint64_t Scrubber::StepBytes() const {
 
 void Scrubber::Turn() {
   const Instant now = parts_.clock->Now();
-  ScrubPosition position;
+  uint64_t bytes = 0;
+  bool goes_on = BeginRound(now);
+  if (goes_on) goes_on = Scrub(now, bytes);
+  const bool compresses = parts_.scrub->compresses();
+  if (compresses) bytes += Compress();
+  Instant due = compresses ? std::min(next_round_, now + kCompressInterval) : next_round_;
+  if (goes_on || bytes > 0) {
+    // What was taken too much the next turn waits for.
+    const uint64_t rate = parts_.options.bytes_per_second;
+    due = now + Nanoseconds(static_cast<int64_t>(bytes * 1'000'000'000 / rate) + 1);
+  }
+  parts_.executor->PostAt(due, [this] { Turn(); });
+}
+
+// True if there is a round.
+bool Scrubber::BeginRound(Instant now) {
+  MutexLock lock(mutex_);
+  if (progress_.in_round) return true;
+  if (now < next_round_) return false;
+  progress_.in_round = true;
+  progress_.position = {};
+  progress_.round_bytes = 0;
+  progress_.round_began = parts_.clock->WallNow();
+  next_round_ = now + parts_.options.period;
+  return true;
+}
+
+// A step of the round; true if it is not the last one.
+bool Scrubber::Scrub(Instant now, uint64_t& bytes) {
+  ScrubPosition position = status().progress.position;
+  const ScrubStep step = parts_.scrub->Step(position, StepBytes());
+  bytes += step.bytes;
   {
     MutexLock lock(mutex_);
-    if (!progress_.in_round && now >= next_round_) {
-      progress_.in_round = true;
-      progress_.position = {};
-      progress_.round_bytes = 0;
-      progress_.round_began = parts_.clock->WallNow();
-      next_round_ = now + parts_.options.period;
-    }
-    position = progress_.position;
-    if (!progress_.in_round) due_ = next_round_;
+    progress_.position = position;
+    progress_.round_bytes += step.bytes;
+    progress_.bytes += step.bytes;
+    progress_.healed += step.healed.size();
   }
-  if (due_ <= now) {
-    const ScrubStep step = parts_.scrub->Step(position, StepBytes());
-    // What this step has taken too much the next one waits for.
-    const uint64_t rate = parts_.options.bytes_per_second;
-    due_ = now + Nanoseconds(static_cast<int64_t>(step.bytes * 1'000'000'000 / rate) + 1);
-    {
-      MutexLock lock(mutex_);
-      progress_.position = position;
-      progress_.round_bytes += step.bytes;
-      progress_.bytes += step.bytes;
-      progress_.healed += step.healed.size();
-    }
-    Take(step);
-    if (step.round_ended) EndRound();
-    if (step.round_ended || now >= save_after_) Save(now);
+  Take(step);
+  if (step.round_ended) EndRound();
+  if (step.round_ended || now >= save_after_) Save(now);
+  return !step.round_ended;
+}
+
+uint64_t Scrubber::Compress() {
+  const CompressStep step = parts_.scrub->Compress(StepBytes());
+  for (const std::string& problem : step.problems) {
+    parts_.log->Log(LogLevel::kWarning, absl::StrCat("compression: ", problem));
   }
-  parts_.executor->PostAt(due_, [this] { Turn(); });
+  return step.bytes;
 }
 
 void Scrubber::Take(const ScrubStep& step) {

@@ -22,7 +22,8 @@
 namespace cairn {
 
 struct ScrubOptions {
-  uint64_t bytes_per_second = 0;            // read at most; 0: nothing is scrubbed
+  // Read at most, and read and written to compress; 0: neither is done.
+  uint64_t bytes_per_second = 0;
   Duration period = Seconds(24 * 60 * 60);  // from the beginning of one round to that of the next
 };
 
@@ -31,6 +32,9 @@ struct ScrubStatus {
   ScrubProgress progress;
 };
 
+// Where the log compresses what is old, this is done here as well, also between two rounds; scrub
+// and compression share the rate.
+//
 // A round that takes longer than the period is followed by the next one at once. A start goes on
 // where the last process was, as far as it had written that down.
 //
@@ -70,6 +74,9 @@ class Scrubber {
  private:
   void Begin();
   void Turn();
+  bool BeginRound(Instant now);
+  bool Scrub(Instant now, uint64_t& bytes);
+  uint64_t Compress();
   void Take(const ScrubStep& step);
   void TellAgain(GroupId group);
   void Found(const ScrubFinding& finding);
@@ -80,7 +87,6 @@ class Scrubber {
   Parts parts_;
 
   // On the executor.
-  Instant due_;         // of the next step, by the rate
   Instant next_round_;  // by the period
   Instant save_after_;
   uint64_t round_ = 1;  // of this process

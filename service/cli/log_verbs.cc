@@ -203,6 +203,7 @@ int RunList(CliContext& context, const LogInspector& log) {
         .Add("file", block.path)
         .Add("state", NameOf(block.state))
         .Add("bytes", block.bytes)
+        .Add("uncompressed_bytes", block.uncompressed_bytes)
         .Add("cipher", block.key == 0 ? "" : CipherName(block.cipher))
         .Add("key", block.key == 0 ? "" : KeyIdText(block.key))
         .Add("batches", block.batches)

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "storage/block/block_key.h"
+#include "storage/block/compressed/compressed_bytes.h"
 
 namespace cairn {
 namespace {
@@ -20,6 +21,7 @@ namespace {
 constexpr size_t kDigits = 20;
 constexpr absl::string_view kBlockSuffix = ".block";
 constexpr absl::string_view kSpareSuffix = ".spare";
+constexpr absl::string_view kCompressedSuffix = ".block.tmp";
 
 std::optional<uint64_t> ParseName(absl::string_view name, absl::string_view suffix) {
   uint64_t number = 0;
@@ -71,7 +73,7 @@ absl::StatusOr<HeaderCopies> ReadCopies(const File& file, uint64_t size, const W
   if (absl::IsFailedPrecondition(front.status())) return front.status();
   const bool front_fits = front.ok() && wanted.Fits(*front);
   if (front_fits) {
-    back = read(front->geometry.header_at(1));
+    back = read(front->FileGeometry().header_at(1));
     if (back.ok() && !wanted.Fits(*back)) back = absl::DataLossError("");
     return copies;
   }
@@ -79,7 +81,7 @@ absl::StatusOr<HeaderCopies> ReadCopies(const File& file, uint64_t size, const W
     if (size < 16 * unit) continue;
     back = read(size - unit);
     if (absl::IsFailedPrecondition(back.status())) return back.status();
-    const bool counts = back.ok() && back->geometry.header_at(1) == size - unit;
+    const bool counts = back.ok() && back->FileGeometry().header_at(1) == size - unit;
     if (counts && (!front.ok() || wanted.Fits(*back))) break;
     back = absl::DataLossError("");
   }
@@ -146,12 +148,20 @@ std::string SpareFileName(uint64_t number) {
   return absl::StrFormat("%0*d%s", kDigits, number, kSpareSuffix);
 }
 
+std::string CompressedFileName(uint64_t block) {
+  return absl::StrFormat("%0*d%s", kDigits, block, kCompressedSuffix);
+}
+
 std::optional<uint64_t> ParseBlockFileName(absl::string_view name) {
   return ParseName(name, kBlockSuffix);
 }
 
 std::optional<uint64_t> ParseSpareFileName(absl::string_view name) {
   return ParseName(name, kSpareSuffix);
+}
+
+std::optional<uint64_t> ParseCompressedFileName(absl::string_view name) {
+  return ParseName(name, kCompressedSuffix);
 }
 
 std::string JoinPath(const std::string& directory, const std::string& name) {
@@ -164,10 +174,11 @@ BlockFile::BlockFile(FileSystem& file_system, std::unique_ptr<File> file, const 
       file_(std::move(file)),
       block_(header.block),
       tag_(header.Tag()),
-      stored_geometry_(header.geometry),
+      stored_geometry_(header.FileGeometry()),
       geometry_(header.PlainGeometry()),
       data_key_(std::move(data_key)),
       random_(random),
+      layout_(header.is_compressed() ? std::optional(header.Layout()) : std::nullopt),
       header_(header),
       revision_(header.encryption.revision),
       cipher_(NewCipher()) {
@@ -191,14 +202,15 @@ absl::StatusOr<std::unique_ptr<BlockFile>> BlockFile::Open(
     return absl::DataLossError(absl::StrCat(path, ": the file holds block ", header.block,
                                             ": put the files back under their names"));
   }
-  if (*size < header.geometry.block_bytes) {
-    return absl::DataLossError(absl::StrCat(path, ": the file has ", *size, " bytes of ",
-                                            header.geometry.block_bytes, ": it was cut short"));
+  if (const uint64_t whole = header.FileGeometry().block_bytes; *size < whole) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": the file has ", *size, " bytes of ", whole, ": it was cut short"));
   }
   auto result =
       std::make_unique<BlockFile>(file_system, *std::move(file), header, headers->data_key,
                                   keys == nullptr ? nullptr : &keys->random());
   std::copy(headers->good, headers->good + 2, result->good_headers_);
+  result->LoadTables();
   MutexLock lock(result->mutex_);
   result->revision_ = 0;
   return result;
@@ -216,7 +228,27 @@ std::unique_ptr<UnitCipher> BlockFile::NewCipher() const {
                                       stored_geometry_.unit_bytes);
 }
 
+std::optional<FrameTable> BlockFile::ReadTable(int copy) const {
+  const Bytes bytes = ReadStored(layout_->table_at(copy), layout_->table_bytes());
+  absl::StatusOr<FrameTable> table = FrameTable::Decode(bytes.view(), *layout_, tag_);
+  return table.ok() ? std::optional(*std::move(table)) : std::nullopt;
+}
+
+void BlockFile::LoadTables() {
+  if (!layout_) return;
+  for (int copy : {0, 1}) {
+    std::optional<FrameTable> table = ReadTable(copy);
+    good_tables_[copy] = table.has_value();
+    if (table && table_ == nullptr) table_ = std::make_shared<FrameTable>(*std::move(table));
+  }
+}
+
 absl::Status BlockFile::Write(uint64_t offset, absl::string_view bytes) {
+  if (layout_) {
+    const std::optional<uint64_t> stored = layout_->StoredAt(offset, bytes.size());
+    CAIRN_CHECK(stored.has_value()) << path() << ": nothing is written to what is compressed";
+    offset = *stored;
+  }
   if (cipher_ == nullptr) return file_->Write(offset, bytes);
   CAIRN_CHECK_EQ(offset % geometry_.unit_bytes, 0u);
   uint32_t revision = 0;
@@ -239,7 +271,30 @@ absl::Status BlockFile::WriteSeal(const BlockSeal& seal, int copy) {
   return Write(geometry_.seal_at(copy), seal.Encode(seal_bytes()));
 }
 
+namespace {
+
+// What the file stores, as the disk holds it.
+class StoredBytes final : public BlockBytes {
+ public:
+  explicit StoredBytes(const BlockFile& file) : file_(file) {}
+  uint64_t size() const override { return file_.stored_bytes(); }
+  Bytes View(uint64_t offset, uint64_t length) override { return file_.ReadStored(offset, length); }
+
+ private:
+  uint8_t ZeroSectors(uint64_t begin) override {
+    return IsZero(View(begin, kSectorBytes).view()) ? 1 : 0;
+  }
+  const BlockFile& file_;
+};
+
+}  // namespace
+
 Bytes BlockFile::ReadDirect(uint64_t offset, uint64_t length) const {
+  if (!layout_) return ReadStored(offset, length);
+  return Expand(std::make_unique<StoredBytes>(*this))->View(offset, length);
+}
+
+Bytes BlockFile::ReadStored(uint64_t offset, uint64_t length) const {
   const std::unique_ptr<UnitCipher> cipher = NewCipher();
   if (cipher == nullptr) return ReadDirectly(*file_, offset, length);
   const uint64_t plain = cipher->plain_bytes();
@@ -250,12 +305,17 @@ Bytes BlockFile::ReadDirect(uint64_t offset, uint64_t length) const {
   return cipher->Open(first, read.view()).plain.Slice(offset - first * plain, length);
 }
 
-BlockImage BlockFile::Image() const {
-  return BlockImage(*file_, stored_geometry_.block_bytes, NewCipher());
+std::unique_ptr<BlockBytes> BlockFile::Image() const {
+  return Expand(std::make_unique<BlockImage>(*file_, stored_geometry_.block_bytes, NewCipher()));
 }
 
-BlockWindow BlockFile::Window() const {
-  return BlockWindow(*file_, stored_geometry_.block_bytes, NewCipher());
+std::unique_ptr<BlockBytes> BlockFile::Window() const {
+  return Expand(std::make_unique<BlockWindow>(*file_, stored_geometry_.block_bytes, NewCipher()));
+}
+
+std::unique_ptr<BlockBytes> BlockFile::Expand(std::unique_ptr<BlockBytes> stored) const {
+  if (!layout_) return stored;
+  return std::make_unique<CompressedBytes>(std::move(stored), *layout_, table_);
 }
 
 // A process that ended may have written, and lost, anything under the revisions it knew: this one
@@ -328,7 +388,29 @@ absl::StatusOr<bool> BlockFile::RestoreHeaders() {
   return written;
 }
 
+absl::StatusOr<bool> BlockFile::RestoreTables() {
+  if (!layout_) return false;
+  if (table_ == nullptr) return absl::DataLossError("neither copy of its frame table can be read");
+  std::string bytes = table_->Encode();
+  bytes.resize(geometry_.RoundUp(bytes.size()), kFiller);
+  bool written = false;
+  for (int copy : {0, 1}) {
+    if (ReadTable(copy)) continue;
+    absl::Status status = PutBackStored(layout_->table_at(copy), bytes);
+    if (!status.ok()) return status;
+    written = true;
+  }
+  return written;
+}
+
 absl::Status BlockFile::PutBack(uint64_t offset, absl::string_view bytes) {
+  if (!layout_) return PutBackStored(offset, bytes);
+  const std::optional<uint64_t> stored = layout_->StoredAt(offset, bytes.size());
+  if (!stored) return absl::DataLossError("it is compressed");
+  return PutBackStored(*stored, bytes);
+}
+
+absl::Status BlockFile::PutBackStored(uint64_t offset, absl::string_view bytes) {
   CAIRN_CHECK_EQ(offset % geometry_.unit_bytes, 0u);
   MutexLock lock(mutex_);
   if (header_failed_) return RefuseToWrite();

@@ -17,6 +17,8 @@
 #include "base/mutex.h"
 #include "storage/block/block_bytes.h"
 #include "storage/block/block_header.h"
+#include "storage/block/compressed/compressed_layout.h"
+#include "storage/block/compressed/frame_table.h"
 #include "storage/block/unit_cipher.h"
 #include "storage/crypto/key_ring.h"
 #include "storage/crypto/random_bytes.h"
@@ -28,9 +30,12 @@ namespace cairn {
 // is named a spare may be overwritten.
 std::string BlockFileName(uint64_t block);
 std::string SpareFileName(uint64_t number);
+// A block that is being compressed; means nothing.
+std::string CompressedFileName(uint64_t block);
 // The number in such a name, nullopt if it is none.
 std::optional<uint64_t> ParseBlockFileName(absl::string_view name);
 std::optional<uint64_t> ParseSpareFileName(absl::string_view name);
+std::optional<uint64_t> ParseCompressedFileName(absl::string_view name);
 
 std::string JoinPath(const std::string& directory, const std::string& name);
 
@@ -38,7 +43,11 @@ std::string JoinPath(const std::string& directory, const std::string& name);
 // and written through it is plain text, at offsets of PlainGeometry. Headers alone are not
 // encrypted.
 //
-// Threads: as File; Rewrap, RestoreHeaders and PutBack beside anything, but for Write.
+// What a compressed block is like is between this class and CompressedBytes: what is read and
+// written through it has the offsets it had before. Its batches cannot be written any more.
+//
+// Threads: as File; Rewrap, RestoreHeaders, RestoreTables and PutBack beside anything, but for
+// Write.
 class BlockFile {
  public:
   // A block that was just made by FormatBlock. If it is encrypted: `data_key`, and `random`, which
@@ -65,6 +74,8 @@ class BlockFile {
                                                          FileSystem::OpenMode mode);
   // Which copies of the header were good as found by Open; for healing.
   const bool (&good_headers() const)[2] { return good_headers_; }
+  // The same of the frame tables of a compressed block.
+  const bool (&good_tables() const)[2] { return good_tables_; }
 
   // For syncs.
   File& file() const { return *file_; }
@@ -73,6 +84,9 @@ class BlockFile {
   const BlockGeometry& geometry() const { return geometry_; }
   uint64_t block() const { return block_; }
   uint64_t tag() const { return tag_; }
+  bool is_compressed() const { return layout_.has_value(); }
+  // Of a compressed block; null if it is not, or neither copy is good.
+  const FrameTable* frame_table() const { return table_.get(); }
 
   // Writes `bytes` at `offset`, which is that of a unit. In an encrypted block the last unit is
   // filled up; the first time after Open the header gets a new revision before, which is synced.
@@ -85,8 +99,16 @@ class BlockFile {
   Bytes ReadDirect(uint64_t offset, uint64_t length) const;
   // All of it as the disk holds it; in windows through the page cache. The window must not outlive
   // the block.
-  BlockImage Image() const;
-  BlockWindow Window() const;
+  std::unique_ptr<BlockBytes> Image() const;
+  std::unique_ptr<BlockBytes> Window() const;
+
+  // What the file stores, decrypted; of a block that is not compressed that is all there is to it.
+  uint64_t stored_bytes() const {
+    return layout_ ? layout_->stored_bytes() : geometry_.block_bytes;
+  }
+  Bytes ReadStored(uint64_t offset, uint64_t length) const;
+  // The bytes of the block, for whoever has those that the file stores.
+  std::unique_ptr<BlockBytes> Expand(std::unique_ptr<BlockBytes> stored) const;
 
   // Writes the copies of the header that are not good. Not synced.
   absl::Status HealHeaders();
@@ -97,8 +119,12 @@ class BlockFile {
   // Writes those copies of the header that are not on the disk as they should be. True if some were
   // not.
   absl::StatusOr<bool> RestoreHeaders();
+  // The same of the frame tables of a compressed block, if there are any. DATA_LOSS if neither copy
+  // is good.
+  absl::StatusOr<bool> RestoreTables();
   // Writes again what was found rotten, at the offset of a unit. In an encrypted block the header
-  // gets a new revision before, so no nonce is used twice; there `bytes` are whole units.
+  // gets a new revision before, so no nonce is used twice; there `bytes` are whole units. DATA_LOSS
+  // for what is compressed.
   absl::Status PutBack(uint64_t offset, absl::string_view bytes);
   // The file is better not used for another block: something of it could not be put back, or a
   // write or sync of it has failed.
@@ -112,6 +138,9 @@ class BlockFile {
 
  private:
   std::unique_ptr<UnitCipher> NewCipher() const;
+  std::optional<FrameTable> ReadTable(int copy) const;
+  void LoadTables();
+  absl::Status PutBackStored(uint64_t offset, absl::string_view bytes);
   absl::Status BeginWriting() CAIRN_REQUIRES(mutex_);
   absl::Status WriteHeaders(const BlockHeader& header) CAIRN_REQUIRES(mutex_);
   absl::Status RefuseToWrite() const;
@@ -124,6 +153,9 @@ class BlockFile {
   const BlockGeometry geometry_;
   const std::optional<SecretKey> data_key_;
   RandomBytes* const random_;
+  const std::optional<CompressedLayout> layout_;  // of a compressed block
+  std::shared_ptr<const FrameTable> table_;       // of one that can be read
+  bool good_tables_[2] = {true, true};
   bool good_headers_[2] = {true, true};
   std::atomic<bool> trusted_ = true;
   mutable Mutex mutex_;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kHeaderMagic = 0xb10cda7a;
 constexpr uint32_t kSealMagic = 0x5ea1b10c;
+constexpr size_t kCompressionAt = 160;
 
 // Fills `bytes` to `size`, at the end with its checksum.
 std::string Finish(std::string bytes, size_t size = kSectorBytes) {
@@ -49,6 +50,32 @@ void ReadArray(Decoder& from, std::array<uint8_t, size>* to) {
   std::copy(bytes.begin(), bytes.end(), to->begin());
 }
 
+absl::Status ReadEncryption(Decoder& decoder, BlockEncryption& encryption) {
+  const auto cipher = decoder.Read<uint32_t>();
+  encryption.cipher = static_cast<Cipher>(cipher);
+  encryption.revision = decoder.Read<uint32_t>();
+  ReadArray(decoder, &encryption.data_key.salt);
+  ReadArray(decoder, &encryption.data_key.sealed);
+  ReadArray(decoder, &encryption.data_key.tag);
+  if (encryption.cipher != Cipher::kAes256Gcm && encryption.cipher != Cipher::kChaCha20Poly1305) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the block is encrypted by cipher ", cipher, ", which is not known"));
+  }
+  return absl::OkStatus();
+}
+
+BlockCompression ReadCompression(absl::string_view sector) {
+  Decoder decoder(sector.substr(kCompressionAt));
+  BlockCompression compression;
+  compression.file_bytes = decoder.Read<uint64_t>();
+  compression.data_end = decoder.Read<uint64_t>();
+  compression.footer_begin = decoder.Read<uint64_t>();
+  compression.footer_bytes = decoder.Read<uint64_t>();
+  compression.id_begin = decoder.Read<uint64_t>();
+  compression.frames_bytes = decoder.Read<uint64_t>();
+  return compression;
+}
+
 }  // namespace
 
 std::string ToString(const LogIdentity& identity) {
@@ -66,7 +93,9 @@ absl::Status CheckLogIdentity(const LogIdentity& found, const LogIdentity& wante
 std::string BlockHeader::Encode() const {
   std::string bytes;
   AppendLittleEndian(&bytes, kHeaderMagic);
-  AppendLittleEndian(&bytes, is_encrypted() ? kEncryptedBlockFormatVersion : kBlockFormatVersion);
+  AppendLittleEndian(&bytes, is_compressed()  ? kCompressedBlockFormatVersion
+                             : is_encrypted() ? kEncryptedBlockFormatVersion
+                                              : kBlockFormatVersion);
   AppendIdentity(&bytes, identity);
   AppendLittleEndian(&bytes, block);
   AppendLittleEndian(&bytes, geometry.block_bytes);
@@ -80,6 +109,15 @@ std::string BlockHeader::Encode() const {
     AppendArray(&bytes, encryption.data_key.sealed);
     AppendArray(&bytes, encryption.data_key.tag);
   }
+  if (is_compressed()) {
+    bytes.resize(kCompressionAt, kFiller);
+    AppendLittleEndian(&bytes, compression.file_bytes);
+    AppendLittleEndian(&bytes, compression.data_end);
+    AppendLittleEndian(&bytes, compression.footer_begin);
+    AppendLittleEndian(&bytes, compression.footer_bytes);
+    AppendLittleEndian(&bytes, compression.id_begin);
+    AppendLittleEndian(&bytes, compression.frames_bytes);
+  }
   return Finish(std::move(bytes));
 }
 
@@ -90,10 +128,11 @@ absl::StatusOr<BlockHeader> BlockHeader::Decode(absl::string_view sector) {
     return absl::DataLossError("block header checksum");
   }
   const uint32_t version = decoder.Read<uint32_t>();
-  if (version != kBlockFormatVersion && version != kEncryptedBlockFormatVersion) {
+  if (version < kBlockFormatVersion || version > kCompressedBlockFormatVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "block format ", version, ", this program knows ", kEncryptedBlockFormatVersion));
+        "block format ", version, ", this program knows ", kCompressedBlockFormatVersion));
   }
+  const bool compressed = version == kCompressedBlockFormatVersion;
   BlockHeader header;
   ReadArray(decoder, &header.identity.cluster.bytes);
   header.identity.node = static_cast<NodeId>(decoder.Read<uint64_t>());
@@ -104,22 +143,25 @@ absl::StatusOr<BlockHeader> BlockHeader::Decode(absl::string_view sector) {
   header.key = decoder.Read<uint64_t>();
   ReadArray(decoder, &header.key_check);
   if (!header.geometry.IsValid()) return absl::DataLossError("block header: impossible lengths");
-  if (header.is_encrypted() != (version == kEncryptedBlockFormatVersion)) {
+  if (!compressed && header.is_encrypted() != (version == kEncryptedBlockFormatVersion)) {
     return absl::DataLossError("block header: a key where there can be none, or none");
   }
-  if (!header.is_encrypted()) return header;
-  BlockEncryption& encryption = header.encryption;
-  const auto cipher = decoder.Read<uint32_t>();
-  encryption.cipher = static_cast<Cipher>(cipher);
-  encryption.revision = decoder.Read<uint32_t>();
-  ReadArray(decoder, &encryption.data_key.salt);
-  ReadArray(decoder, &encryption.data_key.sealed);
-  ReadArray(decoder, &encryption.data_key.tag);
-  if (encryption.cipher != Cipher::kAes256Gcm && encryption.cipher != Cipher::kChaCha20Poly1305) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the block is encrypted by cipher ", cipher, ", which is not known"));
+  if (header.is_encrypted()) {
+    if (absl::Status status = ReadEncryption(decoder, header.encryption); !status.ok()) {
+      return status;
+    }
+  }
+  if (!compressed) return header;
+  header.compression = ReadCompression(sector);
+  if (!header.is_compressed() || !header.Layout().IsValid()) {
+    return absl::DataLossError("block header: impossible places of what is compressed");
   }
   return header;
+}
+
+BlockGeometry BlockHeader::FileGeometry() const {
+  if (!is_compressed()) return geometry;
+  return {.block_bytes = compression.file_bytes, .unit_bytes = geometry.unit_bytes};
 }
 
 BlockGeometry BlockHeader::PlainGeometry() const {
@@ -135,6 +177,7 @@ std::string BlockHeader::KeyPlace() const {
   AppendLittleEndian(&place, geometry.block_bytes);
   AppendLittleEndian(&place, geometry.unit_bytes);
   AppendLittleEndian(&place, static_cast<uint32_t>(encryption.cipher));
+  if (is_compressed()) AppendLittleEndian(&place, compression.file_bytes);
   return place;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/types.h"
+#include "storage/block/compressed/compressed_layout.h"
 #include "storage/block/layout.h"
 #include "storage/block/unit_cipher.h"
 #include "storage/crypto/wrapped_key.h"
@@ -45,11 +46,12 @@ struct BlockEncryption {
 // Header and seal fill one sector each: a power cut leaves a copy whole or not at all.
 struct BlockHeader {
   LogIdentity identity;
-  uint64_t block = 0;  // grows by one a block and is never used again
-  BlockGeometry geometry;
-  uint64_t key = 0;  // id of the master key; 0: not encrypted
+  uint64_t block = 0;      // grows by one a block and is never used again
+  BlockGeometry geometry;  // of a compressed block: as it was before
+  uint64_t key = 0;        // id of the master key; 0: not encrypted
   std::array<uint8_t, 16> key_check = {};
   BlockEncryption encryption = {};
+  BlockCompression compression = {};
 
   // One sector.
   std::string Encode() const;
@@ -62,8 +64,15 @@ struct BlockHeader {
   uint64_t Tag() const;
 
   bool is_encrypted() const { return key != 0; }
+  bool is_compressed() const { return compression.file_bytes != 0; }
+  // Of the file.
+  BlockGeometry FileGeometry() const;
   // What is read and written: the lengths without what encryption adds to each unit.
   BlockGeometry PlainGeometry() const;
+  // Of a compressed block.
+  CompressedLayout Layout() const {
+    return CompressedLayout(PlainGeometry(), compression, geometry.unit_bytes);
+  }
   // Whose the data key is; it is wrapped for this place.
   std::string KeyPlace() const;
 };

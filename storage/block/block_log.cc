@@ -406,7 +406,13 @@ absl::Status BlockLog::ReleaseUnused() {
 }
 
 BlockLog::Figures BlockLog::figures() const {
-  Figures figures = {.blocks = blocks_->Ids().size()};
+  Figures figures;
+  for (uint64_t id : blocks_->Ids()) {
+    const std::shared_ptr<BlockFile> block = blocks_->Find(id);
+    if (block == nullptr) continue;
+    ++figures.blocks;
+    if (block->is_compressed()) ++figures.compressed_blocks;
+  }
   MutexLock lock(mutex_);
   for (const auto& [id, group] : groups_) {
     figures.spans += group->written().spans.spans().size();

@@ -33,6 +33,8 @@ namespace cairn {
 
 class BlockLogStore;
 
+enum class LogCompression { kNone, kZstd };
+
 struct BlockLogOptions {
   std::string directory;
   LogIdentity identity;
@@ -50,6 +52,10 @@ struct BlockLogOptions {
   // What new blocks are encrypted with, if they are, and what older ones may be. May be null. What
   // its random bytes come from outlives the log.
   std::shared_ptr<const KeyRing> keys = nullptr;
+  // Sealed blocks are made smaller by whoever calls scrub()->Compress: those at least so many
+  // blocks behind the end. What is compressed is read in any case.
+  LogCompression compression = LogCompression::kNone;
+  uint64_t compression_distance = 2;
   // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
   // the log, or drops its tasks; so does the file system.
   Executor* background = nullptr;
@@ -89,6 +95,7 @@ class BlockLog final : public LogDisk {
 
   struct Figures {
     size_t blocks = 0;
+    size_t compressed_blocks = 0;
     size_t spans = 0;
     size_t index_bytes = 0;
     size_t recent_bytes = 0;

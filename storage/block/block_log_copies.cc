@@ -208,6 +208,19 @@ std::unique_ptr<BlockScrub> BlockLog::MakeScrub() {
     }
     return spans;
   };
+  if (options_.compression == LogCompression::kZstd) {
+    BlockCompressor::Parts compressor;
+    compressor.file_system = &file_system_;
+    compressor.directory = options_.directory;
+    compressor.blocks = blocks_;
+    compressor.keys = options_.keys;
+    compressor.bytes_in_use = [this](uint64_t block) {
+      MutexLock lock(mutex_);
+      return usage_->Of(block).bytes;
+    };
+    compressor.distance = std::max(options_.compression_distance, uint64_t{1});
+    parts.compressor = std::make_unique<BlockCompressor>(std::move(compressor));
+  }
   return std::make_unique<BlockScrub>(std::move(parts), end_.block()->block());
 }
 

@@ -47,7 +47,7 @@ class BlockScrub::Pass {
       return true;
     }
     if (seal_.seal->first_batch == 0) return true;
-    BatchWalker walker(window_, geometry, file_.tag());
+    BatchWalker walker(window_.bytes(), geometry, file_.tag());
     walker.MoveTo(position.offset, position.id_end);
     std::optional<EntryHash> previous;
     while (position.batch <= seal_.seal->last_batch) {
@@ -97,6 +97,9 @@ class BlockScrub::Pass {
     const absl::StatusOr<bool> headers = file_.RestoreHeaders();
     step_.bytes += 2 * kSectorBytes;
     if (!headers.ok() || *headers) Took(headers.status(), "a copy of its header");
+    const absl::StatusOr<bool> tables = file_.RestoreTables();
+    if (file_.frame_table() != nullptr) step_.bytes += 2 * file_.frame_table()->Encode().size();
+    if (!tables.ok() || *tables) Took(tables.status(), "a copy of its frame table");
     if (!seal_.seal) return Avoid("both copies of its seal are bad");
     const BlockSeal& seal = *seal_.seal;
     for (int copy : {0, 1}) {
@@ -124,7 +127,11 @@ class BlockScrub::Pass {
     const std::string name = absl::StrCat("a copy of the id record of batch ", batch.id.batch);
     if (Hash128(bytes) != batch.hash) return Avoid(absl::StrCat(name, " is bad"));
     if (!batch.id_good) Took(PutBack(batch.id.id_begin, Filled(bytes)), name);
-    if (!batch.head_good) Took(PutBackHead(batch, bytes), name);
+    if (batch.head_good) return;
+    if (!file_.is_compressed()) return Took(PutBackHead(batch, bytes), name);
+    if (!std::exchange(head_lost_, true)) {
+      Avoid(absl::StrCat(name, " is bad, with the frame it is in"));
+    }
   }
 
   std::string Filled(std::string bytes) const {
@@ -151,7 +158,7 @@ class BlockScrub::Pass {
   void Report(const BadEntry& entry) {
     const std::optional<Span> span = scrub_.parts_.find(entry.group, entry.at);
     if (!span || span->block != file_.block()) return;
-    const absl::Status status = ReadEntries(file_, window_, span->MarkFor(entry.at.index),
+    const absl::Status status = ReadEntries(file_, window_.bytes(), span->MarkFor(entry.at.index),
                                             entry.group, entry.at.index, entry.at.index, 1)
                                     .status();
     if (absl::IsDataLoss(status)) step_.damaged.push_back({entry.group, entry.at, status});
@@ -206,7 +213,8 @@ class BlockScrub::Pass {
   BlockFile& file_;
   ScrubStep& step_;
   const FoundSeal seal_;
-  DirectWindow window_;
+  DirectBlock window_;
+  bool head_lost_ = false;  // in a frame; told
 };
 
 ScrubStep BlockScrub::Step(ScrubPosition& position, uint64_t max_bytes) {
@@ -235,6 +243,11 @@ ScrubStep BlockScrub::Step(ScrubPosition& position, uint64_t max_bytes) {
     }
   }
   return step;
+}
+
+CompressStep BlockScrub::Compress(uint64_t max_bytes) {
+  if (parts_.compressor == nullptr) return {};
+  return parts_.compressor->Step(head_.load(std::memory_order_acquire), max_bytes);
 }
 
 void BlockScrub::CheckManifest(ScrubStep& step) {

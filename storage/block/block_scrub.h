@@ -15,6 +15,7 @@
 
 #include "base/mutex.h"
 #include "storage/block/block_set.h"
+#include "storage/block/compressed/block_compressor.h"
 #include "storage/block/span_index.h"
 #include "storage/file_system.h"
 #include "storage/log_scrub.h"
@@ -27,11 +28,13 @@ namespace cairn {
 //
 // What is bad:
 // - an entry that is in the log and stands there: is told. One that is in the log no more is not.
-// - one copy of header, seal, id record or manifest: is written again from the other one, synced.
+// - one copy of header, seal, id record, frame table or manifest: is written again from the other
+//   one, synced.
 // - what has no second copy of the same kind, a footer or both id records of a batch, or cannot be
-//   written: the block is to be avoided, which the log's writer hears.
+//   written, as a head in a compressed frame: the block is to be avoided, which the log's writer
+//   hears.
 //
-// Threads: Step as LogScrub says; the rest from any.
+// Threads: Step and Compress as LogScrub says; the rest from any.
 class BlockScrub final : public LogScrub {
  public:
   struct Parts {
@@ -43,12 +46,16 @@ class BlockScrub final : public LogScrub {
     std::function<std::optional<Span>(GroupId, LogPosition)> find;
     // What is in use in a block, by group. Any thread.
     std::function<std::vector<std::pair<GroupId, Span>>(uint64_t block)> spans_in;
+    // Makes sealed blocks smaller; null: they stay as they are.
+    std::unique_ptr<BlockCompressor> compressor = nullptr;
   };
 
   // The blocks before `head` are sealed.
   BlockScrub(Parts parts, uint64_t head) : parts_(std::move(parts)), head_(head) {}
 
   ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override;
+  bool compresses() const override { return parts_.compressor != nullptr; }
+  CompressStep Compress(uint64_t max_bytes) override;
 
   // The log goes on in this block.
   void SetHead(uint64_t head) { head_.store(head, std::memory_order_release); }

@@ -246,6 +246,23 @@ bool BlockSet::HasReserve() const {
   return !short_ || spares_.size() >= options_.reserve;
 }
 
+absl::StatusOr<bool> BlockSet::Replace(const std::shared_ptr<BlockFile>& block, Finish finish) {
+  {
+    MutexLock lock(mutex_);
+    while (wrapping_) done_.Wait(mutex_);
+    auto found = blocks_.find(block->block());
+    if (closed_ || found == blocks_.end() || found->second != block) return false;
+    wrapping_ = true;
+  }
+  absl::StatusOr<std::shared_ptr<BlockFile>> written = finish();
+  MutexLock lock(mutex_);
+  wrapping_ = false;
+  done_.NotifyAll();
+  if (!written.ok()) return written.status();
+  blocks_.at(block->block()) = *std::move(written);
+  return true;
+}
+
 absl::Status BlockSet::Release(uint64_t id) {
   std::optional<uint64_t> spare;
   {
@@ -259,7 +276,8 @@ absl::Status BlockSet::Release(uint64_t id) {
     // What was never encrypted does not stay where all is meant to be.
     const bool may_stay = options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone ||
                           header.is_encrypted();
-    const bool usual = header.geometry.block_bytes == options_.geometry.block_bytes;
+    const bool usual =
+        !header.is_compressed() && header.geometry.block_bytes == options_.geometry.block_bytes;
     blocks_.erase(found);
     begun_ = std::max(begun_, id);
     const size_t enough = options_.max_spares + options_.reserve;

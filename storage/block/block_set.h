@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
@@ -73,8 +74,14 @@ class BlockSet {
   // whoever opens the log next, and tasks of this one may be left.
   void Close();
 
-  // Block `id` becomes a spare, or goes away if there are enough. Nothing if somebody reads it:
-  // try again later.
+  // Puts what `finish` gives in the place of `block`, which the caller holds: until this returns
+  // the block is not released, and no key is wrapped anew. False, and nothing, if it is not there
+  // any more, or the set is closed. An error of `finish` changes nothing here.
+  using Finish = absl::FunctionRef<absl::StatusOr<std::shared_ptr<BlockFile>>()>;
+  absl::StatusOr<bool> Replace(const std::shared_ptr<BlockFile>& block, Finish finish);
+
+  // Block `id` becomes a spare, or goes away if there are enough, or it was compressed. Nothing if
+  // somebody reads it: try again later.
   absl::Status Release(uint64_t id);
 
  private:

@@ -1,6 +1,7 @@
 #include "storage/block/block_walk.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -12,7 +13,7 @@ namespace {
 
 class Walk {
  public:
-  Walk(const BlockFile& file, BlockImage& image, const std::optional<BlockSeal>& seal,
+  Walk(const BlockFile& file, BlockBytes& image, const std::optional<BlockSeal>& seal,
        uint64_t first_batch)
       : file_(file),
         seal_(seal),
@@ -84,7 +85,7 @@ class Walk {
   const BlockFile& file_;
   const std::optional<BlockSeal> seal_;
   uint64_t next_batch_;
-  BlockImage& image_;
+  BlockBytes& image_;
   BatchWalker walker_;
   BlockWalk walk_;
 };
@@ -112,6 +113,7 @@ FoundSeal ReadSeal(const BlockFile& file) {
     found.seal = *seal;
     found.good[copy] = true;
   }
+  if (!found.seal && file.frame_table() != nullptr) found.seal = file.frame_table()->seal;
   return found;
 }
 
@@ -135,11 +137,11 @@ absl::StatusOr<BlockFooter> ReadFooter(const BlockFile& file, const BlockSeal& s
 
 absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<BlockSeal>& seal,
                                     uint64_t first_batch) {
-  BlockImage image = file.Image();
-  return WalkBlock(file, image, seal, first_batch);
+  const std::unique_ptr<BlockBytes> image = file.Image();
+  return WalkBlock(file, *image, seal, first_batch);
 }
 
-absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockImage& image,
+absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockBytes& image,
                                     const std::optional<BlockSeal>& seal, uint64_t first_batch) {
   return Walk(file, image, seal, first_batch).Run();
 }

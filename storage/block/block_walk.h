@@ -16,7 +16,7 @@
 
 namespace cairn {
 
-// The seal of a block. Nothing if no copy is good.
+// The seal of a block. Nothing if no copy is good; a compressed block has a third one.
 struct FoundSeal {
   std::optional<BlockSeal> seal;
   bool good[2] = {false, false};
@@ -46,7 +46,7 @@ struct BlockWalk {
 absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, const std::optional<BlockSeal>& seal,
                                     uint64_t first_batch);
 // The same, of a block that was read before.
-absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockImage& image,
+absl::StatusOr<BlockWalk> WalkBlock(const BlockFile& file, BlockBytes& image,
                                     const std::optional<BlockSeal>& seal, uint64_t first_batch);
 
 // True if nothing was ever written to the block but its header, by a look at where the first batch

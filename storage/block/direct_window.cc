@@ -1,6 +1,7 @@
 #include "storage/block/direct_window.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cairn {
 namespace {
@@ -34,13 +35,19 @@ Bytes DirectWindow::View(uint64_t offset, uint64_t length) {
 }
 
 void DirectWindow::Load(size_t at, uint64_t begin, uint64_t length) {
-  windows_[at] = {begin, file_.ReadDirect(begin, length)};
+  windows_[at] = {begin, file_.ReadStored(begin, length)};
   bytes_read_ += length;
   last_ = at;
 }
 
 uint8_t DirectWindow::ZeroSectors(uint64_t begin) {
   return IsZero(View(begin, chunk_bytes()).view()) ? 1 : 0;
+}
+
+DirectBlock::DirectBlock(const BlockFile& file) {
+  auto window = std::make_unique<DirectWindow>(file);
+  window_ = window.get();
+  bytes_ = file.Expand(std::move(window));
 }
 
 }  // namespace cairn

@@ -1,4 +1,5 @@
-// DirectWindow: the bytes of a block past the page cache, without having all of it in memory.
+// DirectWindow: what a block's file stores, past the page cache, without having all of it in
+// memory.
 
 #ifndef STORAGE_BLOCK_DIRECT_WINDOW_H_
 #define STORAGE_BLOCK_DIRECT_WINDOW_H_
@@ -6,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "base/bytes.h"
 #include "storage/block/block_bytes.h"
@@ -19,7 +21,7 @@ class DirectWindow final : public BlockBytes {
  public:
   // `file` outlives the object.
   explicit DirectWindow(const BlockFile& file) : file_(file) {}
-  uint64_t size() const override { return file_.geometry().block_bytes; }
+  uint64_t size() const override { return file_.stored_bytes(); }
   Bytes View(uint64_t offset, uint64_t length) override;
 
   uint64_t bytes_read() const { return bytes_read_; }
@@ -41,6 +43,20 @@ class DirectWindow final : public BlockBytes {
   std::array<Window, 2> windows_;
   size_t last_ = 0;  // the window that was used last
   uint64_t bytes_read_ = 0;
+};
+
+// A block as it reads, through such windows of its file.
+// Threads: one at a time.
+class DirectBlock {
+ public:
+  // `file` outlives the object.
+  explicit DirectBlock(const BlockFile& file);
+  BlockBytes& bytes() { return *bytes_; }
+  uint64_t bytes_read() const { return window_->bytes_read(); }
+
+ private:
+  const DirectWindow* window_;  // under `bytes_`
+  std::unique_ptr<BlockBytes> bytes_;
 };
 
 }  // namespace cairn

@@ -21,6 +21,8 @@ namespace cairn {
 inline constexpr uint32_t kBlockFormatVersion = 1;
 // Of a block that is encrypted.
 inline constexpr uint32_t kEncryptedBlockFormatVersion = 2;
+// Of one that is compressed, encrypted or not.
+inline constexpr uint32_t kCompressedBlockFormatVersion = 3;
 
 // Fills what is left of the last unit of a write. Not zero: a zero sector says that a write never
 // reached the disk.

@@ -58,6 +58,8 @@ absl::StatusOr<LogFiles> ListLogFiles(FileSystem& file_system, const std::string
       files.blocks.push_back(*block);
     } else if (std::optional<uint64_t> spare = ParseSpareFileName(name)) {
       files.spares.push_back(*spare);
+    } else if (ParseCompressedFileName(name)) {
+      files.unfinished.push_back(name);
     } else if (name != kLockFileName && name != kFailedSyncFileName &&
                !absl::StartsWith(name, kManifestNames[0])) {
       files.foreign.push_back(name);

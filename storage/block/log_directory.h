@@ -17,9 +17,10 @@ namespace cairn {
 inline constexpr char kLockFileName[] = "LOCK";
 
 struct LogFiles {
-  std::vector<uint64_t> blocks;      // in order
-  std::vector<uint64_t> spares;      // in order
-  std::vector<std::string> foreign;  // names that are none of the log's; left alone
+  std::vector<uint64_t> blocks;         // in order
+  std::vector<uint64_t> spares;         // in order
+  std::vector<std::string> unfinished;  // names of files that mean nothing, to be removed
+  std::vector<std::string> foreign;     // names that are none of the log's; left alone
 };
 absl::StatusOr<LogFiles> ListLogFiles(FileSystem& file_system, const std::string& directory);
 

@@ -73,7 +73,7 @@ void DescribeWalk(uint64_t block, const BlockGeometry& geometry, const BlockWalk
 
 std::vector<std::string> NotesOf(const LogInspector::Block& block) {
   std::vector<std::string> notes;
-  const BlockGeometry geometry = block.file->header().geometry;  // as the file has it
+  const BlockGeometry geometry = block.file->header().FileGeometry();
   for (int copy : {0, 1}) {
     if (!block.file->good_headers()[copy]) {
       notes.push_back(absl::StrCat("one header copy is bad, at ", geometry.header_at(copy)));
@@ -81,6 +81,7 @@ std::vector<std::string> NotesOf(const LogInspector::Block& block) {
     if (block.seal.seal && !block.seal.good[copy]) {
       notes.push_back(absl::StrCat("one seal copy is bad, at ", geometry.seal_at(copy)));
     }
+    if (!block.file->good_tables()[copy]) notes.push_back("one copy of its frame table is bad");
   }
   if (!block.seal.seal || block.seal.seal->footer_begin == 0) return notes;
   absl::StatusOr<BlockFooter> footer = ReadFooter(*block.file, *block.seal.seal);
@@ -196,11 +197,11 @@ const std::map<GroupId, WrittenLog>& LogInspector::groups() const {
 absl::StatusOr<BlockWalk> LogInspector::Walk(uint64_t id) const {
   const Block& block = blocks_.at(id);
   if (!block.status.ok()) return block.status;
-  BlockImage image = block.file->Image();
-  return Walk(id, image);
+  const std::unique_ptr<BlockBytes> image = block.file->Image();
+  return Walk(id, *image);
 }
 
-absl::StatusOr<BlockWalk> LogInspector::Walk(uint64_t id, BlockImage& image) const {
+absl::StatusOr<BlockWalk> LogInspector::Walk(uint64_t id, BlockBytes& image) const {
   const Block& block = blocks_.at(id);
   uint64_t first_batch = id == 1 ? 1 : 0;
   auto before = blocks_.find(id - 1);
@@ -218,6 +219,9 @@ BlockSummary LogInspector::Summarize(uint64_t id, const Block& block) const {
   }
   summary.key = block.file->header().key;
   summary.cipher = block.file->header().encryption.cipher;
+  if (block.file->is_compressed()) {
+    summary.uncompressed_bytes = block.file->header().geometry.block_bytes;
+  }
   summary.notes = NotesOf(block);
   if (block.seal.seal) {
     const BlockSeal& seal = *block.seal.seal;

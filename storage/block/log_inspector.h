@@ -48,6 +48,7 @@ struct BlockSummary {
   uint64_t bytes = 0;  // length of the file
   uint64_t key = 0;    // id of the master key; 0: the block is not encrypted, or is damaged
   Cipher cipher = Cipher::kNone;
+  uint64_t uncompressed_bytes = 0;  // length of the file before; 0: the block is not compressed
   uint64_t first_batch = 0;
   uint64_t last_batch = 0;
   uint64_t batches = 0;
@@ -95,7 +96,7 @@ class LogInspector {
   // Reads all of the block, past the page cache.
   absl::StatusOr<BlockWalk> Walk(uint64_t block) const;
   // The same, of a block that was read before.
-  absl::StatusOr<BlockWalk> Walk(uint64_t block, BlockImage& image) const;
+  absl::StatusOr<BlockWalk> Walk(uint64_t block, BlockBytes& image) const;
 
   // One for each block and spare, by name.
   std::vector<BlockSummary> Summaries() const;

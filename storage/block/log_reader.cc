@@ -1,6 +1,7 @@
 #include "storage/block/log_reader.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -166,8 +167,8 @@ class Reader {
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
                                                    GroupId group, Index first, Index last,
                                                    size_t max_bytes) {
-  BlockWindow window = block.Window();
-  return ReadEntries(block, window, mark, group, first, last, max_bytes);
+  const std::unique_ptr<BlockBytes> window = block.Window();
+  return ReadEntries(block, *window, mark, group, first, last, max_bytes);
 }
 
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, BlockBytes& bytes,
@@ -177,8 +178,8 @@ absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, Block
 }
 
 absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run) {
-  BlockWindow window = block.Window();
-  return Reader(block, window, run[0].group()).Check(mark, run);
+  const std::unique_ptr<BlockBytes> window = block.Window();
+  return Reader(block, *window, run[0].group()).Check(mark, run);
 }
 
 }  // namespace cairn

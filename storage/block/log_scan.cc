@@ -98,6 +98,16 @@ absl::Status Scanner::OpenBlocks(const std::vector<uint64_t>& blocks) {
       if (block.seal.seal && !block.seal.good[copy]) {
         Note(absl::StrCat(path, ": one seal copy is bad"));
       }
+      if (!block.file->good_tables()[copy]) {
+        Note(absl::StrCat(path, ": one copy of its frame table is bad"));
+      }
+    }
+    // Nothing may be written to it, so it must not be taken for the end of the log.
+    if (block.file->is_compressed() && !block.seal.seal) {
+      return absl::DataLossError(absl::StrCat(
+          path,
+          ": both copies of its seal and of its frame table are bad: restore the file, or "
+          "remove this member and add it under a new id"));
     }
   }
   return absl::OkStatus();

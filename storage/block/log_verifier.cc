@@ -73,9 +73,9 @@ class ImageReader {
   ~ImageReader() { Await(); }
 
   // Of a block that can be read.
-  std::unique_ptr<BlockImage> Take(uint64_t id) {
-    std::unique_ptr<BlockImage> image = Await();
-    if (image == nullptr || ahead_ != id) image = Load(*log_.blocks().at(id).file);
+  std::unique_ptr<BlockBytes> Take(uint64_t id) {
+    std::unique_ptr<BlockBytes> image = Await();
+    if (image == nullptr || ahead_ != id) image = log_.blocks().at(id).file->Image();
     auto next = log_.blocks().upper_bound(id);
     while (next != log_.blocks().end() && !next->second.status.ok()) ++next;
     if (beside_ != nullptr && next != log_.blocks().end()) Start(next->first, *next->second.file);
@@ -83,10 +83,6 @@ class ImageReader {
   }
 
  private:
-  static std::unique_ptr<BlockImage> Load(const BlockFile& file) {
-    return std::unique_ptr<BlockImage>(new BlockImage(file.Image()));
-  }
-
   void Start(uint64_t id, const BlockFile& file) {
     ahead_ = id;
     {
@@ -94,7 +90,7 @@ class ImageReader {
       reads_ = true;
     }
     beside_->Post([this, &file] {
-      std::unique_ptr<BlockImage> image = Load(file);
+      std::unique_ptr<BlockBytes> image = file.Image();
       MutexLock lock(mutex_);
       image_ = std::move(image);
       reads_ = false;
@@ -102,7 +98,7 @@ class ImageReader {
     });
   }
 
-  std::unique_ptr<BlockImage> Await() {
+  std::unique_ptr<BlockBytes> Await() {
     MutexLock lock(mutex_);
     while (reads_) read_.Wait(mutex_);
     return std::move(image_);
@@ -114,7 +110,7 @@ class ImageReader {
   Mutex mutex_;
   CondVar read_;
   bool reads_ CAIRN_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<BlockImage> image_ CAIRN_GUARDED_BY(mutex_);
+  std::unique_ptr<BlockBytes> image_ CAIRN_GUARDED_BY(mutex_);
 };
 
 class Verifier {
@@ -168,7 +164,7 @@ class Verifier {
       return;
     }
     file.notes = NotesOf(block);
-    const std::unique_ptr<BlockImage> image = images_.Take(id);
+    const std::unique_ptr<BlockBytes> image = images_.Take(id);
     absl::StatusOr<BlockWalk> walk = log_.Walk(id, *image);
     if (!walk.ok()) {
       file.faulty.push_back({.path = block.path,

@@ -28,6 +28,9 @@ class Recovery {
     absl::StatusOr<LogFiles> files = ListLogFiles(file_system_, options_.directory);
     if (!files.ok()) return files.status();
     files_ = *std::move(files);
+    for (const std::string& name : files_.unfinished) {
+      file_system_.Remove(JoinPath(options_.directory, name)).IgnoreError();
+    }
 
     absl::StatusOr<LogManifest> manifest = LoadManifest(file_system_, options_.directory);
     if (absl::IsNotFound(manifest.status())) {
@@ -52,6 +55,7 @@ class Recovery {
   absl::Status CheckManifest(const LogManifest& manifest);
   absl::StatusOr<RecoveredDisk> Load(std::unique_ptr<FileLock> lock);
   absl::Status SyncEnd(const LogScan& scan);
+  static absl::Status HealTables(BlockFile& block);
   absl::Status Heal(LogScan& scan);
   absl::Status SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end);
 
@@ -161,6 +165,12 @@ absl::Status Recovery::SyncEnd(const LogScan& scan) {
   return status;
 }
 
+// Where neither copy is good the entries of the block are, and nothing is written.
+absl::Status Recovery::HealTables(BlockFile& block) {
+  const auto& good = block.good_tables();
+  return good[0] == good[1] ? absl::OkStatus() : block.RestoreTables().status();
+}
+
 // Makes the end of the log durable, and writes what is bad where a good copy is at hand.
 absl::Status Recovery::Heal(LogScan& scan) {
   if (absl::Status status = SyncEnd(scan); !status.ok()) return status;
@@ -171,6 +181,7 @@ absl::Status Recovery::Heal(LogScan& scan) {
       if (absl::Status status = block.file->HealHeaders(); !status.ok()) return status;
       written.insert(id);
     }
+    if (absl::Status status = HealTables(*block.file); !status.ok()) return status;
     for (int copy : {0, 1}) {
       if (!block.seal.seal || block.seal.good[copy]) continue;
       absl::Status status = block.file->WriteSeal(*block.seal.seal, copy);

@@ -97,6 +97,19 @@ TEST(ConfigTest, TheScrub) {
   ExpectRefused(With({"--fence_grace=25h"}), "--fence_grace");
 }
 
+TEST(ConfigTest, CompressionOfTheLog) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.log_compression, "none");
+  parsed = ParseConfig(With({"--log_compression=zstd"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.log_compression, "zstd");
+  ExpectRefused(With({"--log_compression=gzip"}), "--log_compression");
+  ExpectRefused(With({"--log_compression=zstd", "--log_store=rocksdb"}), "--log_store");
+  ExpectRefused(With({"--log_compression=zstd", "--scrub_bytes_per_second=0"}),
+                "--scrub_bytes_per_second");
+}
+
 TEST(ConfigTest, FlagBeatsEnvironmentBeatsFile) {
   std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/cairnd.conf");
   std::ofstream(file) << "election_timeout_ms = 3000\nheartbeat_interval_ms = 30\n"

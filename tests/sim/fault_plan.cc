@@ -43,6 +43,12 @@ void DrawScrub(FaultPlan& plan) {
   if (random.OneIn(2)) plan.block_bytes = plan.unit_bytes * 16;
 }
 
+void DrawCompression(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "compression"));
+  if (plan.scrub.bytes_per_second == 0 || random.OneIn(2)) return;
+  plan.compression_distance = OneOf<uint64_t>(random, {1, 1, 2});
+}
+
 void DrawGroup(FaultPlan& plan) {
   Random random(SubSeed(plan.seed, "group"));
   GroupOptions& group = plan.group;
@@ -271,6 +277,7 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
   DrawFaults(plan);
   DrawScenario(plan);
   DrawScrub(plan);
+  DrawCompression(plan);
   AllowForDrift(plan);
   // A damaged disk has to stay in the minority.
   if (plan.weight(FaultKind::kRot) > 0) plan.operations.least_voters = 3;
@@ -290,7 +297,8 @@ std::string ToString(const FaultPlan& plan) {
       plan.scrub.bytes_per_second > 0
           ? absl::StrCat(", scrub each ", ToMilliseconds(plan.scrub.period), " ms")
           : "",
-      "\n  network: delay ", plan.network.shortest_delay.nanoseconds / 1000, "..",
+      plan.compression_distance > 0 ? ", compressed" : "", "\n  network: delay ",
+      plan.network.shortest_delay.nanoseconds / 1000, "..",
       plan.network.longest_delay.nanoseconds / 1000, " us, slow ", plan.network.slow, " up to ",
       ToMilliseconds(plan.network.slowest_delay), " ms, loss ", plan.network.loss, ", duplicates ",
       plan.network.duplicates, ", replays ", plan.network.replays,

@@ -113,6 +113,8 @@ struct FaultPlan {
   size_t recent_bytes = 0;  // entries the block store keeps in memory
   uint64_t copy_distance = 4;
   ScrubOptions scrub;  // of the block store's log
+  // Of the same, so many blocks behind the one that is written to; 0: nothing is compressed.
+  uint64_t compression_distance = 0;
 
   // How often each kind of fault is chosen, by FaultKind; 0: never in this run.
   std::vector<uint64_t> weights = std::vector<uint64_t>(kFaultKinds, 0);

@@ -53,6 +53,8 @@ absl::StatusOr<std::unique_ptr<LogDisk>> SimDisk::OpenBlockLog(FileSystem& file_
   options.geometry = {.block_bytes = plan_.block_bytes, .unit_bytes = plan_.unit_bytes};
   options.recent_bytes = plan_.recent_bytes;
   options.copy_distance = plan_.copy_distance;
+  if (plan_.compression_distance > 0) options.compression = LogCompression::kZstd;
+  options.compression_distance = plan_.compression_distance;
   options.keys = std::move(keys);
   options.background = background;
   return BlockLog::Open(file_system, std::move(options));

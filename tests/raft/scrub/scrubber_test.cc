@@ -1,5 +1,6 @@
 #include "raft/scrub/scrubber.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -97,6 +98,88 @@ TEST_F(ScrubberTest, TheRateIsKept) {
     EXPECT_TRUE(Progress().in_round);
     EXPECT_EQ(Progress().bytes, scrub.read());
   }
+}
+
+// A log that has so much to compress, and no scrub to speak of.
+class FakeCompression final : public LogScrub {
+ public:
+  ScrubStep Step(ScrubPosition& position, uint64_t) override {
+    position = {};
+    ++rounds_;
+    ScrubStep step;
+    step.round_ended = true;
+    return step;
+  }
+  bool compresses() const override { return true; }
+  CompressStep Compress(uint64_t max_bytes) override {
+    CompressStep step;
+    step.bytes = std::min(max_bytes, left_);
+    left_ -= step.bytes;
+    done_ += step.bytes;
+    ++calls_;
+    return step;
+  }
+  void Add(uint64_t bytes) { left_ += bytes; }
+  uint64_t done() const { return done_; }
+  uint64_t calls() const { return calls_; }
+  uint64_t rounds() const { return rounds_; }
+
+ private:
+  uint64_t left_ = 0;
+  uint64_t done_ = 0;
+  uint64_t calls_ = 0;
+  uint64_t rounds_ = 0;
+};
+
+TEST_F(ScrubberTest, CompressionKeepsTheRateAndWaitsForNoRound) {
+  FakeCompression log;
+  log.Add(3 * kMiB);
+  Start(log, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunFor(Seconds(2));
+  EXPECT_GE(log.done(), 2 * kMiB - (256 << 10));
+  EXPECT_LE(log.done(), 2 * kMiB + (256 << 10));
+  world_.RunFor(Seconds(20));
+  EXPECT_EQ(log.done(), 3 * kMiB);
+  // Then it is asked now and then.
+  const uint64_t calls = log.calls();
+  world_.RunFor(Seconds(100));
+  EXPECT_GE(log.calls(), calls + 10);
+  EXPECT_LE(log.calls(), calls + 21);
+  log.Add(1000);
+  world_.RunFor(Seconds(6));
+  EXPECT_EQ(log.done(), 3 * kMiB + 1000);
+  EXPECT_EQ(log.rounds(), 1u);
+  world_.RunFor(Seconds(900));
+  EXPECT_EQ(log.rounds(), 2u);
+}
+
+// The scrub and the compression get on together.
+TEST_F(ScrubberTest, ARoundAndCompressionShareTheRate) {
+  class Both final : public LogScrub {
+   public:
+    ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override {
+      position.block = 1;
+      read_ += max_bytes;
+      ScrubStep step;
+      step.bytes = max_bytes;
+      return step;
+    }
+    bool compresses() const override { return true; }
+    CompressStep Compress(uint64_t max_bytes) override {
+      compressed_ += max_bytes;
+      CompressStep step;
+      step.bytes = max_bytes;
+      return step;
+    }
+    uint64_t read_ = 0;
+    uint64_t compressed_ = 0;
+  };
+  Both log;
+  Start(log, {.bytes_per_second = kMiB});
+  world_.RunFor(Seconds(10));
+  EXPECT_GE(log.read_, 4 * kMiB);
+  EXPECT_GE(log.compressed_, 4 * kMiB);
+  EXPECT_LE(log.read_ + log.compressed_, 10 * kMiB + (512 << 10));
 }
 
 // A disk that was slow is not made up for.

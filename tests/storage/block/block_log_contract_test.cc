@@ -6,6 +6,7 @@
 #include "storage/block/block_log.h"
 #include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/block/compressed/compressing_log.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
 #include "tests/storage/log_store_contract.h"
@@ -33,12 +34,28 @@ BlockLogOptions Encrypted(BlockLogOptions options, Cipher cipher) {
   return options;
 }
 
+BlockLogOptions Compressed(BlockLogOptions options) {
+  options.compression = LogCompression::kZstd;
+  options.compression_distance = 1;
+  return options;
+}
+
+// Where blocks are compressed, this goes on all the time.
+absl::StatusOr<std::unique_ptr<LogDisk>> OpenLog(FileSystem& file_system,
+                                                 const BlockLogOptions& options) {
+  absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(file_system, options);
+  if (!log.ok()) return log.status();
+  if (options.compression == LogCompression::kNone) return *std::move(log);
+  static uint64_t seed = 0;
+  return std::make_unique<CompressingLog>(*std::move(log), ++seed);
+}
+
 class SimulatedFixture final : public LogStoreFixture {
  public:
   explicit SimulatedFixture(BlockLogOptions options) : options_(std::move(options)) {}
 
   absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
-    return BlockLog::Open(file_system_, options_);
+    return OpenLog(file_system_, options_);
   }
   void PowerCut(Random& random) override {
     file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
@@ -59,7 +76,7 @@ class PosixFixture final : public LogStoreFixture {
   }
 
   absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
-    return BlockLog::Open(file_system_, options_);
+    return OpenLog(file_system_, options_);
   }
   bool HasPowerCuts() const override { return false; }
   void PowerCut(Random&) override {}
@@ -88,7 +105,16 @@ INSTANTIATE_TEST_SUITE_P(
                      }},
         LogStoreKind{
             "EncryptedPosix",
-            [] { return std::make_unique<PosixFixture>(Encrypted(Pages(), Cipher::kAes256Gcm)); }}),
+            [] { return std::make_unique<PosixFixture>(Encrypted(Pages(), Cipher::kAes256Gcm)); }},
+        LogStoreKind{"CompressedSmall",
+                     [] { return std::make_unique<SimulatedFixture>(Compressed(Small())); }},
+        LogStoreKind{"CompressedPosix",
+                     [] { return std::make_unique<PosixFixture>(Compressed(Pages())); }},
+        LogStoreKind{"CompressedEncryptedPages",
+                     [] {
+                       return std::make_unique<SimulatedFixture>(
+                           Compressed(Encrypted(Pages(), Cipher::kAes256Gcm)));
+                     }}),
     LogStoreKindName());
 
 }  // namespace

@@ -33,7 +33,8 @@ class DirectWindowTest : public testing::TestWithParam<bool> {
 };
 
 TEST_P(DirectWindowTest, ShowsWhatStandsThere) {
-  BlockImage image = file_->Image();
+  const std::unique_ptr<BlockBytes> whole = file_->Image();
+  BlockBytes& image = *whole;
   DirectWindow window(*file_);
   ASSERT_EQ(window.size(), image.size());
   Random random(3);

@@ -1,6 +1,7 @@
 // Encrypted blocks: nothing readable on the disk, no nonce twice, wrong keys refused by name, keys
 // changed while the log is used, damage told from a key that is missing.
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -270,13 +271,13 @@ class NonceWatch {
 
  private:
   void Look(const std::string& path, const std::string& content, const KeyRing& keys) {
-    if (!absl::EndsWith(path, ".block")) return;
+    if (!absl::EndsWith(path, ".block") && !absl::EndsWith(path, ".block.tmp")) return;
     const auto header = BlockHeader::Decode(absl::string_view(content).substr(0, kSectorBytes));
     if (!header.ok() || !header->is_encrypted()) return;
     const auto key = RecoverBlockKey(*header, &keys);
     ASSERT_TRUE(key.ok()) << key.status();
     const uint64_t unit = header->geometry.unit_bytes;
-    const uint64_t block_bytes = header->geometry.block_bytes;
+    const uint64_t block_bytes = header->FileGeometry().block_bytes;
     for (uint64_t at = unit; at < block_bytes - unit; at += unit) {
       const std::string stored = content.substr(at, unit);
       const auto revision = LoadLittleEndian<uint32_t>(stored.data());
@@ -308,8 +309,8 @@ class LateExecutor final : public Executor {
   std::deque<Task> tasks_;
 };
 
-// Lives of a log by chance, with crashes and errors, changes of key and cipher, repairs, and a
-// background that comes late.
+// Lives of a log by chance, with crashes and errors, changes of key and cipher, repairs,
+// compression, and a background that comes late.
 class NonceLives {
  public:
   NonceLives(uint64_t seed, Cipher cipher, const BlockLogOptions& options)
@@ -317,6 +318,8 @@ class NonceLives {
     options_.copy_distance = 2;
     options_.recent_bytes = 0;
     options_.background = &background_;
+    options_.compression = LogCompression::kZstd;
+    options_.compression_distance = 1;
   }
 
   void Live(Term term) {
@@ -354,6 +357,7 @@ class NonceLives {
   uint64_t nonces() const { return watch_.nonces(); }
   uint64_t repaired() const { return repaired_; }
   uint64_t replaced() const { return replaced_; }
+  size_t compressed() const { return compressed_; }
 
  private:
   void Look() { watch_.Look(file_system_, *all_keys_); }
@@ -380,18 +384,21 @@ class NonceLives {
       ++replaced_;
     }
     if (random_.OneIn(4)) background_.RunAll();
+    if (random_.OneIn(2)) driver.log().scrub()->Compress(random_.Below(100'000));
+    compressed_ = std::max(compressed_, driver.log().figures().compressed_blocks);
     if (random_.OneIn(3) && store.last().index > store.base().index) Repair(store);
     ModelLog end;
     end.base = store.last();
     end.base_hash = store.HashAt(end.base.index).value_or(EntryHash());
     LogAppend append;
     if (!driver.recovered(group).torn_from) {
-      append.runs = {
-          MakeRun(group, end, term, {Payload(random_.Next() % 1000, 20 + random_.Below(2500))})};
+      append.runs = {MakeRun(
+          group, end, term,
+          {Payload(random_.Next() % 1000, 20 + random_.Below(5 * options_.geometry.unit_bytes))})};
     }
     append.hard_state = HardState{.term = 100 * term + i, .vote = NodeId{1}};
     if (!store.Append(append).ok()) return false;
-    if (end.base.index > 3 && random_.OneIn(3)) store.DropPrefix(end.base.index - 1).IgnoreError();
+    if (end.base.index > 3 && random_.OneIn(8)) store.DropPrefix(end.base.index - 1).IgnoreError();
     return driver.Sync().ok();
   }
 
@@ -413,12 +420,14 @@ class NonceLives {
   NonceWatch watch_;
   uint64_t repaired_ = 0;
   uint64_t replaced_ = 0;
+  size_t compressed_ = 0;  // blocks at a time
 };
 
 TEST_P(EncryptionTest, NoNonceIsUsedTwice) {
   uint64_t nonces = 0;
   uint64_t repaired = 0;
   uint64_t replaced = 0;
+  uint64_t compressed = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     NonceLives lives(seed, cipher(), Options(nullptr));
     for (Term term = 1; term <= 12; ++term) {
@@ -429,10 +438,12 @@ TEST_P(EncryptionTest, NoNonceIsUsedTwice) {
     nonces += lives.nonces();
     repaired += lives.repaired();
     replaced += lives.replaced();
+    compressed += lives.compressed();
   }
   EXPECT_GT(nonces, 1000u);
   EXPECT_GT(repaired, 20u);
   EXPECT_GT(replaced, 20u);
+  EXPECT_GT(compressed, 5u);
 }
 
 // A disk that is rolled back, or an image that is started more than once.

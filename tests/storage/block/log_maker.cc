@@ -57,7 +57,9 @@ void Copy(SimulatedFileSystem& from, FileSystem& to, const std::string& director
 // What happens to groups, drawn from a seed.
 class Life {
  public:
-  Life(LogDriver& driver, Random& random) : driver_(driver), random_(random) {}
+  // `seed`: of what is compressed when.
+  Life(LogDriver& driver, Random& random, uint64_t seed)
+      : driver_(driver), random_(random), compression_(seed) {}
 
   void Step() {
     const GroupId group = kGroups[random_.Below(std::size(kGroups))];
@@ -78,6 +80,7 @@ class Life {
       committed_.erase(group);
     }
     if (!random_.OneIn(3)) CAIRN_CHECK(driver_.Sync().ok());
+    driver_.log().scrub()->Compress(compression_.Below(40'000));
   }
 
  private:
@@ -142,6 +145,7 @@ class Life {
 
   LogDriver& driver_;
   Random& random_;
+  Random compression_;
   Term term_ = 1;
   std::map<GroupId, Index> committed_;
 };
@@ -224,11 +228,13 @@ std::string StoreJson(SimulatedFileSystem& file_system, const BlockLogOptions& o
                       absl::StrJoin(groups, ",\n"), "}}\n");
 }
 
-BlockLogOptions OptionsFor(Random& random) {
+BlockLogOptions OptionsFor(Random& random, bool compressed) {
   BlockLogOptions options = TestOptions();
   options.geometry = random.OneIn(3) ? BlockGeometry{.block_bytes = 128 << 10, .unit_bytes = 4096}
                                      : BlockGeometry{.block_bytes = 16 << 10, .unit_bytes = 512};
   options.copy_distance = 2 + random.Below(3);
+  if (compressed) options.compression = LogCompression::kZstd;
+  options.compression_distance = 1;
   return options;
 }
 
@@ -242,7 +248,7 @@ std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, const BlockLogOption
   std::unique_ptr<SimulatedFileSystem> left;
   LogDriver driver(*written, options);
   CAIRN_CHECK(driver.status().ok()) << driver.status();
-  Life life(driver, random);
+  Life life(driver, random, seed);
   const int steps = kSteps / 2 + static_cast<int>(random.Below(kSteps / 2));
   for (int i = 0; i < steps; ++i) life.Step();
   if (end == End::kOrderly) {
@@ -274,7 +280,7 @@ std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, const BlockLogOption
 
 void Make(const std::string& directory, uint64_t seed) {
   Random random(seed);
-  const BlockLogOptions options = OptionsFor(random);
+  const BlockLogOptions options = OptionsFor(random, seed / 3 % 2 == 1);
   const std::unique_ptr<SimulatedFileSystem> left = MakeLog(seed, options, random);
   PosixFileSystem posix;
   Copy(*left, posix, directory + "/log", false);

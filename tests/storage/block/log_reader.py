@@ -15,6 +15,9 @@ import re
 import struct
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import compressed_block  # noqa: E402 (found through the line above)
+
 SECTOR = 512
 FILLER = 0x5A
 MAX_PAYLOAD = 16 << 20
@@ -148,12 +151,18 @@ class Block:
         self.name = name
         self.data = data
         self.number = int(name.split(".")[0])
-        self.length, self.unit = self._read_header(identity)
+        self.length, self.unit, compression = self._read_header(identity)
         self.tag = checksum(
             identity.cluster
             + struct.pack("<QQQ", identity.node, identity.incarnation, self.number)
         )
+        expanded = compression and compressed_block.expand(data, compression, self, checksum)
+        self.data = expanded.data if expanded else data
         self.seal = self._read_seal(self.unit) or self._read_seal(self.length - 2 * self.unit)
+        if expanded and expanded.seal and not self.seal:
+            self.seal = self._seal_of(expanded.seal)
+        if compression and not self.seal:
+            raise Damage(f"{self.name}: it is compressed, and no copy of its seal is good")
 
     @property
     def first_data(self):
@@ -176,11 +185,13 @@ class Block:
             _, version, cluster, node, incarnation, number, length, unit, key = (
                 struct.unpack_from("<II16sQQQQQQ", sector)
             )
-            if version == 2:
+            if version == 2 or version == 3 and key != 0:
                 raise Encrypted(f"{self.name}: encrypted with key {key:016x}, not read here")
-            if version != 1 or key != 0:
+            if version not in (1, 3) or key != 0:
                 raise Damage(f"{self.name}: format version {version}, key {key}")
-            if at != 0 and at != length - unit:
+            compression = struct.unpack_from("<QQQQQQ", sector, 160) if version == 3 else None
+            file_length = compression[0] if compression else length
+            if at != 0 and at != file_length - unit:
                 continue
             if Identity(cluster, node, incarnation) != identity or number != self.number:
                 raise Damage(f"{self.name}: is of another log, or another block")
@@ -188,15 +199,17 @@ class Block:
                 unit not in (512, 4096)
                 or length % 4096 != 0
                 or length < 16 * unit
-                or length > len(self.data)
+                or file_length > len(self.data)
             ):
                 raise Damage(f"{self.name}: length {length}, unit {unit}")
-            return length, unit
+            return length, unit, compression
         raise Damage(f"{self.name}: neither header can be read")
 
     def _read_seal(self, at):
-        sector = self.data[at : at + SECTOR]
-        if struct.unpack_from("<Q", sector, 504)[0] != checksum(sector[:504]):
+        return self._seal_of(self.data[at : at + SECTOR])
+
+    def _seal_of(self, sector):
+        if struct.unpack_from("<Q", sector, len(sector) - 8)[0] != checksum(sector[:-8]):
             return None
         magic, bad, tag, first, last, data_end, id_begin, low, high = struct.unpack_from(
             "<IIQQQQQQQ", sector

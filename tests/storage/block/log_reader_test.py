@@ -147,6 +147,9 @@ class LogReaderTest(unittest.TestCase):
         self.assertGreater(sum(len(group["entries"]) for group in groups), 1000)
         sealed = sum(len(log.files) > 5 for log in self.logs)
         self.assertGreater(sealed, LOGS // 2)
+        compressed = sum(data[4] == 3 for log in self.logs for name, data in log.files.items()
+                         if name.endswith(".block"))
+        self.assertGreater(compressed, 20)
         self.assertGreater(sum("00000000000000000001.block" not in log.files
                                for log in self.logs), 20)
 
@@ -154,7 +157,7 @@ class LogReaderTest(unittest.TestCase):
         """The files with some bytes changed in places that are in use."""
         files = dict(log.files)
         for _ in range(count):
-            name = chance.choice([name for name in files if name != "LOCK"])
+            name = chance.choice([name for name in files if name != "LOCK" and ".tmp" not in name])
             data = bytearray(files[name])
             places = [i for i in range(0, len(data), 512) if any(data[i:i + 512])]
             at = chance.choice(places) + chance.randrange(512)
