@@ -288,7 +288,11 @@ absl::Status CheckBody(const Envelope&, const SnapshotAnswer& answer) {
 }
 
 absl::Status CheckBody(const Envelope&, const EntryRequest& request) {
-  if (request.wanted.empty() || request.wanted.size() > kMaxEntryRanges) {
+  if (request.state_at_least != 0 && request.wanted.empty()) {
+    return CheckIndex("state_at_least", request.state_at_least);
+  }
+  if (request.state_at_least != 0 || request.wanted.empty() ||
+      request.wanted.size() > kMaxEntryRanges) {
     return Invalid(absl::StrCat("a request for ", request.wanted.size(), " ranges of entries"));
   }
   Index before = 0;

@@ -73,6 +73,7 @@ struct SendSnapshot {
   NodeId to = NodeId::kNone;
   Term term = 0;
   Index at_least = 0;
+  bool asked = false;  // by who has lost its state; Raft never says so (raft/repair/state_repair.h)
 };
 
 enum class RefusalReason {

@@ -144,7 +144,8 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   if (kind == 23) {
     EntryRequest request = {random.Next(), {}};
     Index last = 0;
-    for (uint64_t n = 1 + random.Below(4); n > 0; --n) {
+    if (random.OneIn(4)) request.state_at_least = 1 + random.Below(99);
+    for (uint64_t n = request.state_at_least != 0 ? 0 : 1 + random.Below(4); n > 0; --n) {
       const Index first = last + 1 + random.Below(9);
       last = first + random.Below(9);
       request.wanted.push_back({first, last, 1 + random.Below(9)});
@@ -152,7 +153,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.body = std::move(request);
   } else if (kind == 24) {
     RandomAppend(random, envelope);
-    envelope.body = EntryReply{random.Next()};
+    envelope.body = EntryReply{random.Next(), static_cast<StateAnswer>(random.Below(4))};
   } else if (kind == 21) {
     envelope.group = GroupId::kNone;
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
