@@ -203,6 +203,7 @@ class Raft::State {
   // append.cc
   void Handle(NodeId from, const AppendEntries& append, PayloadId payload);
   bool MatchesPrevious(NodeId from, const AppendEntries& append);
+  bool StillHas(NodeId leader, LogPosition acknowledged);
   bool MakeRoom(Index first, const AppendEntries& append);
   void RewriteTornTail(const AppendEntries& append);
   void AppendReceived(Index first, const AppendEntries& append, PayloadId payload);

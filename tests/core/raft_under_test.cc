@@ -96,7 +96,9 @@ AppendEntries RaftUnderTest::Read(const SendEntries& send) const {
   for (Index index = send.previous.index + 1; index <= send.last.index; ++index) {
     terms.push_back(raft_.TermAt(index));
   }
-  return MakeAppend(send.term, send.previous, terms, send.commit);
+  AppendEntries append = MakeAppend(send.term, send.previous, terms, send.commit);
+  append.acknowledged = send.acknowledged;
+  return append;
 }
 
 Effects RaftUnderTest::Settle() {

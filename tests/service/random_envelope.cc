@@ -62,6 +62,7 @@ AppendEntries RandomAppend(Random& random, Envelope& envelope) {
   body.term = 5 + random.Below(1000);
   body.previous = Position(random, body.term);
   body.commit = Small(random);
+  if (random.OneIn(2)) body.acknowledged = Position(random, body.term);
   RecordRunBuilder builder(envelope.group, body.previous, {random.Next(), random.Next()});
   Term term = std::max<Term>(body.previous.term, 1);
   for (uint64_t n = 1 + random.Below(5); n > 0; --n) {
@@ -77,6 +78,7 @@ int64_t SmallTime(Random& random) { return static_cast<int64_t>(random.Below(3'6
 Heartbeat RandomHeartbeat(Random& random, Term term) {
   Heartbeat body = {term, Small(random), random.Next(), Instant{SmallTime(random)}};
   const Term last = std::min<Term>(term, 1);
+  if (last > 0 && random.OneIn(2)) body.acknowledged = {1 + random.Below(9), last};
   if (last > 0 && body.commit > 0 && random.OneIn(2)) {
     body.quiesce = {{body.commit, last}, random.Next() | 1};
   }

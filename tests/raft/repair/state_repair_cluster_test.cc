@@ -1,5 +1,5 @@
 // Whole hosts over files in virtual time: members lose what their logs begin behind, and get it
-// from each other.
+// from each other; and one comes back with an older disk.
 
 #include <string>
 #include <utility>
@@ -125,6 +125,30 @@ TEST_F(StateRepairClusterTest, ALeaderSavesAnotherOne) {
   cluster_.Start(leader);
   cluster_.Run(Milliseconds(1));
   EXPECT_NE(cluster_.Status(leader).state, NodeState::kRepairing) << "its own one is good";
+  ExpectHealed();
+}
+
+// Fault catalogue D17.
+TEST_F(StateRepairClusterTest, AnOlderDiskIsNotBelieved) {
+  const uint64_t leader = cluster_.AwaitLeader();
+  const uint64_t node = cluster_.SomeFollower();
+  DiskCluster::Disk old = cluster_.ImageOf(node);
+  ASSERT_TRUE(cluster_.Propose(3));
+  cluster_.Run(Seconds(1));
+  cluster_.Stop(node);
+  DiskCluster::Disk newer = cluster_.ImageOf(node);
+  cluster_.SetDisk(node, std::move(old));
+  cluster_.Start(node);
+  cluster_.Run(Seconds(1));
+  EXPECT_EQ(cluster_.AwaitLeader(), leader);
+  EXPECT_TRUE(absl::IsFailedPrecondition(cluster_.Stopped(node))) << cluster_.Stopped(node);
+  EXPECT_TRUE(absl::StartsWith(cluster_.Stopped(node).message(), "MEMBER_AMNESIA"))
+      << cluster_.Stopped(node);
+  EXPECT_TRUE(cluster_.Propose(3)) << "the others go on";
+  // The disk it had is welcome.
+  cluster_.Stop(node);
+  cluster_.SetDisk(node, std::move(newer));
+  cluster_.Start(node);
   ExpectHealed();
 }
 
