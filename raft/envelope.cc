@@ -87,10 +87,19 @@ absl::Status Check(const VoteRequest& body) {
 }
 absl::Status Check(const VoteReply&) { return absl::OkStatus(); }
 
+absl::Status CheckAcknowledged(LogPosition acknowledged, Term term) {
+  if (absl::Status status = CheckPosition("acknowledged", acknowledged); !status.ok()) {
+    return status;
+  }
+  return acknowledged.term > term ? Invalid("what is acknowledged is of a later term")
+                                  : absl::OkStatus();
+}
+
 absl::Status Check(const AppendEntries& body) {
   if (absl::Status status = CheckPosition("previous", body.previous); !status.ok()) return status;
   if (body.previous.term > body.term) return Invalid("the previous term is above the term");
-  return CheckIndex("commit", body.commit);
+  absl::Status acknowledged = CheckAcknowledged(body.acknowledged, body.term);
+  return acknowledged.ok() ? CheckIndex("commit", body.commit) : acknowledged;
 }
 
 absl::Status Check(const AppendReply& body) {
@@ -114,6 +123,8 @@ absl::Status CheckInstant(absl::string_view field, Instant instant) {
 
 absl::Status Check(const Heartbeat& body) {
   if (absl::Status status = CheckIndex("commit", body.commit); !status.ok()) return status;
+  absl::Status acknowledged = CheckAcknowledged(body.acknowledged, body.term);
+  if (!acknowledged.ok()) return acknowledged;
   if (body.quiesce) {
     const LogPosition last = body.quiesce->last;
     if (absl::Status status = CheckPosition("quiesce", last); !status.ok()) return status;
@@ -288,7 +299,11 @@ absl::Status CheckBody(const Envelope&, const SnapshotAnswer& answer) {
 }
 
 absl::Status CheckBody(const Envelope&, const EntryRequest& request) {
-  if (request.wanted.empty() || request.wanted.size() > kMaxEntryRanges) {
+  if (request.state_at_least != 0 && request.wanted.empty()) {
+    return CheckIndex("state_at_least", request.state_at_least);
+  }
+  if (request.state_at_least != 0 || request.wanted.empty() ||
+      request.wanted.size() > kMaxEntryRanges) {
     return Invalid(absl::StrCat("a request for ", request.wanted.size(), " ranges of entries"));
   }
   Index before = 0;

@@ -64,7 +64,8 @@ struct IdentityRefusal {
 // member pulls it, piece by piece, from whoever offered it last
 // (raft/snapshots/snapshot_receiver.h).
 struct SnapshotOffer {
-  Term term = 0;  // of the leader in whose name it is offered
+  // Of the leader in whose name it is offered; or of who was asked for it (EntryRequest).
+  Term term = 0;
   ContentId id;
   LogPosition position;
   uint64_t manifest_bytes = 0;
@@ -111,10 +112,15 @@ inline constexpr size_t kMaxEntryRanges = 64;
 struct EntryRequest {
   uint64_t request = 0;  // echoed
   std::vector<EntryRange> wanted;
+  // Not 0, and nothing in `wanted`: the sender has lost the state that its log goes on from, and
+  // wants a snapshot at this index or behind it, from whoever has applied as much.
+  Index state_at_least = 0;
 };
+enum class StateAnswer { kNone, kOffered, kNotYet, kLost };  // as proto's StateAnswer
 // Envelope::entries: those of them that the sender can read, as many as fit.
 struct EntryReply {
   uint64_t request = 0;
+  StateAnswer state = StateAnswer::kNone;  // to EntryRequest::state_at_least
 };
 
 // While groups rest their hosts watch over each other: a question, and its answer by a host that

@@ -136,10 +136,13 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   StartMover(*std::move(snapshots), durable);
   LogPosition base = opened_.recovered.base;
   if (applier_->applied() < base.index) {
-    return absl::FailedPreconditionError(absl::StrCat(
+    const std::string lost = absl::StrCat(
         "group ", ToInteger(settings_.group), ": the log begins behind ", ToString(base),
         ", and the state machine with its sessions holds what was applied up to ",
-        applier_->applied()));
+        applier_->applied());
+    if (mover_ == nullptr) return absl::FailedPreconditionError(lost);
+    dependencies_.log->Log(LogLevel::kWarning,
+                           absl::StrCat(lost, "; the other members are asked for a snapshot"));
   }
   return absl::OkStatus();
 }

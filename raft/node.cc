@@ -46,6 +46,13 @@ Forwarder::Options MakeForwarderOptions(const NodeSettings& settings) {
   return options;
 }
 
+Repairs MakeRepairs(const NodeSettings& settings) {
+  Random random(settings.seed);
+  return {.entries = EntryRepair(settings.options.heartbeat_interval * 2,
+                                 settings.options.election_timeout, random.Next()),
+          .state = StateRepair(settings.options.election_timeout / 2, random.Next())};
+}
+
 // What Raft itself has to say: the first entry of a term, who the members are.
 bool HaveNoCommands(const std::vector<RecordRun>& entries) {
   return !entries.empty() && std::all_of(entries.begin(), entries.end(), [](const RecordRun& run) {
@@ -88,40 +95,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeSettings& settings,
                                                    const NodeDependencies& dependencies,
                                                    const RecoveredLog& recovered, Instant now,
                                                    Fenced fenced) {
-  RecoveredRaft raft;
-  raft.hard_state = recovered.hard_state;
-  raft.base = recovered.base;
-  raft.runs = recovered.runs;
-  raft.base_configuration = settings.initial_members;
-  raft.torn_from = recovered.torn_from;
-  for (const FaultyEntry& faulty : recovered.faulty) {
-    raft.holes.push_back({faulty.at.index, faulty.at.index});
-  }
-  raft.applied = dependencies.applier->machine_position().index;
-  if (dependencies.received != nullptr) {
-    absl::StatusOr<SnapshotPoint> point = PointOf(dependencies.received->manifest());
-    if (!point.ok()) return point.status();
-    raft.snapshot = *std::move(point);
-  }
-  // What was applied is committed, so nothing goes back to the configurations before its last one.
-  const Replica& replica = dependencies.applier->replica();
-  if (replica.configuration_at().index > 0) {
-    absl::StatusOr<Configuration> applied = DecodeConfiguration(replica.configuration());
-    if (!applied.ok()) return applied.status();
-    raft.base_configuration_position = replica.configuration_at();
-    raft.base_configuration = *std::move(applied);
-  }
-  for (const RawConfiguration& raw : recovered.configurations) {
-    if (raw.at.index <= raft.base_configuration_position.index) continue;
-    absl::StatusOr<Configuration> configuration = DecodeConfiguration(raw.body.view());
-    if (!configuration.ok()) {
-      return absl::DataLossError(absl::StrCat("configuration entry ", ToString(raw.at), ": ",
-                                              configuration.status().message()));
-    }
-    raft.configurations.emplace_back(raw.at, *std::move(configuration));
-  }
+  absl::StatusOr<RecoveredRaft> raft = RaftOf(settings, dependencies, recovered);
+  if (!raft.ok()) return raft.status();
   return std::unique_ptr<Node>(
-      new Node(settings, dependencies, recovered, std::move(raft), now, std::move(fenced)));
+      new Node(settings, dependencies, recovered, *std::move(raft), now, std::move(fenced)));
 }
 
 Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
@@ -136,8 +113,7 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       compaction_(settings.options.compaction, recovered.base.index, log_.last_index()),
       received_(dependencies.received),
       forwarder_(MakeForwarderOptions(settings)),
-      repair_(settings.options.heartbeat_interval * 2, settings.options.election_timeout,
-              Random(settings.seed).Next()),
+      repair_(MakeRepairs(settings)),
       watches_{.catch_up = CatchUp(settings.options.max_healthy_lag),
                .room = RoomWatch(settings.options.election_timeout * 2)},
       on_fenced_(std::move(fenced)) {

@@ -39,7 +39,7 @@
 #include "raft/metrics/group_metrics.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
-#include "raft/repair/entry_repair.h"
+#include "raft/repair/repairs.h"
 #include "raft/sender_check.h"
 #include "raft/transport.h"
 #include "storage/log_store.h"
@@ -192,6 +192,8 @@ class Node {
 
   // Snapshots (node_snapshots.cc).
   void TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer);
+  void TakeAskedOffer(Instant now, NodeId from, const SnapshotOffer& offer);
+  void PullOffered(NodeId from, const SnapshotOffer& offer);
   void RefuseConflict(NodeId by, absl::string_view what);
   void TakeAnswer(NodeId from, const SnapshotAnswer& answer);
   void RestoreFrom(LogPosition position);
@@ -204,6 +206,7 @@ class Node {
   std::string WhereDamaged() const;                       // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
+  void GiveState(NodeId to, const EntryRequest& request);
   void Report(LossEvent event) const;
   void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
 
@@ -237,7 +240,7 @@ class Node {
   PendingControls controls_;
   ForwardIntake intake_;
   Forwarder forwarder_;
-  EntryRepair repair_;
+  Repairs repair_;
   struct Watches {
     CatchUp catch_up;
     RoomWatch room;
@@ -266,6 +269,10 @@ class Node {
   Fenced on_fenced_;
 };
 
+// What Raft starts from (node_repair.cc). DATA_LOSS as Node::Create.
+absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
+                                     const NodeDependencies& dependencies,
+                                     const RecoveredLog& recovered);
 // DATA_LOSS if its configuration cannot be decoded.
 absl::StatusOr<SnapshotPoint> PointOf(const SnapshotManifest& manifest);
 

@@ -23,6 +23,14 @@ void Node::Flush(Instant now) {
     Effects effects = raft_.TakeEffects();
     bool idle = effects.empty();
     if (effects.fence.has_value()) {
+      if (effects.fence->reason == Fence::Reason::kRolledBack) {
+        return StopServing(
+            NodeState::kHalted,
+            absl::FailedPreconditionError(absl::StrCat(
+                "MEMBER_AMNESIA: ", effects.fence->message,
+                ". The data directory is as it was some time ago, and may have forgotten votes, "
+                "too: remove this member and add it as a new one")));
+      }
       bool lost = effects.fence->reason == Fence::Reason::kDataLoss;
       if (effects.fence->reason == Fence::Reason::kCommittedConflict) {
         RefuseConflict(effects.fence->by, effects.fence->message);
@@ -175,6 +183,7 @@ void Node::SendFrames(Instant now, const SendEntries& send,
     append.term = send.term;
     append.previous = frame.previous;
     append.commit = send.commit;
+    append.acknowledged = send.acknowledged;
     Send(send.to, MessageBody(std::move(append)), std::move(frame.entries));
   }
   raft_.Step(now, sent);

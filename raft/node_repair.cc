@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "raft/core/configuration.h"
+#include "raft/core/membership.h"
 #include "raft/node.h"
 
 namespace cairn {
@@ -35,6 +36,48 @@ std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const Record
 }
 
 }  // namespace
+
+absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
+                                     const NodeDependencies& dependencies,
+                                     const RecoveredLog& recovered) {
+  RecoveredRaft raft;
+  raft.hard_state = recovered.hard_state;
+  raft.base = recovered.base;
+  raft.runs = recovered.runs;
+  raft.base_configuration = settings.initial_members;
+  raft.torn_from = recovered.torn_from;
+  for (const FaultyEntry& faulty : recovered.faulty) {
+    raft.holes.push_back({faulty.at.index, faulty.at.index});
+  }
+  raft.applied = dependencies.applier->machine_position().index;
+  if (dependencies.applier->applied() < recovered.base.index) {
+    raft.applied = dependencies.applier->applied();
+    raft.state_lost = true;
+  }
+  if (dependencies.received != nullptr) {
+    absl::StatusOr<SnapshotPoint> point = PointOf(dependencies.received->manifest());
+    if (!point.ok()) return point.status();
+    raft.snapshot = *std::move(point);
+  }
+  // What was applied is committed, so nothing goes back to the configurations before its last one.
+  const Replica& replica = dependencies.applier->replica();
+  if (replica.configuration_at().index > 0) {
+    absl::StatusOr<Configuration> applied = DecodeConfiguration(replica.configuration());
+    if (!applied.ok()) return applied.status();
+    raft.base_configuration_position = replica.configuration_at();
+    raft.base_configuration = *std::move(applied);
+  }
+  for (const RawConfiguration& raw : recovered.configurations) {
+    if (raw.at.index <= raft.base_configuration_position.index) continue;
+    absl::StatusOr<Configuration> configuration = DecodeConfiguration(raw.body.view());
+    if (!configuration.ok()) {
+      return absl::DataLossError(absl::StrCat("configuration entry ", ToString(raw.at), ": ",
+                                              configuration.status().message()));
+    }
+    raft.configurations.emplace_back(raw.at, *std::move(configuration));
+  }
+  return raft;
+}
 
 void Node::Damaged(Instant now, Index index, const absl::Status& why) {
   if (fenced_ || raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
@@ -86,10 +129,23 @@ void Node::DriveRepair(Instant now) {
       dependencies_.losses != nullptr) {
     dependencies_.losses->Close(settings_.group, kMaxIndex);
   }
-  if (std::optional<EntryRepair::Asking> asking = repair_.Next(now, raft_)) {
+  if (std::optional<EntryRepair::Asking> asking = repair_.state.Next(now, raft_)) {
     Send(asking->to, std::move(asking->request));
   }
-  const std::optional<Index> nowhere = repair_.TakeNowhere();
+  if (repair_.state.TakeNowhere(raft_)) {
+    // A node that stopped answers nobody.
+    for (const NodeId member : OtherMembers(raft_.configuration(), raft_.node())) {
+      Send(member, EntryReply{0, StateAnswer::kLost});
+    }
+    return StopServing(NodeState::kHalted,
+                       absl::DataLossError(absl::StrCat(
+                           "the log begins behind ", raft_.base().index,
+                           ", and the snapshots of what was before are lost on every member")));
+  }
+  if (std::optional<EntryRepair::Asking> asking = repair_.entries.Next(now, raft_)) {
+    Send(asking->to, std::move(asking->request));
+  }
+  const std::optional<Index> nowhere = repair_.entries.TakeNowhere();
   if (!nowhere) return;
   Complain(now, absl::StrCat("entry ", *nowhere,
                              " cannot be read, and the members that were asked do not have it"));
@@ -114,6 +170,7 @@ void Node::DriveRepair(Instant now) {
 // Another member cannot read these.
 void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
   if (!raft_.configuration().IsMember(to)) return;
+  if (request.state_at_least != 0) return GiveState(to, request);
   std::vector<RecordRun> given;
   size_t bytes = 0;
   for (const EntryRange& range : request.wanted) {
@@ -145,9 +202,24 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
   Send(to, EntryReply{request.request}, std::move(given));
 }
 
+// Another member has lost its state. What was applied here is committed, so it needs no leader.
+void Node::GiveState(NodeId to, const EntryRequest& request) {
+  EntryReply reply = {request.request, StateAnswer::kNotYet};
+  if (raft_.state_lost()) {
+    reply.state = StateAnswer::kLost;
+  } else if (dependencies_.offer_snapshot != nullptr &&
+             dependencies_.applier->applied() >= request.state_at_least) {
+    reply.state = StateAnswer::kOffered;
+    dependencies_.offer_snapshot(
+        {.to = to, .term = raft_.term(), .at_least = request.state_at_least, .asked = true});
+  }
+  Send(to, reply);
+}
+
 void Node::TakeEntries(NodeId from, const EntryReply& reply,
                        const std::vector<RecordRun>& entries) {
-  std::vector<RecordRun> runs = repair_.Take(from, reply, entries, raft_);
+  if (reply.state != StateAnswer::kNone) return repair_.state.Take(from, reply, raft_);
+  std::vector<RecordRun> runs = repair_.entries.Take(from, reply, entries, raft_);
   if (runs.empty()) return;
   told_.repaired_by = from;
   dependencies_.repair(std::move(runs));
@@ -155,7 +227,7 @@ void Node::TakeEntries(NodeId from, const EntryReply& reply,
 
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
   if (fenced_) return;
-  repair_.Written(status.ok());
+  repair_.entries.Written(status.ok());
   if (!status.ok()) dependencies_.metrics->repairs.failed.Add();
   if (absl::IsUnimplemented(status)) {
     return StopServing(NodeState::kHalted, absl::DataLossError(absl::StrCat(

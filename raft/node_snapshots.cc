@@ -26,6 +26,7 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
     if (!offer.answer_wanted) return;
     Send(from, SnapshotAnswer{offer.id, verdict, raft_.term(), raft_.commit()});
   };
+  if (raft_.state_lost()) return TakeAskedOffer(now, from, offer);
   if (offer.term < raft_.term()) return answer(SnapshotAnswer::Verdict::kStaleTerm);
   if (offer.term != raft_.term() || raft_.leader() != from) return;
   const LogPosition position = offer.position;
@@ -38,10 +39,25 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
   if (here) {
     raft_.Step(now, SnapshotReceived{.term = offer.term, .snapshot = {.position = position}});
     answer(SnapshotAnswer::Verdict::kAlreadyHave);
-  } else if (dependencies_.take_offer != nullptr) {
-    watches_.catch_up.OnOffer(offer.term, position.index);
-    dependencies_.take_offer(from, offer);
+  } else {
+    PullOffered(from, offer);
   }
+}
+
+// Whoever offers it: what a snapshot holds is committed. But leaders of terms before the giver's
+// may lack it; so this node follows none of them any more.
+void Node::TakeAskedOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
+  if (offer.position.index < raft_.base().index) return;
+  raft_.Step(now, TermReached{offer.term});
+  PullOffered(from, offer);
+}
+
+// What is received outlives this process, so the term in which it may be taken has to as well. The
+// offer comes again by then.
+void Node::PullOffered(NodeId from, const SnapshotOffer& offer) {
+  if (dependencies_.take_offer == nullptr || !raft_.term_durable()) return;
+  watches_.catch_up.OnOffer(offer.term, offer.position.index);
+  dependencies_.take_offer(from, offer);
 }
 
 // Said once of a snapshot: offers are repeated, and so are answers.

@@ -99,10 +99,12 @@ bool MayStrangerSay(const EnvelopeBody& body) {
 
 absl::Status CheckTermJump(const Envelope& envelope, Term own) {
   const auto* body = std::get_if<MessageBody>(&envelope.body);
-  if (body == nullptr || TermOf(*body) <= own + kMaxTermJump) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("TERM_RANGE: a ", NameOf(*body), " of node ",
-                                                 ToInteger(envelope.from), " has term ",
-                                                 TermOf(*body), ", this node is in term ", own));
+  const auto* offer = std::get_if<SnapshotOffer>(&envelope.body);
+  const Term term = body != nullptr ? TermOf(*body) : offer != nullptr ? offer->term : 0;
+  if (term <= own + kMaxTermJump) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("TERM_RANGE: a ", body != nullptr ? NameOf(*body) : "SnapshotOffer", " of node ",
+                   ToInteger(envelope.from), " has term ", term, ", this node is in term ", own));
 }
 
 absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader) {

@@ -272,6 +272,9 @@ absl::StatusOr<std::unique_ptr<IncomingSnapshot>> SnapshotStore::Receive(std::st
   if (!others.ok()) return others.status();
   IncomingSnapshot::Sources sources = *others;
   if (have != nullptr) sources.push_back(have);
+  absl::StatusOr<IncomingSnapshot::Sources> damaged = DamagedOnes();
+  if (!damaged.ok()) return damaged.status();
+  sources.insert(sources.end(), damaged->begin(), damaged->end());
   absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming =
       IncomingSnapshot::Begin(file_system_, directory_, std::move(encoded), sources);
   if (!incoming.ok()) return incoming.status();
@@ -301,6 +304,44 @@ absl::StatusOr<IncomingSnapshot::Sources> SnapshotStore::OtherIncoming(
                                                       *std::move(encoded), *std::move(manifest)));
   }
   return others;
+}
+
+// What is still good of them need not come again: who takes a chunk compares it with its id.
+absl::StatusOr<IncomingSnapshot::Sources> SnapshotStore::DamagedOnes() const {
+  absl::StatusOr<std::vector<std::string>> names = file_system_->List(directory_);
+  if (!names.ok()) return names.status();
+  IncomingSnapshot::Sources damaged;
+  for (const std::string& name : *names) {
+    const std::optional<ParsedName> parsed = ParseName(directory_, name);
+    if (!parsed || parsed->extension != kDamaged) continue;
+    absl::StatusOr<std::string> encoded =
+        ReadWholeFile(*file_system_, absl::StrCat(parsed->stem, kDamaged));
+    absl::StatusOr<SnapshotManifest> manifest =
+        encoded.ok() ? DecodeManifest(*encoded)
+                     : absl::StatusOr<SnapshotManifest>(encoded.status());
+    if (!manifest.ok()) manifest = ContentOf(parsed->stem);
+    damaged.push_back(std::make_shared<StoredSnapshot>(file_system_, parsed->stem, parsed->kind, "",
+                                                       *std::move(manifest)));
+  }
+  return damaged;
+}
+
+// The chunks of the files of `stem`, whose manifest cannot be read, as far as they can be.
+SnapshotManifest SnapshotStore::ContentOf(const std::string& stem) const {
+  SnapshotManifest manifest;
+  for (size_t file = 0;; ++file) {
+    absl::StatusOr<std::unique_ptr<File>> opened =
+        file_system_->Open(SnapshotDataPath(stem, file), {.mode = FileSystem::OpenMode::kRead});
+    if (!opened.ok()) return manifest;
+    absl::StatusOr<uint64_t> size = (*opened)->Size();
+    ManifestFile& content = manifest.files.emplace_back();
+    content.bytes = size.ok() ? *size : 0;
+    for (uint64_t offset = 0; offset < content.bytes; offset += kChunkBytes) {
+      std::string chunk(static_cast<size_t>(std::min(kChunkBytes, content.bytes - offset)), '\0');
+      absl::StatusOr<size_t> read = (*opened)->Read(offset, chunk.size(), chunk.data());
+      content.chunks.push_back(read.ok() ? ContentIdOf(chunk) : ContentId());
+    }
+  }
 }
 
 absl::StatusOr<std::shared_ptr<const StoredSnapshot>> SnapshotStore::Publish(

@@ -59,8 +59,9 @@ class SnapshotStore {
                                                              const std::function<bool()>& aborted);
 
   // Begins to receive the snapshot with this manifest, or goes on with it. What was on its way
-  // before gives what they have in common, and goes. INVALID_ARGUMENT for one
-  // of another cluster or group, ALREADY_EXISTS if last() is not before it.
+  // before gives what they have in common, and goes; last() and damaged ones give theirs.
+  // INVALID_ARGUMENT for one of another cluster or group, ALREADY_EXISTS if last() is not before
+  // it.
   absl::StatusOr<std::unique_ptr<IncomingSnapshot>> Receive(std::string encoded);
   // Publishes what came in, all of it. DATA_LOSS: it has to be completed again. ALREADY_EXISTS if
   // last() is not before it any more.
@@ -90,6 +91,8 @@ class SnapshotStore {
   absl::Status WriteFiles(const std::string& stem, SnapshotManifest& head,
                           const SnapshotContent& content, const std::function<bool()>& aborted);
   absl::StatusOr<IncomingSnapshot::Sources> OtherIncoming(const std::string& stem) const;
+  absl::StatusOr<IncomingSnapshot::Sources> DamagedOnes() const;
+  SnapshotManifest ContentOf(const std::string& stem) const;
   absl::Status Replace(Shared next);
   absl::Status RemoveManifest(const std::string& stem, absl::string_view extension);
   void RemoveData(const std::string& stem, size_t files);

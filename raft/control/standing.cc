@@ -7,6 +7,11 @@
 namespace cairn {
 
 Standing StandingOf(const Raft& raft, NodeState before) {
+  if (raft.state_lost()) {
+    return {NodeState::kRepairing,
+            absl::StrCat("the state up to entry ", raft.base().index,
+                         " is lost here; the others are asked for a snapshot")};
+  }
   if (raft.torn_from().has_value()) {
     return {NodeState::kRepairing, "asks the others for its last entries"};
   }

@@ -32,7 +32,8 @@ std::vector<TermRun> RunsFrom(Index first, std::vector<TermRun> runs) {
 }  // namespace
 
 void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId payload) {
-  if (append.runs.empty() || !FollowLeader(from) || !MatchesPrevious(from, append)) return;
+  if (append.runs.empty() || !FollowLeader(from) || !StillHas(from, append.acknowledged)) return;
+  if (!MatchesPrevious(from, append)) return;
   if (const auto first = trail_.FirstMissing(append.previous, append.runs)) {
     if (!MakeRoom(*first, append)) return;
     AppendReceived(*first, append, payload);
@@ -42,6 +43,24 @@ void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId pay
   follower.verified = std::max(follower.verified, last);
   if (last <= follower.acknowledged) follower.answer_again = true;
   LearnCommit(std::min(append.commit, last));
+}
+
+// Whether this log has what the node acknowledged to the leader of its term. It was durable, no
+// leader overwrites its own entries, and nothing of a log is given up that a leader still has: only
+// a disk as it was some time ago lacks it, which has forgotten votes as well (fault catalogue D17).
+bool Raft::State::StillHas(NodeId leader, LogPosition acknowledged) {
+  // What was committed here was never anything else: of that leaders and logs may differ, disks
+  // not.
+  if (acknowledged.index <= commit_ || TermAt(acknowledged.index) == acknowledged.term) return true;
+  // Where the log does not name this very disk, another one may have said it.
+  const Member* self = membership_.in_force().Find(node());
+  if (self == nullptr || self->incarnation != options_.incarnation) return true;
+  RaiseFence(
+      Fence::Reason::kRolledBack,
+      absl::StrCat("node ", ToInteger(node()), " acknowledged entry ", ToString(acknowledged),
+                   " to node ", ToInteger(leader), ", the leader of term ", ballot_.state.term,
+                   ", and does not have it; its log ends at ", ToString(claimed_last())));
+  return false;
 }
 
 // Receiver rule 2 of figure 2.

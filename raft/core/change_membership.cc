@@ -249,6 +249,7 @@ std::string Raft::State::CampaignFault() const {
   const Configuration& configuration = leaving ? membership_.before() : membership_.in_force();
   if (fenced_) return "is fenced";
   if (!doubt_.torn.empty()) return "has undecided entries";
+  if (doubt_.state_lost) return "has lost the state that its log goes on from";
   if (HoleToApply() != 0) return "has entries that it cannot read";
   if (!configuration.IsVoter(node())) return "no voter";
   if (!NamesDisk(configuration, node(), options_.incarnation)) {

@@ -53,8 +53,8 @@ struct LogBatch {
 };
 
 // Read entries behind `previous` up to `last`, at most `max_bytes` of them but at least one, and
-// send them to `to` as one or more AppendEntries{term, previous, ..., commit}; then Step
-// EntriesSent. At most one is outstanding per peer.
+// send them to `to` as one or more AppendEntries{term, previous, ..., commit, acknowledged}; then
+// Step EntriesSent. At most one is outstanding per peer.
 struct SendEntries {
   NodeId to = NodeId::kNone;
   uint64_t request = 0;
@@ -62,6 +62,7 @@ struct SendEntries {
   LogPosition previous = {};
   LogPosition last = {};  // the caller CHECKs its term after reading
   Index commit = 0;
+  LogPosition acknowledged = {};  // AppendEntries::acknowledged
   size_t max_bytes = 0;
 };
 
@@ -73,6 +74,7 @@ struct SendSnapshot {
   NodeId to = NodeId::kNone;
   Term term = 0;
   Index at_least = 0;
+  bool asked = false;  // by who has lost its state; Raft never says so (raft/repair/state_repair.h)
 };
 
 enum class RefusalReason {
@@ -133,7 +135,7 @@ struct LeadershipChange {
 // A node must stop: the group's log contradicts what Raft guarantees, or an entry that was
 // committed is gone. Nothing was changed because of it.
 struct Fence {
-  enum class Reason { kSafetyViolation, kCommittedConflict, kDataLoss };
+  enum class Reason { kSafetyViolation, kCommittedConflict, kDataLoss, kRolledBack };
   Reason reason = Reason::kSafetyViolation;
   NodeId by = NodeId::kNone;  // the term's leader, as far as it is known: it said so
   std::string message = {};

@@ -106,11 +106,18 @@ struct EntryNowhere {
   Index index = 0;
 };
 
-// A whole snapshot, offered by the leader of `term`, stands durably on this node's disk. Or, where
+// A whole snapshot, offered by the leader of `term` or, to a member that has lost its state, by
+// whoever was in `term` and had applied it, stands durably on this node's disk. Or, where
 // `snapshot` is at or before commit(), that leader offered what this node has already.
 struct SnapshotReceived {
   Term term = 0;
   SnapshotPoint snapshot = {};
+};
+
+// Another member has reached this term, and what it knows to be committed is about to be taken from
+// it: leaders of earlier terms may lack that.
+struct TermReached {
+  Term term = 0;
 };
 
 // What operators ask of the group's leadership and membership. Each is answered by one
@@ -176,9 +183,9 @@ struct HoldCandidacy {
 
 using Event =
     std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
-                 HostLost, Applied, Compact, SnapshotReceived, ChangeMembership, CancelMembership,
-                 TransferLeadership, Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy,
-                 EntriesDamaged, EntriesRepaired, EntryNowhere>;
+                 HostLost, Applied, Compact, SnapshotReceived, TermReached, ChangeMembership,
+                 CancelMembership, TransferLeadership, Campaign, StepDown, UnsafeRecover,
+                 DiskFailed, HoldCandidacy, EntriesDamaged, EntriesRepaired, EntryNowhere>;
 
 }  // namespace cairn
 

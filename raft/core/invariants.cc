@@ -173,9 +173,10 @@ std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
   if (effects.restore) {
     // The log was reset to it; or it has the entry there, and one before that cannot be read.
     const Index index = effects.restore->index;
-    const bool over_hole = index <= raft.commit() && !raft.holes().empty() &&
-                           raft.holes().first() <= index &&
-                           raft.TermAt(index) == effects.restore->term;
+    const bool hole = !raft.holes().empty() && raft.holes().first() <= index;
+    const bool lost = raft.applied() < raft.base().index && raft.base().index < index;
+    const bool over_hole =
+        index <= raft.commit() && (hole || lost) && raft.TermAt(index) == effects.restore->term;
     if (!over_hole && index > std::min(raft.base().index, raft.durable())) {
       return "restores a snapshot for which the log was not reset durably";
     }

@@ -29,6 +29,11 @@ void Membership::Insert(LogPosition at, const Configuration& configuration) {
   history_.emplace(behind, at, configuration);
 }
 
+void Membership::Learn(LogPosition at, const Configuration& configuration) {
+  std::erase_if(history_, [at](const auto& known) { return known.first.index <= at.index; });
+  history_.emplace(history_.begin(), at, configuration);
+}
+
 bool Membership::Truncate(Index first_removed) {
   CAIRN_CHECK_LT(history_.front().first.index, first_removed) << "the base is never truncated";
   const size_t before = history_.size();

@@ -45,6 +45,9 @@ class Membership {
   void Append(LogPosition at, Configuration configuration);
   // An entry that could not be read is there again: one more, or one that is known.
   void Insert(LogPosition at, const Configuration& configuration);
+  // `configuration`, of the entry at `at`, which is committed, was in force there: what stands
+  // before is forgotten. Not behind the log's end.
+  void Learn(LogPosition at, const Configuration& configuration);
   // The entries from `first_removed` on are gone; true if that changed what is in force.
   bool Truncate(Index first_removed);
   // `base` is the log's base now.

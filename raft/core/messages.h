@@ -65,6 +65,7 @@ struct AppendEntries {
   // The configuration entries among them, decoded.
   std::vector<std::pair<LogPosition, Configuration>> configurations = {};
   Index commit = 0;
+  LogPosition acknowledged = {};  // as in Heartbeat
 
   Index last_index() const { return runs.empty() ? previous.index : runs.back().last_index; }
 };
@@ -94,6 +95,9 @@ struct Heartbeat {
   ReadContext context = 0;
   Instant sent = {};  // by the leader's clock; echoed
   std::optional<QuiesceOffer> quiesce = {};
+  // The last entry that the receiver has acknowledged to this leader in this term, {0, 0} if none:
+  // whose log lacks it now has an older disk than it had.
+  LogPosition acknowledged = {};
 };
 // Also unasked: a follower that rested says that it does no more; `sent` is 0 then.
 struct HeartbeatReply {

@@ -79,7 +79,11 @@ struct RecoveredRaft {
   LogPosition base_configuration_position = {};
   Configuration base_configuration = {};
   std::vector<std::pair<LogPosition, Configuration>> configurations = {};
-  Index applied = 0;  // what the state machine holds already; at least base.index
+  // What the state machine holds already; at least base.index, unless `state_lost`: what the
+  // entries up to base have made cannot be read any more, and another member is asked for a
+  // snapshot.
+  Index applied = 0;
+  bool state_lost = false;
   // Entries from here to the end have id records but no readable record, and one power cut can
   // have done it. They count in election comparisons, are never acknowledged, and this node does
   // not campaign before they are decided (docs/decisions.md, "Torn tails").

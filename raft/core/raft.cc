@@ -78,8 +78,10 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
       membership_(recovered.base_configuration_position, std::move(recovered.base_configuration),
                   std::move(recovered.configurations)),
       commit_(std::max(recovered.base.index, std::min(recovered.applied, trail_.last().index))),
-      applied_(std::max(recovered.base.index, recovered.applied)) {
+      applied_(recovered.state_lost ? recovered.applied
+                                    : std::max(recovered.base.index, recovered.applied)) {
   CAIRN_CHECK(Validate(options).ok()) << Validate(options).ToString();
+  doubt_.state_lost = recovered.state_lost;
   published_.apply_up_to = applied_;
   published_.leadership = {.role = Role::kFollower, .term = ballot_.state.term};
   Trace("starts: term ", ballot_.state.term, " last ", ToString(claimed_last()), " durable ",
@@ -97,6 +99,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
   if (!fenced_ && !trail_.holes().empty()) {
     Trace("cannot read ", trail_.holes().size(), " entries, the first is ", trail_.holes().first());
   }
+  if (!fenced_ && doubt_.state_lost) MissState();
   if (!fenced_ && OtherVoters(membership_.in_force(), node()).empty()) QueryDoubt();
 }
 
@@ -446,6 +449,8 @@ Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 const Holes& Raft::holes() const { return state_->holes(); }
+bool Raft::state_lost() const { return state_->state_lost(); }
+bool Raft::term_durable() const { return state_->term_durable(); }
 std::optional<LogPosition> Raft::restoring() const { return state_->restoring(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }
 bool Raft::quiesced() const { return state_->Quiesced(); }

@@ -55,6 +55,9 @@ class Raft {
   Index applied() const;
   std::optional<Index> torn_from() const;
   const Holes& holes() const;  // what cannot be read
+  // What the entries up to base() have made is lost here, and no snapshot has come in its place.
+  bool state_lost() const;
+  bool term_durable() const;  // term() survives a power cut
   // The snapshot that Effects::restore names, or will.
   std::optional<LogPosition> restoring() const;
   // True on a leader whose first entry of its own term is committed (thesis 6.4 step 1).

@@ -32,6 +32,7 @@ void Raft::State::RequestEntries(NodeId peer, Leader& leader) {
                                    .previous = {previous, trail_.TermAt(previous)},
                                    .last = {last, trail_.TermAt(last)},
                                    .commit = commit_,
+                                   .acknowledged = state.acknowledged,
                                    .max_bytes = free_bytes});
 }
 
@@ -65,8 +66,11 @@ void Raft::State::Handle(NodeId from, const AppendReply& reply) {
   } else if (reply.match > trail_.last().index) {
     Trace("ignores AppendReply of ", ToInteger(from), ": it holds ", reply.match, " of ",
           trail_.last().index);
-  } else if (progress.OnAck(reply.match, now_)) {
-    AdvanceCommit();
+  } else {
+    const LogPosition match = {reply.match, trail_.TermAt(reply.match)};
+    LogPosition& acknowledged = found->second.acknowledged;
+    if (match.term != 0 && match.index > acknowledged.index) acknowledged = match;
+    if (progress.OnAck(reply.match, now_)) AdvanceCommit();
   }
   if (!membership_.in_force().learners.empty()) {
     found->second.lag.Look(progress.match(), trail_.last().index, now_);
@@ -117,7 +121,7 @@ void Raft::State::AdvanceCommit() {
 
 void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   const bool rested = Quiesced();
-  if (!FollowLeader(from)) return;
+  if (!FollowLeader(from) || !StillHas(from, heartbeat.acknowledged)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
   LearnCommit(heartbeat.commit);
   const bool rests = TakesOffer(heartbeat);
@@ -203,7 +207,8 @@ void Raft::State::SendHeartbeat(NodeId peer, Leader& leader) {
                        .commit = commit,
                        .context = leader.reads.context(),
                        .sent = now_,
-                       .quiesce = OfferToRest(leader)});
+                       .quiesce = OfferToRest(leader),
+                       .acknowledged = state.acknowledged});
 }
 
 void Raft::State::TakeReplication(Leader& leader) {

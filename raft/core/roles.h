@@ -52,10 +52,11 @@ struct Leader {
 
   struct Peer {
     Progress progress;
-    Index told_commit = 0;   // by the last heartbeat or append asked for
-    bool heartbeat = false;  // due
-    uint32_t priority = 0;   // as it says itself
-    LagGate lag = {};        // of a learner
+    Index told_commit = 0;          // by the last heartbeat or append asked for
+    bool heartbeat = false;         // due
+    uint32_t priority = 0;          // as it says itself
+    LogPosition acknowledged = {};  // the last entry it ever acknowledged in this term
+    LagGate lag = {};               // of a learner
     // No member any more, by the configuration there. It is fed until it has heard so or that is
     // committed for an election timeout.
     Index removed_at = 0;

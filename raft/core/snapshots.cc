@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "raft/core/state.h"
 
@@ -25,12 +26,22 @@ void Raft::State::On(const SnapshotReceived& received) {
   const SnapshotPoint& snapshot = received.snapshot;
   // A leader has all that is committed; one that lacks it is deposed and will hear of it.
   if (std::holds_alternative<Leader>(role_)) return;
+  // Nothing has what stands between the snapshot and the log.
+  if (doubt_.state_lost && snapshot.position.index < base().index) return;
   if (snapshot.position.index > commit_) {
     TakeSnapshot(snapshot);
   } else {
     RestoreOverHole(snapshot.position);
   }
+  // Nor was it known which configuration the log begins with.
+  if (doubt_.state_lost && restore_) {
+    membership_.Learn(snapshot.configuration_position, snapshot.configuration);
+  }
   AcknowledgeSnapshot(received.term, snapshot.position.index);
+}
+
+void Raft::State::On(const TermReached& reached) {
+  if (reached.term > ballot_.state.term) AdoptTerm(reached.term, "the giver of a snapshot");
 }
 
 // The process that received it may have died before the log was reset.
@@ -53,6 +64,17 @@ void Raft::State::RestoreOverHole(LogPosition position) {
   if (!HoleUpTo(position.index) || !trail_.Matches(position)) return;
   Trace("restores snapshot ", ToString(position), ": entry ", HoleToApply(), " cannot be read");
   restore_ = Restore{.position = position};
+}
+
+// The log begins behind `base`, and what it stands on is damaged: as a hole in front of all
+// entries. Whoever has applied as much may give a snapshot, in whatever role and term, since all of
+// it is committed; until then this node votes, and neither acknowledges nor applies nor campaigns.
+void Raft::State::MissState() {
+  Trace("lacks the state up to ", base().index, ": asks the others for a snapshot");
+  if (!OtherMembers(membership_.in_force(), node()).empty()) return;
+  RaiseFence(Fence::Reason::kDataLoss,
+             absl::StrCat("the log begins behind ", ToString(base()), ", the state holds entries ",
+                          "up to ", applied_, ", and there is no other member"));
 }
 
 // The whole log gives way (paper 7): it ends before the snapshot, or has another entry in its
@@ -81,7 +103,8 @@ void Raft::State::ResetLog(const SnapshotPoint& snapshot) {
   if (commit_ > applied_) restore_ = Restore{.position = snapshot.position, .ticket = ticket};
 }
 
-// The leader of the own term has applied what it offers, so its log equals this one's up to there.
+// Who offers it in this term has applied it, so the leader of this term has it, and its log equals
+// this one's up to there.
 void Raft::State::AcknowledgeSnapshot(Term offered_in, Index index) {
   auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader == NodeId::kNone) return;
@@ -94,6 +117,7 @@ void Raft::State::TakeRestore(Effects& effects) {
   if (!restore_ || durability_.synced() < restore_->ticket) return;
   effects.restore = restore_->position;
   published_.apply_up_to = std::max(published_.apply_up_to, restore_->position.index);
+  doubt_.state_lost = false;
   restore_.reset();
 }
 

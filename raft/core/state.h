@@ -69,6 +69,8 @@ class Raft::State {
   std::vector<Reliance> ReliesOn() const;
   Term TermAt(Index index) const;
   const Holes& holes() const { return trail_.holes(); }
+  bool state_lost() const { return doubt_.state_lost; }
+  bool term_durable() const { return durability_.HardStateDurable(); }
   std::optional<LogPosition> restoring() const {
     return restore_ ? std::optional(restore_->position) : std::nullopt;
   }
@@ -122,6 +124,7 @@ class Raft::State {
     EntryQuery query;
     std::optional<Asked> asked;       // what `query` is about
     Index nowhere = 0;                // a hole that nobody can fill
+    bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
     bool gave_way = false;            // let another one campaign first
     std::optional<Instant> holds_up;  // since when holes keep this leader from serving
   };
@@ -157,6 +160,7 @@ class Raft::State {
   bool NeverLeads() const { return options_.never_campaigns || control_.candidacy_held; }
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
+  void On(const TermReached& reached);
   void On(const EntriesDamaged& damaged);
   void On(const EntriesRepaired& repaired);
   void On(const EntryNowhere& nowhere);
@@ -199,6 +203,7 @@ class Raft::State {
   // append.cc
   void Handle(NodeId from, const AppendEntries& append, PayloadId payload);
   bool MatchesPrevious(NodeId from, const AppendEntries& append);
+  bool StillHas(NodeId leader, LogPosition acknowledged);
   bool MakeRoom(Index first, const AppendEntries& append);
   void RewriteTornTail(const AppendEntries& append);
   void AppendReceived(Index first, const AppendEntries& append, PayloadId payload);
@@ -252,6 +257,7 @@ class Raft::State {
   void TakeSnapshot(const SnapshotPoint& snapshot);
   void ResetLog(const SnapshotPoint& snapshot);
   void RestoreOverHole(LogPosition position);
+  void MissState();
   void AcknowledgeSnapshot(Term offered_in, Index index);
   void OfferSnapshot(NodeId peer, Leader& leader);
   void TakeRestore(Effects& effects);
@@ -269,7 +275,9 @@ class Raft::State {
   void DecideDoubt();
 
   // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)
-  Index HoleToApply() const { return trail_.holes().FirstFrom(applied_ + 1); }
+  Index HoleToApply() const {
+    return doubt_.state_lost ? applied_ + 1 : trail_.holes().FirstFrom(applied_ + 1);
+  }
   bool HoleUpTo(Index index) const { return HoleToApply() != 0 && HoleToApply() <= index; }
   bool NeedsSnapshotForHole(Index next) const;
   bool HeldUpByHoles();

@@ -19,6 +19,8 @@ namespace cairn {
 
 // The first entry that must be decided: a hole that the state machine needs, or the torn tail.
 std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
+  // Who counts may not be known before the state is there again.
+  if (doubt_.state_lost) return std::nullopt;
   EntryQuery::Doubt doubt = {.self = node(),
                              .votes = membership_.in_force().IsVoter(node()),
                              .last = claimed_last().index,

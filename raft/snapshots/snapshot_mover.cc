@@ -151,13 +151,15 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
         // Under its old name it is found damaged again, and used no more than now.
         store_->MarkDamaged(*last, status.message()).IgnoreError();
         for (const std::string& note : store_->TakeNotes()) Complain(note);
+        // The log may begin behind it: what it held is saved anew, while this process has it.
+        if (!parts_.durable_machine && !std::exchange(freezing_, true)) events_.freeze();
       };
       sender_.Serve(std::make_shared<ServedFromDisk>(last, damaged), Now());
       offer = sender_.Offer(send.term, base, Now());
     }
   }
   if (offer) {
-    offer->answer_wanted = true;
+    offer->answer_wanted = !send.asked;
     const auto [last, first] = offered_.try_emplace(send.to, offer->id);
     if (first || last->second != offer->id) parts_.metrics->snapshots.offered.Add();
     last->second = offer->id;

@@ -276,18 +276,25 @@ void WriteBody(const EntryRequest& from, v1::Parcel* parcel) {
     added->set_last(range.last);
     added->set_term(range.term);
   }
+  to->set_state_at_least(from.state_at_least);
 }
 EntryRequest Read(const v1::EntryRequest& from) {
-  EntryRequest to = {from.request(), {}};
+  EntryRequest to = {from.request(), {}, from.state_at_least()};
   for (const v1::EntryRange& range : from.wanted()) {
     to.wanted.push_back({range.first(), range.last(), range.term()});
   }
   return to;
 }
 void WriteBody(const EntryReply& from, v1::Parcel* parcel) {
-  parcel->mutable_entry_reply()->set_request(from.request);
+  v1::EntryReply* to = parcel->mutable_entry_reply();
+  to->set_request(from.request);
+  to->set_state(static_cast<v1::StateAnswer>(from.state));
 }
-EntryReply Read(const v1::EntryReply& from) { return {from.request()}; }
+absl::StatusOr<EntryReply> Read(const v1::EntryReply& from) {
+  static_assert(static_cast<int>(StateAnswer::kLost) == v1::STATE_ANSWER_LOST);
+  if (!v1::StateAnswer_IsValid(from.state())) return Invalid("an unknown answer about a state");
+  return EntryReply{from.request(), static_cast<StateAnswer>(from.state())};
+}
 
 // The body of an envelope of any kind, from a struct or StatusOr of one.
 template <typename Body>

@@ -61,12 +61,14 @@ void WriteBody(const AppendEntries& from, v1::Parcel* parcel) {
   to->set_term(from.term);
   WritePosition(from.previous, to->mutable_previous());
   to->set_commit(from.commit);
+  if (from.acknowledged.index != 0) WritePosition(from.acknowledged, to->mutable_acknowledged());
 }
 AppendEntries Read(const v1::AppendEntries& from) {
   AppendEntries to;
   to.term = from.term();
   to.previous = ReadPosition(from.previous());
   to.commit = from.commit();
+  to.acknowledged = ReadPosition(from.acknowledged());
   return to;
 }
 
@@ -89,6 +91,7 @@ void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
   to->set_commit(from.commit);
   to->set_context(from.context);
   to->set_sent(from.sent.nanoseconds);
+  if (from.acknowledged.index != 0) WritePosition(from.acknowledged, to->mutable_acknowledged());
   if (!from.quiesce) return;
   WritePosition(from.quiesce->last, to->mutable_quiesce());
   to->set_life(from.quiesce->life);
@@ -96,6 +99,7 @@ void WriteBody(const Heartbeat& from, v1::Parcel* parcel) {
 Heartbeat Read(const v1::Heartbeat& from) {
   Heartbeat to = {from.term(), from.commit(), from.context(), Instant{from.sent()}};
   if (from.has_quiesce()) to.quiesce = {ReadPosition(from.quiesce()), from.life()};
+  to.acknowledged = ReadPosition(from.acknowledged());
   return to;
 }
 

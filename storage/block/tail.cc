@@ -39,6 +39,10 @@ Remainder JudgeRemainder(BlockBytes& bytes, uint64_t data_end, uint64_t id_begin
     return remainder;  // the first sector of the head never reached the disk
   }
   if (bytes.HasZeroSector(data_end, data_end + 1)) return remainder;  // of an encrypted unit
+  // The other id record, written after the records, would end before the last one: had it been
+  // synced, no sector of it would be zero. So a bit that turned over where nothing was ever written
+  // is no end of the log.
+  if (bytes.HasZeroSector(id_begin - 1, id_begin)) return remainder;
   const uint64_t claimed = std::min(ClaimedIdRecordBytes(bytes.View(data_end, kSectorBytes).view()),
                                     id_begin - data_end);
   if (claimed == 0 || !bytes.HasZeroSector(data_end, data_end + claimed)) {

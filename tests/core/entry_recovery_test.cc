@@ -217,7 +217,10 @@ class Group {
     Index last = send.previous.index;
     while (last < send.last.index && node.good[last + 1]) ++last;
     if (last > send.previous.index) {
-      AppendEntries append{.term = send.term, .previous = send.previous, .commit = send.commit};
+      AppendEntries append{.term = send.term,
+                           .previous = send.previous,
+                           .commit = send.commit,
+                           .acknowledged = send.acknowledged};
       for (Index index = send.previous.index + 1; index <= last; ++index) {
         const LogPosition at = {index, node.raft->TermAt(index)};
         append.runs.push_back({at.term, index});

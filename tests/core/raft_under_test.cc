@@ -7,15 +7,23 @@
 namespace cairn {
 namespace {
 
-RaftOptions MakeOptions() {
+RaftOptions MakeOptions(Incarnation disk = Incarnation{1}) {
   RaftOptions options;
   options.node = NodeId{1};
+  options.incarnation = disk;
   options.seed = 1;
   return options;
 }
 
-RecoveredRaft MakeRecovered(uint64_t size, const std::vector<Term>& terms, HardState hard_state,
-                            std::optional<Index> torn_from) {
+template <typename T>
+void MoveBehind(std::vector<T>& from, std::vector<T>& to) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+RecoveredRaft Recovered(uint64_t size, const std::vector<Term>& terms, HardState hard_state,
+                        std::optional<Index> torn_from) {
   RecoveredRaft recovered;
   recovered.torn_from = torn_from;
   recovered.hard_state = hard_state;
@@ -25,13 +33,6 @@ RecoveredRaft MakeRecovered(uint64_t size, const std::vector<Term>& terms, HardS
   recovered.runs = MakeAppend(0, {}, terms).runs;
   return recovered;
 }
-
-template <typename T>
-void MoveBehind(std::vector<T>& from, std::vector<T>& to) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-}
-
-}  // namespace
 
 AppendEntries MakeAppend(Term term, LogPosition previous, const std::vector<Term>& terms,
                          Index commit) {
@@ -50,8 +51,11 @@ AppendEntries MakeAppend(Term term, LogPosition previous, const std::vector<Term
 
 RaftUnderTest::RaftUnderTest(uint64_t size, std::vector<Term> terms, HardState hard_state,
                              std::optional<Index> torn_from)
+    : RaftUnderTest(Recovered(size, terms, hard_state, torn_from)) {}
+
+RaftUnderTest::RaftUnderTest(RecoveredRaft recovered, Incarnation disk)
     : now_(Instant{} + Seconds(1000)),
-      raft_(MakeOptions(), MakeRecovered(size, terms, hard_state, torn_from), now_, nullptr) {
+      raft_(MakeOptions(disk), std::move(recovered), now_, nullptr) {
   Elapse(MakeOptions().election_timeout);
 }
 
@@ -92,7 +96,9 @@ AppendEntries RaftUnderTest::Read(const SendEntries& send) const {
   for (Index index = send.previous.index + 1; index <= send.last.index; ++index) {
     terms.push_back(raft_.TermAt(index));
   }
-  return MakeAppend(send.term, send.previous, terms, send.commit);
+  AppendEntries append = MakeAppend(send.term, send.previous, terms, send.commit);
+  append.acknowledged = send.acknowledged;
+  return append;
 }
 
 Effects RaftUnderTest::Settle() {

@@ -24,6 +24,8 @@ class RaftUnderTest {
   // election timeout ago, so that it votes.
   explicit RaftUnderTest(uint64_t size, std::vector<Term> terms = {}, HardState hard_state = {},
                          std::optional<Index> torn_from = {});
+  // It starts from this; of the disk that the configurations name for it, or of another one.
+  explicit RaftUnderTest(RecoveredRaft recovered, Incarnation disk = Incarnation{1});
 
   const Raft& raft() const { return raft_; }
   Instant now() const { return now_; }
@@ -85,6 +87,10 @@ class RaftUnderTest {
   Ticket synced_ = 0;
   PayloadId last_payload_ = 0;
 };
+
+// What such a node finds: voters 1..size, each with the disk of its own number, and these entries.
+RecoveredRaft Recovered(uint64_t size, const std::vector<Term>& terms, HardState hard_state = {},
+                        std::optional<Index> torn_from = {});
 
 // An append of entries with `terms` behind `previous`.
 AppendEntries MakeAppend(Term term, LogPosition previous, const std::vector<Term>& terms,

@@ -423,7 +423,8 @@ void ScenarioCluster::Carry(NodeId id, const SendEntries& send) {
                        .previous = send.previous,
                        .runs = {},
                        .configurations = {},
-                       .commit = send.commit};
+                       .commit = send.commit,
+                       .acknowledged = send.acknowledged};
   std::vector<SimulatedEntry> entries;
   size_t bytes = 0;
   for (Index index = send.previous.index + 1; index <= send.last.index; ++index) {

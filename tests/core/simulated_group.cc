@@ -177,7 +177,10 @@ void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
   CAIRN_CHECK_EQ(node.disk.Find(send.last.index)->term, send.last.term);
   if (send.previous.index < node.disk.readable().base) Violate("sends what it has dropped");
   Packet packet;
-  AppendEntries append = {.term = send.term, .previous = send.previous, .commit = send.commit};
+  AppendEntries append = {.term = send.term,
+                          .previous = send.previous,
+                          .commit = send.commit,
+                          .acknowledged = send.acknowledged};
   for (Index index = send.previous.index + 1; index <= last; ++index) {
     const SimulatedEntry& entry = *node.disk.Find(index);
     packet.entries.push_back(entry);

@@ -105,6 +105,9 @@ TEST(SenderCheckTest, TermsNobodyCanHaveReached) {
   EXPECT_EQ(Vet(envelope, Members(), 6, NodeId::kNone), status);
   EXPECT_TRUE(CheckTermJump(Frame(ForwardedProposals{kMaxTerm, 1, 1, {}}), 1).ok())
       << "no term that anybody adopts";
+  envelope = Frame(SnapshotOffer{7 + kJump, {}, {}, 0});
+  EXPECT_TRUE(CheckTermJump(envelope, 7).ok());
+  EXPECT_FALSE(CheckTermJump(envelope, 6).ok()) << "who has lost its state adopts it";
 }
 
 // Fault catalogue 5.2, rows 10 and 12.

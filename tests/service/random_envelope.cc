@@ -62,6 +62,7 @@ AppendEntries RandomAppend(Random& random, Envelope& envelope) {
   body.term = 5 + random.Below(1000);
   body.previous = Position(random, body.term);
   body.commit = Small(random);
+  if (random.OneIn(2)) body.acknowledged = Position(random, body.term);
   RecordRunBuilder builder(envelope.group, body.previous, {random.Next(), random.Next()});
   Term term = std::max<Term>(body.previous.term, 1);
   for (uint64_t n = 1 + random.Below(5); n > 0; --n) {
@@ -77,6 +78,7 @@ int64_t SmallTime(Random& random) { return static_cast<int64_t>(random.Below(3'6
 Heartbeat RandomHeartbeat(Random& random, Term term) {
   Heartbeat body = {term, Small(random), random.Next(), Instant{SmallTime(random)}};
   const Term last = std::min<Term>(term, 1);
+  if (last > 0 && random.OneIn(2)) body.acknowledged = {1 + random.Below(9), last};
   if (last > 0 && body.commit > 0 && random.OneIn(2)) {
     body.quiesce = {{body.commit, last}, random.Next() | 1};
   }
@@ -144,7 +146,8 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   if (kind == 23) {
     EntryRequest request = {random.Next(), {}};
     Index last = 0;
-    for (uint64_t n = 1 + random.Below(4); n > 0; --n) {
+    if (random.OneIn(4)) request.state_at_least = 1 + random.Below(99);
+    for (uint64_t n = request.state_at_least != 0 ? 0 : 1 + random.Below(4); n > 0; --n) {
       const Index first = last + 1 + random.Below(9);
       last = first + random.Below(9);
       request.wanted.push_back({first, last, 1 + random.Below(9)});
@@ -152,7 +155,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.body = std::move(request);
   } else if (kind == 24) {
     RandomAppend(random, envelope);
-    envelope.body = EntryReply{random.Next()};
+    envelope.body = EntryReply{random.Next(), static_cast<StateAnswer>(random.Below(4))};
   } else if (kind == 21) {
     envelope.group = GroupId::kNone;
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};

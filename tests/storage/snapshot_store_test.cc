@@ -295,6 +295,36 @@ TEST_F(SnapshotStoreTest, DamagedContentIsFoundWhereItIsRead) {
   EXPECT_EQ(Names().size(), 1 + kContent.size());
 }
 
+TEST_F(SnapshotStoreTest, WhatIsGoodOfADamagedOneDoesNotComeAgain) {
+  ASSERT_TRUE(Save(10, TestContent(kContent)).ok());
+  std::shared_ptr<const StoredSnapshot> last = store_->last();
+  const std::string encoded = last->encoded();
+  file_system_.FlipBits(last->PathOf(2), kChunkBytes + 3, 1);
+  ASSERT_TRUE(store_->MarkDamaged(*last, "test").ok());
+  std::unique_ptr<IncomingSnapshot> incoming = Receive(encoded);
+  ASSERT_NE(incoming, nullptr);
+  EXPECT_EQ(incoming->missing_bytes(), last->manifest().files[2].ChunkLength(1));
+  PutMissing(*incoming, kContent);
+  ASSERT_TRUE(store_->Publish(*incoming).ok());
+  ExpectLast(10, kContent);
+}
+
+TEST_F(SnapshotStoreTest, NeitherWhereItsManifestIsDamaged) {
+  ASSERT_TRUE(Save(10, TestContent(kContent)).ok());
+  const std::string encoded = store_->last()->encoded();
+  const std::string stem = store_->last()->stem();
+  file_system_.FlipBits(absl::StrCat(stem, ".manifest"), 20, 1);
+  file_system_.FlipBits(store_->last()->PathOf(2), kChunkBytes + 3, 1);
+  Open();
+  ASSERT_EQ(store_->last(), nullptr);
+  std::unique_ptr<IncomingSnapshot> incoming = Receive(encoded);
+  ASSERT_NE(incoming, nullptr);
+  EXPECT_EQ(incoming->missing_bytes(), incoming->LengthOf({2, 1}));
+  PutMissing(*incoming, kContent);
+  ASSERT_TRUE(store_->Publish(*incoming).ok());
+  ExpectLast(10, kContent);
+}
+
 TEST_F(SnapshotStoreTest, AMissingOrShortFileIsDamage) {
   ASSERT_TRUE(Save(10, TestContent(kContent)).ok());
   std::shared_ptr<const StoredSnapshot> last = store_->last();

@@ -1,0 +1,64 @@
+#include "raft/repair/state_repair.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "raft/core/membership.h"
+
+namespace cairn {
+namespace {
+
+// Who offers a snapshot and does not bring it is passed over in the end.
+constexpr uint32_t kMostTimes = 120;
+
+}  // namespace
+
+// The one that offers goes on, else the leader, else the one behind who was asked last. Also one
+// that had lost its own: it may have got it back.
+NodeId StateRepair::Choose(const Raft& raft) const {
+  if (answered_ && times_ < kMostTimes) return asked_;
+  const NodeId leader = raft.leader();
+  if (leader != NodeId::kNone && leader != asked_) return leader;
+  const std::vector<NodeId> members = OtherMembers(raft.configuration(), raft.node());
+  if (members.empty()) return NodeId::kNone;
+  const auto next = std::upper_bound(members.begin(), members.end(), asked_);
+  return next == members.end() ? members.front() : *next;
+}
+
+std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& raft) {
+  if (!raft.state_lost()) {
+    due_ = kDistantFuture;
+    return std::nullopt;
+  }
+  if (due_ != kDistantFuture && now < due_) return std::nullopt;
+  due_ = now + interval_;
+  const NodeId peer = Choose(raft);
+  times_ = peer == asked_ ? times_ + 1 : 1;
+  asked_ = peer;
+  answered_ = false;
+  if (peer == NodeId::kNone) return std::nullopt;
+  return EntryRepair::Asking{peer, {++last_request_, {}, raft.base().index}};
+}
+
+void StateRepair::Take(NodeId from, const EntryReply& reply, const Raft& raft) {
+  if (!raft.configuration().IsMember(from) && from != raft.leader()) return;
+  // Also unasked: who stops because of it says so.
+  if (reply.state == StateAnswer::kLost) {
+    lost_too_.insert(from);
+    return;
+  }
+  if (reply.request != last_request_ || from != asked_) return;
+  answered_ = reply.state == StateAnswer::kOffered;
+  lost_too_.erase(from);
+}
+
+bool StateRepair::TakeNowhere(const Raft& raft) {
+  if (!raft.state_lost() || lost_too_.empty()) return false;
+  // Which members there are is lost, too: a leader may be one that this node has not heard of.
+  if (raft.leader() != NodeId::kNone && !lost_too_.contains(raft.leader())) return false;
+  const std::vector<NodeId> members = OtherMembers(raft.configuration(), raft.node());
+  return std::all_of(members.begin(), members.end(),
+                     [this](NodeId member) { return lost_too_.contains(member); });
+}
+
+}  // namespace cairn

@@ -1,0 +1,54 @@
+// StateRepair: gets a snapshot from the other members where this node has lost what its log begins
+// behind.
+
+#ifndef RAFT_REPAIR_STATE_REPAIR_H_
+#define RAFT_REPAIR_STATE_REPAIR_H_
+
+#include <cstdint>
+#include <optional>
+#include <set>
+
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/core/raft.h"
+#include "raft/envelope.h"
+#include "raft/repair/entry_repair.h"
+
+namespace cairn {
+
+// Asks one member at a time, the leader first. What a snapshot holds is committed, so whoever has
+// applied as much may give it, in any term and role; no leader is needed, which the group may not
+// have before. Who offers one is asked again as long as it comes: offers get lost, and a repeated
+// one has the receiver ask again for what did not arrive (raft/snapshots/snapshot_receiver.h).
+//
+// Threads: one at a time.
+class StateRepair {
+ public:
+  // A member is asked every `interval`. `life` differs from start to start.
+  StateRepair(Duration interval, uint64_t life) : interval_(interval), last_request_(life) {}
+
+  // What to send now, if anything.
+  std::optional<EntryRepair::Asking> Next(Instant now, const Raft& raft);
+  void Take(NodeId from, const EntryReply& reply, const Raft& raft);
+  // True if every other member that is known, and the leader, have said that they have lost their
+  // state, too.
+  bool TakeNowhere(const Raft& raft);
+
+  // When Next is due at the latest.
+  Instant NextDeadline() const { return due_; }
+
+ private:
+  NodeId Choose(const Raft& raft) const;
+
+  const Duration interval_;
+  uint64_t last_request_;
+  NodeId asked_ = NodeId::kNone;
+  bool answered_ = false;      // it offers one
+  uint32_t times_ = 0;         // it was asked in a row
+  std::set<NodeId> lost_too_;  // members that said so
+  Instant due_ = kDistantFuture;
+};
+
+}  // namespace cairn
+
+#endif  // RAFT_REPAIR_STATE_REPAIR_H_

@@ -1,0 +1,126 @@
+// A log that goes on from a state which is lost (raft/core/snapshots.cc, MissState): until a
+// snapshot is here the node votes and claims its log, and nothing else (fault catalogue D9).
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "raft/core/raft.h"
+#include "tests/core/raft_under_test.h"
+
+namespace cairn {
+namespace {
+
+// The log of node 1 of three begins behind entry 5 of term 1; there are entries 6..8 of term 2.
+RecoveredRaft WithoutState() {
+  RecoveredRaft recovered = Recovered(3, {}, {.term = 2});
+  recovered.base = {5, 1};
+  recovered.runs = {{2, 8}};
+  recovered.applied = 2;
+  recovered.state_lost = true;
+  return recovered;
+}
+
+class LostStateTest : public testing::Test {
+ protected:
+  Effects Receive(Term offered_in, LogPosition position) {
+    Configuration members = node_.raft().configuration();
+    members.voters.pop_back();
+    node_.Step(SnapshotReceived{offered_in, {position, {}, {4, 1}, members}});
+    return node_.Take();
+  }
+  void ExpectRestored(const Effects& effects, LogPosition position) {
+    ASSERT_TRUE(effects.restore.has_value());
+    EXPECT_EQ(*effects.restore, position);
+    EXPECT_FALSE(node_.raft().state_lost());
+    EXPECT_EQ(node_.raft().configuration_position(), (LogPosition{4, 1})) << "it was lost as well";
+    EXPECT_EQ(node_.raft().configuration().voters.size(), 2u);
+  }
+
+  RaftUnderTest node_{WithoutState()};
+};
+
+TEST_F(LostStateTest, ItVotesByItsLogAndDoesNothingElse) {
+  node_.Timeout();
+  Effects effects = node_.Settle();
+  EXPECT_EQ(node_.raft().role(), Role::kFollower);
+  EXPECT_EQ(node_.raft().last(), (LogPosition{8, 2}));
+  node_.Receive(2, MakeAppend(2, {8, 2}, {2}, 7));
+  effects = node_.Settle();
+  EXPECT_EQ(node_.raft().last(), (LogPosition{9, 2})) << "entries are kept";
+  EXPECT_TRUE(RaftUnderTest::Sent<AppendReply>(effects).empty()) << "and not acknowledged";
+  EXPECT_EQ(effects.apply_up_to, 0u);
+  node_.Elapse(Seconds(100));
+  node_.Receive(3, VoteRequest{.term = 3, .last = {8, 2}, .campaign = 1});
+  EXPECT_FALSE(RaftUnderTest::Only<VoteReply>(node_.Settle(), 3).granted);
+  node_.Receive(2, VoteRequest{.term = 3, .last = {9, 2}, .campaign = 1});
+  EXPECT_TRUE(RaftUnderTest::Only<VoteReply>(node_.Settle(), 2).granted);
+  EXPECT_TRUE(node_.raft().state_lost());
+}
+
+TEST_F(LostStateTest, ASnapshotWhereTheLogBegins) {
+  ExpectRestored(Receive(2, {5, 1}), {5, 1});
+  EXPECT_EQ(node_.raft().last(), (LogPosition{8, 2}));
+}
+
+TEST_F(LostStateTest, ASnapshotWithinTheLog) {
+  ExpectRestored(Receive(2, {7, 2}), {7, 2});
+  EXPECT_EQ(node_.raft().commit(), 7u);
+  EXPECT_EQ(node_.raft().last(), (LogPosition{8, 2})) << "the log stays";
+}
+
+TEST_F(LostStateTest, OneBeforeTheLogIsOfNoUse) {
+  EXPECT_FALSE(Receive(2, {4, 1}).restore.has_value());
+  EXPECT_TRUE(node_.raft().state_lost());
+}
+
+// The log gives way, and until that is durable nothing of it is handed out: not the entries up to
+// its old beginning either, which are nowhere.
+TEST_F(LostStateTest, ASnapshotBehindTheLog) {
+  Effects effects = Receive(2, {12, 2});
+  EXPECT_FALSE(effects.restore.has_value());
+  EXPECT_EQ(effects.apply_up_to, 0u);
+  EXPECT_TRUE(node_.raft().state_lost());
+  node_.Sync();
+  effects = node_.Take();
+  ExpectRestored(effects, {12, 2});
+  EXPECT_EQ(node_.raft().base(), (LogPosition{12, 2}));
+}
+
+// Who gave it may have been in a later term than this node, and leaders of earlier ones may lack
+// what it holds. They are not followed any more; nor is what is said in their name.
+TEST_F(LostStateTest, TheTermOfTheGiverIsReached) {
+  node_.Step(TermReached{4});
+  EXPECT_FALSE(node_.raft().term_durable());
+  node_.Settle();
+  EXPECT_TRUE(node_.raft().term_durable());
+  EXPECT_EQ(node_.raft().term(), 4u);
+  ExpectRestored(Receive(4, {7, 2}), {7, 2});
+}
+
+TEST_F(LostStateTest, AnEarlierTermIsNoNews) {
+  node_.Step(TermReached{1});
+  EXPECT_TRUE(node_.Settle().log_batches.empty());
+  EXPECT_EQ(node_.raft().term(), 2u);
+}
+
+// It is in the log of that leader, who has applied it.
+TEST_F(LostStateTest, WhatTheLeaderOffersIsAcknowledged) {
+  node_.Receive(2, MakeAppend(2, {8, 2}, {2}));
+  node_.Settle();
+  Effects effects = Receive(2, {7, 2});
+  ASSERT_TRUE(effects.restore.has_value());
+  node_.Step(Applied{7});
+  EXPECT_EQ(RaftUnderTest::Only<AppendReply>(node_.Settle(), 2).match, 9u);
+}
+
+TEST_F(LostStateTest, ItStopsWhereThereIsNobodyToAsk) {
+  RecoveredRaft alone = WithoutState();
+  alone.base_configuration.voters.resize(1);
+  RaftUnderTest node(alone);
+  const Effects effects = node.Settle();
+  ASSERT_TRUE(effects.fence.has_value());
+  EXPECT_EQ(effects.fence->reason, Fence::Reason::kDataLoss);
+}
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,189 @@
+#include "tests/raft/repair/disk_cluster.h"
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "raft/identity.h"
+
+namespace cairn {
+namespace {
+
+constexpr char kDirectory[] = "/data";
+
+class FrozenText final : public SnapshotSource {
+ public:
+  explicit FrozenText(std::string text)
+      : text_(std::move(text)), files_({{"commands", text_.size()}}) {}
+  const std::vector<SnapshotFile>& files() const override { return files_; }
+  absl::StatusOr<std::string> Read(size_t, uint64_t offset, size_t bytes) const override {
+    return text_.substr(offset, bytes);
+  }
+
+ private:
+  const std::string text_;
+  const std::vector<SnapshotFile> files_;
+};
+
+// Keeps the commands, joined, in memory.
+class TextMachine final : public StateMachine {
+ public:
+  explicit TextMachine(std::string* commands) : commands_(commands) { commands_->clear(); }
+  void Apply(ApplyBatch& batch) override {
+    for (ApplyEntry& entry : batch) {
+      absl::StrAppend(commands_, entry.command().view(), ",");
+      entry.Reply("");
+    }
+  }
+  std::unique_ptr<SnapshotSource> Freeze() override {
+    return std::make_unique<FrozenText>(*commands_);
+  }
+  absl::Status Restore(const SnapshotReader& snapshot, LogPosition) override {
+    absl::StatusOr<std::string> text = snapshot.Read(0, 0, snapshot.files()[0].bytes);
+    if (text.ok()) *commands_ = *text;
+    return text.status();
+  }
+
+ private:
+  std::string* const commands_;
+};
+
+std::vector<DiskCluster::Disk> EmptyDisks(uint64_t nodes) {
+  std::vector<DiskCluster::Disk> disks;
+  for (uint64_t node = 1; node <= nodes; ++node) {
+    disks.push_back(
+        std::make_unique<SimulatedFileSystem>(SimulatedFileSystem::Options{.seed = node}));
+  }
+  return disks;
+}
+
+}  // namespace
+
+DiskCluster::DiskCluster(uint64_t nodes) : DiskCluster(EmptyDisks(nodes)) {}
+
+DiskCluster::DiskCluster(std::vector<Disk> disks) {
+  for (size_t i = 0; i < disks.size(); ++i) {
+    members_.voters.push_back({NodeId{i + 1}, Incarnation::kUnknown, absl::StrCat("node", i + 1)});
+    nodes_[i + 1].files = std::move(disks[i]);
+  }
+}
+
+DiskCluster::~DiskCluster() {
+  for (auto& [id, node] : nodes_) Stop(id);
+}
+
+void DiskCluster::Start(uint64_t id) {
+  Node& node = nodes_.at(id);
+  node.stopped = absl::OkStatus();
+  node.commands.clear();
+  const absl::Status status = StartOn(id, node);
+  if (status.ok()) return;
+  Stop(id);
+  node.stopped = status;
+}
+
+absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
+  NodeIdentity wanted;
+  wanted.initial_members = members_;
+  wanted.cluster = MakeClusterId(members_, "test");
+  wanted.node = NodeId{id};
+  wanted.incarnation = Incarnation{100 + id};
+  wanted.log_store = "block";
+  bool formatted = false;
+  if (absl::Status made = node.files->MakeDirectory(kDirectory); !made.ok()) return made;
+  absl::StatusOr<NodeIdentity> identity =
+      LoadOrCreateIdentity(*node.files, kDirectory, wanted, &formatted);
+  if (!identity.ok()) return identity.status();
+  BlockLogOptions options;
+  options.directory = absl::StrCat(kDirectory, "/log");
+  options.identity = {identity->cluster, identity->node, identity->incarnation};
+  options.geometry = {.block_bytes = 16 << 10, .unit_bytes = 512};
+  options.recent_bytes = 1024;
+  absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*node.files, std::move(options));
+  if (!log.ok()) return log.status();
+  node.log = *std::move(log);
+  node.transport = network_.MakeTransport(NodeId{id});
+  HostDependencies dependencies;
+  dependencies.clock = &world_;
+  dependencies.file_system = node.files.get();
+  dependencies.data_directory = kDirectory;
+  dependencies.log_disk = node.log.get();
+  dependencies.transport = node.transport.get();
+  dependencies.make_executor = [this](const std::string&) {
+    return std::make_unique<ManualExecutor>(&world_);
+  };
+  dependencies.seed = ++seeds_ * 100 + id;
+  dependencies.stopped = [&node](NodeState, const absl::Status& status) { node.stopped = status; };
+  absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(*identity, std::move(dependencies));
+  if (!host.ok()) return host.status();
+  node.host = *std::move(host);
+  GroupOptions group_options;
+  group_options.compaction.snapshot_entries = 20;
+  group_options.compaction.retained_entries = 8;
+  group_options.log_cache_bytes = 1024;
+  absl::StatusOr<Group> group =
+      node.host->Open(kGroup, std::make_unique<TextMachine>(&node.commands), group_options);
+  if (!group.ok()) return group.status();
+  node.group = *group;
+  return absl::OkStatus();
+}
+
+void DiskCluster::StartAll() {
+  for (auto& [id, node] : nodes_) Start(id);
+}
+
+void DiskCluster::Stop(uint64_t id) {
+  Node& node = nodes_.at(id);
+  node.group.reset();
+  node.host.reset();
+  node.transport.reset();
+  node.log.reset();
+}
+
+bool DiskCluster::Await(const std::function<bool()>& done, Duration most) {
+  const Instant end = world_.Now() + most;
+  while (!done() && world_.Now() < end) world_.RunFor(Milliseconds(20));
+  return done();
+}
+
+uint64_t DiskCluster::AwaitLeader() {
+  uint64_t leader = 0;
+  Await([&] {
+    for (auto& [id, node] : nodes_) {
+      if (node.host != nullptr && node.group->Status().serving_leader) leader = id;
+    }
+    return leader != 0;
+  });
+  return leader;
+}
+
+uint64_t DiskCluster::SomeFollower() {
+  const uint64_t leader = AwaitLeader();
+  return leader == 1 ? 2 : 1;
+}
+
+bool DiskCluster::Propose(int count) {
+  for (int i = 0; i < count; ++i) {
+    const uint64_t leader = AwaitLeader();
+    if (leader == 0) return false;
+    std::optional<ProposalResult> result;
+    nodes_.at(leader).group->Propose(absl::StrCat("c", ++commands_), {},
+                                     [&](ProposalResult r) { result = std::move(r); });
+    if (!Await([&] { return result.has_value(); })) return false;
+    if (!std::holds_alternative<ProposalApplied>(*result)) return false;
+  }
+  return true;
+}
+
+bool DiskCluster::Whole() const {
+  const Node& first = nodes_.begin()->second;
+  for (const auto& [id, node] : nodes_) {
+    if (node.host == nullptr || !node.stopped.ok()) return false;
+    if (node.group->Status().state != NodeState::kServing) return false;
+    if (node.commands != first.commands) return false;
+    if (node.group->Status().applied_index != first.group->Status().last_index) return false;
+  }
+  return true;
+}
+
+}  // namespace cairn

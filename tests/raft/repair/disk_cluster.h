@@ -1,0 +1,86 @@
+// DiskCluster: whole hosts in virtual time over file systems in memory, with the block store, and a
+// state machine that takes snapshots: everything a node keeps is in files that a test can damage.
+
+#ifndef TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
+#define TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "base/types.h"
+#include "raft/host.h"
+#include "storage/block/block_log.h"
+#include "storage/simulated_file_system.h"
+#include "tests/raft/loopback_network.h"
+#include "tests/raft/manual_executor.h"
+
+namespace cairn {
+
+class DiskCluster {
+ public:
+  static constexpr GroupId kGroup{1};
+  using Disk = std::unique_ptr<SimulatedFileSystem>;
+
+  // Nodes 1 to `nodes`, not started, with empty disks; or with these.
+  explicit DiskCluster(uint64_t nodes);
+  explicit DiskCluster(std::vector<Disk> disks);
+  ~DiskCluster();
+
+  // What keeps the node from starting, if anything; `stopped` then.
+  void Start(uint64_t node);
+  void StartAll();
+  // Ends the process.
+  void Stop(uint64_t node);
+  // What the disk of `node` is sure to keep if the power goes now.
+  Disk ImageOf(uint64_t node) const { return nodes_.at(node).files->WorstCaseImage(); }
+  // Of a node that is stopped.
+  void SetDisk(uint64_t node, Disk disk) { nodes_.at(node).files = std::move(disk); }
+  SimulatedFileSystem& Files(uint64_t node) { return *nodes_.at(node).files; }
+
+  void Run(Duration duration) { world_.RunFor(duration); }
+  bool Await(const std::function<bool()>& done, Duration most = Seconds(20));
+  // Runs until somebody serves as leader; 0 if nobody does.
+  uint64_t AwaitLeader();
+  uint64_t SomeFollower();
+  // Proposes so many commands at the leader; false if one is not applied.
+  bool Propose(int count);
+
+  bool runs(uint64_t node) const { return nodes_.at(node).host != nullptr; }
+  GroupStatus Status(uint64_t node) const { return nodes_.at(node).group->Status(); }
+  // What the state machine of `node` holds.
+  const std::string& Commands(uint64_t node) const { return nodes_.at(node).commands; }
+  // Why it stopped serving, or did not start; OK if it does.
+  const absl::Status& Stopped(uint64_t node) const { return nodes_.at(node).stopped; }
+  // All nodes serve, and hold the same.
+  bool Whole() const;
+
+ private:
+  struct Node {
+    Disk files;
+    std::unique_ptr<LogDisk> log;
+    std::unique_ptr<Transport> transport;
+    std::unique_ptr<Host> host;
+    std::optional<Group> group;
+    std::string commands;
+    absl::Status stopped;
+  };
+  absl::Status StartOn(uint64_t id, Node& node);
+
+  ManualWorld world_;
+  ManualExecutor network_executor_{&world_};
+  LoopbackNetwork network_{&network_executor_, &world_, Milliseconds(1)};
+  Configuration members_;
+  std::map<uint64_t, Node> nodes_;
+  uint64_t seeds_ = 0;
+  int commands_ = 0;
+};
+
+}  // namespace cairn
+
+#endif  // TESTS_RAFT_REPAIR_DISK_CLUSTER_H_

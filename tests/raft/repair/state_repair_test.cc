@@ -1,0 +1,113 @@
+#include "raft/repair/state_repair.h"
+
+#include <optional>
+
+#include "gtest/gtest.h"
+#include "tests/core/raft_under_test.h"
+
+namespace cairn {
+namespace {
+
+constexpr Duration kInterval = Milliseconds(500);
+
+RecoveredRaft WithoutState() {
+  RecoveredRaft recovered = Recovered(4, {}, {.term = 1});
+  recovered.base = {5, 1};
+  recovered.state_lost = true;
+  return recovered;
+}
+
+// Node 1 of four.
+class StateRepairTest : public testing::Test {
+ protected:
+  // Who is asked now, 0 if nobody is.
+  uint64_t Asked() {
+    const std::optional<EntryRepair::Asking> asking = repair_.Next(node_.now(), node_.raft());
+    if (!asking) return 0;
+    EXPECT_TRUE(asking->request.wanted.empty());
+    EXPECT_EQ(asking->request.state_at_least, 5u);
+    request_ = asking->request.request;
+    return ToInteger(asking->to);
+  }
+  uint64_t AskedNext() {
+    node_.Elapse(kInterval);
+    return Asked();
+  }
+  void Answer(uint64_t from, StateAnswer state) {
+    repair_.Take(NodeId{from}, EntryReply{request_, state}, node_.raft());
+  }
+  bool Nowhere() { return repair_.TakeNowhere(node_.raft()); }
+
+  RaftUnderTest node_{WithoutState()};
+  StateRepair repair_{kInterval, 7};
+  uint64_t request_ = 0;
+};
+
+TEST_F(StateRepairTest, OneAfterTheOtherUntilOneOffers) {
+  EXPECT_EQ(Asked(), 2u);
+  EXPECT_EQ(Asked(), 0u) << "not yet";
+  EXPECT_EQ(repair_.NextDeadline(), node_.now() + kInterval);
+  EXPECT_EQ(AskedNext(), 3u);
+  Answer(3, StateAnswer::kNotYet);
+  EXPECT_EQ(AskedNext(), 4u);
+  EXPECT_EQ(AskedNext(), 2u);
+  Answer(2, StateAnswer::kOffered);
+  EXPECT_EQ(AskedNext(), 2u) << "what it offers may have been lost";
+  EXPECT_EQ(AskedNext(), 3u) << "it does not answer any more";
+}
+
+TEST_F(StateRepairTest, WhoOffersAndBringsNothingIsPassedOver) {
+  ASSERT_EQ(Asked(), 2u);
+  int times = 1;
+  for (Answer(2, StateAnswer::kOffered); AskedNext() == 2; Answer(2, StateAnswer::kOffered)) {
+    ASSERT_LT(++times, 1000);
+  }
+  EXPECT_GT(times, 100);
+}
+
+TEST_F(StateRepairTest, TheLeaderFirst) {
+  node_.Receive(3, Heartbeat{.term = 1});
+  EXPECT_EQ(Asked(), 3u);
+  EXPECT_EQ(AskedNext(), 4u) << "it did not answer";
+  EXPECT_EQ(AskedNext(), 3u);
+}
+
+TEST_F(StateRepairTest, NowhereIfAllSaySo) {
+  Asked();
+  Answer(2, StateAnswer::kLost);
+  Answer(3, StateAnswer::kLost);
+  Answer(9, StateAnswer::kLost);
+  EXPECT_FALSE(Nowhere()) << "one may have it";
+  Answer(4, StateAnswer::kLost);
+  EXPECT_TRUE(Nowhere());
+  EXPECT_NE(AskedNext(), 0u);
+}
+
+TEST_F(StateRepairTest, NotWhileOneMayComeThere) {
+  Asked();
+  for (const uint64_t from : {2, 3, 4}) Answer(from, StateAnswer::kLost);
+  EXPECT_EQ(AskedNext(), 3u);
+  Answer(3, StateAnswer::kNotYet);
+  EXPECT_FALSE(Nowhere()) << "it has its state again, and lags";
+}
+
+// The members that this node remembers may be those of long ago.
+TEST_F(StateRepairTest, NotWhileALeaderHasNotSaidSo) {
+  node_.Receive(9, Heartbeat{.term = 1});
+  ASSERT_EQ(node_.raft().leader(), NodeId{9});
+  EXPECT_EQ(Asked(), 9u);
+  for (const uint64_t from : {2, 3, 4}) Answer(from, StateAnswer::kLost);
+  EXPECT_FALSE(Nowhere());
+  Answer(9, StateAnswer::kLost);
+  EXPECT_TRUE(Nowhere());
+}
+
+TEST_F(StateRepairTest, NobodyIsAskedWhereNothingIsLost) {
+  const RaftUnderTest whole(3, {1, 1}, {.term = 1});
+  EXPECT_FALSE(repair_.Next(whole.now(), whole.raft()).has_value());
+  EXPECT_EQ(repair_.NextDeadline(), kDistantFuture);
+  EXPECT_FALSE(repair_.TakeNowhere(whole.raft()));
+}
+
+}  // namespace
+}  // namespace cairn
