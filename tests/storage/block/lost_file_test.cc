@@ -457,7 +457,7 @@ TEST(LostFileTest, MisplacedUnitsAreNamed) {
 TEST(LostFileTest, StrangeFilesAreLeftAlone) {
   const auto disk = TheSubject().Image();
   const std::vector<std::string> names = {"00000000000000000002.block.bak",
-                                          "00000000000000000002.block.tmp",
+                                          "00000000000000000002.block.old",
                                           "2.block",
                                           "0000000000000000000x.block",
                                           "99999999999999999999.block",
