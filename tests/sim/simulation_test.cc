@@ -54,7 +54,6 @@ const std::vector<std::string>& InterestingStates() {
       "session opened",
       "sync failed",
       "node fenced",
-      "node halted",
       "bit turned over",
       "scrub found bad entries",
       "entries found by the scrub were repaired",
