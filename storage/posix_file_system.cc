@@ -366,7 +366,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   Descriptor file = OpenDescriptor(path, O_RDWR | O_CREAT);
   if (!file.valid()) return PosixError("open lock", path, errno);
   int error = LockWithoutWaiting(file, LOCK_EX);
-  // Somebody who only asks has it for a moment.
+  // Somebody who only asks has it for a moment, and flock knows no wait that ends.
   for (int i = 0; error == EWOULDBLOCK && i < kLockRetries; ++i) {
     usleep(kLockPauseMicroseconds);
     error = LockWithoutWaiting(file, LOCK_EX);

@@ -198,6 +198,7 @@ void KillAWriter(const std::string& directory) {
     log.Fill(uint64_t{1} << 40, 256, 16);
     _exit(0);
   }
+  // So that it writes; where in a batch it ends is left to chance.
   usleep(1'500'000);
   kill(child, SIGKILL);
   CAIRN_CHECK(waitpid(child, nullptr, 0) == child);

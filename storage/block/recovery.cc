@@ -28,6 +28,7 @@ class Recovery {
     absl::StatusOr<LogFiles> files = ListLogFiles(file_system_, options_.directory);
     if (!files.ok()) return files.status();
     files_ = *std::move(files);
+    // They mean nothing; one that stays costs its room only.
     for (const std::string& name : files_.unfinished) {
       file_system_.Remove(JoinPath(options_.directory, name)).IgnoreError();
     }

@@ -96,7 +96,7 @@ void BlockCompressor::Advance() {
 absl::Status BlockCompressor::Write(const BlockFile& from) {
   FileSystem& file_system = *parts_.file_system;
   if (job_->writer == nullptr) {
-    // An earlier one may have been left.
+    // An earlier one may have been left. If it cannot be removed, Create fails and says so.
     file_system.Remove(job_->path).IgnoreError();
     absl::StatusOr<std::unique_ptr<CompressedBlockWriter>> writer =
         CompressedBlockWriter::Create(file_system, job_->path, from, job_->seal, parts_.keys.get());
@@ -190,6 +190,7 @@ void BlockCompressor::Failed(const absl::Status& status) {
 void BlockCompressor::Abandon() {
   const std::string path = job_->path;
   job_.reset();
+  // What stays means nothing: the next attempt and the next start remove it.
   parts_.file_system->Remove(path).IgnoreError();
 }
 

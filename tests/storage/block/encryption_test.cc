@@ -398,6 +398,7 @@ class NonceLives {
     }
     append.hard_state = HardState{.term = 100 * term + i, .vote = NodeId{1}};
     if (!store.Append(append).ok()) return false;
+    // What fails here fails the sync as well.
     if (end.base.index > 3 && random_.OneIn(8)) store.DropPrefix(end.base.index - 1).IgnoreError();
     return driver.Sync().ok();
   }
