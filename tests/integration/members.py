@@ -9,6 +9,8 @@ RUNFILES = pathlib.Path.cwd()
 sys.path.insert(0, str(RUNFILES / "tests/integration"))
 
 from servers import PATIENCE, Servers, free_ports, wait_until  # noqa: E402 (through the path above)
+import grpc  # noqa: E402 (Debian's)
+from cairn.v1 import cluster_pb2, cluster_pb2_grpc  # noqa: E402
 
 CAIRN = RUNFILES / "service/cli/cairn"
 
@@ -60,8 +62,20 @@ class Members(Servers):
         code, rows, _ = self.cairn("member", "list")
         return {row["node"]: row["role"] for row in rows} if code == 0 else {}
 
+    def joint(self):
+        """Whether a change is under way that both the old and the new voters decide."""
+        with grpc.insecure_channel(self.addresses[self.leader()]) as channel:
+            stub = cluster_pb2_grpc.ClusterStub(channel)
+            try:
+                return stub.ListMembers(cluster_pb2.ListMembersRequest(), timeout=PATIENCE).joint
+            except grpc.RpcError:
+                return True
+
     def wait_for(self, voters, learners=()):
+        """Until they are the members, and not jointly with others: a change may follow."""
         def there():
+            if self.joint():
+                return False
             roles = self.roles()
             learn = sorted(node for node, role in roles.items() if role == "learner")
             vote = sorted(node for node, role in roles.items() if role != "learner")
