@@ -45,6 +45,9 @@ class File {
   // the cached pages first where the file system has no direct access.
   virtual absl::StatusOr<size_t> ReadDirect(uint64_t offset, size_t length, char* to) const = 0;
 
+  // A hint: whether the byte can be read without the disk.
+  virtual bool IsCached(uint64_t offset) const = 0;
+
   // Writes all of `data` at `offset`, growing the file if needed. In the file for readers on
   // return, on the disk only after a Sync.
   virtual absl::Status Write(uint64_t offset, absl::string_view data) = 0;
@@ -52,6 +55,10 @@ class File {
   // A hint: what was written there will be synced later, so the disk may begin with it, and the
   // sync has less to do. Does not wait, and changes nothing else.
   virtual void StartWriteback(uint64_t offset, uint64_t length) = 0;
+
+  // A hint: what stands there, and is synced, is not read soon, so the system need not keep it in
+  // memory. Changes nothing else.
+  virtual void DropCached(uint64_t offset, uint64_t length) const = 0;
 
   // Makes the file `length` bytes long; new bytes read as zero. Does not write them: see
   // FileSystem::Preallocate.

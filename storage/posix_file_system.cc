@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,6 +120,12 @@ class PosixFile final : public File {
     return ReadFully(file_.get(), path_, offset, length, to, /*direct=*/false);
   }
 
+  bool IsCached(uint64_t offset) const override {
+    char byte;
+    const iovec piece{&byte, 1};
+    return preadv2(file_.get(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+  }
+
   absl::Status Write(uint64_t offset, absl::string_view data) override {
     if (absl::Status status = failure(); !status.ok()) return status;
     const int descriptor = direct_writer_.valid() ? direct_writer_.get() : file_.get();
@@ -138,6 +145,12 @@ class PosixFile final : public File {
     // An error shows at the sync.
     sync_file_range(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(length),
                     SYNC_FILE_RANGE_WRITE);
+  }
+
+  void DropCached(uint64_t offset, uint64_t length) const override {
+    // What it cannot drop stays where it is.
+    posix_fadvise(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(length),
+                  POSIX_FADV_DONTNEED);
   }
 
   absl::Status Resize(uint64_t length) override {

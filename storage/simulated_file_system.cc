@@ -32,6 +32,8 @@ class SimulatedFile final : public File {
     return disk_->Write(handle_, offset, data);
   }
   void StartWriteback(uint64_t, uint64_t) override {}  // a write may reach the disk at any time
+  void DropCached(uint64_t, uint64_t) const override {}
+  bool IsCached(uint64_t) const override { return true; }
   absl::Status Resize(uint64_t length) override { return disk_->Resize(handle_, length); }
 
  private:

@@ -134,18 +134,21 @@ uint8_t BlockImage::ZeroSectors(uint64_t begin) {
   return IsZero(bytes_.view().substr(begin, kSectorBytes)) ? 1 : 0;
 }
 
-BlockWindow::BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher)
+BlockWindow::BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher,
+                         ReadBehind* behind)
     : file_(file),
       cipher_(std::move(cipher)),
-      size_(cipher_ == nullptr ? bytes : bytes / cipher_->stored_bytes() * cipher_->plain_bytes()) {
-}
+      size_(cipher_ == nullptr ? bytes : bytes / cipher_->stored_bytes() * cipher_->plain_bytes()),
+      behind_(behind) {}
 
 Bytes BlockWindow::View(uint64_t offset, uint64_t length) {
   if (offset >= size_) return Bytes();
   length = std::min(length, size_ - offset);
   if (offset < window_begin_ || offset + length > window_begin_ + window_.size()) {
+    Leave();
     Load(offset, length);
   }
+  viewed_end_ = std::max(viewed_end_, offset + length);
   return window_.Slice(offset - window_begin_, length);
 }
 
@@ -159,21 +162,39 @@ void BlockWindow::Load(uint64_t offset, uint64_t length) {
   const uint64_t begin = first * stored_unit;
   const uint64_t window_bytes = cipher_ == nullptr ? kWindowBytes : kEncryptedWindowBytes;
   const uint64_t rest = size_ / plain_unit * stored_unit - begin;
-  std::string stored(std::min(std::max(wanted, window_bytes), rest), kUnreadable);
-  absl::StatusOr<size_t> read = file_.Read(begin, stored.size(), stored.data());
-  if (!read.ok()) {
-    // Perhaps only something behind what is wanted cannot be read.
-    stored.assign(wanted, kUnreadable);
-    ReadAround(file_, begin, wanted, stored.data());
-  }
+  Bytes stored = ReadFile(begin, wanted, std::min(std::max(wanted, window_bytes), rest));
   window_begin_ = first * plain_unit;
+  viewed_end_ = window_begin_;
   if (cipher_ == nullptr) {
-    window_ = Bytes::Take(std::move(stored));
+    window_ = std::move(stored);
     return;
   }
-  OpenedUnits opened = cipher_->Open(first, stored);
+  OpenedUnits opened = cipher_->Open(first, stored.view());
   window_ = std::move(opened.plain);
   zero_sectors_ = std::move(opened.zero_sectors);
+}
+
+// `length` bytes from `begin` on, or only those that are `wanted`.
+Bytes BlockWindow::ReadFile(uint64_t begin, uint64_t wanted, uint64_t length) const {
+  std::shared_ptr<char[]> bytes(new char[length]);
+  const absl::StatusOr<size_t> read = file_.Read(begin, length, bytes.get());
+  if (read.ok()) {
+    std::memset(bytes.get() + *read, kUnreadable, length - *read);
+  } else {
+    // Perhaps only something behind what is wanted cannot be read.
+    length = wanted;
+    ReadAround(file_, begin, length, bytes.get());
+  }
+  const absl::string_view view(bytes.get(), length);
+  return Bytes(std::move(bytes), view);
+}
+
+void BlockWindow::Leave() {
+  if (behind_ == nullptr || viewed_end_ == window_begin_) return;
+  const uint64_t plain_unit = cipher_ == nullptr ? 1 : cipher_->plain_bytes();
+  const uint64_t stored_unit = cipher_ == nullptr ? 1 : cipher_->stored_bytes();
+  behind_->Viewed(file_, window_begin_ / plain_unit * stored_unit,
+                  viewed_end_ / plain_unit * stored_unit);
 }
 
 uint64_t BlockWindow::chunk_bytes() const {

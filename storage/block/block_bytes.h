@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "base/bytes.h"
 #include "storage/block/layout.h"
+#include "storage/block/read_behind.h"
 #include "storage/block/unit_cipher.h"
 #include "storage/file_system.h"
 
@@ -85,8 +86,10 @@ class BlockImage final : public BlockBytes {
 // Reads a file in windows, through the page cache.
 class BlockWindow final : public BlockBytes {
  public:
-  // `file` outlives the object.
-  BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher = nullptr);
+  // `file` outlives the object, and `behind`, which is told what was viewed; it may be null.
+  BlockWindow(const File& file, uint64_t bytes, std::unique_ptr<UnitCipher> cipher = nullptr,
+              ReadBehind* behind = nullptr);
+  ~BlockWindow() override { Leave(); }
   uint64_t size() const override { return size_; }
   Bytes View(uint64_t offset, uint64_t length) override;
   uint64_t chunk_bytes() const override;
@@ -95,11 +98,15 @@ class BlockWindow final : public BlockBytes {
   uint8_t ZeroSectors(uint64_t begin) override;
   int sectors_per_chunk() const override;
   void Load(uint64_t offset, uint64_t length);
+  Bytes ReadFile(uint64_t begin, uint64_t wanted, uint64_t length) const;
+  void Leave();
 
   const File& file_;
   const std::unique_ptr<UnitCipher> cipher_;
   const uint64_t size_;
+  ReadBehind* const behind_;
   uint64_t window_begin_ = 0;
+  uint64_t viewed_end_ = 0;
   Bytes window_;
   std::vector<uint8_t> zero_sectors_;  // of each chunk of the window, if the block is encrypted
 };

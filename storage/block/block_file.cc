@@ -313,6 +313,24 @@ std::unique_ptr<BlockBytes> BlockFile::Window() const {
   return Expand(std::make_unique<BlockWindow>(*file_, stored_geometry_.block_bytes, NewCipher()));
 }
 
+std::unique_ptr<BlockBytes> BlockFile::WindowFrom(uint64_t offset) const {
+  const bool once = layout_ || read_behind_.Begin(*file_, FileOffset(offset));
+  return Expand(std::make_unique<BlockWindow>(*file_, stored_geometry_.block_bytes, NewCipher(),
+                                              once ? &read_behind_ : nullptr));
+}
+
+// Of a block that is not compressed; where the unit at `offset` begins in the file.
+uint64_t BlockFile::FileOffset(uint64_t offset) const {
+  return offset / geometry_.unit_bytes * stored_geometry_.unit_bytes;
+}
+
+void BlockFile::DropCached(uint64_t offset, uint64_t length) const {
+  CAIRN_CHECK(!layout_) << path() << ": nothing is written to what is compressed";
+  const uint64_t begin = FileOffset(offset);
+  file_->DropCached(begin, FileOffset(offset + geometry_.RoundUp(length)) - begin);
+  read_behind_.DropAll();
+}
+
 std::unique_ptr<BlockBytes> BlockFile::Expand(std::unique_ptr<BlockBytes> stored) const {
   if (!layout_) return stored;
   return std::make_unique<CompressedBytes>(std::move(stored), *layout_, table_);

@@ -19,6 +19,7 @@
 #include "storage/block/block_header.h"
 #include "storage/block/compressed/compressed_layout.h"
 #include "storage/block/compressed/frame_table.h"
+#include "storage/block/read_behind.h"
 #include "storage/block/unit_cipher.h"
 #include "storage/crypto/key_ring.h"
 #include "storage/crypto/random_bytes.h"
@@ -77,6 +78,9 @@ class BlockFile {
   // The same of the frame tables of a compressed block.
   const bool (&good_tables() const)[2] { return good_tables_; }
 
+  // What was written there is synced and not read soon, nor does the page cache keep what else is
+  // read of this block.
+  void DropCached(uint64_t offset, uint64_t length) const;
   // For syncs.
   File& file() const { return *file_; }
   const std::string& path() const { return file_->path(); }
@@ -101,6 +105,8 @@ class BlockFile {
   // the block.
   std::unique_ptr<BlockBytes> Image() const;
   std::unique_ptr<BlockBytes> Window() const;
+  // The same for who reads on from `offset` and does not come back (ReadBehind).
+  std::unique_ptr<BlockBytes> WindowFrom(uint64_t offset) const;
 
   // What the file stores, decrypted; of a block that is not compressed that is all there is to it.
   uint64_t stored_bytes() const {
@@ -138,6 +144,7 @@ class BlockFile {
 
  private:
   std::unique_ptr<UnitCipher> NewCipher() const;
+  uint64_t FileOffset(uint64_t offset) const;
   std::optional<FrameTable> ReadTable(int copy) const;
   void LoadTables();
   absl::Status PutBackStored(uint64_t offset, absl::string_view bytes);
@@ -158,6 +165,7 @@ class BlockFile {
   bool good_tables_[2] = {true, true};
   bool good_headers_[2] = {true, true};
   std::atomic<bool> trusted_ = true;
+  mutable ReadBehind read_behind_;
   mutable Mutex mutex_;
   BlockHeader header_ CAIRN_GUARDED_BY(mutex_);
   // Under which this process writes; 0: it has not begun to.

@@ -63,7 +63,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       end_(std::move(disk.end)),
       copies_{.last_batch = end_.last_batch()},
       usage_(std::move(disk.usage)),
-      recent_(options_.recent_bytes),
+      cached_{RecentEntries(options_.recent_bytes), {}},
       scrub_(MakeScrub()) {
   for (uint64_t id : blocks_->Ids()) {
     if (!blocks_->HasCurrentCipher(*blocks_->Find(id))) copies_.due.Add(id);
@@ -99,7 +99,7 @@ absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
     status = group.CheckFits(append, *hash);
     if (status.ok()) {
       group.Append(append, *hash);
-      if (end < last) recent_.TruncateFrom(group.group(), end + 1);
+      if (end < last) cached_.recent.TruncateFrom(group.group(), end + 1);
       if (group.dirty()) dirty_.insert(group.group());
     }
   }
@@ -130,7 +130,7 @@ absl::Status BlockLog::Reset(GroupState& group, LogPosition base, EntryHash hash
     return absl::FailedPreconditionError(absl::StrCat("reset to before ", group.base().index));
   }
   group.Reset(base, hash);
-  recent_.TruncateFrom(group.group(), 0);
+  cached_.recent.TruncateFrom(group.group(), 0);
   dirty_.insert(group.group());
   return absl::OkStatus();
 }
@@ -173,6 +173,7 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
                                                            Index last, size_t max_bytes) const {
   std::shared_ptr<BlockFile> block;
   Mark mark;
+  LastBatch last_batch;
   {
     MutexLock lock(mutex_);
     last = std::min(last, group.last().index);
@@ -183,7 +184,7 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
     if (const RecordRun* run = group.FindPending(first)) {
       return std::vector<RecordRun>{TakeUpTo(*run, first, last, max_bytes)};
     }
-    if (RecordRun run = recent_.Find(group.group(), first, last, max_bytes); !run.empty()) {
+    if (RecordRun run = cached_.recent.Find(group.group(), first, last, max_bytes); !run.empty()) {
       return std::vector<RecordRun>{std::move(run)};
     }
     last = std::min(last, group.first_pending() - 1);
@@ -198,15 +199,19 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
     mark = span->MarkFor(first);
     block = blocks_->Find(span->block);
     CAIRN_CHECK(block != nullptr) << "block " << span->block;
+    last_batch = cached_.last_read;
   }
-  return ReadEntries(*block, mark, group.group(), first, last, max_bytes);
+  auto runs = ReadEntries(*block, mark, group.group(), first, last, max_bytes, &last_batch);
+  MutexLock lock(mutex_);
+  cached_.last_read = std::move(last_batch);
+  return runs;
 }
 
 std::optional<EntryHash> BlockLog::HashInMemory(const GroupState& group, Index index) const {
   if (index == group.last().index) return group.last_hash();
   if (index == group.base().index) return group.base_hash();
   if (const RecordRun* run = group.FindPending(index)) return run->At(index).hash();
-  if (RecordRun run = recent_.Find(group.group(), index, index, 1); !run.empty()) {
+  if (RecordRun run = cached_.recent.Find(group.group(), index, index, 1); !run.empty()) {
     return run.last_hash();
   }
   const SpanIndex& spans = group.written().spans;
@@ -257,6 +262,7 @@ void BlockLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
           status = Fail(std::move(status));
         }
         if (status.ok()) {
+          end_.Synced();
           MutexLock lock(mutex_);
           for (GroupState* group : syncing_groups_) group->Synced();
           syncing_groups_.clear();
@@ -341,7 +347,7 @@ void BlockLog::Written(const SyncBatch& batch, const BatchPlace& place) {
   for (const GroupSection& section : batch.id().sections) {
     GroupState& group = *groups_.at(section.group);
     for (const RecordRun& run : group.Written(section, place)) {
-      recent_.Add(section.group, run);
+      cached_.recent.Add(section.group, run);
     }
     syncing_groups_.push_back(&group);
   }
@@ -418,7 +424,7 @@ BlockLog::Figures BlockLog::figures() const {
     figures.spans += group->written().spans.spans().size();
     figures.index_bytes += group->written().spans.memory_bytes();
   }
-  figures.recent_bytes = recent_.bytes();
+  figures.recent_bytes = cached_.recent.bytes();
   figures.batches = end_.last_batch();
   return figures;
 }

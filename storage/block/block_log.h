@@ -23,6 +23,7 @@
 #include "storage/block/block_set.h"
 #include "storage/block/group_state.h"
 #include "storage/block/log_end.h"
+#include "storage/block/log_reader.h"
 #include "storage/block/recent_entries.h"
 #include "storage/block/recovery.h"
 #include "storage/block/rewrite_queue.h"
@@ -178,7 +179,11 @@ class BlockLog final : public LogDisk {
   const std::unique_ptr<BlockUsage> usage_ CAIRN_POINTEE_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<GroupState>> groups_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<BlockLogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
-  RecentEntries recent_ CAIRN_GUARDED_BY(mutex_);
+  struct Cached {
+    RecentEntries recent;
+    LastBatch last_read;
+  };
+  mutable Cached cached_ CAIRN_GUARDED_BY(mutex_);
   absl::Status failed_ CAIRN_GUARDED_BY(mutex_);
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::vector<GroupState*> syncing_groups_ CAIRN_GUARDED_BY(mutex_);

@@ -56,7 +56,7 @@ absl::Status BlockLog::DropGroup(GroupId group) {
   findings_.damaged.erase(group);
   if (!groups_.contains(group)) return absl::OkStatus();
   StateOf(group).Drop();
-  recent_.TruncateFrom(group, 0);
+  cached_.recent.TruncateFrom(group, 0);
   dirty_.insert(group);
   return absl::OkStatus();
 }

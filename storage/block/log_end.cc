@@ -7,6 +7,11 @@
 #include "storage/checksum.h"
 
 namespace cairn {
+namespace {
+
+constexpr uint64_t kBulkBytes = uint64_t{256} << 10;
+
+}  // namespace
 
 void LogEnd::Continue(std::shared_ptr<BlockFile> block, uint64_t first_batch, uint64_t data_end,
                       uint64_t id_begin) {
@@ -68,8 +73,17 @@ absl::Status LogEnd::Write(const SyncBatch& batch) {
   last_id_hash_ = encoded.hash;
   if (first_batch_ == 0) first_batch_ = last_batch_;
   data_end_ += encoded.data.size();
+  last_bytes_ = encoded.data.size();
   id_begin_ = batch.id().id_begin;
   return absl::OkStatus();
+}
+
+// The youngest entries are in memory anyway, and what comes in such pieces is written by a member
+// that catches up, or under a load that would fill the page cache with what hardly anybody reads.
+// To keep it there costs more than to read it again: pages that the system has to find, and on a
+// virtual machine its host, too.
+void LogEnd::Synced() const {
+  if (last_bytes_ >= kBulkBytes) block_->DropCached(data_end_ - last_bytes_, last_bytes_);
 }
 
 absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer) {

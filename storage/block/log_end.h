@@ -46,6 +46,8 @@ class LogEnd {
 
   // Writes the batch, which has been placed: first its records, then its id record. Not synced.
   absl::Status Write(const SyncBatch& batch);
+  // The last batch was synced.
+  void Synced() const;
   // Where the batch stands that is placed but not yet written.
   BatchPlace place() const {
     return {.block = block_->block(), .data_begin = data_end_, .id_end = id_begin_};
@@ -66,6 +68,7 @@ class LogEnd {
   uint64_t first_batch_ = 0;
   uint64_t data_end_ = 0;
   uint64_t id_begin_ = 0;
+  uint64_t last_bytes_ = 0;  // of the last batch's records, if this object wrote it
 };
 
 }  // namespace cairn

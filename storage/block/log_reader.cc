@@ -23,16 +23,16 @@ class Reader {
         walker_(window_, block.geometry(), block.tag()) {}
 
   absl::StatusOr<std::vector<RecordRun>> Read(const Mark& mark, Index first, Index last,
-                                              size_t max_bytes) {
+                                              size_t max_bytes, LastBatch* last_batch) {
     walker_.MoveTo(mark.data_begin, mark.id_end);
-    while (first <= last && (runs_.empty() || bytes_ < max_bytes)) {
-      std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
-      // A batch that is lost takes none behind it along.
-      if (!batch) batch = walker_.FindLater(0);
-      if (!batch) return Give(Lost(walker_.data_end(), first, "both id records are bad"));
+    std::shared_ptr<const FoundBatch> batch = Known(mark, first, last_batch);
+    for (; first <= last && (runs_.empty() || bytes_ < max_bytes); batch = nullptr) {
+      if (batch == nullptr) batch = Next();
+      if (batch == nullptr) return Give(Lost(walker_.data_end(), first, "both id records are bad"));
       if (const EntryIds* ids = Find(*batch, first)) {
         absl::Status status = Take(*batch, *ids, first, last, max_bytes);
         if (!status.ok()) return Give(status);
+        if (last_batch != nullptr) *last_batch = {block_.block(), batch};
         if (runs_.back().last().index < std::min(last, ids->last())) break;  // the limit
         first = ids->last() + 1;
       }
@@ -63,6 +63,24 @@ class Reader {
   }
 
  private:
+  // The batch read last, if the entry is in it. Where the entry was written again behind it, so was
+  // the mark.
+  std::shared_ptr<const FoundBatch> Known(const Mark& mark, Index first,
+                                          const LastBatch* last_batch) const {
+    if (last_batch == nullptr || last_batch->found == nullptr) return nullptr;
+    const FoundBatch& batch = *last_batch->found;
+    if (last_batch->block != block_.block() || batch.id.data_begin < mark.data_begin)
+      return nullptr;
+    return Find(batch, first) != nullptr ? last_batch->found : nullptr;
+  }
+
+  // Null if there is none. A batch that is lost takes none behind it along.
+  std::shared_ptr<const FoundBatch> Next() {
+    std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
+    if (!batch) batch = walker_.FindLater(0);
+    return batch ? std::make_shared<const FoundBatch>(*std::move(batch)) : nullptr;
+  }
+
   absl::Status Lost(uint64_t offset, Index index, absl::string_view what) const {
     return absl::DataLossError(
         absl::StrCat(block_.path(), ": entry ", index, " at ", offset, ": ", what));
@@ -166,15 +184,15 @@ class Reader {
 
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, const Mark& mark,
                                                    GroupId group, Index first, Index last,
-                                                   size_t max_bytes) {
-  const std::unique_ptr<BlockBytes> window = block.Window();
-  return ReadEntries(block, *window, mark, group, first, last, max_bytes);
+                                                   size_t max_bytes, LastBatch* last_batch) {
+  const std::unique_ptr<BlockBytes> window = block.WindowFrom(mark.data_begin);
+  return Reader(block, *window, group).Read(mark, first, last, max_bytes, last_batch);
 }
 
 absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, BlockBytes& bytes,
                                                    const Mark& mark, GroupId group, Index first,
                                                    Index last, size_t max_bytes) {
-  return Reader(block, bytes, group).Read(mark, first, last, max_bytes);
+  return Reader(block, bytes, group).Read(mark, first, last, max_bytes, nullptr);
 }
 
 absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run) {

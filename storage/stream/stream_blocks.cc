@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kOpenFiles = 64;
 // A record of the largest size and the footer still fit behind it into 32 bits.
 constexpr uint64_t kLargestBlock = uint64_t{1} << 30;
+// Flushed at once by a store that is behind: more than a flush waits for.
+constexpr size_t kBulkBytes = size_t{512} << 10;
 constexpr absl::string_view kSuffix = ".block";
 
 }  // namespace
@@ -378,11 +380,14 @@ size_t StreamBlocks::unwritten_bytes() const {
 absl::Status StreamBlocks::Flush() {
   MutexLock writing(writing_);
   std::vector<TailBuffer::Piece> pieces;
+  size_t bytes = 0;
   {
     MutexLock lock(mutex_);
     pieces = tail_.Unwritten();
+    bytes = tail_.unwritten_bytes();
   }
   absl::Status status = failure_;
+  const bool bulk = bytes >= kBulkBytes;
   size_t written = 0;
   for (const TailBuffer::Piece& piece : pieces) {
     if (!status.ok()) break;
@@ -395,8 +400,7 @@ absl::Status StreamBlocks::Flush() {
     status = file.ok() ? (*file)->Write(piece.place.offset, piece.bytes.view()) : file.status();
     if (!status.ok()) break;
     ++written;
-    // All at once at the checkpoint it would keep the log's syncs waiting.
-    (*file)->StartWriteback(piece.place.offset, piece.bytes.size());
+    write_behind_.Written(*std::move(file), piece.place.offset, piece.bytes.size(), bulk);
   }
   // Where there is no room, the place is written again: nobody was told that anything stands there.
   const bool no_room = failure_.ok() && absl::IsResourceExhausted(status);

@@ -21,6 +21,7 @@
 #include "storage/stream/page_cache.h"
 #include "storage/stream/stream_record.h"
 #include "storage/stream/tail_buffer.h"
+#include "storage/stream/write_behind.h"
 
 namespace cairn {
 
@@ -140,6 +141,7 @@ class StreamBlocks {
   bool directory_changed_ CAIRN_GUARDED_BY(writing_) = false;
   bool remove_at_end_ CAIRN_GUARDED_BY(writing_) = false;
   absl::Status failure_ CAIRN_GUARDED_BY(writing_);
+  WriteBehind write_behind_ CAIRN_GUARDED_BY(writing_);
 
   mutable Mutex files_mutex_;
   mutable std::vector<OpenFile> files_ CAIRN_GUARDED_BY(files_mutex_);  // the last used first

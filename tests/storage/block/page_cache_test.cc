@@ -1,0 +1,94 @@
+// What of a log stays in the page cache of the real file system.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/posix_file_system.h"
+#include "tests/storage/block/log_driver.h"
+#include "tests/storage/block/test_keys.h"
+#include "tests/storage/test_directory.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint64_t kUnit = 4096;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kDataBegin = 2 * kUnit;
+
+class PageCacheTest : public testing::TestWithParam<bool> {
+ protected:
+  PageCacheTest() {
+    options_ = TestOptions();
+    options_.directory = directory_.path() + "/log";
+    options_.geometry = {.block_bytes = 32 * kMiB, .unit_bytes = kUnit};
+    if (GetParam()) options_.keys = TestRing(Cipher::kChaCha20Poly1305);
+    driver_ = std::make_unique<LogDriver>(file_system_, options_);
+    EXPECT_TRUE(driver_->status().ok()) << driver_->status();
+    file_ = file_system_
+                .Open(options_.directory + "/" + BlockFileName(1),
+                      {.mode = FileSystem::OpenMode::kRead})
+                .value();
+  }
+
+  // Of a size of its own in the log, with more or less around it.
+  void Write(size_t entries, size_t payload_bytes) {
+    driver_->Append(kGroupA, 1, std::vector<std::string>(entries, std::string(payload_bytes, 'x')));
+    ASSERT_TRUE(driver_->Sync().ok());
+  }
+
+  // In order, as a member that is behind is fed; all of it must be right.
+  void ReadAll() {
+    LogStore& store = driver_->store(kGroupA);
+    Index next = 1;
+    while (next <= store.last().index) {
+      auto runs = store.Read(next, store.last().index, 256 << 10);
+      ASSERT_TRUE(runs.ok()) << runs.status();
+      next = runs->back().last().index + 1;
+    }
+  }
+
+  TestDirectory directory_;
+  PosixFileSystem file_system_;
+  BlockLogOptions options_;
+  std::unique_ptr<LogDriver> driver_;
+  std::unique_ptr<File> file_;
+};
+
+TEST_P(PageCacheTest, ALargeBatchIsDroppedAndASmallOneStays) {
+  Write(1, 3000);
+  if (!file_->IsCached(kDataBegin)) GTEST_SKIP() << "this file system does not tell";
+  Write(200, 5000);
+  EXPECT_TRUE(file_->IsCached(kDataBegin));
+  for (uint64_t at = 2 * kUnit; at < 200 * 5000; at += 64 << 10) {
+    EXPECT_FALSE(file_->IsCached(kDataBegin + at)) << at;
+  }
+  Write(1, 3000);
+  EXPECT_EQ(Difference(driver_->store(kGroupA), driver_->model().at(kGroupA)), "");
+}
+
+TEST_P(PageCacheTest, WhatIsReadBackIsNotKept) {
+  Write(1, 3000);
+  if (!file_->IsCached(kDataBegin)) GTEST_SKIP() << "this file system does not tell";
+  for (int i = 0; i < 20; ++i) Write(100, 6000);
+  ReadAll();
+  // The first few pages may have been there when it began.
+  EXPECT_FALSE(file_->IsCached(kDataBegin + kMiB));
+  EXPECT_FALSE(file_->IsCached(kDataBegin + 3 * kMiB));
+  EXPECT_EQ(Difference(driver_->store(kGroupA), driver_->model().at(kGroupA)), "");
+}
+
+TEST_P(PageCacheTest, WhatIsCachedAlreadyStays) {
+  for (int i = 0; i < 300; ++i) Write(1, 30'000);
+  if (!file_->IsCached(kDataBegin)) GTEST_SKIP() << "this file system does not tell";
+  ReadAll();
+  EXPECT_TRUE(file_->IsCached(kDataBegin + kMiB));
+  EXPECT_TRUE(file_->IsCached(kDataBegin + 6 * kMiB));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, PageCacheTest, testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "Encrypted" : "Plain"; });
+
+}  // namespace
+}  // namespace cairn
