@@ -75,6 +75,8 @@ absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_sy
   database.may_create = !(*ledger)->was_there();
   database.write_buffer_bytes = options.write_buffer_bytes;
   absl::StatusOr<Database> opened = OpenDatabase(file_system, database);
+  // A start writes tables, which need room; nothing is lost.
+  if (absl::IsResourceExhausted(opened.status())) return opened.status();
   if (!opened.ok()) {
     return absl::DataLossError(
         absl::StrCat(directory, " cannot be opened: ", opened.status().message(),

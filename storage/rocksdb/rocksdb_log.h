@@ -48,7 +48,8 @@ struct RocksDbLogOptions {
 class RocksDbLog final : public LogDisk {
  public:
   // Makes the log if the directory has none. FAILED_PRECONDITION for another identity or a newer
-  // format, DATA_LOSS if RocksDB cannot open what is there. `file_system` outlives the log.
+  // format, DATA_LOSS if RocksDB cannot open what is there, RESOURCE_EXHAUSTED if there is no room
+  // for what a start writes. `file_system` outlives the log.
   static absl::StatusOr<std::unique_ptr<RocksDbLog>> Open(FileSystem& file_system,
                                                           RocksDbLogOptions options);
   ~RocksDbLog() override;
