@@ -68,6 +68,7 @@ rocksdb::Options LogOptions(const DatabaseOptions& options) {
   log.level0_file_num_compaction_trigger = 8;
   log.level0_slowdown_writes_trigger = 24;
   log.level0_stop_writes_trigger = 40;
+  log.disable_auto_compactions = !options.merges_tables;
   // Two levels: a merge writes what is left of the log once, and forgets what was dropped.
   log.compaction_style = rocksdb::kCompactionStyleLevel;
   log.num_levels = 2;

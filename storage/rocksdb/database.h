@@ -64,6 +64,7 @@ struct DatabaseOptions {
   bool may_create = false;
   // What stands in memory until it goes into a table.
   size_t write_buffer_bytes = size_t{64} << 20;
+  bool merges_tables = true;  // on its own, in the background
 };
 
 // `file_system` outlives the database. Everything it holds on return is durable.

@@ -74,6 +74,7 @@ absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_sy
   // A ledger is begun when the database is there: a ledger alone means that it was taken away.
   database.may_create = !(*ledger)->was_there();
   database.write_buffer_bytes = options.write_buffer_bytes;
+  database.merges_tables = options.merges_tables;
   absl::StatusOr<Database> opened = OpenDatabase(file_system, database);
   // A start writes tables, which need room; nothing is lost.
   if (absl::IsResourceExhausted(opened.status())) return opened.status();

@@ -35,6 +35,8 @@ struct RocksDbLogOptions {
   std::string directory;
   LogIdentity identity;
   size_t write_buffer_bytes = size_t{64} << 20;
+  // False: tables stay as they were written, for tests that damage them; they only get more.
+  bool merges_tables = true;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:

@@ -135,6 +135,7 @@ absl::StatusOr<std::unique_ptr<LogDisk>> DiskCluster::OpenLog(const NodeIdentity
     options.directory = directory;
     options.identity = log_identity;
     options.write_buffer_bytes = size_t{1} << 20;
+    options.merges_tables = false;
     return RocksDbLog::Open(*node.files, std::move(options));
   }
   BlockLogOptions options;
