@@ -1,6 +1,7 @@
 #include "storage/rocksdb/ack_ledger.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -156,6 +157,7 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
   if (!status.ok()) return status;
   file_ = *std::move(file);
   end_ = bytes.size();
+  SetWritten(path, end_);
   for (const std::string& old : old_files_) {
     if (absl::Status removed = file_system_.Remove(old); !removed.ok()) return removed;
   }
@@ -171,7 +173,7 @@ absl::Status AckLedger::Begin(LedgerGroups groups) {
 absl::Status AckLedger::Write(const LedgerGroups& changed) {
   CAIRN_CHECK(file_ != nullptr) << "Begin comes first";
   for (const auto& [group, entry] : changed) groups_[group] = entry;
-  if (end_ >= kFileBytes) {
+  if (end_ >= kFileBytes || is_bad_.exchange(false)) {
     // What was dropped by an earlier sync is gone from the database for good.
     for (auto entry = groups_.begin(); entry != groups_.end();) {
       const bool gone = entry->second.dropped && !changed.contains(entry->first);
@@ -184,9 +186,53 @@ absl::Status AckLedger::Write(const LedgerGroups& changed) {
   if (!status.ok()) return status;
   file_->StartWriteback(end_, bytes.size());
   end_ += bytes.size();
+  SetWritten(file_->path(), end_);
   return absl::OkStatus();
 }
 
 absl::Status AckLedger::Sync() { return file_system_.SyncNow(*file_); }
+
+void AckLedger::SetWritten(const std::string& path, uint64_t end) {
+  MutexLock lock(mutex_);
+  written_ = {path, end};
+}
+
+absl::StatusOr<std::string> AckLedger::ReadWritten(const std::string& path, uint64_t end) const {
+  const auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
+  if (!file.ok()) return file.status();
+  const std::unique_ptr<char, decltype(&std::free)> bytes(
+      static_cast<char*>(std::aligned_alloc(kUnit, end)), &std::free);
+  const absl::StatusOr<size_t> read = (*file)->ReadDirect(0, end, bytes.get());
+  if (!read.ok()) return read.status();
+  return std::string(bytes.get(), *read);
+}
+
+AckLedger::Checked AckLedger::Check() {
+  Written written;
+  {
+    MutexLock lock(mutex_);
+    written = written_;
+  }
+  const absl::StatusOr<std::string> bytes = ReadWritten(written.path, written.end);
+  if (absl::IsNotFound(bytes.status())) return {};  // another one was begun
+  Checked checked;
+  checked.bytes = written.end;
+  if (!bytes.ok()) {
+    checked.status = absl::DataLossError(bytes.status().message());
+  } else {
+    for (size_t at = 0; at < written.end && checked.status.ok();) {
+      const std::optional<LedgerRecord> record =
+          at < bytes->size() ? Decode(absl::string_view(*bytes).substr(at)) : std::nullopt;
+      if (!record) {
+        checked.status = absl::DataLossError(
+            absl::StrCat(written.path, ": the record at offset ", at, " was bad"));
+      } else {
+        at += record->units * kUnit;
+      }
+    }
+  }
+  if (!checked.status.ok()) is_bad_ = true;
+  return checked;
+}
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #ifndef STORAGE_ROCKSDB_ACK_LEDGER_H_
 #define STORAGE_ROCKSDB_ACK_LEDGER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/mutex.h"
 #include "base/types.h"
 #include "storage/file_system.h"
 #include "storage/rocksdb/log_keys.h"
@@ -36,7 +38,8 @@ struct LedgerGroup {
 };
 using LedgerGroups = std::map<GroupId, LedgerGroup>;
 
-// Threads: one. After an error of Begin, Write or Sync it is of no use any more.
+// Threads: one; Check on another one. After an error of Begin, Write or Sync it is of no use any
+// more.
 class AckLedger {
  public:
   // Reads what the directory, which is there, has of ledgers. Records that cannot be read are left
@@ -56,6 +59,13 @@ class AckLedger {
   absl::Status Write(const LedgerGroups& changed);
   absl::Status Sync();
 
+  struct Checked {
+    uint64_t bytes = 0;   // read
+    absl::Status status;  // DATA_LOSS: a record is bad; the next Write begins another file
+  };
+  // Reads what was written, past the page cache. Takes no lock that a write waits for.
+  Checked Check();
+
  private:
   AckLedger(FileSystem& file_system, std::string directory)
       : file_system_(file_system), directory_(std::move(directory)) {}
@@ -64,6 +74,8 @@ class AckLedger {
   std::string PathOf(uint64_t number) const;
   std::string Encode(const LedgerGroups& groups);
   absl::Status StartFile(const LedgerGroups& groups);
+  absl::StatusOr<std::string> ReadWritten(const std::string& path, uint64_t end) const;
+  void SetWritten(const std::string& path, uint64_t end);
 
   FileSystem& file_system_;
   const std::string directory_;
@@ -76,6 +88,13 @@ class AckLedger {
   uint64_t last_record_ = 0;
   std::unique_ptr<File> file_;
   uint64_t end_ = 0;
+  struct Written {
+    std::string path;
+    uint64_t end = 0;
+  };
+  mutable Mutex mutex_;
+  Written written_ CAIRN_GUARDED_BY(mutex_);
+  std::atomic<bool> is_bad_ = false;
 };
 
 }  // namespace cairn

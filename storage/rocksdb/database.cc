@@ -22,7 +22,13 @@ class FailureListener final : public rocksdb::EventListener {
  public:
   explicit FailureListener(std::shared_ptr<DatabaseFailure> failure)
       : failure_(std::move(failure)) {}
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsCorruption()) {
+      // The tables stay as they were.
+      failure_->MergeFailed();
+      *status = rocksdb::Status::OK();
+      return;
+    }
     // What it gives is the first error there was, which the next write or sync reports.
     failure_->Set(FromRocksDb(*status)).IgnoreError();
   }
@@ -34,6 +40,7 @@ class FailureListener final : public rocksdb::EventListener {
 rocksdb::BlockBasedTableOptions TableOptions() {
   rocksdb::BlockBasedTableOptions table;
   table.block_size = size_t{32} << 10;  // a log is read in a row
+  table.no_block_cache = true;          // and lately written entries are in memory elsewhere
   table.checksum = rocksdb::kXXH3;
   return table;
 }
@@ -61,6 +68,7 @@ rocksdb::Options LogOptions(const DatabaseOptions& options) {
   log.level0_file_num_compaction_trigger = 8;
   log.level0_slowdown_writes_trigger = 24;
   log.level0_stop_writes_trigger = 40;
+  log.disable_auto_compactions = !options.merges_tables;
   // Two levels: a merge writes what is left of the log once, and forgets what was dropped.
   log.compaction_style = rocksdb::kCompactionStyleLevel;
   log.num_levels = 2;
@@ -110,6 +118,10 @@ absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOpt
   database.db.reset(db);
   if (!status.ok()) return FromRocksDb(status);
   return database;
+}
+
+absl::Status StopMerging(rocksdb::DB& db) {
+  return FromRocksDb(db.SetOptions({{"disable_auto_compactions", "true"}}));
 }
 
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory) {

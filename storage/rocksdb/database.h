@@ -3,6 +3,7 @@
 #ifndef STORAGE_ROCKSDB_DATABASE_H_
 #define STORAGE_ROCKSDB_DATABASE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -23,7 +24,17 @@ class DatabaseFailure {
   // Gives the first error there was: this one, if none before.
   absl::Status Set(absl::Status status);
 
+  // A table could not be read when it was to be merged, which is no error of the database: what
+  // stands in it is lost, or is not, for who reads it, and nothing else is. But it would be tried
+  // again and again.
+  void MergeFailed() { merge_failed_.store(true, std::memory_order_release); }
+  // Whether that was so since the last call.
+  bool TakeMergeFailed() {
+    return merge_failed_.load(std::memory_order_acquire) && merge_failed_.exchange(false);
+  }
+
  private:
+  std::atomic<bool> merge_failed_ = false;
   mutable Mutex mutex_;
   absl::Status status_ CAIRN_GUARDED_BY(mutex_);
 };
@@ -34,15 +45,33 @@ struct Database {
   std::unique_ptr<rocksdb::DB> db;  // ends before its environment
 };
 
+// A view of the database that holds still while it is read. The database outlives it.
+class DatabaseSnapshot {
+ public:
+  explicit DatabaseSnapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+  ~DatabaseSnapshot() { db_.ReleaseSnapshot(snapshot_); }
+  DatabaseSnapshot(const DatabaseSnapshot&) = delete;
+  DatabaseSnapshot& operator=(const DatabaseSnapshot&) = delete;
+  const rocksdb::Snapshot* get() const { return snapshot_; }
+
+ private:
+  rocksdb::DB& db_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
 struct DatabaseOptions {
   std::string directory;
   bool may_create = false;
   // What stands in memory until it goes into a table.
   size_t write_buffer_bytes = size_t{64} << 20;
+  bool merges_tables = true;  // on its own, in the background
 };
 
 // `file_system` outlives the database. Everything it holds on return is durable.
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options);
+
+// No tables are merged from now on, and writes do not wait for that, however many there are.
+absl::Status StopMerging(rocksdb::DB& db);
 
 // As it is now, while nothing is written: `file_system` is one that cannot be written through, or
 // is not written to. NOT_FOUND if there is none.

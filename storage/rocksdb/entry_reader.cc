@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "rocksdb/iterator.h"
-#include "rocksdb/options.h"
 #include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/rocksdb_file_system.h"
 
 namespace cairn {
 namespace {
@@ -18,14 +18,11 @@ struct RawEntries {
   rocksdb::Status status;  // why there are no more
 };
 
-RawEntries ReadRaw(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, GroupId group, Index first,
-                   Index last, size_t max_bytes) {
+RawEntries ReadRaw(rocksdb::DB& db, const ReadFrom& from, GroupId group, Index first, Index last,
+                   size_t max_bytes) {
   const std::string behind = EntryKey(group, last + 1);
   const rocksdb::Slice bound(behind);
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot;
-  options.verify_checksums = true;
-  options.fill_cache = false;
+  rocksdb::ReadOptions options = from.Options();
   options.iterate_upper_bound = &bound;
   const std::unique_ptr<rocksdb::Iterator> entry(db.NewIterator(options));
   RawEntries raw;
@@ -41,11 +38,8 @@ RawEntries ReadRaw(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, GroupId g
   raw.status = entry->status();
   if (!raw.bytes.empty() || raw.status.ok()) return raw;
   // A bad block hides a good copy that was written later, from an iterator; not from Get.
-  rocksdb::ReadOptions get;
-  get.snapshot = snapshot;
-  get.verify_checksums = true;
   std::string value;
-  if (db.Get(get, EntryKey(group, first), &value).ok() && !value.empty()) {
+  if (db.Get(from.Options(), EntryKey(group, first), &value).ok() && !value.empty()) {
     raw.first_bytes = value.size();
     raw.bytes = std::move(value);
   }
@@ -62,9 +56,17 @@ absl::StatusOr<RecordRun> ParseFrom(GroupId group, Index first, const Bytes& byt
 
 }  // namespace
 
-absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const rocksdb::Snapshot* snapshot,
-                                      GroupId group, Index first, Index last, size_t max_bytes) {
-  RawEntries raw = ReadRaw(db, snapshot, group, first, last, max_bytes);
+rocksdb::ReadOptions ReadFrom::Options() const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.verify_checksums = true;
+  if (past_page_cache) options.rate_limiter_priority = kPastPageCache;
+  return options;
+}
+
+absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const ReadFrom& from, GroupId group,
+                                      Index first, Index last, size_t max_bytes) {
+  RawEntries raw = ReadRaw(db, from, group, first, last, max_bytes);
   if (raw.bytes.empty()) {
     return absl::DataLossError(absl::StrCat(
         "entry ", first,

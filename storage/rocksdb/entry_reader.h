@@ -8,15 +8,23 @@
 #include "absl/status/statusor.h"
 #include "base/types.h"
 #include "rocksdb/db.h"
+#include "rocksdb/options.h"
 #include "storage/record.h"
 
 namespace cairn {
 
-// Entries first.. up to `last`, at least one and then at most `max_bytes`, as of `snapshot`. Their
-// checksums, positions and chain hold. Fewer where the next one is bad. DATA_LOSS if the first is.
+// Of what is read.
+struct ReadFrom {
+  const rocksdb::Snapshot* snapshot = nullptr;  // null: as it is now
+  bool past_page_cache = false;                 // what tables say is read from the disk itself
+  rocksdb::ReadOptions Options() const;
+};
+
+// Entries first.. up to `last`, at least one and then at most `max_bytes`. Their checksums,
+// positions and chain hold. Fewer where the next one is bad. DATA_LOSS if the first is.
 // Threads: any.
-absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const rocksdb::Snapshot* snapshot,
-                                      GroupId group, Index first, Index last, size_t max_bytes);
+absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const ReadFrom& from, GroupId group,
+                                      Index first, Index last, size_t max_bytes);
 
 }  // namespace cairn
 

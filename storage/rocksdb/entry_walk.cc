@@ -1,26 +1,38 @@
 #include "storage/rocksdb/entry_walk.h"
 
-#include <cstddef>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "storage/rocksdb/entry_reader.h"
 
 namespace cairn {
 namespace {
 
-constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr uint64_t kReadBytes = uint64_t{1} << 20;
+constexpr uint64_t kBlockBytes = uint64_t{32} << 10;  // of a table
 
 }  // namespace
 
-void EntryWalk::Run(Index first, Index last) {
-  before_ = std::nullopt;
-  if (first == log_.head().base.index + 1) before_ = log_.head().base_hash;
-  while (first <= last) {
-    const absl::StatusOr<RecordRun> run =
-        ReadEntries(db_, nullptr, log_.group(), first, last, kReadBytes);
+// It may be a bad one: whoever reads that entry says so.
+std::optional<EntryHash> EntryWalk::HashBefore(Index index) {
+  if (--index == log_.head().base.index) return log_.head().base_hash;
+  const absl::StatusOr<RecordRun> run = ReadEntries(db_, from_, log_.group(), index, index, 1);
+  if (!run.ok() || run->last().term != log_.TermAt(index)) return std::nullopt;
+  bytes_ += run->byte_size();
+  return run->last_hash();
+}
+
+Index EntryWalk::Run(Index first, Index last, uint64_t max_bytes) {
+  bytes_ = 0;
+  if (first > last) return first;
+  before_ = HashBefore(first);
+  // One at least, or it would get nowhere.
+  for (bool begun = false; first <= last && (!begun || bytes_ < max_bytes); begun = true) {
+    const uint64_t most = std::min(kReadBytes, max_bytes - std::min(max_bytes, bytes_));
+    const absl::StatusOr<RecordRun> run = ReadEntries(db_, from_, log_.group(), first, last, most);
     if (run.ok()) {
+      bytes_ += run->byte_size();
       Check(*run);
       first = run->last().index + 1;
       continue;
@@ -29,9 +41,11 @@ void EntryWalk::Run(Index first, Index last) {
     absl::string_view why = run.status().message();
     absl::ConsumePrefix(&why, absl::StrCat("entry ", first, " cannot be read: "));
     fault_(first, std::string(why));
+    bytes_ += kBlockBytes;
     before_ = std::nullopt;
     ++first;
   }
+  return first;
 }
 
 // Its own checksums hold.

@@ -18,8 +18,9 @@
 namespace cairn {
 namespace {
 
-absl::StatusOr<std::set<GroupId>> GroupsIn(rocksdb::DB& db) {
-  std::set<GroupId> groups;
+// A table block that cannot be read ends the search: groups behind it are missing then, and the
+// status says why.
+absl::Status FindGroupsIn(rocksdb::DB& db, std::set<GroupId>& groups) {
   rocksdb::ReadOptions options;
   const std::unique_ptr<rocksdb::Iterator> at(db.NewIterator(options));
   at->Seek(GroupBegin(GroupId{0}));
@@ -29,8 +30,7 @@ absl::StatusOr<std::set<GroupId>> GroupsIn(rocksdb::DB& db) {
     groups.insert(*group);
     at->Seek(GroupEnd(*group));
   }
-  if (!at->status().ok()) return FromRocksDb(at->status());
-  return groups;
+  return FromRocksDb(at->status());
 }
 
 absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const std::string& key) {
@@ -77,13 +77,16 @@ class Reconciler {
   Reconciler(rocksdb::DB& db, const AckLedger& ledger) : db_(db), ledger_(ledger) {}
 
   absl::StatusOr<FoundGroups> Run() {
-    absl::StatusOr<std::set<GroupId>> groups = GroupsIn(db_);
-    if (!groups.ok()) return groups.status();
+    std::set<GroupId> groups;
+    const absl::Status searched = FindGroupsIn(db_, groups);
+    // The ledger knows them all, if it is whole.
+    const bool ledger_whole = ledger_.was_there() && ledger_.notes().empty();
+    if (!searched.ok() && !(absl::IsDataLoss(searched) && ledger_whole)) return searched;
     for (const auto& [group, said] : ledger_.groups()) {
-      groups->insert(group);
+      groups.insert(group);
       found_.last_change = std::max(found_.last_change, said.head.change);
     }
-    for (const GroupId group : *groups) Take(group);
+    for (const GroupId group : groups) Take(group);
     return std::move(found_);
   }
 
@@ -183,7 +186,7 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog&
   auto fault = [&](Index index, std::string reason) {
     recovered.faulty.push_back({{index, log.TermAt(index)}, directory, 0, std::move(reason)});
   };
-  EntryWalk(db, log, take, fault).Run(head.base.index + 1, log.LastWhole());
+  EntryWalk(db, ReadFrom(), log, take, fault).Run(head.base.index + 1, log.LastWhole());
   for (const FaultyEntry& entry : recovered.faulty) log.AddFaulty(entry.at.index);
   if (head.torn_from != 0) {
     recovered.torn_from = head.torn_from;

@@ -1,6 +1,8 @@
 #include "storage/rocksdb/rocksdb_file_system.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,8 @@ using rocksdb::IODebugContext;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
+
+constexpr uint64_t kPageBytes = 4096;
 
 // RocksDB appends; where, is known here.
 class WritableFile final : public rocksdb::FSWritableFile {
@@ -80,17 +84,56 @@ class SequentialFile final : public rocksdb::FSSequentialFile {
   uint64_t at_ = 0;
 };
 
+// A table.
 class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
  public:
-  explicit RandomAccessFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  RandomAccessFile(std::unique_ptr<File> file, TableReads reads)
+      : file_(std::move(file)), reads_(reads) {}
 
-  IOStatus Read(uint64_t offset, size_t length, const IOOptions&, Slice* result, char* scratch,
-                IODebugContext*) const override {
-    return ReadInto(*file_, offset, length, result, scratch);
+  IOStatus Read(uint64_t offset, size_t length, const IOOptions& options, Slice* result,
+                char* scratch, IODebugContext*) const override {
+    const bool direct = reads_ == TableReads::kAlwaysPastPageCache ||
+                        options.rate_limiter_priority == kPastPageCache;
+    const IOStatus status = ReadSome(direct, offset, length, result, scratch);
+    if (status.ok()) return status;
+    // RocksDB reads ahead: what stands before the place that is bad is good.
+    uint64_t end = offset;
+    while (end < offset + length) {
+      const uint64_t next = std::min(offset + length, (end / kPageBytes + 1) * kPageBytes);
+      Slice page;
+      if (!ReadSome(direct, end, next - end, &page, scratch + (end - offset)).ok()) break;
+      end += page.size();
+      if (end != next) break;
+    }
+    *result = Slice(scratch, static_cast<size_t>(end - offset));
+    if (end != offset) return IOStatus::OK();
+    return IOStatus::Corruption("cannot be read", status.ToString());
   }
 
  private:
+  IOStatus ReadSome(bool direct, uint64_t offset, size_t length, Slice* result,
+                    char* scratch) const {
+    return direct ? ReadDirect(offset, length, result, scratch)
+                  : ReadInto(*file_, offset, length, result, scratch);
+  }
+  IOStatus ReadDirect(uint64_t offset, size_t length, Slice* result, char* scratch) const {
+    *result = Slice(scratch, 0);
+    const uint64_t begin = offset / kPageBytes * kPageBytes;
+    const uint64_t end = (offset + length + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const std::unique_ptr<char, decltype(&std::free)> pages(
+        static_cast<char*>(std::aligned_alloc(kPageBytes, end - begin)), &std::free);
+    const absl::StatusOr<size_t> read = file_->ReadDirect(begin, end - begin, pages.get());
+    if (!read.ok()) return ToRocksDb(read.status());
+    const size_t skipped = static_cast<size_t>(offset - begin);
+    if (*read <= skipped) return IOStatus::OK();
+    const size_t size = std::min(length, *read - skipped);
+    std::memcpy(scratch, pages.get() + skipped, size);
+    *result = Slice(scratch, size);
+    return IOStatus::OK();
+  }
+
   const std::unique_ptr<File> file_;
+  const TableReads reads_;
 };
 
 class Directory final : public rocksdb::FSDirectory {
@@ -126,7 +169,8 @@ std::string Plain(const std::string& path) {
 
 class RocksDbFileSystem final : public rocksdb::FileSystem {
  public:
-  explicit RocksDbFileSystem(cairn::FileSystem& file_system) : file_system_(file_system) {}
+  RocksDbFileSystem(cairn::FileSystem& file_system, TableReads table_reads)
+      : file_system_(file_system), table_reads_(table_reads) {}
 
   static const char* kClassName() { return "cairn"; }
   const char* Name() const override { return kClassName(); }
@@ -139,7 +183,7 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
   IOStatus NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions&,
                                std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
                                IODebugContext*) override {
-    return OpenToRead<RandomAccessFile>(path, result);
+    return OpenToRead<RandomAccessFile>(path, result, table_reads_);
   }
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions&,
                            std::unique_ptr<rocksdb::FSWritableFile>* result,
@@ -234,21 +278,23 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
   }
 
  private:
-  template <typename Opened, typename Result>
-  IOStatus OpenToRead(const std::string& path, Result* result) {
+  template <typename Opened, typename Result, typename... How>
+  IOStatus OpenToRead(const std::string& path, Result* result, How... how) {
     auto file = file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kRead});
     if (!file.ok()) return ToRocksDb(file.status());
-    *result = std::make_unique<Opened>(*std::move(file));
+    *result = std::make_unique<Opened>(*std::move(file), how...);
     return IOStatus::OK();
   }
 
   cairn::FileSystem& file_system_;
+  const TableReads table_reads_;
 };
 
 }  // namespace
 
-std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(FileSystem& file_system) {
-  return std::make_shared<RocksDbFileSystem>(file_system);
+std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(FileSystem& file_system,
+                                                           TableReads table_reads) {
+  return std::make_shared<RocksDbFileSystem>(file_system, table_reads);
 }
 
 }  // namespace cairn

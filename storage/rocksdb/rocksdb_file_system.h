@@ -6,15 +6,25 @@
 
 #include <memory>
 
+#include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "storage/file_system.h"
 
 namespace cairn {
 
+// rocksdb::ReadOptions::rate_limiter_priority: no rate is limited, and RocksDB itself reads with
+// others.
+inline constexpr rocksdb::Env::IOPriority kPastPageCache = rocksdb::Env::IO_MID;
+
 // `file_system` outlives it and everything opened with it. Only what a database needs that reads
 // and writes through the page cache: no links, no random writes, no removal of directories, no
 // times of files (0). Threads: any, RocksDB has its own.
-std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(FileSystem& file_system);
+//
+// A read of a table that fails is Corruption, as rot is: neither says anything of the disk but that
+// this piece of it is lost. Reads that are asked for as kPastPageCache are File::ReadDirect.
+enum class TableReads { kAsAskedFor, kAlwaysPastPageCache };
+std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(
+    FileSystem& file_system, TableReads table_reads = TableReads::kAsAskedFor);
 
 }  // namespace cairn
 

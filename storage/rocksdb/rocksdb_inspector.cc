@@ -103,9 +103,10 @@ void RocksDbInspector::Read(
     last = from + count - 1;
     all = false;
   }
-  EntryWalk walk(*database_.db, log, take, [&unreadable](Index index, std::string reason) {
-    unreadable({{index, index}, std::move(reason)});
-  });
+  EntryWalk walk(*database_.db, ReadFrom(), log, take,
+                 [&unreadable](Index index, std::string reason) {
+                   unreadable({{index, index}, std::move(reason)});
+                 });
   if (count > 0) walk.Run(from, last);
   from = std::max(from, head.torn_from);
   if (all && head.torn_from != 0 && from <= head.last.index) {
@@ -130,7 +131,7 @@ void RocksDbInspector::VerifyGroup(GroupId group, const GroupLog& log, VerifiedF
                       .reason = std::move(reason)});
   };
   const LogHead& head = log.head();
-  EntryWalk(*database_.db, log, take, fault).Run(head.base.index + 1, log.LastWhole());
+  EntryWalk(*database_.db, ReadFrom(), log, take, fault).Run(head.base.index + 1, log.LastWhole());
   if (!ok.empty()) file.ok[group] = std::move(ok);
   if (head.torn_from == 0) return;
   file.torn.push_back({.path = file.path,

@@ -19,20 +19,6 @@ absl::Status NotInLog(const LogHead& head, Index index) {
                                             head.base.index + 1, "..", head.last.index));
 }
 
-// A view of the database that holds still while it is read.
-class Snapshot {
- public:
-  explicit Snapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
-  ~Snapshot() { db_.ReleaseSnapshot(snapshot_); }
-  Snapshot(const Snapshot&) = delete;
-  Snapshot& operator=(const Snapshot&) = delete;
-  const rocksdb::Snapshot* get() const { return snapshot_; }
-
- private:
-  rocksdb::DB& db_;
-  const rocksdb::Snapshot* const snapshot_;
-};
-
 // A new log has no group before its first ledger is durable. So one was here, and what the database
 // says may be less than what was acknowledged: a write-ahead log that lost its end looks whole.
 absl::Status LedgerIsGone(const std::string& directory) {
@@ -88,28 +74,32 @@ absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_sy
   // A ledger is begun when the database is there: a ledger alone means that it was taken away.
   database.may_create = !(*ledger)->was_there();
   database.write_buffer_bytes = options.write_buffer_bytes;
+  database.merges_tables = options.merges_tables;
   absl::StatusOr<Database> opened = OpenDatabase(file_system, database);
+  // A start writes tables, which need room; nothing is lost.
+  if (absl::IsResourceExhausted(opened.status())) return opened.status();
   if (!opened.ok()) {
     return absl::DataLossError(
         absl::StrCat(directory, " cannot be opened: ", opened.status().message(),
                      "; restore it, or remove this member and add it under a new id"));
   }
   std::unique_ptr<RocksDbLog> log(
-      new RocksDbLog(std::move(options), *std::move(opened), *std::move(ledger)));
+      new RocksDbLog(file_system, std::move(options), *std::move(opened), *std::move(ledger)));
   status = log->CheckIdentity();
   if (status.ok()) status = log->Recover();
   if (!status.ok()) return status;
   return log;
 }
 
-RocksDbLog::RocksDbLog(RocksDbLogOptions options, Database database,
+RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Database database,
                        std::unique_ptr<AckLedger> ledger)
     : options_(std::move(options)),
       database_(std::move(database)),
       db_(*database_.db),
       failure_(*database_.failure),
       ledger_(std::move(ledger)),
-      notes_(ledger_->notes()) {}
+      notes_(ledger_->notes()),
+      scrub_(ScrubParts(file_system)) {}
 
 RocksDbLog::~RocksDbLog() = default;
 
@@ -354,11 +344,11 @@ absl::Status RocksDbLog::DropGroup(GroupId group) {
 absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index first, Index last,
                                                         size_t max_bytes) const {
   GroupLog log(group);
-  std::unique_ptr<Snapshot> snapshot;
+  std::optional<DatabaseSnapshot> snapshot;
   {
     MutexLock lock(mutex_);  // the snapshot is of the very state that `log` describes
     log = LogOf(group);
-    snapshot = std::make_unique<Snapshot>(db_);
+    snapshot.emplace(db_);
   }
   const LogHead& head = log.head();
   if (first <= head.base.index || first > head.last.index) return NotInLog(head, first);
@@ -368,7 +358,8 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
     return absl::DataLossError(absl::StrCat("entry ", first, " cannot be read or may be torn"));
   }
   last = std::min(last, log.LastWhole());
-  absl::StatusOr<RecordRun> run = ReadEntries(db_, snapshot->get(), group, first, last, max_bytes);
+  absl::StatusOr<RecordRun> run =
+      ReadEntries(db_, {.snapshot = snapshot->get()}, group, first, last, max_bytes);
   if (!run.ok()) return run.status();
   // Good records, but are they the ones that were written?
   Index good = first;
@@ -397,6 +388,48 @@ absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) const {
   return next->front().previous_hash();
 }
 
+RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
+  RocksDbScrub::Parts parts;
+  parts.db = &db_;
+  parts.ledger = ledger_.get();
+  parts.file_system = &file_system;
+  parts.database_directory = db_.GetName();
+  parts.identity = EncodeLogIdentity(options_.identity);
+  parts.groups = [this] { return WholeGroups(); };
+  parts.view = [this](GroupId group) { return ViewOf(group); };
+  parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
+  parts.restore_identity = [this] {
+    rocksdb::WriteBatch batch;
+    batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
+    return Write(batch);
+  };
+  return parts;
+}
+
+std::vector<GroupId> RocksDbLog::WholeGroups() const {
+  MutexLock lock(mutex_);
+  std::vector<GroupId> groups;
+  for (const auto& [group, log] : groups_) groups.push_back(group);
+  return groups;
+}
+
+std::optional<GroupView> RocksDbLog::ViewOf(GroupId group) const {
+  MutexLock lock(mutex_);
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return std::nullopt;
+  return GroupView{found->second, std::make_shared<DatabaseSnapshot>(db_)};
+}
+
+absl::Status RocksDbLog::RestoreGroup(GroupId group) {
+  MutexLock lock(mutex_);  // so that nothing newer is overwritten
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return absl::OkStatus();
+  rocksdb::WriteBatch batch;
+  batch.Put(TermsKey(group), EncodeTerms(group, found->second.starts()));
+  batch.Put(HeadKey(group), EncodeHead(group, found->second.head()));
+  return Write(batch);
+}
+
 void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   const absl::Status status = SyncNow();
   done(status.ok() ? status : failure_.Set(status));
@@ -422,6 +455,9 @@ absl::Status RocksDbLog::SyncNow() {
     dirty_.clear();
   }
   if (changed.empty()) return absl::OkStatus();
+  if (failure_.TakeMergeFailed()) {
+    if (absl::Status stopped = StopMerging(db_); !stopped.ok()) return stopped;
+  }
   // What the ledger speaks of is with the system before the ledger is: the end of this process
   // alone cannot leave a ledger that is ahead.
   if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "storage/rocksdb/database.h"
 #include "storage/rocksdb/group_log.h"
 #include "storage/rocksdb/log_recovery.h"
+#include "storage/rocksdb/rocksdb_scrub.h"
 #include "storage/rocksdb/side_task.h"
 
 namespace cairn {
@@ -33,19 +35,23 @@ struct RocksDbLogOptions {
   std::string directory;
   LogIdentity identity;
   size_t write_buffer_bytes = size_t{64} << 20;
+  // False: tables stay as they were written, for tests that damage them; they only get more.
+  bool merges_tables = true;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:
 //
 // An append is one write batch of RocksDB: after a power cut all of it is there or nothing. Any
-// error of RocksDB, also of what it does in the background, ends all writes.
+// error of RocksDB, also of what it does in the background, ends all writes. But not a table that
+// cannot be read when it is to be merged: then no tables are merged any more.
 //
 // Threads: as LogDisk. A Sync ends before it returns; one of its two syncs runs on a thread of the
 // log. RocksDB has threads of its own, too, which is why this store is not in the simulator.
 class RocksDbLog final : public LogDisk {
  public:
   // Makes the log if the directory has none. FAILED_PRECONDITION for another identity or a newer
-  // format, DATA_LOSS if RocksDB cannot open what is there. `file_system` outlives the log.
+  // format, DATA_LOSS if RocksDB cannot open what is there, RESOURCE_EXHAUSTED if there is no room
+  // for what a start writes. `file_system` outlives the log.
   static absl::StatusOr<std::unique_ptr<RocksDbLog>> Open(FileSystem& file_system,
                                                           RocksDbLogOptions options);
   ~RocksDbLog() override;
@@ -55,6 +61,7 @@ class RocksDbLog final : public LogDisk {
   absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  LogScrub* scrub() override { return &scrub_; }
   const char* name() const override { return "rocksdb"; }
 
   // What recovery found, for people.
@@ -63,10 +70,17 @@ class RocksDbLog final : public LogDisk {
  private:
   class Store;
 
-  RocksDbLog(RocksDbLogOptions options, Database database, std::unique_ptr<AckLedger> ledger);
+  RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Database database,
+             std::unique_ptr<AckLedger> ledger);
   absl::Status CheckIdentity();
   absl::Status Recover();
   absl::Status SyncNow();
+
+  // For the scrub.
+  RocksDbScrub::Parts ScrubParts(FileSystem& file_system);
+  std::vector<GroupId> WholeGroups() const;
+  std::optional<GroupView> ViewOf(GroupId group) const;
+  absl::Status RestoreGroup(GroupId group);
 
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
@@ -100,6 +114,7 @@ class RocksDbLog final : public LogDisk {
   // Changed since the last sync; what of each group was durable then.
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, uint64_t> durable_changes_ CAIRN_GUARDED_BY(mutex_);
+  RocksDbScrub scrub_;
 };
 
 }  // namespace cairn

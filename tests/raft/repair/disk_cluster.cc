@@ -4,7 +4,8 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "raft/identity.h"
+#include "storage/block/block_log.h"
+#include "storage/rocksdb/rocksdb_log.h"
 
 namespace cairn {
 namespace {
@@ -59,9 +60,10 @@ std::vector<DiskCluster::Disk> EmptyDisks(uint64_t nodes) {
 
 }  // namespace
 
-DiskCluster::DiskCluster(uint64_t nodes) : DiskCluster(EmptyDisks(nodes)) {}
+DiskCluster::DiskCluster(uint64_t nodes, Options options)
+    : DiskCluster(EmptyDisks(nodes), std::move(options)) {}
 
-DiskCluster::DiskCluster(std::vector<Disk> disks) {
+DiskCluster::DiskCluster(std::vector<Disk> disks, Options options) : options_(std::move(options)) {
   for (size_t i = 0; i < disks.size(); ++i) {
     members_.voters.push_back({NodeId{i + 1}, Incarnation::kUnknown, absl::StrCat("node", i + 1)});
     nodes_[i + 1].files = std::move(disks[i]);
@@ -88,18 +90,13 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
   wanted.cluster = MakeClusterId(members_, "test");
   wanted.node = NodeId{id};
   wanted.incarnation = Incarnation{100 + id};
-  wanted.log_store = "block";
+  wanted.log_store = options_.log_store;
   bool formatted = false;
   if (absl::Status made = node.files->MakeDirectory(kDirectory); !made.ok()) return made;
   absl::StatusOr<NodeIdentity> identity =
       LoadOrCreateIdentity(*node.files, kDirectory, wanted, &formatted);
   if (!identity.ok()) return identity.status();
-  BlockLogOptions options;
-  options.directory = absl::StrCat(kDirectory, "/log");
-  options.identity = {identity->cluster, identity->node, identity->incarnation};
-  options.geometry = {.block_bytes = 16 << 10, .unit_bytes = 512};
-  options.recent_bytes = 1024;
-  absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*node.files, std::move(options));
+  absl::StatusOr<std::unique_ptr<LogDisk>> log = OpenLog(*identity, node);
   if (!log.ok()) return log.status();
   node.log = *std::move(log);
   node.transport = network_.MakeTransport(NodeId{id});
@@ -112,20 +109,41 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
   dependencies.make_executor = [this](const std::string&) {
     return std::make_unique<ManualExecutor>(&world_);
   };
+  dependencies.scrub = options_.scrub;
   dependencies.seed = ++seeds_ * 100 + id;
   dependencies.stopped = [&node](NodeState, const absl::Status& status) { node.stopped = status; };
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(*identity, std::move(dependencies));
   if (!host.ok()) return host.status();
   node.host = *std::move(host);
   GroupOptions group_options;
-  group_options.compaction.snapshot_entries = 20;
-  group_options.compaction.retained_entries = 8;
+  group_options.compaction.snapshot_entries = options_.snapshot_entries;
+  group_options.compaction.retained_entries = options_.retained_entries;
   group_options.log_cache_bytes = 1024;
   absl::StatusOr<Group> group =
       node.host->Open(kGroup, std::make_unique<TextMachine>(&node.commands), group_options);
   if (!group.ok()) return group.status();
   node.group = *group;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<LogDisk>> DiskCluster::OpenLog(const NodeIdentity& identity,
+                                                              Node& node) const {
+  const std::string directory = absl::StrCat(kDirectory, "/log");
+  const LogIdentity log_identity = {identity.cluster, identity.node, identity.incarnation};
+  if (options_.log_store == "rocksdb") {
+    RocksDbLogOptions options;
+    options.directory = directory;
+    options.identity = log_identity;
+    options.write_buffer_bytes = size_t{1} << 20;
+    options.merges_tables = false;
+    return RocksDbLog::Open(*node.files, std::move(options));
+  }
+  BlockLogOptions options;
+  options.directory = directory;
+  options.identity = log_identity;
+  options.geometry = {.block_bytes = 16 << 10, .unit_bytes = 512};
+  options.recent_bytes = 1024;
+  return BlockLog::Open(*node.files, std::move(options));
 }
 
 void DiskCluster::StartAll() {
@@ -167,7 +185,7 @@ bool DiskCluster::Propose(int count) {
     const uint64_t leader = AwaitLeader();
     if (leader == 0) return false;
     std::optional<ProposalResult> result;
-    nodes_.at(leader).group->Propose(absl::StrCat("c", ++commands_), {},
+    nodes_.at(leader).group->Propose(absl::StrCat("c", ++commands_, options_.tail), {},
                                      [&](ProposalResult r) { result = std::move(r); });
     if (!Await([&] { return result.has_value(); })) return false;
     if (!std::holds_alternative<ProposalApplied>(*result)) return false;

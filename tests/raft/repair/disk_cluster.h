@@ -1,5 +1,6 @@
-// DiskCluster: whole hosts in virtual time over file systems in memory, with the block store, and a
-// state machine that takes snapshots: everything a node keeps is in files that a test can damage.
+// DiskCluster: whole hosts in virtual time over file systems in memory, with the block store or
+// RocksDB, and a state machine that takes snapshots: everything a node keeps is in files that a
+// test can damage.
 
 #ifndef TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
 #define TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
@@ -10,12 +11,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/host.h"
-#include "storage/block/block_log.h"
+#include "raft/identity.h"
+#include "storage/log_store.h"
 #include "storage/simulated_file_system.h"
 #include "tests/raft/loopback_network.h"
 #include "tests/raft/manual_executor.h"
@@ -27,9 +31,20 @@ class DiskCluster {
   static constexpr GroupId kGroup{1};
   using Disk = std::unique_ptr<SimulatedFileSystem>;
 
+  struct Options {
+    std::string log_store = "block";  // or "rocksdb"
+    ScrubOptions scrub = {};          // off
+    std::string tail = {};            // at the end of each command
+    // See GroupOptions::compaction.
+    uint64_t snapshot_entries = 20;
+    uint64_t retained_entries = 8;
+  };
+
   // Nodes 1 to `nodes`, not started, with empty disks; or with these.
-  explicit DiskCluster(uint64_t nodes);
-  explicit DiskCluster(std::vector<Disk> disks);
+  explicit DiskCluster(uint64_t nodes) : DiskCluster(nodes, Options()) {}
+  DiskCluster(uint64_t nodes, Options options);
+  explicit DiskCluster(std::vector<Disk> disks) : DiskCluster(std::move(disks), Options()) {}
+  DiskCluster(std::vector<Disk> disks, Options options);
   ~DiskCluster();
 
   // What keeps the node from starting, if anything; `stopped` then.
@@ -53,6 +68,9 @@ class DiskCluster {
 
   bool runs(uint64_t node) const { return nodes_.at(node).host != nullptr; }
   GroupStatus Status(uint64_t node) const { return nodes_.at(node).group->Status(); }
+  ScrubProgress Scrubbed(uint64_t node) const {
+    return nodes_.at(node).host->Scrub().value().progress;
+  }
   // What the state machine of `node` holds.
   const std::string& Commands(uint64_t node) const { return nodes_.at(node).commands; }
   // Why it stopped serving, or did not start; OK if it does.
@@ -71,7 +89,9 @@ class DiskCluster {
     absl::Status stopped;
   };
   absl::Status StartOn(uint64_t id, Node& node);
+  absl::StatusOr<std::unique_ptr<LogDisk>> OpenLog(const NodeIdentity& identity, Node& node) const;
 
+  const Options options_;
   ManualWorld world_;
   ManualExecutor network_executor_{&world_};
   LoopbackNetwork network_{&network_executor_, &world_, Milliseconds(1)};

@@ -16,7 +16,7 @@ namespace {
 
 constexpr char kSnapshots[] = "/data/snapshots/1";
 
-class StateRepairClusterTest : public testing::Test {
+class StateRepairClusterTest : public testing::TestWithParam<std::string> {
  protected:
   StateRepairClusterTest() {
     cluster_.StartAll();
@@ -59,11 +59,11 @@ class StateRepairClusterTest : public testing::Test {
     EXPECT_TRUE(cluster_.Await([&] { return cluster_.Whole(); }));
   }
 
-  DiskCluster cluster_{3};
+  DiskCluster cluster_{3, {.log_store = GetParam()}};
   std::string expected_;
 };
 
-TEST_F(StateRepairClusterTest, AMemberGetsAnotherSnapshot) {
+TEST_P(StateRepairClusterTest, AMemberGetsAnotherSnapshot) {
   for (const bool manifest : {false, true}) {
     const uint64_t node = cluster_.SomeFollower();
     cluster_.Stop(node);
@@ -78,7 +78,7 @@ TEST_F(StateRepairClusterTest, AMemberGetsAnotherSnapshot) {
   }
 }
 
-TEST_F(StateRepairClusterTest, TheLeaderToo) {
+TEST_P(StateRepairClusterTest, TheLeaderToo) {
   const uint64_t leader = cluster_.AwaitLeader();
   cluster_.Stop(leader);
   DamageManifest(leader);
@@ -87,7 +87,7 @@ TEST_F(StateRepairClusterTest, TheLeaderToo) {
 }
 
 // Nobody can lead before one of the two has its state again.
-TEST_F(StateRepairClusterTest, OneOfThreeHasItAndNobodyLeads) {
+TEST_P(StateRepairClusterTest, OneOfThreeHasItAndNobodyLeads) {
   for (uint64_t node = 1; node <= 3; ++node) cluster_.Stop(node);
   DamageContent(1);
   DamageManifest(2);
@@ -95,7 +95,7 @@ TEST_F(StateRepairClusterTest, OneOfThreeHasItAndNobodyLeads) {
   ExpectHealed();
 }
 
-TEST_F(StateRepairClusterTest, WhatAllHaveLostStopsThemAll) {
+TEST_P(StateRepairClusterTest, WhatAllHaveLostStopsThemAll) {
   for (uint64_t node = 1; node <= 3; ++node) {
     cluster_.Stop(node);
     DamageContent(node);
@@ -109,7 +109,7 @@ TEST_F(StateRepairClusterTest, WhatAllHaveLostStopsThemAll) {
 }
 
 // The leader serves on, and what it cannot read any more it saves anew.
-TEST_F(StateRepairClusterTest, ALeaderSavesAnotherOne) {
+TEST_P(StateRepairClusterTest, ALeaderSavesAnotherOne) {
   const uint64_t leader = cluster_.AwaitLeader();
   const uint64_t behind = cluster_.SomeFollower();
   cluster_.Stop(behind);
@@ -129,7 +129,7 @@ TEST_F(StateRepairClusterTest, ALeaderSavesAnotherOne) {
 }
 
 // Fault catalogue D17.
-TEST_F(StateRepairClusterTest, AnOlderDiskIsNotBelieved) {
+TEST_P(StateRepairClusterTest, AnOlderDiskIsNotBelieved) {
   const uint64_t leader = cluster_.AwaitLeader();
   const uint64_t node = cluster_.SomeFollower();
   DiskCluster::Disk old = cluster_.ImageOf(node);
@@ -151,6 +151,9 @@ TEST_F(StateRepairClusterTest, AnOlderDiskIsNotBelieved) {
   cluster_.Start(node);
   ExpectHealed();
 }
+
+INSTANTIATE_TEST_SUITE_P(LogStores, StateRepairClusterTest, testing::Values("block", "rocksdb"),
+                         [](const auto& tested) { return tested.param; });
 
 }  // namespace
 }  // namespace cairn

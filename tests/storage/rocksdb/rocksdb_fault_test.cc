@@ -314,8 +314,8 @@ TEST(RocksDbFaultTest, WhatAFailedSyncLeftInTheCacheIsWrittenAnew) {
   EXPECT_GT(reported, 0);
 }
 
-// A read that fails is that reader's, and nobody else's. (Not so a merge of tables: what RocksDB
-// itself cannot read in the background ends all writes.)
+// A read that fails is that reader's, and nobody else's. (As for a merge of tables, see
+// rocksdb_scrub_test.)
 TEST(RocksDbFaultTest, AFailedReadEndsNothing) {
   SimulatedFileSystem file_system;
   RocksDbSubject subject(file_system);

@@ -350,6 +350,25 @@ TEST(RocksDbLogTest, RotInALedgerThatWasJustBegunHarmsNothing) {
   EXPECT_EQ(FlipEverywhere(file_system, subject, "/log", "acks.", 131), 0);
 }
 
+// Nothing is lost by it, and nobody must be told so.
+TEST(RocksDbLogTest, AStartOnAFullDiskIsNoDataLoss) {
+  SimulatedFileSystem file_system;
+  Subject subject(file_system);
+  ASSERT_TRUE(subject.Open().ok());
+  ASSERT_TRUE(subject.AppendAndSync(1).ok());
+  subject.store = nullptr;
+  subject.disk = nullptr;
+  file_system.RestartProcess();
+  file_system.set_capacity_bytes(0);
+  const absl::Status full = subject.Open();
+  EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  file_system.set_capacity_bytes(UINT64_MAX);
+  ASSERT_TRUE(subject.Open().ok());
+  EXPECT_TRUE(subject.recovered.faulty.empty());
+  EXPECT_FALSE(subject.recovered.torn_from.has_value());
+  subject.ExpectNothingWrong();
+}
+
 TEST(RocksDbLogTest, AnotherIdentityIsRefused) {
   SimulatedFileSystem file_system;
   Subject subject(file_system);

@@ -1,0 +1,81 @@
+// RocksDbScrub: reads the entries of a log in RocksDB that is in use, and what the log says of
+// itself.
+
+#ifndef STORAGE_ROCKSDB_ROCKSDB_SCRUB_H_
+#define STORAGE_ROCKSDB_ROCKSDB_SCRUB_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/types.h"
+#include "rocksdb/db.h"
+#include "storage/log_scrub.h"
+#include "storage/rocksdb/ack_ledger.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/group_log.h"
+
+namespace cairn {
+
+// A group's log, and the view of the database that it describes.
+struct GroupView {
+  GroupLog log;
+  std::shared_ptr<const DatabaseSnapshot> snapshot;
+};
+
+// A round looks at the identity and the ledger, then at each group's head, list of terms and
+// entries in order, and then at what each table says of itself. Reads past the page cache; what has
+// not got into a table yet is in memory, and read there.
+//
+// What is bad:
+// - an entry: is told. Where it stands rotten nothing else is lost. RocksDB finds a later copy
+//   first.
+// - identity, head, list of terms: is written again from memory, to another place.
+// - the ledger: a new file is begun with the next sync.
+// - a table's index or footer, without which the next start would not open the database: the table
+//   is merged away, as its index is in memory. Where that fails it stays.
+//
+// The position: `batch` is 0 while groups are read, of which `block` is the number and `offset` the
+// next index; 1 while tables are, of which `block` is the number. `id_end` is 1 before the first
+// group.
+//
+// Threads: as LogScrub.
+class RocksDbScrub final : public LogScrub {
+ public:
+  // All outlive it. The functions are called on the thread of Step.
+  struct Parts {
+    rocksdb::DB* db = nullptr;
+    AckLedger* ledger = nullptr;
+    FileSystem* file_system = nullptr;
+    std::string database_directory;
+    std::string identity;                          // its value
+    std::function<std::vector<GroupId>()> groups;  // in order; not those that are damaged
+    // Nothing if there is no such group.
+    std::function<std::optional<GroupView>(GroupId)> view;
+    // Writes head and terms again, as they are then.
+    std::function<absl::Status(GroupId)> restore_group;
+    std::function<absl::Status()> restore_identity;
+  };
+  explicit RocksDbScrub(Parts parts) : parts_(std::move(parts)) {}
+
+  ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override;
+
+ private:
+  void CheckWhole(ScrubStep& step) const;
+  bool StepGroups(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
+  bool StepGroup(GroupId group, ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
+  void CheckHead(const GroupView& view, ScrubStep& step) const;
+  bool StepTables(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
+  void CheckTable(const rocksdb::LiveFileMetaData& table, ScrubStep& step) const;
+
+  const Parts parts_;
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_ROCKSDB_ROCKSDB_SCRUB_H_
