@@ -42,6 +42,10 @@ class GrpcServer final : public Server {
                              const GroupOptions& options) override {
     return host_->Open(group, std::move(state_machine), options);
   }
+  std::vector<absl::StatusOr<Group>> OpenAll(std::vector<GroupToOpen> groups) override {
+    return host_->OpenAll(std::move(groups));
+  }
+  OpeningsStatus StatusOfOpenings() const override { return host_->StatusOfOpenings(); }
 
   void Close(GroupId group, Duration patience, LifeDone done) override {
     host_->Close(group, clock_.Now() + patience, std::move(done));
@@ -157,6 +161,7 @@ absl::Status GrpcServer::Start() {
   dependencies.appliers = options_.apply_on_runner ? 1
                           : options_.appliers > 0  ? options_.appliers
                                                    : std::min(processors, kMostAppliers);
+  dependencies.openers = options_.openers;
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
     if (name == "applier" && options_.apply_on_runner) return nullptr;

@@ -22,6 +22,7 @@
 #include "cairn/initial_cluster.h"
 #include "raft/core/configuration.h"
 #include "raft/group.h"
+#include "raft/host.h"
 #include "raft/identity.h"
 #include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
@@ -75,13 +76,16 @@ struct ServerOptions {
   // Threads of state machines (raft/host.h) where they do not run between Raft's steps; 0: as many
   // as processors, at most 4.
   size_t appliers = 0;
+  // So many groups recover at a time, at most (raft/host.h).
+  size_t openers = kUsualOpeners;
   // Called once when this node must stop serving (raft/host.h), on a thread of Cairn's.
   std::function<void(NodeState, const absl::Status&)> stopped;
 };
 
 // No exception comes out of it, nothing calls exit, no signal handler or flag is set.
 //
-// Threads: Start, Open, Listen and Shutdown by one thread; groups are used from any.
+// Threads: Start, Listen and Shutdown by one thread. Open, OpenAll, Close, Delete and Reset by any,
+// and back before Shutdown is called; groups are used from any.
 class Server {
  public:
   // Locks and opens the data directory, recovers the log. The codes of an error are those of
@@ -92,6 +96,11 @@ class Server {
   // Recovers a group and starts to take part in it. Before Listen, or while the server runs.
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      const GroupOptions& options = {}) = 0;
+  // As Host::OpenAll: at most ServerOptions::openers of them at a time, on so many threads. What
+  // came of each, in their order.
+  virtual std::vector<absl::StatusOr<Group>> OpenAll(std::vector<GroupToOpen> groups) = 0;
+  // How many groups recover, wait for that, and have waited.
+  virtual OpeningsStatus StatusOfOpenings() const = 0;
 
   // As Host::Close, Delete and Reset (raft/host.h); Open may follow, also after Listen.
   using LifeDone = absl::AnyInvocable<void(const absl::Status&)>;

@@ -35,7 +35,8 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
           log_writer_.get(),
           snapshots_.executor == nullptr ? runner_.get() : snapshots_.executor.get(),
           dependencies_.clock, dependencies_.seed})),
-      identity_(identity) {
+      identity_(identity),
+      openings_(dependencies_.openers, dependencies_.clock) {
   for (size_t i = 0; i < dependencies_.appliers; ++i) {
     appliers_.push_back(dependencies_.make_executor("applier"));
   }
@@ -96,11 +97,14 @@ void HostImpl::Stopped(NodeState state, const absl::Status& status) {
 }
 
 void HostImpl::Shutdown(Instant deadline) {
-  std::map<GroupId, std::shared_ptr<GroupRunner>> groups;
   {
-    MutexLock one_at_a_time(opening_);
     MutexLock lock(mutex_);
     if (std::exchange(ending_.stopping, true)) return;
+  }
+  openings_.Stop();
+  std::map<GroupId, std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock lock(mutex_);
     groups = groups_;
     for (const auto& [id, leaving] : leaving_) {
       if (leaving.runner != nullptr) groups.emplace(id, leaving.runner);
@@ -324,6 +328,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Start(const NodeIdentity& identity,
         absl::StrCat("node ", ToInteger(identity.node), " is not one of the initial members"));
   }
   if (dependencies.appliers == 0) return absl::InvalidArgumentError("appliers is 0");
+  if (dependencies.openers == 0) return absl::InvalidArgumentError("openers is 0");
   auto host = std::make_unique<HostImpl>(identity, std::move(dependencies));
   if (absl::Status status = host->Begin(); !status.ok()) return status;
   host->StartScrub();

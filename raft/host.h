@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -21,6 +22,7 @@
 #include "raft/core/trace.h"
 #include "raft/group.h"
 #include "raft/identity.h"
+#include "raft/lifecycle/openings.h"
 #include "raft/peers/introduction.h"
 #include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
@@ -41,14 +43,17 @@ struct HostDependencies {
   LogDisk* log_disk = nullptr;
   Transport* transport = nullptr;
   // A new sequence; `name` is for thread names: "runner", "log-writer", "applier", "reader",
-  // "snapshots", "scrubber". May be null for "applier": state machines run on the runner's
-  // sequence, which saves a hand-off per command and lets a slow state machine delay elections and
-  // heartbeats; and for "reader": the runner reads from the disk what members need that lag far
-  // behind; and for "snapshots": there are none then, and logs are kept whole.
+  // "snapshots", "scrubber", "opener". May be null for "applier": state machines run on the
+  // runner's sequence, which saves a hand-off per command and lets a slow state machine delay
+  // elections and heartbeats; and for "reader": the runner reads from the disk what members need
+  // that lag far behind; and for "snapshots": there are none then, and logs are kept whole; and for
+  // "opener": whoever calls OpenAll opens one group after the other.
   std::function<std::unique_ptr<Executor>(const std::string& name)> make_executor;
   // So many sequences "applier" there are; a group's state machine runs on one of them, by the
   // group's id. A slow machine delays those it shares one with.
   size_t appliers = 1;
+  // So many groups recover at a time, at most; the others wait for their turn.
+  size_t openers = kUsualOpeners;
   // What all groups of this host together send of snapshots to members that lag far behind; 0: no
   // limit.
   uint64_t snapshot_bytes_per_second = 0;
@@ -73,6 +78,13 @@ struct HostDependencies {
   absl::AnyInvocable<void(NodeState, absl::Status)> stopped;
 };
 
+// One of Host::OpenAll.
+struct GroupToOpen {
+  GroupId group = GroupId::kNone;
+  std::unique_ptr<StateMachine> state_machine;
+  GroupOptions options = {};
+};
+
 // Threads: all calls from any thread.
 // Ownership: the dependencies outlive the host; the host owns groups and their state machines.
 class Host {
@@ -80,7 +92,7 @@ class Host {
   // `identity` says who this node is and who the initial members are (raft/identity.h). Starts the
   // transport, and asks the other initial members who they are if the cluster has not formed yet.
   // A node that joined (NodeIdentity::joined) knows no group's members before a leader tells it.
-  // INVALID_ARGUMENT for members that make no Configuration and for no appliers,
+  // INVALID_ARGUMENT for members that make no Configuration, for no appliers and for no openers,
   // FAILED_PRECONDITION for a node that is none of them and has not joined a formed cluster.
   static absl::StatusOr<std::unique_ptr<Host>> Start(const NodeIdentity& identity,
                                                      HostDependencies dependencies);
@@ -89,8 +101,20 @@ class Host {
   // Recovers the group's log and starts to take part once the cluster has formed. The state machine
   // catches up in the background; Group::Status tells how far it is. Damage (see `stopped`) gives a
   // group that answers its status and refuses everything else.
+  //
+  // Blocks. Groups that are opened by several threads recover beside each other, at most
+  // HostDependencies::openers at a time, in the order of the calls. ALREADY_EXISTS if the group is
+  // open or is being opened, FAILED_PRECONDITION if it is being closed or deleted, UNAVAILABLE if
+  // the host stops before it is this one's turn. After an error nothing of the group is open, and
+  // it may be opened again.
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) = 0;
+  // Opens each of them as Open does, and gives what came of it, in their order: one that fails
+  // hinders no other one. The caller's thread and executors "opener" share the work. Blocks until
+  // all have ended.
+  virtual std::vector<absl::StatusOr<Group>> OpenAll(std::vector<GroupToOpen> groups) = 0;
+  // Of all groups that are opened.
+  virtual OpeningsStatus StatusOfOpenings() const = 0;
 
   // The groups of a host come and go while it runs. `done` is told once, on a thread of Cairn's or
   // before the call returns; UNAVAILABLE if the host stops before that.
@@ -101,7 +125,7 @@ class Host {
   // disk stays. When `done` is told OK nothing of the group runs or calls back any more, messages
   // to it are dropped, and it may be opened again. Handles stay and refuse everything. A leader
   // hands nothing over: transfer first. NOT_FOUND if it is not open, FAILED_PRECONDITION if it is
-  // being closed.
+  // being opened or closed.
   virtual void Close(GroupId group, Instant deadline, LifeDone done) = 0;
 
   // Closes the group, if it is open, and removes all this node has of it: log, term and vote,
@@ -112,7 +136,7 @@ class Host {
   // it is no member any more. Opened again it is another member, with an incarnation of its own
   // (GroupStatus::incarnation), which votes and counts for nothing until the group's members are
   // declared with that. If nobody has the group, remove it from all data directories and choose
-  // another id for the next one.
+  // another id for the next one. FAILED_PRECONDITION if it is being opened, closed or deleted.
   virtual void Delete(GroupId group, Instant deadline, LifeDone done) = 0;
 
   // Delete for a member whose state is of no use and that shall be fed anew: open the group again
@@ -138,7 +162,8 @@ class Host {
 
   // Refuses new proposals, waits for those under way until `deadline`, answers the rest as unknown
   // and stops all tasks. Afterwards no callback runs. Blocks; with a deadline that has passed it
-  // waits for nothing, so that a simulator with one thread can call it. Not from a callback. The
+  // waits for nothing but groups that other threads are recovering (those that wait for their turn
+  // are refused), so that a simulator with one thread can call it. Not from a callback. The
   // destructor does the same with a deadline that has passed.
   virtual void Shutdown(Instant deadline) = 0;
 };

@@ -1,10 +1,13 @@
 // The part of HostImpl by which groups come and go.
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/random.h"
+#include "base/shared_work.h"
 #include "raft/host_impl.h"
 
 namespace cairn {
@@ -33,26 +36,62 @@ absl::Status CheckOptions(const GroupOptions& options) {
 
 }  // namespace
 
+// What leaves and what is opened exclude each other: both are looked at and noted under one lock.
+absl::StatusOr<std::unique_ptr<Openings::Opening>> HostImpl::BeginOpening(GroupId group) {
+  const std::string name = absl::StrCat("group ", ToInteger(group));
+  MutexLock lock(mutex_);
+  if (ending_.stopping) return absl::UnavailableError("the host is stopping");
+  if (leaving_.contains(group)) {
+    return absl::FailedPreconditionError(name + " is being closed or deleted");
+  }
+  if (openings_.Has(group)) return absl::AlreadyExistsError(name + " is being opened");
+  if (groups_.contains(group)) return absl::AlreadyExistsError(name + " is open");
+  return openings_.Begin(group);
+}
+
 absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) {
   if (group == GroupId::kNone) return absl::InvalidArgumentError("group 0");
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
-  MutexLock one_at_a_time(opening_);
-  {
-    MutexLock lock(mutex_);
-    if (ending_.stopping) return absl::UnavailableError("the host is stopping");
-    if (groups_.contains(group)) {
-      return absl::AlreadyExistsError(absl::StrCat("group ", ToInteger(group), " is open"));
-    }
-    if (leaving_.contains(group)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("group ", ToInteger(group), " is being closed or deleted"));
-    }
-  }
+  absl::StatusOr<std::unique_ptr<Openings::Opening>> opening = BeginOpening(group);
+  if (!opening.ok()) return opening.status();
+  if (absl::Status status = (*opening)->AwaitTurn(); !status.ok()) return status;
   absl::StatusOr<LocalIdentity> self = IdentityIn(group);
   if (!self.ok()) return self.status();
-  GroupRunnerSettings settings{*self, group, options,
+  absl::StatusOr<std::shared_ptr<GroupRunner>> runner =
+      Recover(*self, group, std::move(state_machine), options);
+  if (!runner.ok()) return runner.status();
+  Standing standing;
+  {
+    MutexLock lock(mutex_);
+    CAIRN_CHECK(groups_.emplace(group, *runner).second);
+    standing = standing_;
+  }
+  // After its deletion the node is none of the members it began with.
+  if (self->incarnation != self_.incarnation) standing.members = Configuration();
+  if (standing.cluster == Cluster::kFormed) (*runner)->Start(standing.members);
+  if (standing.cluster == Cluster::kRefused) (*runner)->Halt(standing.state, standing.refusal);
+  if (scrubber_ != nullptr) scrubber_->Opened(group);
+  return Group(*std::move(runner));
+}
+
+absl::StatusOr<std::shared_ptr<GroupRunner>> HostImpl::Recover(
+    const LocalIdentity& self, GroupId group, std::unique_ptr<StateMachine> state_machine,
+    const GroupOptions& options) {
+  GroupRunnerSettings settings{self, group, options,
                                Random(dependencies_.seed ^ ToInteger(group)).Next()};
+  auto runner = std::make_shared<GroupRunner>(
+      settings, PartsFor(group),
+      [this](NodeState state, const absl::Status& status) { Stopped(state, status); });
+  absl::Status status = runner->Open(std::move(state_machine));
+  if (status.ok()) return runner;
+  // The machine may have told of itself meanwhile, by tasks for a runner that is to be there.
+  runner->Close();
+  runner_->Post([runner = std::move(runner)] {});
+  return status;
+}
+
+GroupRunnerDependencies HostImpl::PartsFor(GroupId group) {
   GroupRunnerDependencies parts;
   parts.clock = dependencies_.clock;
   parts.transport = dependencies_.transport;
@@ -71,22 +110,29 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   parts.losses = dependencies_.losses;
   parts.log = dependencies_.log;
   parts.trace = dependencies_.trace;
-  auto runner = std::make_shared<GroupRunner>(
-      settings, parts,
-      [this](NodeState state, const absl::Status& status) { Stopped(state, status); });
-  if (absl::Status status = runner->Open(std::move(state_machine)); !status.ok()) return status;
-  Standing standing;
-  {
-    MutexLock lock(mutex_);
-    groups_.emplace(group, runner);
-    standing = standing_;
+  return parts;
+}
+
+std::vector<absl::StatusOr<Group>> HostImpl::OpenAll(std::vector<GroupToOpen> groups) {
+  const Instant start = dependencies_.clock->Now();
+  std::vector<absl::StatusOr<Group>> opened(groups.size(), absl::UnknownError("not opened"));
+  // The caller is one of them.
+  std::vector<std::unique_ptr<Executor>> helpers;
+  for (size_t i = 1; i < std::min(dependencies_.openers, groups.size()); ++i) {
+    helpers.push_back(dependencies_.make_executor("opener"));
   }
-  // After its deletion the node is none of the members it began with.
-  if (self->incarnation != self_.incarnation) standing.members = Configuration();
-  if (standing.cluster == Cluster::kFormed) runner->Start(standing.members);
-  if (standing.cluster == Cluster::kRefused) runner->Halt(standing.state, standing.refusal);
-  if (scrubber_ != nullptr) scrubber_->Opened(group);
-  return Group(runner);
+  ShareWork(groups.size(), helpers, [&](size_t i) {
+    GroupToOpen& wanted = groups[i];
+    opened[i] = Open(wanted.group, std::move(wanted.state_machine), std::move(wanted.options));
+  });
+  const auto failed = std::count_if(opened.begin(), opened.end(),
+                                    [](const absl::StatusOr<Group>& group) { return !group.ok(); });
+  const Duration took = dependencies_.clock->Now() - start;
+  dependencies_.log->Log(
+      failed == 0 ? LogLevel::kInfo : LogLevel::kWarning,
+      absl::StrCat(groups.size() - static_cast<size_t>(failed), " of ", groups.size(),
+                   " groups were opened in ", took.nanoseconds / 1'000'000, " ms"));
+  return opened;
 }
 
 // Groups come and go ------------------------------------------------------------------------------
@@ -123,27 +169,34 @@ absl::StatusOr<LocalIdentity> HostImpl::IdentityIn(GroupId group) const {
 }
 
 void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done) {
-  std::shared_ptr<GroupRunner> runner;
+  const std::string name = absl::StrCat("group ", ToInteger(group));
   absl::Status refusal;
   {
-    MutexLock one_at_a_time(opening_);
+    // Also while the work is posted: a Shutdown that comes now ends the sequences after that.
     MutexLock lock(mutex_);
     auto found = groups_.find(group);
-    const std::string name = absl::StrCat("group ", ToInteger(group));
     if (ending_.stopping) {
       refusal = absl::UnavailableError("the host is stopping");
     } else if (group == GroupId::kNone) {
       refusal = absl::InvalidArgumentError(name);
+    } else if (openings_.Has(group)) {
+      refusal = absl::FailedPreconditionError(name + " is being opened");
     } else if (leaving_.contains(group)) {
       refusal = absl::FailedPreconditionError(name + " is being closed or deleted");
     } else if (found == groups_.end() && !remove) {
       refusal = absl::NotFoundError(name + " is not open");
     } else {
-      if (found != groups_.end()) runner = found->second;
+      std::shared_ptr<GroupRunner> runner = found == groups_.end() ? nullptr : found->second;
       leaving_[group] = {runner, std::move(done)};
+      PostLeave(group, runner, deadline, remove);
+      return;
     }
   }
-  if (!refusal.ok()) return done(refusal);
+  done(refusal);
+}
+
+void HostImpl::PostLeave(GroupId group, const std::shared_ptr<GroupRunner>& runner,
+                         Instant deadline, bool remove) {
   auto bury = [this, group] {
     graveyard_->Bury(group, [this, group](const absl::Status& end) { Left(group, end); });
   };
@@ -174,10 +227,21 @@ void HostImpl::Left(GroupId group, const absl::Status& status) {
 }
 
 void HostImpl::Reset(GroupId group, LifeDone done) {
-  std::shared_ptr<GroupRunner> runner = Find(group);
-  if (runner == nullptr) {
-    return done(absl::NotFoundError(absl::StrCat("group ", ToInteger(group), " is not open")));
+  std::shared_ptr<GroupRunner> runner;
+  absl::Status refusal;
+  {
+    MutexLock lock(mutex_);
+    auto found = groups_.find(group);
+    const std::string name = absl::StrCat("group ", ToInteger(group));
+    if (openings_.Has(group)) {
+      refusal = absl::FailedPreconditionError(name + " is being opened");
+    } else if (found == groups_.end()) {
+      refusal = absl::NotFoundError(name + " is not open");
+    } else {
+      runner = found->second;
+    }
   }
+  if (!refusal.ok()) return done(refusal);
   runner->EndUnlessVoter([this, group, done = std::move(done)](const absl::Status& ended) mutable {
     if (!ended.ok()) return done(ended);
     Leave(group, Instant{}, /*remove=*/true, std::move(done));

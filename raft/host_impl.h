@@ -21,6 +21,7 @@
 #include "raft/group_runner.h"
 #include "raft/host.h"
 #include "raft/lifecycle/graveyard.h"
+#include "raft/lifecycle/openings.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/peers/formation.h"
@@ -38,6 +39,8 @@ class HostImpl final : public Host {
   absl::Status Begin();
   absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                              GroupOptions options) override;
+  std::vector<absl::StatusOr<Group>> OpenAll(std::vector<GroupToOpen> groups) override;
+  OpeningsStatus StatusOfOpenings() const override { return openings_.status(); }
   absl::Status Vet(const Envelope& envelope) override;
   bool WasRemoved(NodeId node) override {
     return SomeGroup(node, GroupRunner::Acquaintance::kRemoved);
@@ -86,9 +89,17 @@ class HostImpl final : public Host {
   void RefuseToTakePart(NodeState state, const absl::Status& status);
 
   // Groups come and go.
+  absl::StatusOr<std::unique_ptr<Openings::Opening>> BeginOpening(GroupId group);
+  absl::StatusOr<std::shared_ptr<GroupRunner>> Recover(const LocalIdentity& self, GroupId group,
+                                                       std::unique_ptr<StateMachine> state_machine,
+                                                       const GroupOptions& options);
+  GroupRunnerDependencies PartsFor(GroupId group);
   absl::Status FinishRemovals();
   absl::StatusOr<LocalIdentity> IdentityIn(GroupId group) const;
   void Leave(GroupId group, Instant deadline, bool remove, LifeDone done);
+  // Posts what is to be done; with mutex_ held.
+  void PostLeave(GroupId group, const std::shared_ptr<GroupRunner>& runner, Instant deadline,
+                 bool remove);
   void Left(GroupId group, const absl::Status& status);
 
   void Stopped(NodeState state, const absl::Status& status);
@@ -122,7 +133,8 @@ class HostImpl final : public Host {
   };
   Forming forming_;
 
-  Mutex opening_;  // one group at a time; taken before mutex_
+  // A group is there until it is in groups_ and has started. Asked and begun with mutex_ held.
+  Openings openings_;
   Mutex mutex_;
   Standing standing_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);

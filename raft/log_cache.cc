@@ -6,6 +6,11 @@
 #include "base/check.h"
 
 namespace cairn {
+namespace {
+
+constexpr size_t kLatest = 16;  // runs that are looked at one by one
+
+}  // namespace
 
 void LogCache::Append(RecordRun run, Ticket ticket) {
   CAIRN_CHECK(!run.empty());
@@ -44,10 +49,15 @@ LogCache::Place LogCache::Find(Index index) const {
   if (runs_.empty() || index < first() || index > runs_.back().run.last().index) {
     return runs_.end();
   }
-  // Readers mostly want the end.
-  if (runs_.back().run.first().index <= index) return std::prev(runs_.end());
-  Place behind = std::upper_bound(
-      runs_.begin(), runs_.end(), index,
+  // Readers mostly want the end: what came with this batch, or one of the last few. Halving would
+  // look at runs all over the cache, whose memory has not been touched for long.
+  Place behind = runs_.end();
+  for (size_t tries = std::min(runs_.size(), kLatest); tries > 0; --tries) {
+    --behind;
+    if (behind->run.first().index <= index) return behind;
+  }
+  behind = std::upper_bound(
+      runs_.begin(), behind, index,
       [](Index wanted, const CachedRun& cached) { return wanted < cached.run.first().index; });
   return std::prev(behind);
 }

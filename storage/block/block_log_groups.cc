@@ -1,6 +1,7 @@
 // The part of BlockLog that opens, closes and forgets groups.
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,6 +66,8 @@ RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
   const WrittenLog& log = group.written();
   RecoveredLog recovered;
   std::vector<LogPosition> configurations;
+  std::map<Index, FaultyEntry> faulty;
+  std::optional<Index> torn_from;
   {
     MutexLock lock(mutex_);
     recovered.hard_state = log.hard_state;
@@ -74,13 +77,14 @@ RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
     recovered.runs = log.spans.TermRuns();
     recovered.last_hash = log.last_hash;
     recovered.known_commit = log.commit;
-    recovered.torn_from = log.torn_from;
+    recovered.torn_from = torn_from = log.torn_from;
     recovered.report.entries = log.last.index - log.base.index;
     configurations = log.spans.Configurations();
+    faulty = log.faulty;
   }
-  std::map<Index, FaultyEntry> faulty = log.faulty;
+  // Without the lock: other groups are written, and opened, meanwhile.
   for (LogPosition at : configurations) {
-    if (faulty.contains(at.index) || (log.torn_from && at.index >= *log.torn_from)) continue;
+    if (faulty.contains(at.index) || (torn_from && at.index >= *torn_from)) continue;
     absl::StatusOr<std::vector<RecordRun>> runs = ReadPiece(group, at.index, at.index, 1);
     if (!runs.ok()) {
       faulty[at.index] = {.at = at,

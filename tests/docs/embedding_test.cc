@@ -211,6 +211,23 @@ TEST_F(EmbeddingTest, StateAndSessionsOutliveAStop) {
   EXPECT_EQ(Value(), 5);
 }
 
+TEST_F(EmbeddingTest, ManyGroupsAreOpenedTogether) {
+  StartAndLead();
+  std::vector<cairn::GroupToOpen> groups;
+  for (uint64_t id = 10; id < 50; ++id) {
+    auto machine = std::make_unique<DurableCounter>(absl::StrCat(directory_, "/counter", id));
+    groups.push_back({cairn::GroupId{id}, std::move(machine)});
+  }
+  std::vector<absl::StatusOr<cairn::Group>> opened = server_->OpenAll(std::move(groups));
+  ASSERT_EQ(opened.size(), 40u);
+  for (size_t i = 0; i < opened.size(); ++i) {
+    ASSERT_TRUE(opened[i].ok()) << opened[i].status();
+    EXPECT_EQ(opened[i]->Status().group, cairn::GroupId{10 + i});
+  }
+  EXPECT_EQ(server_->StatusOfOpenings().ended, 41u);
+  EXPECT_EQ(server_->StatusOfOpenings().most, 16u);
+}
+
 TEST_F(EmbeddingTest, ADirectoryHasOneServer) {
   StartAndLead();
   std::unique_ptr<cairn::Server> first = std::move(server_);

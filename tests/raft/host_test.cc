@@ -684,6 +684,19 @@ TEST(HostTest, InitialMembersAreChecked) {
   EXPECT_TRUE(absl::IsInvalidArgument(Host::Start(identity, HostDependencies()).status()));
 }
 
+TEST(HostTest, NobodyToApplyOrToOpenIsRefused) {
+  NodeIdentity identity;
+  identity.node = NodeId{1};
+  identity.incarnation = Incarnation{1};
+  identity.initial_members.voters = {{NodeId{1}, {}, "a"}};
+  HostDependencies no_appliers;
+  no_appliers.appliers = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(Host::Start(identity, std::move(no_appliers)).status()));
+  HostDependencies no_openers;
+  no_openers.openers = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(Host::Start(identity, std::move(no_openers)).status()));
+}
+
 TEST(HostTest, OptionsAreChecked) {
   TestCluster cluster(1);
   cluster.StartAll();

@@ -61,6 +61,20 @@ TEST(LogCacheTest, BytesLimitAReadToAtLeastOneEntry) {
   EXPECT_EQ(Bodies(cache.Read(2, 5, 100 * one)).size(), 4u);
 }
 
+TEST(LogCacheTest, FindsEachOfManyRuns) {
+  LogCache cache(1'000'000);
+  std::vector<RecordRun> runs = {MakeRun({}, {}, {1, 1})};
+  while (runs.size() < 100) runs.push_back(MakeRunBehind(runs.back(), {1, 1}));
+  for (const RecordRun& run : runs) cache.Append(run, 1);
+  for (Index index = 1; index <= 200; ++index) {
+    const std::vector<RecordRun> read = cache.Read(index, index, 1000);
+    ASSERT_EQ(read.size(), 1u) << index;
+    EXPECT_EQ(read[0].first().index, index);
+    EXPECT_EQ(read[0].last_hash(), runs[(index - 1) / 2].At(index).hash());
+  }
+  EXPECT_TRUE(cache.Read(201, 201, 1000).empty());
+}
+
 TEST(LogCacheTest, ForgetsNothingThatIsNotInTheStore) {
   LogCache cache(0);
   RecordRun first = MakeRun({}, {}, {1, 1});

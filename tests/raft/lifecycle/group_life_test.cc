@@ -1,6 +1,8 @@
 // Groups that are opened, closed, deleted and reset while another one is under load.
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,6 +85,7 @@ class GroupLifeTest : public testing::Test {
     return {NodeId{node}, cluster_.Status(node, kGroup).incarnation, absl::StrCat("node", node)};
   }
 
+  std::map<std::pair<uint64_t, GroupId>, MachineView> views_;  // of groups the cluster knows not
   LifeCluster cluster_;
 
  private:
@@ -100,6 +103,32 @@ class GroupLifeTest : public testing::Test {
   };
   Busy busy_;
 };
+
+// Executors that are tasks of this very thread help with nothing, and nobody waits for them.
+TEST_F(GroupLifeTest, ManyGroupsAreOpenedWithoutThreads) {
+  constexpr uint64_t kMany = 5;
+  std::vector<std::vector<Group>> members(4);
+  for (uint64_t node = 1; node <= 3; ++node) {
+    std::vector<GroupToOpen> groups;
+    for (uint64_t id = 1; id <= kMany; ++id) {
+      const GroupId group{10 + id};
+      groups.push_back(
+          {group, std::make_unique<LifeMachine>(&views_[{node, group}], false), cluster_.options});
+    }
+    for (absl::StatusOr<Group>& group : cluster_.HostAt(node).OpenAll(std::move(groups))) {
+      ASSERT_TRUE(group.ok()) << group.status();
+      members[node].push_back(*std::move(group));
+    }
+  }
+  EXPECT_EQ(cluster_.HostAt(1).StatusOfOpenings().longest_wait, Duration{});
+  for (uint64_t i = 0; i < kMany; ++i) {
+    EXPECT_EQ(members[1][i].Status().group, GroupId{11 + i});
+    ASSERT_TRUE(Await([&] {
+      return std::any_of(members.begin() + 1, members.end(),
+                         [&](const auto& groups) { return groups[i].Status().serving_leader; });
+    }));
+  }
+}
 
 TEST_F(GroupLifeTest, AGroupIsClosedAndOpenedAgain) {
   cluster_.Fill(kGroup, 30);
