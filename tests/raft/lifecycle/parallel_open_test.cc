@@ -495,11 +495,12 @@ TEST_F(ParallelOpenTest, OpeningsClosingsAndDeletionsTogether) {
   for (std::thread& thread : std::exchange(threads_, {})) thread.join();
   EXPECT_GT(opened, 0);
   EXPECT_GT(gone, 0);
-  // And openings into a stop.
+  // And once more, into a stop.
   for (uint64_t thread = 1; thread <= 4; ++thread) {
     threads_.emplace_back([&, thread] {
-      uint64_t id = 1000 * thread;
-      while (!absl::IsUnavailable(Open(GroupId{++id}).status())) {
+      Random random(100 + thread);
+      while (!absl::IsUnavailable(Open(GroupId{1 + random.Below(3)}).status())) {
+        Close(GroupId{1 + random.Below(3)}).IgnoreError();
       }
     });
   }
