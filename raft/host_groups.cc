@@ -169,12 +169,12 @@ absl::StatusOr<LocalIdentity> HostImpl::IdentityIn(GroupId group) const {
 }
 
 void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done) {
-  const std::string name = absl::StrCat("group ", ToInteger(group));
+  std::shared_ptr<GroupRunner> runner;
   absl::Status refusal;
   {
-    // Also while the work is posted: a Shutdown that comes now ends the sequences after that.
     MutexLock lock(mutex_);
     auto found = groups_.find(group);
+    const std::string name = absl::StrCat("group ", ToInteger(group));
     if (ending_.stopping) {
       refusal = absl::UnavailableError("the host is stopping");
     } else if (group == GroupId::kNone) {
@@ -186,17 +186,11 @@ void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done
     } else if (found == groups_.end() && !remove) {
       refusal = absl::NotFoundError(name + " is not open");
     } else {
-      std::shared_ptr<GroupRunner> runner = found == groups_.end() ? nullptr : found->second;
+      if (found != groups_.end()) runner = found->second;
       leaving_[group] = {runner, std::move(done)};
-      PostLeave(group, runner, deadline, remove);
-      return;
     }
   }
-  done(refusal);
-}
-
-void HostImpl::PostLeave(GroupId group, const std::shared_ptr<GroupRunner>& runner,
-                         Instant deadline, bool remove) {
+  if (!refusal.ok()) return done(refusal);
   auto bury = [this, group] {
     graveyard_->Bury(group, [this, group](const absl::Status& end) { Left(group, end); });
   };

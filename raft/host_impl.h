@@ -97,9 +97,6 @@ class HostImpl final : public Host {
   absl::Status FinishRemovals();
   absl::StatusOr<LocalIdentity> IdentityIn(GroupId group) const;
   void Leave(GroupId group, Instant deadline, bool remove, LifeDone done);
-  // Posts what is to be done; with mutex_ held.
-  void PostLeave(GroupId group, const std::shared_ptr<GroupRunner>& runner, Instant deadline,
-                 bool remove);
   void Left(GroupId group, const absl::Status& status);
 
   void Stopped(NodeState state, const absl::Status& status);
