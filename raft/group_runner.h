@@ -27,6 +27,7 @@
 #include "raft/envelope.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
+#include "raft/lifecycle/post_gate.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
@@ -61,6 +62,7 @@ struct GroupRunnerDependencies {
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
   std::shared_ptr<const LogWriterMetrics> log_writer_metrics;  // of that
+  PostGate* posts = nullptr;  // for a group that leaves, to all sequences that follow
   Executor* runner = nullptr;
   GroupUpkeep* upkeep = nullptr;  // of the host
   Executor* applier = nullptr;    // null: state machines run on the runner's sequence
@@ -186,6 +188,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void AwaitCalls(Instant deadline, Task quiet, Task ended);
   void End(Task ended);
   void EndTasks(Task ended);
+  void PostTo(Executor* sequence, Task task);
   void EndHere();
 
   // group_runner_snapshots.cc

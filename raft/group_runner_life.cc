@@ -24,10 +24,15 @@ Task GroupRunner::WhileAlive(Task task) {
 
 void GroupRunner::Leave(Instant deadline, Task quiet, Task ended) {
   StopCalls();
-  dependencies_.runner->Post(
-      WhileAlive([this, deadline, quiet = std::move(quiet), ended = std::move(ended)]() mutable {
-        AwaitCalls(deadline, std::move(quiet), std::move(ended));
-      }));
+  PostTo(dependencies_.runner,
+         WhileAlive([this, deadline, quiet = std::move(quiet), ended = std::move(ended)]() mutable {
+           AwaitCalls(deadline, std::move(quiet), std::move(ended));
+         }));
+}
+
+// The host may be ending its sequences.
+void GroupRunner::PostTo(Executor* sequence, Task task) {
+  dependencies_.posts->Through([&] { sequence->Post(std::move(task)); });
 }
 
 void GroupRunner::AwaitCalls(Instant deadline, Task quiet, Task ended) {
@@ -59,23 +64,26 @@ void GroupRunner::End(Task ended) {
 // runner last, which gave them work.
 void GroupRunner::EndTasks(Task ended) {
   Task next = WhileAlive([this, ended = std::move(ended)]() mutable {
-    dependencies_.runner->Post(WhileAlive([this, ended = std::move(ended)]() mutable {
-      EndHere();
-      ended();
-    }));
+    PostTo(dependencies_.runner, WhileAlive([this, ended = std::move(ended)]() mutable {
+             EndHere();
+             ended();
+           }));
   });
   if (mover_ != nullptr) {
-    next = WhileAlive([this, then = std::move(next)]() mutable { mover_->End(std::move(then)); });
+    next = WhileAlive([this, then = std::move(next)]() mutable {
+      dependencies_.posts->Through([&] { mover_->End(std::move(then)); });
+    });
   }
   if (dependencies_.reader != nullptr) {
-    next = WhileAlive(
-        [this, then = std::move(next)]() mutable { dependencies_.reader->Post(std::move(then)); });
+    next = WhileAlive([this, then = std::move(next)]() mutable {
+      PostTo(dependencies_.reader, std::move(then));
+    });
   }
   if (applier_ == nullptr) return next();
   applier_->Stop();
   Executor* applier =
       dependencies_.applier == nullptr ? dependencies_.runner : dependencies_.applier;
-  applier->Post(std::move(next));
+  PostTo(applier, std::move(next));
 }
 
 void GroupRunner::EndHere() {

@@ -33,10 +33,10 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       graveyard_(std::make_unique<Graveyard>(Graveyard::Parts{
           dependencies_.file_system, dependencies_.data_directory, dependencies_.log_disk,
           log_writer_.get(),
-          snapshots_.executor == nullptr ? runner_.get() : snapshots_.executor.get(),
+          snapshots_.executor == nullptr ? runner_.get() : snapshots_.executor.get(), &lives_.posts,
           dependencies_.clock, dependencies_.seed})),
       identity_(identity),
-      openings_(dependencies_.openers, dependencies_.clock) {
+      lives_{Openings(dependencies_.openers, dependencies_.clock), {}} {
   for (size_t i = 0; i < dependencies_.appliers; ++i) {
     appliers_.push_back(dependencies_.make_executor("applier"));
   }
@@ -101,7 +101,7 @@ void HostImpl::Shutdown(Instant deadline) {
     MutexLock lock(mutex_);
     if (std::exchange(ending_.stopping, true)) return;
   }
-  openings_.Stop();
+  lives_.openings.Stop();
   std::map<GroupId, std::shared_ptr<GroupRunner>> groups;
   {
     MutexLock lock(mutex_);
@@ -114,7 +114,9 @@ void HostImpl::Shutdown(Instant deadline) {
   for (auto& [id, group] : groups) group->WaitForCalls(deadline);
   dependencies_.transport->Stop();
   for (auto& [id, group] : groups) group->Close();
-  // Those who give work first, so that nobody posts to one that is gone.
+  // Those who give work first, so that nobody posts to one that is gone; what leaves goes back and
+  // forth.
+  lives_.posts.Close();
   runner_.reset();
   appliers_.clear();
   snapshots_.executor.reset();

@@ -44,9 +44,9 @@ absl::StatusOr<std::unique_ptr<Openings::Opening>> HostImpl::BeginOpening(GroupI
   if (leaving_.contains(group)) {
     return absl::FailedPreconditionError(name + " is being closed or deleted");
   }
-  if (openings_.Has(group)) return absl::AlreadyExistsError(name + " is being opened");
+  if (lives_.openings.Has(group)) return absl::AlreadyExistsError(name + " is being opened");
   if (groups_.contains(group)) return absl::AlreadyExistsError(name + " is open");
-  return openings_.Begin(group);
+  return lives_.openings.Begin(group);
 }
 
 absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
@@ -98,6 +98,7 @@ GroupRunnerDependencies HostImpl::PartsFor(GroupId group) {
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.log_writer_metrics = log_writer_->metrics();
+  parts.posts = &lives_.posts;
   parts.runner = runner_.get();
   parts.upkeep = upkeep_.get();
   parts.applier = appliers_[ToInteger(group) % appliers_.size()].get();
@@ -179,7 +180,7 @@ void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done
       refusal = absl::UnavailableError("the host is stopping");
     } else if (group == GroupId::kNone) {
       refusal = absl::InvalidArgumentError(name);
-    } else if (openings_.Has(group)) {
+    } else if (lives_.openings.Has(group)) {
       refusal = absl::FailedPreconditionError(name + " is being opened");
     } else if (leaving_.contains(group)) {
       refusal = absl::FailedPreconditionError(name + " is being closed or deleted");
@@ -227,7 +228,7 @@ void HostImpl::Reset(GroupId group, LifeDone done) {
     MutexLock lock(mutex_);
     auto found = groups_.find(group);
     const std::string name = absl::StrCat("group ", ToInteger(group));
-    if (openings_.Has(group)) {
+    if (lives_.openings.Has(group)) {
       refusal = absl::FailedPreconditionError(name + " is being opened");
     } else if (found == groups_.end()) {
       refusal = absl::NotFoundError(name + " is not open");

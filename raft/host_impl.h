@@ -22,6 +22,7 @@
 #include "raft/host.h"
 #include "raft/lifecycle/graveyard.h"
 #include "raft/lifecycle/openings.h"
+#include "raft/lifecycle/post_gate.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/peers/formation.h"
@@ -40,7 +41,7 @@ class HostImpl final : public Host {
   absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                              GroupOptions options) override;
   std::vector<absl::StatusOr<Group>> OpenAll(std::vector<GroupToOpen> groups) override;
-  OpeningsStatus StatusOfOpenings() const override { return openings_.status(); }
+  OpeningsStatus StatusOfOpenings() const override { return lives_.openings.status(); }
   absl::Status Vet(const Envelope& envelope) override;
   bool WasRemoved(NodeId node) override {
     return SomeGroup(node, GroupRunner::Acquaintance::kRemoved);
@@ -131,7 +132,11 @@ class HostImpl final : public Host {
   Forming forming_;
 
   // A group is there until it is in groups_ and has started. Asked and begun with mutex_ held.
-  Openings openings_;
+  struct Lives {
+    Openings openings;
+    PostGate posts;
+  };
+  Lives lives_;
   Mutex mutex_;
   Standing standing_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);

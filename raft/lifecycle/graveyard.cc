@@ -14,8 +14,12 @@ absl::StatusOr<std::vector<Tombstone>> Graveyard::Unfinished() const {
   return UnfinishedTombstones(*parts_.file_system, parts_.data_directory);
 }
 
+void Graveyard::Post(Task task) {
+  parts_.posts->Through([&] { parts_.executor->Post(std::move(task)); });
+}
+
 void Graveyard::Bury(GroupId group, Done done) {
-  parts_.executor->Post([this, group, done = std::move(done)]() mutable {
+  Post([this, group, done = std::move(done)]() mutable {
     absl::StatusOr<Tombstone> tombstone = PutTombstone(group);
     if (!tombstone.ok()) return done(tombstone.status());
     Remove(*tombstone, std::move(done));
@@ -38,20 +42,22 @@ absl::StatusOr<Tombstone> Graveyard::PutTombstone(GroupId group) {
 }
 
 void Graveyard::Remove(const Tombstone& tombstone, Done done) {
-  parts_.executor->Post([this, tombstone, done = std::move(done)]() mutable {
+  Post([this, tombstone, done = std::move(done)]() mutable {
     const GroupId group = tombstone.group;
     absl::Status removed = RemoveGroupFiles(*parts_.file_system, parts_.data_directory, group);
     if (!removed.ok()) return done(removed);
     auto dropped_done = [this, tombstone,
                          done = std::move(done)](const absl::Status& dropped) mutable {
       if (!dropped.ok()) return done(dropped);
-      parts_.executor->Post([this, last = Tombstone(tombstone), done = std::move(done)]() mutable {
+      Post([this, last = Tombstone(tombstone), done = std::move(done)]() mutable {
         last.removed = true;
         done(SaveTombstone(*parts_.file_system, parts_.data_directory, last));
       });
     };
-    parts_.log_writer->Do([this, group] { return parts_.log_disk->DropGroup(group); },
-                          std::move(dropped_done));
+    parts_.posts->Through([&] {
+      parts_.log_writer->Do([this, group] { return parts_.log_disk->DropGroup(group); },
+                            std::move(dropped_done));
+    });
   });
 }
 

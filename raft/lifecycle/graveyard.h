@@ -14,6 +14,7 @@
 #include "base/executor.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/lifecycle/post_gate.h"
 #include "raft/lifecycle/tombstone.h"
 #include "raft/log_writer.h"
 #include "storage/file_system.h"
@@ -35,6 +36,7 @@ class Graveyard {
     LogDisk* log_disk = nullptr;
     LogWriter* log_writer = nullptr;
     Executor* executor = nullptr;
+    PostGate* posts = nullptr;  // to the two sequences
     const Clock* clock = nullptr;
     uint64_t seed = 0;  // differs from start to start
   };
@@ -54,6 +56,7 @@ class Graveyard {
   void Remove(const Tombstone& tombstone, Done done);
 
  private:
+  void Post(Task task);
   absl::StatusOr<Tombstone> PutTombstone(GroupId group);
 
   const Parts parts_;
