@@ -162,6 +162,7 @@ absl::Status GrpcServer::Start() {
                           : options_.appliers > 0  ? options_.appliers
                                                    : std::min(processors, kMostAppliers);
   dependencies.openers = options_.openers;
+  dependencies.log_cache_bytes = options_.log_cache_bytes;
   dependencies.transport = transport_.get();
   dependencies.make_executor = [this](const std::string& name) -> std::unique_ptr<Executor> {
     if (name == "applier" && options_.apply_on_runner) return nullptr;

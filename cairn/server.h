@@ -78,6 +78,8 @@ struct ServerOptions {
   size_t appliers = 0;
   // So many groups recover at a time, at most (raft/host.h).
   size_t openers = kUsualOpeners;
+  // Of recent entries of all groups together (raft/host.h).
+  uint64_t log_cache_bytes = kUsualLogCacheBytes;
   // Called once when this node must stop serving (raft/host.h), on a thread of Cairn's.
   std::function<void(NodeState, const absl::Status&)> stopped;
 };

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "raft/log_cache.h"
+#include "raft/cache/log_cache.h"
 
 namespace cairn {
 

@@ -26,10 +26,10 @@ std::vector<RecordRun> Cut(const std::vector<RecordRun>& runs, Index first, Inde
 }  // namespace
 
 GroupLog::GroupLog(GroupId group, LogStore* store, const RecoveredLog& recovered,
-                   size_t cache_bytes)
+                   size_t cache_bytes, const CacheShare* share)
     : group_(group),
       store_(store),
-      cache_(cache_bytes),
+      cache_(cache_bytes, share),
       last_index_(recovered.runs.empty() ? recovered.base.index : recovered.runs.back().last_index),
       last_hash_(recovered.runs.empty() ? recovered.base_hash : recovered.last_hash) {
   if (recovered.runs.empty()) return;

@@ -12,9 +12,10 @@
 #include "absl/status/statusor.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/cache/cache_share.h"
+#include "raft/cache/log_cache.h"
 #include "raft/core/effects.h"
 #include "raft/core/events.h"
-#include "raft/log_cache.h"
 #include "raft/mailbox.h"
 #include "storage/log_store.h"
 #include "storage/record.h"
@@ -62,8 +63,9 @@ class Payloads {
 // Threads: one at a time.
 class GroupLog {
  public:
-  // `store` outlives this object; `recovered` is what it held.
-  GroupLog(GroupId group, LogStore* store, const RecoveredLog& recovered, size_t cache_bytes);
+  // `store` outlives this object, and `share`, which may be null; `recovered` is what it held.
+  GroupLog(GroupId group, LogStore* store, const RecoveredLog& recovered, size_t cache_bytes,
+           const CacheShare* share = nullptr);
 
   // Turns the batch into what the store is to write (all but its reset and drop, which are the
   // writer's), and takes it into the cache. INTERNAL if a

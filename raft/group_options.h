@@ -31,7 +31,8 @@ struct GroupOptions {
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
   size_t max_sessions = 10'000;                  // the same on every member
-  size_t log_cache_bytes = size_t{16} << 20;     // recent entries kept in memory
+  // Recent entries kept in memory, at most; see HostDependencies::log_cache_bytes.
+  size_t log_cache_bytes = size_t{16} << 20;
   // A wall clock that runs ahead of monotonic time by more than this at once is not believed.
   Duration max_clock_jump = Seconds(10);
   // A member that lags further than so many entries behind what is committed is not healthy, until

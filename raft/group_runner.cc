@@ -160,6 +160,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.clock = dependencies_.clock;
     dependencies.transport = dependencies_.transport;
     dependencies.store = opened_.store;
+    dependencies.cache_share = dependencies_.cache_share;
     dependencies.log_writer = dependencies_.log_writer;
     dependencies.log_client = *log_client_;
     dependencies.applier = applier_.get();

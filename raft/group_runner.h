@@ -21,6 +21,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/applier.h"
+#include "raft/cache/cache_share.h"
 #include "raft/call_budget.h"
 #include "raft/control/control.h"
 #include "raft/core/trace.h"
@@ -62,6 +63,7 @@ struct GroupRunnerDependencies {
   LogDisk* log_disk = nullptr;
   LogWriter* log_writer = nullptr;
   std::shared_ptr<const LogWriterMetrics> log_writer_metrics;  // of that
+  const CacheShare* cache_share = nullptr;                     // of the host's groups; may be null
   PostGate* posts = nullptr;  // for a group that leaves, to all sequences that follow
   Executor* runner = nullptr;
   GroupUpkeep* upkeep = nullptr;  // of the host

@@ -36,7 +36,9 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
           snapshots_.executor == nullptr ? runner_.get() : snapshots_.executor.get(), &lives_.posts,
           dependencies_.clock, dependencies_.seed})),
       identity_(identity),
-      lives_{Openings(dependencies_.openers, dependencies_.clock), {}} {
+      lives_{Openings(dependencies_.openers, dependencies_.clock),
+             {},
+             CacheShare(dependencies_.log_cache_bytes)} {
   for (size_t i = 0; i < dependencies_.appliers; ++i) {
     appliers_.push_back(dependencies_.make_executor("applier"));
   }

@@ -33,6 +33,8 @@
 
 namespace cairn {
 
+inline constexpr uint64_t kUsualLogCacheBytes = uint64_t{128} << 20;
+
 // Everything a host needs from outside. The simulator gives other ones; nothing else differs.
 struct HostDependencies {
   Clock* clock = nullptr;
@@ -54,6 +56,9 @@ struct HostDependencies {
   size_t appliers = 1;
   // So many groups recover at a time, at most; the others wait for their turn.
   size_t openers = kUsualOpeners;
+  // What all groups of this host together keep of their recent entries in memory, each an equal
+  // share (but no less than CacheShare::kLeastBytes) and at most GroupOptions::log_cache_bytes.
+  uint64_t log_cache_bytes = kUsualLogCacheBytes;
   // What all groups of this host together send of snapshots to members that lag far behind; 0: no
   // limit.
   uint64_t snapshot_bytes_per_second = 0;

@@ -65,6 +65,7 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   {
     MutexLock lock(mutex_);
     CAIRN_CHECK(groups_.emplace(group, *runner).second);
+    lives_.caches.SetGroups(groups_.size());
     standing = standing_;
   }
   // After its deletion the node is none of the members it began with.
@@ -98,6 +99,7 @@ GroupRunnerDependencies HostImpl::PartsFor(GroupId group) {
   parts.log_disk = dependencies_.log_disk;
   parts.log_writer = log_writer_.get();
   parts.log_writer_metrics = log_writer_->metrics();
+  parts.cache_share = &lives_.caches;
   parts.posts = &lives_.posts;
   parts.runner = runner_.get();
   parts.upkeep = upkeep_.get();
@@ -200,6 +202,7 @@ void HostImpl::Leave(GroupId group, Instant deadline, bool remove, LifeDone done
   Task quiet = [this, group] {
     MutexLock lock(mutex_);
     groups_.erase(group);
+    lives_.caches.SetGroups(groups_.size());
   };
   runner->Leave(deadline, std::move(quiet),
                 [this, group, remove, bury] { remove ? bury() : Left(group, absl::OkStatus()); });

@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/cache/cache_share.h"
 #include "raft/core/configuration.h"
 #include "raft/envelope.h"
 #include "raft/group_runner.h"
@@ -135,6 +136,7 @@ class HostImpl final : public Host {
   struct Lives {
     Openings openings;
     PostGate posts;
+    CacheShare caches;
   };
   Lives lives_;
   Mutex mutex_;

@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "raft/applier.h"
 #include "raft/apply_feed.h"
+#include "raft/cache/cache_share.h"
 #include "raft/compaction.h"
 #include "raft/control/pending_controls.h"
 #include "raft/control/room_watch.h"
@@ -54,9 +55,10 @@ struct NodeDependencies {
   Transport* transport = nullptr;
   LogStore* store = nullptr;
   LogWriter* log_writer = nullptr;
-  LogWriter::Client log_client = 0;  // whose completions come in as MailboxContents::synced
-  Applier* applier = nullptr;        // opened
-  CallBudget* budget = nullptr;      // for commands other members forward
+  const CacheShare* cache_share = nullptr;  // may be null
+  LogWriter::Client log_client = 0;         // whose completions come in as MailboxContents::synced
+  Applier* applier = nullptr;               // opened
+  CallBudget* budget = nullptr;             // for commands other members forward
   GroupMetrics* metrics = nullptr;
   LossReport* losses = nullptr;  // may be null
   LogSink* log = nullptr;

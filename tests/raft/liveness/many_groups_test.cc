@@ -333,6 +333,26 @@ TEST(ManyGroupsTest, ABusyGroupLetsOthersHaveTheirTurns) {
   EXPECT_LT(answered_before, kFlood / 3);
 }
 
+TEST(ManyGroupsTest, TheMemoryOfRecentEntriesIsShared) {
+  const auto cached_with = [](uint64_t groups) {
+    ManyGroups cluster(groups, {}, 1);
+    cluster.world.RunFor(Seconds(3));
+    EXPECT_EQ(cluster.Led(), groups);
+    int answered = 0;
+    for (int i = 0; i < 300; ++i) {
+      cluster.At(1, 1).Propose(std::string(10'000, 'x'), {},
+                               [&](const ProposalResult&) { ++answered; });
+    }
+    cluster.world.RunFor(Milliseconds(100));
+    EXPECT_EQ(answered, 300);
+    return cluster.Status(1, 1).cached_bytes;
+  };
+  EXPECT_GT(cached_with(1), 3'000'000u);
+  const size_t shared = cached_with(100);
+  EXPECT_LE(shared, kUsualLogCacheBytes / 100);
+  EXPECT_GT(shared, kUsualLogCacheBytes / 200);
+}
+
 TEST(ManyGroupsTest, OneSyncServesAllGroups) {
   ManyGroups cluster(50, {}, 1);
   cluster.world.RunFor(Seconds(3));

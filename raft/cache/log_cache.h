@@ -1,7 +1,7 @@
 // LogCache: the recent entries of a group in memory.
 
-#ifndef RAFT_LOG_CACHE_H_
-#define RAFT_LOG_CACHE_H_
+#ifndef RAFT_CACHE_LOG_CACHE_H_
+#define RAFT_CACHE_LOG_CACHE_H_
 
 #include <cstddef>
 #include <deque>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "raft/cache/cache_share.h"
 #include "storage/record.h"
 
 namespace cairn {
@@ -21,8 +22,10 @@ namespace cairn {
 // Threads: one at a time.
 class LogCache {
  public:
-  // Keeps at most `max_bytes` of what the store has too.
-  explicit LogCache(size_t max_bytes) : max_bytes_(max_bytes) {}
+  // Keeps at most `max_bytes` of what the store has too, and no more than its share if there is
+  // one, which outlives it.
+  explicit LogCache(size_t max_bytes, const CacheShare* share = nullptr)
+      : max_bytes_(max_bytes), share_(share) {}
 
   // Entries of the log batch `ticket`; CHECKs that they follow those cached.
   void Append(RecordRun run, Ticket ticket);
@@ -52,6 +55,7 @@ class LogCache {
   void Evict();
 
   const size_t max_bytes_;
+  const CacheShare* const share_;
   std::deque<CachedRun> runs_;
   size_t bytes_ = 0;
   Ticket written_ = 0;
@@ -62,4 +66,4 @@ RecordRun CutToBytes(const RecordRun& run, size_t max_bytes);
 
 }  // namespace cairn
 
-#endif  // RAFT_LOG_CACHE_H_
+#endif  // RAFT_CACHE_LOG_CACHE_H_

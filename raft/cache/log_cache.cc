@@ -1,4 +1,4 @@
-#include "raft/log_cache.h"
+#include "raft/cache/log_cache.h"
 
 #include <algorithm>
 #include <utility>
@@ -39,7 +39,9 @@ void LogCache::Written(Ticket ticket) {
 }
 
 void LogCache::Evict() {
-  while (bytes_ > max_bytes_ && !runs_.empty() && runs_.front().ticket <= written_) {
+  const size_t most =
+      share_ == nullptr ? max_bytes_ : std::min(max_bytes_, share_->bytes_of_each());
+  while (bytes_ > most && !runs_.empty() && runs_.front().ticket <= written_) {
     bytes_ -= runs_.front().run.byte_size();
     runs_.pop_front();
   }

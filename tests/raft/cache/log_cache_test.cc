@@ -1,4 +1,4 @@
-#include "raft/log_cache.h"
+#include "raft/cache/log_cache.h"
 
 #include <string>
 #include <utility>
@@ -100,6 +100,35 @@ TEST(LogCacheTest, KeepsTheTailWithinItsBytes) {
   }
   EXPECT_EQ(cache.first(), 8u);
   EXPECT_LE(cache.bytes(), 3 * run.byte_size() + 2);
+}
+
+TEST(LogCacheTest, KeepsNoMoreThanItsShare) {
+  CacheShare share(4 * CacheShare::kLeastBytes);
+  EXPECT_EQ(share.bytes_of_each(), 4 * CacheShare::kLeastBytes);
+  LogCache cache(8 * CacheShare::kLeastBytes, &share);
+  RecordRun run = MakeRun({}, {}, {1});
+  Ticket ticket = 1;
+  const auto grow = [&] {
+    for (size_t bytes = 0; bytes < 8 * CacheShare::kLeastBytes; bytes += run.byte_size()) {
+      cache.Append(run, ticket);
+      cache.Written(ticket++);
+      run = MakeRunBehind(run, {1});
+    }
+  };
+  grow();
+  EXPECT_LE(cache.bytes(), 4 * CacheShare::kLeastBytes);
+  EXPECT_GT(cache.bytes(), 3 * CacheShare::kLeastBytes);
+  // More groups, and each has less; but what is not written yet stays.
+  share.SetGroups(2);
+  cache.Written(ticket);
+  EXPECT_LE(cache.bytes(), 2 * CacheShare::kLeastBytes);
+  EXPECT_GT(cache.bytes(), CacheShare::kLeastBytes);
+  share.SetGroups(1000);
+  EXPECT_EQ(share.bytes_of_each(), CacheShare::kLeastBytes);
+  grow();
+  EXPECT_LE(cache.bytes(), CacheShare::kLeastBytes);
+  share.SetGroups(0);
+  EXPECT_EQ(share.bytes_of_each(), 4 * CacheShare::kLeastBytes);
 }
 
 TEST(LogCacheTest, TruncatesWithinARunAndAcrossRuns) {
