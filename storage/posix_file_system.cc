@@ -25,7 +25,8 @@ namespace {
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 constexpr size_t kDirectAlignment = 4096;
-constexpr size_t kZeroes = size_t{1} << 20;
+// Zeros that are written at once. Behind a larger write other files' syncs wait for longer.
+constexpr size_t kZeroes = size_t{256} << 10;
 // How long a lock is tried for.
 constexpr int kLockRetries = 20;
 constexpr useconds_t kLockPauseMicroseconds = 5000;

@@ -402,6 +402,7 @@ absl::Status StreamBlocks::Flush() {
     ++written;
     write_behind_.Written(*std::move(file), piece.place.offset, piece.bytes.size(), bulk);
   }
+  write_behind_.Pause();
   // Where there is no room, the place is written again: nobody was told that anything stands there.
   const bool no_room = failure_.ok() && absl::IsResourceExhausted(status);
   if (no_room) {

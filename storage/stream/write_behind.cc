@@ -5,11 +5,22 @@
 namespace cairn {
 
 void WriteBehind::Written(std::shared_ptr<File> file, uint64_t offset, uint64_t length, bool bulk) {
-  file->StartWriteback(offset, length);
-  if (!bulk) return;
+  if (!Follows(next_, file, offset) || next_.length >= kBegunBytes) {
+    Pause();
+    next_ = {file, offset, 0};
+  }
+  next_.length += length;
+  if (bulk) Keep(std::move(file), offset, length);
+}
+
+void WriteBehind::Pause() {
+  if (next_.file != nullptr) next_.file->StartWriteback(next_.offset, next_.length);
+  next_ = {};
+}
+
+void WriteBehind::Keep(std::shared_ptr<File> file, uint64_t offset, uint64_t length) {
   cached_bytes_ += length;
-  if (!cached_.empty() && cached_.back().file == file &&
-      cached_.back().offset + cached_.back().length == offset &&
+  if (!cached_.empty() && Follows(cached_.back(), file, offset) &&
       cached_.back().length < kCachedBytes / 8) {
     cached_.back().length += length;
   } else {

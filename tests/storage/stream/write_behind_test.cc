@@ -15,6 +15,7 @@ TEST(WriteBehindTest, TheDiskBeginsWithWhatIsWrittenAndNothingOfItIsDropped) {
   auto file = std::make_shared<HintedFile>();
   WriteBehind behind;
   for (uint64_t at = 0; at < 40; ++at) behind.Written(file, at * kMiB, kMiB, /*bulk=*/false);
+  behind.Pause();
   EXPECT_EQ(file->begun.size(), 40u);
   EXPECT_EQ(file->begun.back(), std::pair(39 * kMiB, kMiB));
   EXPECT_EQ(file->dropped, Ranges());
@@ -39,7 +40,35 @@ TEST(WriteBehindTest, PiecesThatFollowEachOtherAreDroppedTogether) {
   for (uint64_t at = 0; at < 128; ++at) behind.Written(second, at * piece, piece, /*bulk=*/true);
   EXPECT_EQ(first->dropped, (Ranges{{0, kMiB}, {kMiB, kMiB / 2}}));
   EXPECT_EQ(second->dropped, Ranges());
-  EXPECT_EQ(first->begun.size(), 24u);
+}
+
+TEST(WriteBehindTest, TheDiskBeginsWithAQuarterMebibyteAtOnce) {
+  auto file = std::make_shared<HintedFile>();
+  auto next = std::make_shared<HintedFile>();
+  WriteBehind behind;
+  const uint64_t piece = 100 << 10;
+  for (uint64_t at = 0; at < 4; ++at) behind.Written(file, at * piece, piece, /*bulk=*/false);
+  EXPECT_EQ(file->begun, (Ranges{{0, 3 * piece}}));
+  // It ends where the next one stands elsewhere, or in another file.
+  behind.Written(file, 9 * piece, 1, /*bulk=*/false);
+  EXPECT_EQ(file->begun.back(), std::pair(3 * piece, piece));
+  behind.Written(next, 9 * piece + 1, 1, /*bulk=*/false);
+  EXPECT_EQ(file->begun.back(), std::pair(9 * piece, uint64_t{1}));
+  EXPECT_EQ(next->begun, Ranges());
+}
+
+TEST(WriteBehindTest, WhereNothingFollowsTheDiskBeginsWithTheRest) {
+  auto file = std::make_shared<HintedFile>();
+  WriteBehind behind;
+  behind.Pause();
+  behind.Written(file, 0, 10, /*bulk=*/false);
+  EXPECT_EQ(file->begun, Ranges());
+  behind.Pause();
+  behind.Pause();
+  EXPECT_EQ(file->begun, (Ranges{{0, 10}}));
+  behind.Written(file, 10, 5, /*bulk=*/false);
+  behind.Pause();
+  EXPECT_EQ(file->begun, (Ranges{{0, 10}, {10, 5}}));
 }
 
 // What is not bulk may be read soon.
@@ -57,6 +86,7 @@ TEST(WriteBehindTest, AFileIsNotHeldForLong) {
   auto next = std::make_shared<HintedFile>();
   WriteBehind behind;
   behind.Written(file, 0, kMiB, /*bulk=*/true);
+  behind.Pause();
   EXPECT_EQ(file.use_count(), 2);
   behind.Written(next, 0, WriteBehind::kCachedBytes, /*bulk=*/true);
   EXPECT_EQ(file.use_count(), 1);
