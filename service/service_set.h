@@ -15,7 +15,7 @@
 #include "raft/state_machine.h"
 #include "service/cluster_service.h"
 #include "service/config.h"
-#include "service/health.h"
+#include "service/monitoring/health.h"
 #include "service/service_context.h"
 #include "service/stream_machine.h"
 

@@ -1,7 +1,7 @@
 // Service grpc.health.v1.Health, so that stock clients find a member that is ready, or the leader.
 
-#ifndef SERVICE_HEALTH_H_
-#define SERVICE_HEALTH_H_
+#ifndef SERVICE_MONITORING_HEALTH_H_
+#define SERVICE_MONITORING_HEALTH_H_
 
 #include <memory>
 #include <string>
@@ -36,4 +36,4 @@ class Health {
 
 }  // namespace cairn
 
-#endif  // SERVICE_HEALTH_H_
+#endif  // SERVICE_MONITORING_HEALTH_H_

@@ -1,4 +1,4 @@
-#include "service/health.h"
+#include "service/monitoring/health.h"
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
