@@ -105,6 +105,30 @@ TEST(WireTest, RecordsTravelAsTheyAre) {
   EXPECT_EQ(reread->entries[0].last_hash(), envelope.entries[0].last_hash());
 }
 
+// The promise of issue 4: one entry is repaired with at most twice its bytes moved, the question
+// and what names cluster and members included.
+TEST(WireTest, AnEntryIsRepairedWithAtMostTwiceItsBytes) {
+  const std::string command(256, 'x');
+  const LogPosition before = {10'000'000, 100'000};
+  RecordRunBuilder builder(GroupId{7}, before, {1, 2});
+  builder.Add(PreparedEntry::Make(EntryType::kCommand, command), before.term, WallTime{1});
+  Envelope ask;
+  ask.cluster.bytes.fill(0xff);
+  ask.group = GroupId{7};
+  ask.from = NodeId{2};
+  ask.to = NodeId{3};
+  ask.from_incarnation = Incarnation{0xfedcba9876543210};
+  Envelope answer = ask;
+  const Index entry = before.index + 1;
+  ask.body = EntryRequest{.request = 1'000'000, .wanted = {{entry, entry, before.term}}};
+  answer.body = EntryReply{.request = 1'000'000};
+  answer.entries.push_back(std::move(builder).Build());
+  ASSERT_TRUE(Validate(ask).ok() && Validate(answer).ok());
+  const size_t moved = FrameOf(ask).ByteSizeLong() + FrameOf(answer).ByteSizeLong();
+  EXPECT_GT(moved, command.size());
+  EXPECT_LE(moved, 2 * command.size());
+}
+
 // Any damage gives an error or an envelope that passes Validate: nothing else reaches a node.
 TEST(WireTest, DamagedFramesAreRefusedOrValid) {
   Random random(2);
