@@ -5,25 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "tests/raft/text_machine.h"
 
 namespace cairn {
-namespace {
-
-class FrozenText final : public SnapshotSource {
- public:
-  explicit FrozenText(std::string text)
-      : text_(std::move(text)), files_({{"commands", text_.size()}}) {}
-  const std::vector<SnapshotFile>& files() const override { return files_; }
-  absl::StatusOr<std::string> Read(size_t, uint64_t offset, size_t bytes) const override {
-    return text_.substr(offset, bytes);
-  }
-
- private:
-  const std::string text_;
-  const std::vector<SnapshotFile> files_;
-};
-
-}  // namespace
 
 LifeMachine::LifeMachine(MachineView* view, bool asynchronous)
     : view_(view), asynchronous_(asynchronous) {
@@ -47,12 +31,10 @@ void LifeMachine::Apply(ApplyBatch& batch) {
   }
 }
 
-std::unique_ptr<SnapshotSource> LifeMachine::Freeze() {
-  return std::make_unique<FrozenText>(view_->commands);
-}
+std::unique_ptr<SnapshotSource> LifeMachine::Freeze() { return FreezeText(view_->commands); }
 
 absl::Status LifeMachine::Restore(const SnapshotReader& snapshot, LogPosition position) {
-  absl::StatusOr<std::string> text = snapshot.Read(0, 0, snapshot.files()[0].bytes);
+  absl::StatusOr<std::string> text = ThawText(snapshot);
   if (!text.ok()) return text.status();
   view_->commands = *std::move(text);
   view_->restored.push_back(position.index);

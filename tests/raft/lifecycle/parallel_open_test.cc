@@ -24,6 +24,7 @@
 #include "storage/block/block_log.h"
 #include "storage/simulated_file_system.h"
 #include "tests/raft/loopback_network.h"
+#include "tests/raft/text_machine.h"
 
 namespace cairn {
 namespace {
@@ -90,20 +91,6 @@ struct View {
   std::string commands CAIRN_GUARDED_BY(mutex);
 };
 
-class TextSource final : public SnapshotSource {
- public:
-  explicit TextSource(std::string text)
-      : text_(std::move(text)), files_({{"commands", text_.size()}}) {}
-  const std::vector<SnapshotFile>& files() const override { return files_; }
-  absl::StatusOr<std::string> Read(size_t, uint64_t offset, size_t bytes) const override {
-    return text_.substr(offset, bytes);
-  }
-
- private:
-  const std::string text_;
-  const std::vector<SnapshotFile> files_;
-};
-
 class GateMachine final : public StateMachine {
  public:
   GateMachine(Gate* gate, View* view, absl::Status fails = absl::OkStatus())
@@ -130,10 +117,10 @@ class GateMachine final : public StateMachine {
   }
   std::unique_ptr<SnapshotSource> Freeze() override {
     MutexLock lock(view_->mutex);
-    return std::make_unique<TextSource>(view_->commands);
+    return FreezeText(view_->commands);
   }
   absl::Status Restore(const SnapshotReader& snapshot, LogPosition) override {
-    absl::StatusOr<std::string> text = snapshot.Read(0, 0, snapshot.files()[0].bytes);
+    absl::StatusOr<std::string> text = ThawText(snapshot);
     if (!text.ok()) return text.status();
     MutexLock lock(view_->mutex);
     view_->commands = *std::move(text);

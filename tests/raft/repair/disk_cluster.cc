@@ -6,48 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "storage/block/block_log.h"
 #include "storage/rocksdb/rocksdb_log.h"
+#include "tests/raft/text_machine.h"
 
 namespace cairn {
 namespace {
 
 constexpr char kDirectory[] = "/data";
-
-class FrozenText final : public SnapshotSource {
- public:
-  explicit FrozenText(std::string text)
-      : text_(std::move(text)), files_({{"commands", text_.size()}}) {}
-  const std::vector<SnapshotFile>& files() const override { return files_; }
-  absl::StatusOr<std::string> Read(size_t, uint64_t offset, size_t bytes) const override {
-    return text_.substr(offset, bytes);
-  }
-
- private:
-  const std::string text_;
-  const std::vector<SnapshotFile> files_;
-};
-
-// Keeps the commands, joined, in memory.
-class TextMachine final : public StateMachine {
- public:
-  explicit TextMachine(std::string* commands) : commands_(commands) { commands_->clear(); }
-  void Apply(ApplyBatch& batch) override {
-    for (ApplyEntry& entry : batch) {
-      absl::StrAppend(commands_, entry.command().view(), ",");
-      entry.Reply("");
-    }
-  }
-  std::unique_ptr<SnapshotSource> Freeze() override {
-    return std::make_unique<FrozenText>(*commands_);
-  }
-  absl::Status Restore(const SnapshotReader& snapshot, LogPosition) override {
-    absl::StatusOr<std::string> text = snapshot.Read(0, 0, snapshot.files()[0].bytes);
-    if (text.ok()) *commands_ = *text;
-    return text.status();
-  }
-
- private:
-  std::string* const commands_;
-};
 
 std::vector<DiskCluster::Disk> EmptyDisks(uint64_t nodes) {
   std::vector<DiskCluster::Disk> disks;

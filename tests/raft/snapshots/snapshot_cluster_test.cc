@@ -17,53 +17,17 @@
 #include "storage/simulated_file_system.h"
 #include "tests/raft/loopback_network.h"
 #include "tests/raft/manual_executor.h"
+#include "tests/raft/text_machine.h"
 
 namespace cairn {
 namespace {
 
 constexpr GroupId kGroup{1};
 
-class FrozenText final : public SnapshotSource {
+// Writes the text to a file of its own, with the archive, at every tenth entry.
+class FileMachine final : public TextMachine {
  public:
-  explicit FrozenText(std::string text)
-      : text_(std::move(text)), files_({{"commands", text_.size()}}) {}
-  const std::vector<SnapshotFile>& files() const override { return files_; }
-  absl::StatusOr<std::string> Read(size_t, uint64_t offset, size_t bytes) const override {
-    return text_.substr(offset, bytes);
-  }
-
- private:
-  const std::string text_;
-  const std::vector<SnapshotFile> files_;
-};
-
-// Keeps the commands, joined, in memory.
-class MemoryMachine : public StateMachine {
- public:
-  explicit MemoryMachine(std::string* commands) : commands_(commands) { commands_->clear(); }
-  void Apply(ApplyBatch& batch) override {
-    for (ApplyEntry& entry : batch) {
-      absl::StrAppend(commands_, entry.command().view(), ",");
-      entry.Reply(absl::StrCat(commands_->size()));
-    }
-  }
-  std::unique_ptr<SnapshotSource> Freeze() override {
-    return std::make_unique<FrozenText>(*commands_);
-  }
-  absl::Status Restore(const SnapshotReader& snapshot, LogPosition) override {
-    absl::StatusOr<std::string> text = snapshot.Read(0, 0, snapshot.files()[0].bytes);
-    if (text.ok()) *commands_ = *text;
-    return text.status();
-  }
-
- protected:
-  std::string* const commands_;
-};
-
-// The same, and writes it to a file of its own, with the archive, at every tenth entry.
-class FileMachine final : public MemoryMachine {
- public:
-  using MemoryMachine::MemoryMachine;
+  using TextMachine::TextMachine;
   bool durable() const override { return true; }
   absl::StatusOr<LogPosition> Open(const OpenContext& context) override {
     context_ = context;
@@ -82,7 +46,7 @@ class FileMachine final : public MemoryMachine {
     context_.durable(position);
   }
   absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override {
-    absl::Status status = MemoryMachine::Restore(snapshot, position);
+    absl::Status status = TextMachine::Restore(snapshot, position);
     if (status.ok()) SaveAt(position);
     return status;
   }
@@ -377,7 +341,7 @@ TEST_P(SnapshotClusterTest, ASnapshotOnDemand) {
 INSTANTIATE_TEST_SUITE_P(Machines, SnapshotClusterTest,
                          testing::Values(Kind{"Memory",
                                               [](std::string* commands) {
-                                                return std::make_unique<MemoryMachine>(commands);
+                                                return std::make_unique<TextMachine>(commands);
                                               }},
                                          Kind{"Durable",
                                               [](std::string* commands) {
