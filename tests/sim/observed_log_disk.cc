@@ -8,7 +8,7 @@
 
 namespace cairn::sim {
 
-absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known) {
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known, bool rotten) {
   const RecoveredLog& log = opened.recovered;
   Index last = log.runs.empty() ? log.base.index : log.runs.back().last_index;
   if (log.torn_from) last = std::min(last, *log.torn_from - 1);
@@ -18,14 +18,20 @@ absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known)
   size_t run = 0;
   for (Index index = log.base.index + 1; index <= last; ++index) {
     while (log.runs[run].last_index < index) ++run;
-    if (faulty.contains(index) && known != nullptr) {
-      const EntryId* entry = known->Find(index);
-      if (entry != nullptr && entry->term == log.runs[run].term) {
-        entries.push_back(*entry);
-        continue;
-      }
+    const EntryId* entry = known == nullptr ? nullptr : known->Find(index);
+    if (entry != nullptr && entry->term != log.runs[run].term) entry = nullptr;
+    if (faulty.contains(index) && entry != nullptr) {
+      entries.push_back(*entry);
+      continue;
     }
     absl::StatusOr<EntryHash> hash = opened.store->HashAt(index);
+    // A start does not read the entries of sealed blocks, so it does not know those that rotted. Of
+    // an encrypted one a whole unit is lost, and with the entry the one behind it, which has its
+    // hash.
+    if (absl::IsDataLoss(hash.status()) && rotten && entry != nullptr) {
+      entries.push_back(*entry);
+      continue;
+    }
     if (!hash.ok() && faulty.contains(index)) break;
     if (!hash.ok()) return hash.status();
     entries.push_back({log.runs[run].term, *hash});

@@ -15,8 +15,10 @@ namespace cairn::sim {
 
 // What of a recovered log is surely there: everything before the first torn entry. Faulty ones
 // count as far as they are known to the store by their hash, or to `known`: the node claims them.
-// DATA_LOSS if the store cannot give the hash of an entry it says it holds.
-absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known = nullptr);
+// DATA_LOSS if the store cannot give the hash of an entry it says it holds; on a disk that is
+// `rotten` only if `known` has not got it either.
+absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known = nullptr,
+                                 bool rotten = false);
 
 // What the harness is told, in the order it happens.
 class LogObserver {

@@ -52,7 +52,7 @@ void Referee::Report(const char* invariant, NodeId node, const std::string& what
 
 void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   const LogImage known = opened_.contains(node) ? ledger_.log(node).durable() : LogImage();
-  absl::StatusOr<LogImage> image = ImageOf(opened, &known);
+  absl::StatusOr<LogImage> image = ImageOf(opened, &known, rotten);
   if (!image.ok()) {
     return Report("I19 recovery", node,
                   absl::StrCat("an entry it recovered has no hash: ", image.status().ToString()));
