@@ -1,6 +1,7 @@
 #include "storage/rocksdb/rocksdb_log.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -174,10 +175,11 @@ absl::StatusOr<OpenedLog> RocksDbLog::OpenGroup(GroupId group) {
                                               ": ", bad->second.message()));
     }
     log = LogOf(group);
+    unreadable_.ForgetGroup(group);  // no mark is left that spoke for them
   }
   // Nobody has the group open, so nobody changes it.
   OpenedLog opened;
-  opened.recovered = RecoverLog(db_, options_.directory, log);
+  opened.recovered = RecoverLog(db_, options_.directory, options_.walked_bytes, log);
   opened.recovered.report.notes = notes_;
   MutexLock lock(mutex_);
   if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
@@ -214,6 +216,11 @@ absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {
     batch.Put(TermsKey(group), EncodeTerms(group, next.starts()));
   }
   batch.Put(HeadKey(group), EncodeHead(group, next.head()));
+  unreadable_.Forget(group, 0, next.head().base.index);
+  next.AdvanceMark(options_.walked_bytes, unreadable_.First(group));
+  if (const auto mark = next.Mark(unreadable_.First(group))) {
+    batch.Put(MarkKey(group), EncodeMark(group, *mark));
+  }
   if (absl::Status status = Write(batch); !status.ok()) return status;
   groups_.insert_or_assign(group, std::move(next));
   dirty_.insert(group);
@@ -251,32 +258,8 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
       batch.Put(EntryKey(group, record.position().index), SliceOf(record.bytes()));
     }
   }
+  unreadable_.Forget(group, end + 1, std::numeric_limits<Index>::max());
   return Commit(std::move(log), batch);
-}
-
-// The hash of an entry covers those before it, so that of the last one proves the whole run. Where
-// nobody knows it, the entry it follows does, with the terms: one index and term is one entry.
-absl::Status RocksDbLog::CheckRepair(const GroupLog& log, const RecordRun& run) const {
-  const auto refuse = [&](absl::string_view why) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
-  };
-  const LogHead& head = log.head();
-  if (run.empty() || run[0].group() != log.group()) return refuse("it is of another group");
-  const Index end = head.torn_from != 0 ? head.torn_from : head.last.index + 1;
-  if (run.first().index <= head.base.index || run.last().index >= end) {
-    return refuse(absl::StrCat("the log holds ", head.base.index + 1, "..", end - 1));
-  }
-  for (size_t i = 0; i < run.size(); ++i) {
-    const LogPosition at = run[i].position();
-    if (log.TermAt(at.index) != at.term) return refuse("another entry stands there");
-  }
-  const absl::StatusOr<EntryHash> before = HashAt(log.group(), run.first().index - 1);
-  if (before.ok() && *before != run.previous_hash()) return refuse("it follows another entry");
-  const absl::StatusOr<EntryHash> last = HashAt(log.group(), run.last().index);
-  if (last.ok() && *last != run.last_hash()) return refuse("another entry stood there");
-  if (!before.ok() && !last.ok()) return refuse("nothing is left to know it by");
-  return absl::OkStatus();
 }
 
 absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& runs) {
@@ -288,14 +271,19 @@ absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& run
   }
   rocksdb::WriteBatch batch;
   for (const RecordRun& run : runs) {
-    if (absl::Status status = CheckRepair(log, run); !status.ok()) return status;
+    const absl::Status fits =
+        log.CheckRepair(run, [this, group](Index index) { return HashAt(group, index); });
+    if (!fits.ok()) return fits;
     for (size_t i = 0; i < run.size(); ++i) {
       batch.Put(EntryKey(group, run[i].position().index), SliceOf(run[i].bytes()));
     }
-    log.Repaired(run.first().index, run.last().index);
+    log.Repaired(run);
   }
   if (runs.empty()) return absl::OkStatus();
   MutexLock lock(mutex_);
+  for (const RecordRun& run : runs) {
+    unreadable_.Forget(group, run.first().index, run.last().index);
+  }
   return Commit(std::move(log), batch);
 }
 
@@ -323,6 +311,7 @@ absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) 
         "reset to ", ToString(base), ": the log begins behind ", ToString(log.head().base)));
   }
   log.Reset(base, hash);
+  unreadable_.ForgetGroup(group);
   rocksdb::WriteBatch batch;
   batch.DeleteRange(EntryKey(group, 0), GroupEnd(group));
   return Commit(std::move(log), batch);
@@ -336,13 +325,14 @@ absl::Status RocksDbLog::DropGroup(GroupId group) {
   if (absl::Status status = Write(batch); !status.ok()) return status;
   groups_.erase(group);
   damaged_.erase(group);
+  unreadable_.ForgetGroup(group);
   ++last_change_;
   dirty_.insert(group);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index first, Index last,
-                                                        size_t max_bytes) const {
+                                                        size_t max_bytes) {
   GroupLog log(group);
   std::optional<DatabaseSnapshot> snapshot;
   {
@@ -360,7 +350,7 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run =
       ReadEntries(db_, {.snapshot = snapshot->get()}, group, first, last, max_bytes);
-  if (!run.ok()) return run.status();
+  if (!run.ok()) return FoundUnreadable(log, first, run.status());
   // Good records, but are they the ones that were written?
   Index good = first;
   while (good <= run->last().index && !log.IsFaulty(good) &&
@@ -370,12 +360,31 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   const bool follows = first != head.base.index + 1 || run->previous_hash() == head.base_hash;
   if (good > head.last.index && run->last_hash() != head.last_hash) --good;
   if (good == first || !follows) {
-    return absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there"));
+    return FoundUnreadable(
+        log, first,
+        absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there")));
   }
   return std::vector<RecordRun>{run->Slice(first, good - 1)};
 }
 
-absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) const {
+// A mark that speaks for the entry goes; the next change writes another if it can. The log may have
+// changed since the entry was read, which costs a longer start at most.
+absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index index, absl::Status why) {
+  const GroupId group = log.group();
+  MutexLock lock(mutex_);
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return why;
+  const LogHead& head = found->second.head();
+  if (index <= head.base.index || index > head.last.index) return why;
+  if (found->second.TermAt(index) != log.TermAt(index)) return why;
+  if (!unreadable_.Add(group, index)) return why;
+  rocksdb::WriteBatch batch;
+  batch.Delete(MarkKey(group));
+  if (Write(batch).ok()) dirty_.insert(group);
+  return why;
+}
+
+absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) {
   const LogHead head = HeadOf(group);
   if (index == head.base.index) return head.base_hash;
   if (index == head.last.index) return head.last_hash;
@@ -397,6 +406,9 @@ RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   parts.identity = EncodeLogIdentity(options_.identity);
   parts.groups = [this] { return WholeGroups(); };
   parts.view = [this](GroupId group) { return ViewOf(group); };
+  parts.unreadable = [this](const GroupLog& log, Index index) {
+    FoundUnreadable(log, index, absl::OkStatus()).IgnoreError();
+  };
   parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
   parts.restore_identity = [this] {
     rocksdb::WriteBatch batch;

@@ -28,6 +28,7 @@
 #include "storage/rocksdb/log_recovery.h"
 #include "storage/rocksdb/rocksdb_scrub.h"
 #include "storage/rocksdb/side_task.h"
+#include "storage/rocksdb/unreadable_entries.h"
 
 namespace cairn {
 
@@ -37,6 +38,9 @@ struct RocksDbLogOptions {
   size_t write_buffer_bytes = size_t{64} << 20;
   // False: tables stay as they were written, for tests that damage them; they only get more.
   bool merges_tables = true;
+  // A start reads the end of each group's log and verifies it: so much at least, and less than
+  // twice that unless entries cannot be read.
+  size_t walked_bytes = size_t{4} << 20;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:
@@ -85,13 +89,15 @@ class RocksDbLog final : public LogDisk {
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
   absl::Status Repair(GroupId group, const std::vector<RecordRun>& runs);
-  absl::Status CheckRepair(const GroupLog& log, const RecordRun& run) const;
   absl::Status DropPrefix(GroupId group, Index up_to);
   absl::Status Reset(GroupId group, LogPosition base, EntryHash hash);
   absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,
-                                              size_t max_bytes) const;
-  absl::StatusOr<EntryHash> HashAt(GroupId group, Index index) const;
+                                              size_t max_bytes);
+  absl::StatusOr<EntryHash> HashAt(GroupId group, Index index);
   LogHead HeadOf(GroupId group) const;
+
+  // Of an entry that `log` has, also for the scrub: the next start will read it again.
+  absl::Status FoundUnreadable(const GroupLog& log, Index index, absl::Status why);
 
   // Writes the batch with what `next` says of the group, and takes it over.
   absl::Status Commit(GroupLog next, rocksdb::WriteBatch& batch) CAIRN_REQUIRES(mutex_);
@@ -111,6 +117,7 @@ class RocksDbLog final : public LogDisk {
   std::map<GroupId, GroupLog> groups_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, absl::Status> damaged_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<LogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
+  UnreadableEntries unreadable_ CAIRN_GUARDED_BY(mutex_);
   // Changed since the last sync; what of each group was durable then.
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, uint64_t> durable_changes_ CAIRN_GUARDED_BY(mutex_);
