@@ -62,15 +62,21 @@ class RocksDbLog::Store final : public LogStore {
   const GroupId group_;
 };
 
-absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
-                                                             RocksDbLogOptions options) {
+absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
+                                                        const RocksDbLogOptions& options) {
+  Parts parts;
   const std::string directory = options.directory + "/db";
   absl::Status status = file_system.MakeDirectory(options.directory);
   if (!status.ok()) return status;
+  parts.room = std::make_unique<DatabaseRoom>(file_system, options.directory + "/reserve",
+                                              options.reserve_bytes);
+  status = parts.room->reserve().Open();
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<AckLedger>> ledger =
-      AckLedger::Open(file_system, options.directory);
+      AckLedger::Open(file_system, options.directory, &parts.room->reserve());
   if (!ledger.ok()) return ledger.status();
   DatabaseOptions database;
+  database.room = parts.room.get();
   database.directory = directory;
   // A ledger is begun when the database is there: a ledger alone means that it was taken away.
   database.may_create = !(*ledger)->was_there();
@@ -84,25 +90,36 @@ absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_sy
         absl::StrCat(directory, " cannot be opened: ", opened.status().message(),
                      "; restore it, or remove this member and add it under a new id"));
   }
+  parts.ledger = *std::move(ledger);
+  parts.database = *std::move(opened);
+  return parts;
+}
+
+absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
+                                                             RocksDbLogOptions options) {
+  absl::StatusOr<Parts> parts = OpenParts(file_system, options);
+  if (!parts.ok()) return parts.status();
   std::unique_ptr<RocksDbLog> log(
-      new RocksDbLog(file_system, std::move(options), *std::move(opened), *std::move(ledger)));
-  status = log->CheckIdentity();
+      new RocksDbLog(file_system, std::move(options), *std::move(parts)));
+  absl::Status status = log->CheckIdentity();
   if (status.ok()) status = log->Recover();
   if (!status.ok()) return status;
+  log->room_.reserve().Fill();
+  log->room_.Opened();
   return log;
 }
 
-RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Database database,
-                       std::unique_ptr<AckLedger> ledger)
+RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts parts)
     : options_(std::move(options)),
-      database_(std::move(database)),
-      db_(*database_.db),
-      failure_(*database_.failure),
-      ledger_(std::move(ledger)),
-      notes_(ledger_->notes()),
+      parts_(std::move(parts)),
+      room_(*parts_.room),
+      ledger_(*parts_.ledger),
+      db_(*parts_.database.db),
+      failure_(*parts_.database.failure),
+      notes_(ledger_.notes()),
       scrub_(ScrubParts(file_system)) {}
 
-RocksDbLog::~RocksDbLog() = default;
+RocksDbLog::~RocksDbLog() { room_.Close(); }
 
 absl::Status RocksDbLog::CheckIdentity() {
   std::string value;
@@ -115,7 +132,7 @@ absl::Status RocksDbLog::CheckIdentity() {
   if (!found.IsNotFound()) return FromRocksDb(found);
   const std::unique_ptr<rocksdb::Iterator> any(db_.NewIterator(rocksdb::ReadOptions()));
   any->SeekToFirst();
-  if (any->Valid() || ledger_->was_there()) {
+  if (any->Valid() || ledger_.was_there()) {
     return absl::DataLossError(absl::StrCat(
         options_.directory,
         ": the identity of the log is gone: restore the files, or remove this member and add it "
@@ -128,9 +145,9 @@ absl::Status RocksDbLog::CheckIdentity() {
 }
 
 absl::Status RocksDbLog::Recover() {
-  absl::StatusOr<FoundGroups> found = FindGroups(db_, *ledger_);
+  absl::StatusOr<FoundGroups> found = FindGroups(db_, ledger_);
   if (!found.ok()) return found.status();
-  if (!ledger_->was_there() && !(found->groups.empty() && found->damaged.empty())) {
+  if (!ledger_.was_there() && !(found->groups.empty() && found->damaged.empty())) {
     return LedgerIsGone(options_.directory);
   }
   notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
@@ -142,9 +159,9 @@ absl::Status RocksDbLog::Recover() {
     durable[group] = {.head = log.head(),
                       .starts = log.starts(),
                       .durable_change = log.head().change,
-                      .boot = ledger_->boot()};
+                      .boot = ledger_.boot()};
   }
-  status = ledger_->Begin(durable);
+  status = ledger_.Begin(durable);
   if (!status.ok()) return status;
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : durable) durable_changes_[group] = entry.durable_change;
@@ -204,7 +221,10 @@ std::vector<GroupId> RocksDbLog::Groups() const {
 
 absl::Status RocksDbLog::Write(rocksdb::WriteBatch& batch) {
   if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  const rocksdb::Status status = db_.Write(rocksdb::WriteOptions(), &batch);
+  rocksdb::WriteOptions options;
+  // A write that waits for a table that waits for room would keep everything waiting.
+  options.no_slowdown = room_.flush_waits();
+  const rocksdb::Status status = db_.Write(options, &batch);
   return status.ok() ? absl::OkStatus() : failure_.Set(FromRocksDb(status));
 }
 
@@ -259,6 +279,7 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
     }
   }
   unreadable_.Forget(group, end + 1, std::numeric_limits<Index>::max());
+  if (has_entries) room_.unwritten().SetClaim(DiskReserve::Claim::kEntries);
   return Commit(std::move(log), batch);
 }
 
@@ -400,7 +421,7 @@ absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) {
 RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   RocksDbScrub::Parts parts;
   parts.db = &db_;
-  parts.ledger = ledger_.get();
+  parts.ledger = &ledger_;
   parts.file_system = &file_system;
   parts.database_directory = db_.GetName();
   parts.identity = EncodeLogIdentity(options_.identity);
@@ -440,50 +461,6 @@ absl::Status RocksDbLog::RestoreGroup(GroupId group) {
   batch.Put(TermsKey(group), EncodeTerms(group, found->second.starts()));
   batch.Put(HeadKey(group), EncodeHead(group, found->second.head()));
   return Write(batch);
-}
-
-void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
-  const absl::Status status = SyncNow();
-  done(status.ok() ? status : failure_.Set(status));
-}
-
-absl::Status RocksDbLog::SyncNow() {
-  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  LedgerGroups changed;
-  {
-    MutexLock lock(mutex_);
-    for (const GroupId group : dirty_) {
-      LedgerGroup& entry = changed[group];
-      entry.boot = ledger_->boot();
-      entry.durable_change = durable_changes_[group];
-      if (const auto found = groups_.find(group); found != groups_.end()) {
-        entry.head = found->second.head();
-        entry.starts = found->second.starts();
-      } else {
-        entry.dropped = true;
-        entry.head.change = last_change_;
-      }
-    }
-    dirty_.clear();
-  }
-  if (changed.empty()) return absl::OkStatus();
-  if (failure_.TakeMergeFailed()) {
-    if (absl::Status stopped = StopMerging(db_); !stopped.ok()) return stopped;
-  }
-  // What the ledger speaks of is with the system before the ledger is: the end of this process
-  // alone cannot leave a ledger that is ahead.
-  if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);
-  if (absl::Status written = ledger_->Write(changed); !written.ok()) return written;
-  // From here on a power cut may leave any part of either, whichever is synced first: so both are,
-  // beside each other.
-  ledger_sync_.Start([this] { return ledger_->Sync(); });
-  const rocksdb::Status log_synced = db_.FlushWAL(/*sync=*/true);
-  const absl::Status ledger_synced = ledger_sync_.Wait();
-  if (!log_synced.ok()) return FromRocksDb(log_synced);
-  if (!ledger_synced.ok()) return ledger_synced;
-  MutexLock lock(mutex_);
-  for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
-  return absl::OkStatus();
 }
 
 }  // namespace cairn
