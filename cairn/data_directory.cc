@@ -191,7 +191,7 @@ absl::Status DataDirectory::OpenLog(const DataDirectoryOptions& options) {
     return ForgetMachines();
   }
   if (options.open_log != nullptr) return OpenOwnLog(options.open_log);
-  return options.log_store == "rocksdb" ? OpenRocksDbLog() : OpenBlockLog(options);
+  return options.log_store == "rocksdb" ? OpenRocksDbLog(options) : OpenBlockLog(options);
 }
 
 absl::Status DataDirectory::OpenOwnLog(const LogOpener& open_log) {
@@ -218,10 +218,11 @@ absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status DataDirectory::OpenRocksDbLog() {
+absl::Status DataDirectory::OpenRocksDbLog(const DataDirectoryOptions& options) {
   RocksDbLogOptions rocksdb;
   rocksdb.directory = LogPath(path_);
   rocksdb.identity = {identity_.cluster, identity_.node, identity_.incarnation};
+  rocksdb.reserve_bytes = options.reserve_bytes;
   absl::StatusOr<std::unique_ptr<RocksDbLog>> log =
       RocksDbLog::Open(*file_system_, std::move(rocksdb));
   if (!log.ok()) return log.status();

@@ -48,7 +48,7 @@ struct DataDirectoryOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
-  uint64_t reserve_bytes = 0;  // BlockLogOptions
+  uint64_t reserve_bytes = 0;  // BlockLogOptions, RocksDbLogOptions
   // "none", or "zstd" with log store "block" only: what was written some time ago is compressed by
   // whoever calls log_disk().scrub()->Compress, as a Host does that scrubs.
   std::string log_compression = "none";
@@ -88,7 +88,7 @@ class DataDirectory {
   absl::Status OpenLog(const DataDirectoryOptions& options);
   absl::Status OpenOwnLog(const LogOpener& open_log);
   absl::Status OpenBlockLog(const DataDirectoryOptions& options);
-  absl::Status OpenRocksDbLog();
+  absl::Status OpenRocksDbLog(const DataDirectoryOptions& options);
   absl::Status ForgetMachines();
 
   std::string path_;

@@ -51,7 +51,7 @@ struct ServerOptions {
   std::string log_store = "block";
   LogOpener open_log;
   uint64_t block_bytes = uint64_t{16} << 20;
-  uint64_t reserve_bytes = uint64_t{32} << 20;  // BlockLogOptions; with "block" only
+  uint64_t reserve_bytes = uint64_t{32} << 20;  // BlockLogOptions, RocksDbLogOptions
   // "none", or "zstd": blocks of the log that were written some time ago are compressed in the
   // background (docs/storage.md), with "block" only, and with a scrub, whose rate it shares.
   std::string log_compression = "none";

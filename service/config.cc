@@ -147,7 +147,7 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
       ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
       ->capture_default_str();
   app.add_option("--reserve_bytes", config.reserve_bytes,
-                 "kept in files of the log for when the disk is full, in whole blocks, with "
+                 "kept in files of the log for when the disk is full, in whole blocks with "
                  "--log_store=block: the node then refuses entries, and goes on by itself when "
                  "there is room; 0: nothing")
       ->check(CLI::Range(uint64_t{0}, uint64_t{4} << 30))

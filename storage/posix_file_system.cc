@@ -135,6 +135,8 @@ class PosixFile final : public File {
       const ssize_t n = pwrite(descriptor, data.data() + done, data.size() - done,
                                static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
+      // What found no room may be written again, and the rest of the file has not suffered.
+      if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) return PosixError("write", path_, errno);
       if (n < 0) return Fail("write", errno);
       if (n == 0) return Fail("write", EIO);
       done += static_cast<size_t>(n);

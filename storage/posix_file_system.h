@@ -17,7 +17,8 @@ namespace cairn {
 
 // Holds, besides what FileSystem promises:
 // - A File whose Write, Resize or Sync failed gives that error to every later one (fault catalogue
-//   D5: a second fsync says OK about pages the first one lost).
+//   D5: a second fsync says OK about pages the first one lost). But not a Write that found the disk
+//   or the quota full.
 // - Files are made with mode 0600 and directories with 0700, whatever the umask allows beyond.
 // - Sync calls `done` before it returns.
 // - Open with `direct` gives UNIMPLEMENTED where the file system refuses O_DIRECT. A file made by

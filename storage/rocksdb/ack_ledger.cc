@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "storage/checksum.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
@@ -61,8 +62,9 @@ std::optional<LedgerRecord> Decode(absl::string_view bytes) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AckLedger>> AckLedger::Open(FileSystem& file_system,
-                                                           std::string directory) {
-  std::unique_ptr<AckLedger> ledger(new AckLedger(file_system, std::move(directory)));
+                                                           std::string directory,
+                                                           DiskReserve* reserve) {
+  std::unique_ptr<AckLedger> ledger(new AckLedger(file_system, std::move(directory), reserve));
   const absl::StatusOr<std::string> boot = file_system.BootId();
   if (!boot.ok()) return boot.status();
   ledger->boot_ = Checksum(*boot);
@@ -144,14 +146,31 @@ std::string AckLedger::Encode(const LedgerGroups& groups) {
   return bytes;
 }
 
-absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
+absl::Status AckLedger::WriteTo(File& file, uint64_t offset, const std::string& bytes,
+                                DiskReserve::Claim claim) {
+  absl::Status status =
+      reserve_->WithRoom(claim, bytes.size(), [&] { return file.Write(offset, bytes); });
+  return absl::IsResourceExhausted(status) ? NoRoomError(status.message()) : status;
+}
+
+absl::Status AckLedger::StartFile(const LedgerGroups& groups, DiskReserve::Claim claim) {
   const std::string path = PathOf(++last_file_);
-  auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
-  if (!file.ok()) return file.status();
+  absl::StatusOr<std::unique_ptr<File>> file;
+  absl::Status status = reserve_->WithRoom(claim, kUnit, [&] {
+    file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
+    return file.status();
+  });
+  if (absl::IsResourceExhausted(status)) return NoRoomError(status.message());
+  if (!status.ok()) return status;
   // Twice: it may be all that there is, and a log whose ledger cannot be read is refused.
   std::string bytes = Encode(groups);
   bytes += Encode(groups);
-  absl::Status status = (*file)->Write(0, bytes);
+  status = WriteTo(**file, 0, bytes, claim);
+  if (IsNoRoom(status)) {
+    // Half a file says nothing that those before it do not say.
+    if (absl::Status removed = file_system_.Remove(path); !removed.ok()) return removed;
+    return status;
+  }
   if (status.ok()) status = file_system_.SyncNow(**file);
   if (status.ok()) status = file_system_.SyncDirectory(directory_);
   if (!status.ok()) return status;
@@ -167,22 +186,24 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups) {
 
 absl::Status AckLedger::Begin(LedgerGroups groups) {
   groups_ = std::move(groups);
-  return StartFile(groups_);
+  return StartFile(groups_, DiskReserve::Claim::kDatabase);
 }
 
 absl::Status AckLedger::Write(const LedgerGroups& changed) {
   CAIRN_CHECK(file_ != nullptr) << "Begin comes first";
   for (const auto& [group, entry] : changed) groups_[group] = entry;
-  if (end_ >= kFileBytes || is_bad_.exchange(false)) {
+  if (const bool is_bad = is_bad_.exchange(false); is_bad || end_ >= kFileBytes) {
     // What was dropped by an earlier sync is gone from the database for good.
     for (auto entry = groups_.begin(); entry != groups_.end();) {
       const bool gone = entry->second.dropped && !changed.contains(entry->first);
       entry = gone ? groups_.erase(entry) : std::next(entry);
     }
-    return StartFile(groups_);
+    absl::Status status = StartFile(groups_, DiskReserve::Claim::kRecords);
+    if (is_bad && !status.ok()) is_bad_ = true;
+    return status;
   }
   const std::string bytes = Encode(changed);
-  absl::Status status = file_->Write(end_, bytes);
+  absl::Status status = WriteTo(*file_, end_, bytes, DiskReserve::Claim::kRecords);
   if (!status.ok()) return status;
   file_->StartWriteback(end_, bytes.size());
   end_ += bytes.size();

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/types.h"
 #include "storage/file_system.h"
+#include "storage/rocksdb/disk_reserve.h"
 #include "storage/rocksdb/log_keys.h"
 
 namespace cairn {
@@ -43,9 +44,11 @@ using LedgerGroups = std::map<GroupId, LedgerGroup>;
 class AckLedger {
  public:
   // Reads what the directory, which is there, has of ledgers. Records that cannot be read are left
-  // out and named in notes(): each record stands for itself.
+  // out and named in notes(): each record stands for itself. `reserve` outlives it, and is not
+  // null if anything is written.
   static absl::StatusOr<std::unique_ptr<AckLedger>> Open(FileSystem& file_system,
-                                                         std::string directory);
+                                                         std::string directory,
+                                                         DiskReserve* reserve = nullptr);
 
   // There is a record that can be read. If not, nobody knows what the database must hold.
   bool was_there() const { return was_there_; }
@@ -55,7 +58,8 @@ class AckLedger {
 
   // Starts a file that says this of all groups; durable on return. The older files go.
   absl::Status Begin(LedgerGroups groups);
-  // Adds what changed; durable after Sync.
+  // Adds what changed; durable after Sync. But NoRoomError if the disk is full and the reserve used
+  // up: nothing was added then, and the same may be tried again.
   absl::Status Write(const LedgerGroups& changed);
   absl::Status Sync();
 
@@ -67,18 +71,21 @@ class AckLedger {
   Checked Check();
 
  private:
-  AckLedger(FileSystem& file_system, std::string directory)
-      : file_system_(file_system), directory_(std::move(directory)) {}
+  AckLedger(FileSystem& file_system, std::string directory, DiskReserve* reserve)
+      : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve) {}
   absl::Status ReadFiles();
   absl::Status ReadOne(const std::string& path);
   std::string PathOf(uint64_t number) const;
   std::string Encode(const LedgerGroups& groups);
-  absl::Status StartFile(const LedgerGroups& groups);
+  absl::Status StartFile(const LedgerGroups& groups, DiskReserve::Claim claim);
+  absl::Status WriteTo(File& file, uint64_t offset, const std::string& bytes,
+                       DiskReserve::Claim claim);
   absl::StatusOr<std::string> ReadWritten(const std::string& path, uint64_t end) const;
   void SetWritten(const std::string& path, uint64_t end);
 
   FileSystem& file_system_;
   const std::string directory_;
+  DiskReserve* const reserve_;
   bool was_there_ = false;
   uint64_t boot_ = 0;
   LedgerGroups groups_;

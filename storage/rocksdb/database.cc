@@ -20,12 +20,28 @@ class NoLogger final : public rocksdb::Logger {
 
 class FailureListener final : public rocksdb::EventListener {
  public:
-  explicit FailureListener(std::shared_ptr<DatabaseFailure> failure)
-      : failure_(std::move(failure)) {}
+  FailureListener(std::shared_ptr<DatabaseFailure> failure, DatabaseRoom* room)
+      : failure_(std::move(failure)), room_(room) {}
+
+  void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
+    DatabaseRoom::SetThisThreadFlushes(true);
+  }
+  void OnCompactionBegin(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override {
+    DatabaseRoom::SetThisThreadFlushes(false);
+  }
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) override {
+    if (room_ != nullptr && job.status.ok()) room_->Merged();
+  }
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
     if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsCorruption()) {
       // The tables stay as they were.
       failure_->MergeFailed();
+      *status = rocksdb::Status::OK();
+      return;
+    }
+    if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsNoSpace() &&
+        room_ != nullptr) {
+      // So they do. RocksDB tries again, and DatabaseRoom says when it may.
       *status = rocksdb::Status::OK();
       return;
     }
@@ -35,6 +51,7 @@ class FailureListener final : public rocksdb::EventListener {
 
  private:
   const std::shared_ptr<DatabaseFailure> failure_;
+  DatabaseRoom* const room_;
 };
 
 rocksdb::BlockBasedTableOptions TableOptions() {
@@ -88,12 +105,13 @@ rocksdb::Options LogOptions(const DatabaseOptions& options) {
 }
 
 // All but the database itself, and its options.
-Database Prepare(FileSystem& file_system, rocksdb::Options& log) {
+Database Prepare(FileSystem& file_system, rocksdb::Options& log, DatabaseRoom* room) {
   Database database;
   database.failure = std::make_shared<DatabaseFailure>();
-  database.environment = rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system));
+  database.environment =
+      rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system, TableReads::kAsAskedFor, room));
   log.env = database.environment.get();
-  log.listeners.push_back(std::make_shared<FailureListener>(database.failure));
+  log.listeners.push_back(std::make_shared<FailureListener>(database.failure, room));
   return database;
 }
 
@@ -112,7 +130,7 @@ absl::Status DatabaseFailure::Set(absl::Status status) {
 
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options) {
   rocksdb::Options log = LogOptions(options);
-  Database database = Prepare(file_system, log);
+  Database database = Prepare(file_system, log, options.room);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(log, options.directory, &db);
   database.db.reset(db);
@@ -131,7 +149,7 @@ absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::
   DatabaseOptions options;
   options.directory = directory;
   rocksdb::Options log = LogOptions(options);
-  Database database = Prepare(file_system, log);
+  Database database = Prepare(file_system, log, nullptr);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(log, directory, &db);
   database.db.reset(db);

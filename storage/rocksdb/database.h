@@ -14,6 +14,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "storage/file_system.h"
+#include "storage/rocksdb/database_room.h"
 
 namespace cairn {
 
@@ -65,6 +66,8 @@ struct DatabaseOptions {
   // What stands in memory until it goes into a table.
   size_t write_buffer_bytes = size_t{64} << 20;
   bool merges_tables = true;  // on its own, in the background
+  // Outlives the database. Null: a write that finds no room ends all writes.
+  DatabaseRoom* room = nullptr;
 };
 
 // `file_system` outlives the database. Everything it holds on return is durable.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/check.h"
 
 namespace cairn {
@@ -18,7 +20,11 @@ const RecordRun* FirstOf(const LogAppend& append) {
 }  // namespace
 
 GroupLog::GroupLog(GroupId group, LogHead head, std::vector<TermStart> starts)
-    : group_(group), head_(head), starts_(std::move(starts)), told_commit_(head.known_commit) {}
+    : group_(group),
+      head_(head),
+      starts_(std::move(starts)),
+      told_commit_(head.known_commit),
+      verified_(head.base.index, head.base_hash) {}
 
 Term GroupLog::TermAt(Index index) const {
   if (index == head_.base.index) return head_.base.term;
@@ -44,6 +50,30 @@ absl::Status GroupLog::CheckFits(const LogAppend& append, EntryHash hash) const 
   return cairn::CheckFits(extent(), append, hash, [this](Index index) { return TermAt(index); });
 }
 
+// The hash of an entry covers those before it, so that of the last one proves the whole run. Where
+// nobody knows it, the entry it follows does, with the terms: one index and term is one entry.
+absl::Status GroupLog::CheckRepair(const RecordRun& run, const HashAt& hash_at) const {
+  const auto refuse = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
+  };
+  if (run.empty() || run[0].group() != group_) return refuse("it is of another group");
+  const Index end = LastWhole() + 1;
+  if (run.first().index <= head_.base.index || run.last().index >= end) {
+    return refuse(absl::StrCat("the log holds ", head_.base.index + 1, "..", end - 1));
+  }
+  for (size_t i = 0; i < run.size(); ++i) {
+    const LogPosition at = run[i].position();
+    if (TermAt(at.index) != at.term) return refuse("another entry stands there");
+  }
+  const absl::StatusOr<EntryHash> before = hash_at(run.first().index - 1);
+  if (before.ok() && *before != run.previous_hash()) return refuse("it follows another entry");
+  const absl::StatusOr<EntryHash> last = hash_at(run.last().index);
+  if (last.ok() && *last != run.last_hash()) return refuse("another entry stood there");
+  if (!before.ok() && !last.ok()) return refuse("nothing is left to know it by");
+  return absl::OkStatus();
+}
+
 void GroupLog::TruncateTo(Index last, EntryHash hash) {
   if (last >= head_.last.index) return;
   head_.last = {last, TermAt(last)};
@@ -52,6 +82,7 @@ void GroupLog::TruncateTo(Index last, EntryHash hash) {
   if (head_.torn_from > last) head_.torn_from = 0;
   faulty_.erase(faulty_.upper_bound(last), faulty_.end());
   while (!starts_.empty() && starts_.back().first > last) starts_.pop_back();
+  verified_.TruncateTo(last, hash);
 }
 
 void GroupLog::Append(const LogAppend& append, EntryHash hash) {
@@ -77,6 +108,7 @@ void GroupLog::Append(const LogAppend& append, EntryHash hash) {
       head_.last = {terms.last_index, terms.term};
     }
     head_.last_hash = run.last_hash();
+    verified_.Add(run);
   }
 }
 
@@ -93,6 +125,7 @@ void GroupLog::DropPrefix(Index up_to, EntryHash hash) {
   head_.base_hash = hash;
   if (head_.torn_from != 0 && head_.torn_from <= up_to) head_.torn_from = 0;
   faulty_.erase(faulty_.begin(), faulty_.upper_bound(up_to));
+  verified_.DropPrefix(up_to, hash);
   ForgetStarts();
 }
 
@@ -103,6 +136,34 @@ void GroupLog::Reset(LogPosition base, EntryHash hash) {
   head_.torn_from = 0;
   faulty_.clear();
   starts_.clear();
+  verified_ = VerifiedPart(base.index, hash);
+}
+
+void GroupLog::Repaired(const RecordRun& run) {
+  faulty_.erase(faulty_.lower_bound(run.first().index), faulty_.upper_bound(run.last().index));
+  verified_.AddRepaired(run);
+}
+
+void GroupLog::BeginVerified(const std::optional<VerifiedMark>& mark) {
+  verified_ = mark ? VerifiedPart(*mark) : VerifiedPart(head_.base.index, head_.base_hash);
+}
+
+Index GroupLog::LastGood(Index unreadable) const {
+  if (!faulty_.empty()) unreadable = std::min(unreadable, *faulty_.begin());
+  return std::min(LastWhole(), unreadable - 1);
+}
+
+void GroupLog::AdvanceMark(size_t walked_bytes, Index unreadable) {
+  verified_.Advance(walked_bytes, LastGood(unreadable));
+}
+
+std::optional<VerifiedMark> GroupLog::Mark(Index unreadable) const {
+  const Index index = verified_.mark();
+  if (index <= head_.base.index || index > LastGood(unreadable)) return std::nullopt;
+  return VerifiedMark{.change = head_.change,
+                      .at = {index, TermAt(index)},
+                      .hash = verified_.mark_hash(),
+                      .configurations = verified_.ConfigurationsOfMark()};
 }
 
 }  // namespace cairn

@@ -3,15 +3,20 @@
 #ifndef STORAGE_ROCKSDB_GROUP_LOG_H_
 #define STORAGE_ROCKSDB_GROUP_LOG_H_
 
+#include <cstddef>
+#include <functional>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/types.h"
 #include "storage/append_fit.h"
 #include "storage/log_store.h"
+#include "storage/record.h"
 #include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/verified_part.h"
 
 namespace cairn {
 
@@ -34,6 +39,9 @@ class GroupLog {
   // As of all stores (append_fit.h). `hash` is that of the entry at EndFor.
   Index EndFor(const LogAppend& append) const;
   absl::Status CheckFits(const LogAppend& append, EntryHash hash) const;
+  // As LogStore::Repair. `hash_at` is the store's.
+  using HashAt = std::function<absl::StatusOr<EntryHash>(Index)>;
+  absl::Status CheckRepair(const RecordRun& run, const HashAt& hash_at) const;
 
   // The changes themselves, checked before. `hash` is that of the entry where the log now ends or
   // begins.
@@ -44,21 +52,31 @@ class GroupLog {
   // Entries known to be unreadable.
   bool IsFaulty(Index index) const { return faulty_.contains(index) || IsTorn(index); }
   void AddFaulty(Index index) { faulty_.insert(index); }
-  void Repaired(Index first, Index last) {
-    faulty_.erase(faulty_.lower_bound(first), faulty_.upper_bound(last));
-  }
+  void Repaired(const RecordRun& run);
+
+  // What the next start need not read. From its begin, or behind a mark that is believed:
+  void BeginVerified(const std::optional<VerifiedMark>& mark);
+  // these entries were read, and are good.
+  void Verified(const RecordRun& run) { verified_.Add(run); }
+  // Moves the mark on, so that a start reads `walked_bytes` behind it or somewhat more.
+  // `unreadable`: from here on nobody knows that entries can be read, whatever is known here.
+  void AdvanceMark(size_t walked_bytes, Index unreadable);
+  // Nothing if a start has to read all of the log.
+  std::optional<VerifiedMark> Mark(Index unreadable) const;
 
  private:
   bool IsTorn(Index index) const { return head_.torn_from != 0 && index >= head_.torn_from; }
   LogExtent extent() const { return {group_, head_.base.index, head_.last.index}; }
   void TruncateTo(Index last, EntryHash hash);
   void ForgetStarts();
+  Index LastGood(Index unreadable) const;
 
   GroupId group_;
   LogHead head_;
   std::vector<TermStart> starts_;
   Index told_commit_ = 0;  // may run ahead of the entries
   std::set<Index> faulty_;
+  VerifiedPart verified_;
 };
 
 }  // namespace cairn

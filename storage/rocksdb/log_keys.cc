@@ -1,6 +1,7 @@
 #include "storage/rocksdb/log_keys.h"
 
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/coding.h"
@@ -14,6 +15,7 @@ constexpr char kIdentityKind = 'i';
 constexpr char kGroupKind = 'l';
 constexpr char kHead = 'h';
 constexpr char kTerms = 't';
+constexpr char kMark = 'v';
 constexpr char kEntry = 'z';  // behind head and terms
 constexpr char kBehind = '\x7f';
 
@@ -78,6 +80,7 @@ void ReadPosition(Decoder& decoder, LogPosition* position, EntryHash* hash) {
 std::string IdentityKey() { return std::string(1, kIdentityKind); }
 std::string HeadKey(GroupId group) { return KeyOf(group, kHead); }
 std::string TermsKey(GroupId group) { return KeyOf(group, kTerms); }
+std::string MarkKey(GroupId group) { return KeyOf(group, kMark); }
 
 std::string EntryKey(GroupId group, Index index) {
   std::string key = KeyOf(group, kEntry);
@@ -151,6 +154,34 @@ absl::StatusOr<std::vector<TermStart>> DecodeTerms(GroupId group, absl::string_v
     starts.push_back(start);
   }
   return starts;
+}
+
+std::string EncodeMark(GroupId group, const VerifiedMark& mark) {
+  std::string value = Begin();
+  AppendLittleEndian(&value, mark.change);
+  AppendPosition(&value, mark.at, mark.hash);
+  for (const Index index : mark.configurations) AppendLittleEndian(&value, index);
+  return Finish(MarkKey(group), std::move(value));
+}
+
+absl::StatusOr<VerifiedMark> DecodeMark(GroupId group, absl::string_view bytes) {
+  const absl::StatusOr<absl::string_view> body = Open(MarkKey(group), bytes, "mark of the log");
+  if (!body.ok()) return body.status();
+  Decoder decoder(*body);
+  VerifiedMark mark;
+  mark.change = decoder.Read<uint64_t>();
+  ReadPosition(decoder, &mark.at, &mark.hash);
+  Index before = 0;
+  while (decoder.remaining() > 0) {
+    const Index index = decoder.Read<uint64_t>();
+    if (!decoder.ok() || index <= before || index > mark.at.index) {
+      return absl::DataLossError("the mark of the log makes no sense");
+    }
+    mark.configurations.push_back(index);
+    before = index;
+  }
+  if (!decoder.Done()) return absl::DataLossError("the mark of the log makes no sense");
+  return mark;
 }
 
 std::string EncodeLogIdentity(const LogIdentity& identity) {

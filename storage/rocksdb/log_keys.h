@@ -16,10 +16,11 @@
 
 namespace cairn {
 
-// Keys sort by group, then head, terms, entries by index.
+// Keys sort by group, then head, terms, mark, entries by index.
 std::string IdentityKey();
 std::string HeadKey(GroupId group);
 std::string TermsKey(GroupId group);
+std::string MarkKey(GroupId group);
 std::string EntryKey(GroupId group, Index index);
 // Before and behind all keys of a group.
 std::string GroupBegin(GroupId group);
@@ -56,6 +57,18 @@ struct TermStart {
 };
 std::string EncodeTerms(GroupId group, const std::vector<TermStart>& starts);
 absl::StatusOr<std::vector<TermStart>> DecodeTerms(GroupId group, absl::string_view bytes);
+
+// All entries up to `at`, which has this hash, can be read and are good. Believed only beside the
+// head of the very same change.
+struct VerifiedMark {
+  uint64_t change = 0;
+  LogPosition at;
+  EntryHash hash;
+  std::vector<Index> configurations;  // of the configuration entries among them, in order
+  friend bool operator==(const VerifiedMark&, const VerifiedMark&) = default;
+};
+std::string EncodeMark(GroupId group, const VerifiedMark& mark);
+absl::StatusOr<VerifiedMark> DecodeMark(GroupId group, absl::string_view bytes);
 
 std::string EncodeLogIdentity(const LogIdentity& identity);
 absl::StatusOr<LogIdentity> DecodeLogIdentity(absl::string_view bytes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
+#include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/entry_walk.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_status.h"
@@ -151,6 +153,8 @@ class Reconciler {
       found_.repairs.DeleteRange(EntryKey(group, log.head().last.index + 1), GroupEnd(group));
     }
     found_.repairs.DeleteRange(EntryKey(group, 0), EntryKey(group, log.head().base.index + 1));
+    // It was written beside another head, or beside one that rotted.
+    found_.repairs.Delete(MarkKey(group));
     found_.repairs.Put(HeadKey(group), EncodeHead(group, log.head()));
     found_.repairs.Put(TermsKey(group), EncodeTerms(group, log.starts()));
     found_.groups.emplace(group, std::move(log));
@@ -161,13 +165,65 @@ class Reconciler {
   FoundGroups found_;
 };
 
+// The entry where it is to be, or nothing.
+std::optional<RecordRun> EntryAt(rocksdb::DB& db, const GroupLog& log, Index index) {
+  absl::StatusOr<RecordRun> run = ReadEntries(db, ReadFrom(), log.group(), index, index, 1);
+  if (!run.ok() || run->last().term != log.TermAt(index)) return std::nullopt;
+  return *std::move(run);
+}
+
+// In parts, so that the mark comes as far as it may.
+void TakeVerified(GroupLog& log, const RecordRun& run, size_t walked_bytes) {
+  Index first = run.first().index;
+  size_t bytes = 0;
+  for (size_t i = 0; i < run.size(); ++i) {
+    const Index index = run.first().index + i;
+    bytes += run[i].bytes().size();
+    if (bytes < walked_bytes && i + 1 < run.size()) continue;
+    log.Verified(run.Slice(first, index));
+    log.AdvanceMark(walked_bytes, index + 1);
+    first = index + 1;
+    bytes = 0;
+  }
+}
+
+struct Believed {
+  VerifiedMark mark;
+  std::vector<RawConfiguration> configurations;
+};
+
+// Nothing where the slightest thing is wrong: then the whole log is read. Each change writes the
+// mark beside the head, so one beside another head was left there by a program that knows no marks,
+// or by changes that were lost and that only the ledger tells of.
+std::optional<Believed> BelievedMark(rocksdb::DB& db, const GroupLog& log) {
+  const LogHead& head = log.head();
+  const auto bytes = ValueOf(db, MarkKey(log.group()));
+  if (!bytes.ok()) return std::nullopt;
+  auto mark = DecodeMark(log.group(), *bytes);
+  if (!mark.ok() || mark->change != head.change) return std::nullopt;
+  if (mark->at.index <= head.base.index || mark->at.index > log.LastWhole()) return std::nullopt;
+  const std::optional<RecordRun> end = EntryAt(db, log, mark->at.index);
+  if (!end || end->last() != mark->at || end->last_hash() != mark->hash) return std::nullopt;
+  if (mark->at == head.last && mark->hash != head.last_hash) return std::nullopt;
+  Believed believed;
+  for (const Index index : mark->configurations) {
+    if (index <= head.base.index) return std::nullopt;
+    const std::optional<RecordRun> run = EntryAt(db, log, index);
+    if (!run || (*run)[0].type() != EntryType::kConfiguration) return std::nullopt;
+    believed.configurations.push_back({run->last(), (*run)[0].Payload(run->bytes())});
+  }
+  believed.mark = *std::move(mark);
+  return believed;
+}
+
 }  // namespace
 
 absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger) {
   return Reconciler(db, ledger).Run();
 }
 
-RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog& log) {
+RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t walked_bytes,
+                        GroupLog& log) {
   const LogHead& head = log.head();
   RecoveredLog recovered;
   recovered.hard_state = head.hard_state;
@@ -176,8 +232,19 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog&
   recovered.runs = log.Runs();
   recovered.last_hash = head.last_hash;
   recovered.known_commit = head.known_commit;
-  auto take = [&recovered](const RecordRun& run) {
+  Index first = head.base.index + 1;
+  std::optional<Believed> believed = BelievedMark(db, log);
+  if (believed) {
+    log.BeginVerified(believed->mark);
+    recovered.report.entries = believed->mark.at.index - head.base.index;
+    recovered.configurations = std::move(believed->configurations);
+    first = believed->mark.at.index + 1;
+  } else {
+    log.BeginVerified(std::nullopt);
+  }
+  auto take = [&](const RecordRun& run) {
     recovered.report.entries += run.size();
+    TakeVerified(log, run, walked_bytes);
     for (size_t i = 0; i < run.size(); ++i) {
       if (run[i].type() != EntryType::kConfiguration) continue;
       recovered.configurations.push_back({run[i].position(), run[i].Payload(run.bytes())});
@@ -185,9 +252,9 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog&
   };
   auto fault = [&](Index index, std::string reason) {
     recovered.faulty.push_back({{index, log.TermAt(index)}, directory, 0, std::move(reason)});
+    log.AddFaulty(index);  // no mark passes it
   };
-  EntryWalk(db, ReadFrom(), log, take, fault).Run(head.base.index + 1, log.LastWhole());
-  for (const FaultyEntry& entry : recovered.faulty) log.AddFaulty(entry.at.index);
+  EntryWalk(db, ReadFrom(), log, take, fault).Run(first, log.LastWhole());
   if (head.torn_from != 0) {
     recovered.torn_from = head.torn_from;
     recovered.report.torn_first = head.torn_from;

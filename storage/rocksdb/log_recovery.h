@@ -3,6 +3,7 @@
 #ifndef STORAGE_ROCKSDB_LOG_RECOVERY_H_
 #define STORAGE_ROCKSDB_LOG_RECOVERY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -32,8 +33,10 @@ struct FoundGroups {
 // Reads, and writes nothing.
 absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger);
 
-// Reads all entries of the log and tells `log` which are faulty. `directory` is for messages.
-RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, GroupLog& log);
+// Reads the entries of the log that no mark in the database speaks for, and tells `log` which are
+// faulty. The next mark leaves `walked_bytes`. `directory` is for messages.
+RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t walked_bytes,
+                        GroupLog& log);
 
 }  // namespace cairn
 

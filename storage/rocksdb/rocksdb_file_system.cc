@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "storage/rocksdb/rocksdb_status.h"
 
@@ -21,17 +23,48 @@ using rocksdb::Slice;
 
 constexpr uint64_t kPageBytes = 4096;
 
+// What a path is of, as far as that matters on a full disk.
+enum class Content { kLog, kTable, kOther };
+Content ContentOf(absl::string_view path) {
+  if (absl::EndsWith(path, ".log")) return Content::kLog;
+  return absl::EndsWith(path, ".sst") ? Content::kTable : Content::kOther;
+}
+
+// Where all of the reserve was not enough, RocksDB is not to try again: of its manifest some may be
+// there. But a start without room has not failed.
+IOStatus Final(const absl::Status& status, const DatabaseRoom& room) {
+  if (!absl::IsResourceExhausted(status) || room.is_opening()) return ToRocksDb(status);
+  return ToRocksDb(absl::InternalError(status.message()));
+}
+
+// A call that may need about `bytes`, and can be repeated.
+IOStatus WithRoom(DatabaseRoom* room, Content content, uint64_t bytes,
+                  absl::FunctionRef<absl::Status()> call) {
+  if (room == nullptr) return ToRocksDb(call());
+  if (content == Content::kTable) return ToRocksDb(room->WriteTable(bytes, call));
+  return Final(room->reserve().WithRoom(DiskReserve::Claim::kDatabase, bytes, call), *room);
+}
+
 // RocksDB appends; where, is known here.
 class WritableFile final : public rocksdb::FSWritableFile {
  public:
-  WritableFile(FileSystem& file_system, std::unique_ptr<File> file)
-      : file_system_(file_system), file_(std::move(file)) {}
+  WritableFile(FileSystem& file_system, std::shared_ptr<File> file, DatabaseRoom* room)
+      : file_system_(file_system),
+        file_(std::move(file)),
+        room_(room),
+        content_(ContentOf(file_->path())) {}
 
   using rocksdb::FSWritableFile::Append;
-  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
-    const absl::Status status = file_->Write(size_, absl::string_view(data.data(), data.size()));
+  IOStatus Append(const Slice& slice, const IOOptions&, IODebugContext*) override {
+    const absl::string_view data(slice.data(), slice.size());
+    IOStatus status;
+    if (keeps()) {
+      status = ToRocksDb(room_->unwritten().Write(file_, size_, data));
+    } else {
+      status = WithRoom(room_, content_, data.size(), [&] { return file_->Write(size_, data); });
+    }
     if (status.ok()) size_ += data.size();
-    return ToRocksDb(status);
+    return status;
   }
   IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
     if (size == size_) return IOStatus::OK();
@@ -42,6 +75,12 @@ class WritableFile final : public rocksdb::FSWritableFile {
   IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    // What is not in the file cannot be synced: RocksDbLog does not ask for it then.
+    if (keeps()) {
+      if (absl::Status status = room_->unwritten().WriteOut(); !status.ok()) {
+        return Final(status, *room_);
+      }
+    }
     return ToRocksDb(file_system_.SyncNow(*file_));
   }
   IOStatus RangeSync(uint64_t offset, uint64_t length, const IOOptions&, IODebugContext*) override {
@@ -52,8 +91,12 @@ class WritableFile final : public rocksdb::FSWritableFile {
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
  private:
+  bool keeps() const { return room_ != nullptr && content_ == Content::kLog; }
+
   FileSystem& file_system_;
-  const std::unique_ptr<File> file_;
+  const std::shared_ptr<File> file_;
+  DatabaseRoom* const room_;
+  const Content content_;
   uint64_t size_ = 0;
 };
 
@@ -169,8 +212,8 @@ std::string Plain(const std::string& path) {
 
 class RocksDbFileSystem final : public rocksdb::FileSystem {
  public:
-  RocksDbFileSystem(cairn::FileSystem& file_system, TableReads table_reads)
-      : file_system_(file_system), table_reads_(table_reads) {}
+  RocksDbFileSystem(cairn::FileSystem& file_system, TableReads table_reads, DatabaseRoom* room)
+      : file_system_(file_system), table_reads_(table_reads), room_(room) {}
 
   static const char* kClassName() { return "cairn"; }
   const char* Name() const override { return kClassName(); }
@@ -188,16 +231,23 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions&,
                            std::unique_ptr<rocksdb::FSWritableFile>* result,
                            IODebugContext*) override {
-    auto file =
-        file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kOpenOrCreate});
-    if (!file.ok()) return ToRocksDb(file.status());
+    const Content content = ContentOf(path);
+    if (room_ != nullptr && content == Content::kTable) {
+      if (absl::Status status = room_->BeginTable(); !status.ok()) return ToRocksDb(status);
+    }
+    absl::StatusOr<std::unique_ptr<File>> file;
+    const IOStatus opened = WithRoom(room_, content, kPageBytes, [&] {
+      file = file_system_.Open(Plain(path), {.mode = cairn::FileSystem::OpenMode::kOpenOrCreate});
+      return file.status();
+    });
+    if (!opened.ok()) return opened;
     // As RocksDB wants it: what was there is gone.
     const absl::StatusOr<uint64_t> size = (*file)->Size();
     if (!size.ok()) return ToRocksDb(size.status());
     if (*size != 0) {
       if (absl::Status status = (*file)->Resize(0); !status.ok()) return ToRocksDb(status);
     }
-    *result = std::make_unique<WritableFile>(file_system_, *std::move(file));
+    *result = std::make_unique<WritableFile>(file_system_, *std::move(file), room_);
     return IOStatus::OK();
   }
   IOStatus NewDirectory(const std::string& path, const IOOptions&,
@@ -220,6 +270,7 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
     return IOStatus::OK();
   }
   IOStatus DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) override {
+    if (room_ != nullptr) room_->unwritten().Forget(Plain(path));
     return ToRocksDb(file_system_.Remove(Plain(path)));
   }
   IOStatus CreateDir(const std::string& path, const IOOptions&, IODebugContext*) override {
@@ -249,8 +300,9 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
     // RocksDB renames CURRENT into its place and only then syncs the directory, which the manifest
     // it names is new in too: a power cut could leave CURRENT without its manifest.
     absl::Status status = file_system_.SyncDirectory(DirectoryOf(Plain(from)));
-    if (status.ok()) status = file_system_.Rename(Plain(from), Plain(to));
-    return ToRocksDb(status);
+    if (!status.ok()) return ToRocksDb(status);
+    return WithRoom(room_, Content::kOther, kPageBytes,
+                    [&] { return file_system_.Rename(Plain(from), Plain(to)); });
   }
   IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock,
                     IODebugContext*) override {
@@ -288,13 +340,15 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
 
   cairn::FileSystem& file_system_;
   const TableReads table_reads_;
+  DatabaseRoom* const room_;
 };
 
 }  // namespace
 
 std::shared_ptr<rocksdb::FileSystem> MakeRocksDbFileSystem(FileSystem& file_system,
-                                                           TableReads table_reads) {
-  return std::make_shared<RocksDbFileSystem>(file_system, table_reads);
+                                                           TableReads table_reads,
+                                                           DatabaseRoom* room) {
+  return std::make_shared<RocksDbFileSystem>(file_system, table_reads, room);
 }
 
 }  // namespace cairn

@@ -1,6 +1,7 @@
 #include "storage/rocksdb/rocksdb_log.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -61,15 +62,21 @@ class RocksDbLog::Store final : public LogStore {
   const GroupId group_;
 };
 
-absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
-                                                             RocksDbLogOptions options) {
+absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
+                                                        const RocksDbLogOptions& options) {
+  Parts parts;
   const std::string directory = options.directory + "/db";
   absl::Status status = file_system.MakeDirectory(options.directory);
   if (!status.ok()) return status;
+  parts.room = std::make_unique<DatabaseRoom>(file_system, options.directory + "/reserve",
+                                              options.reserve_bytes);
+  status = parts.room->reserve().Open();
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<AckLedger>> ledger =
-      AckLedger::Open(file_system, options.directory);
+      AckLedger::Open(file_system, options.directory, &parts.room->reserve());
   if (!ledger.ok()) return ledger.status();
   DatabaseOptions database;
+  database.room = parts.room.get();
   database.directory = directory;
   // A ledger is begun when the database is there: a ledger alone means that it was taken away.
   database.may_create = !(*ledger)->was_there();
@@ -83,25 +90,36 @@ absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_sy
         absl::StrCat(directory, " cannot be opened: ", opened.status().message(),
                      "; restore it, or remove this member and add it under a new id"));
   }
+  parts.ledger = *std::move(ledger);
+  parts.database = *std::move(opened);
+  return parts;
+}
+
+absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
+                                                             RocksDbLogOptions options) {
+  absl::StatusOr<Parts> parts = OpenParts(file_system, options);
+  if (!parts.ok()) return parts.status();
   std::unique_ptr<RocksDbLog> log(
-      new RocksDbLog(file_system, std::move(options), *std::move(opened), *std::move(ledger)));
-  status = log->CheckIdentity();
+      new RocksDbLog(file_system, std::move(options), *std::move(parts)));
+  absl::Status status = log->CheckIdentity();
   if (status.ok()) status = log->Recover();
   if (!status.ok()) return status;
+  log->room_.reserve().Fill();
+  log->room_.Opened();
   return log;
 }
 
-RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Database database,
-                       std::unique_ptr<AckLedger> ledger)
+RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts parts)
     : options_(std::move(options)),
-      database_(std::move(database)),
-      db_(*database_.db),
-      failure_(*database_.failure),
-      ledger_(std::move(ledger)),
-      notes_(ledger_->notes()),
+      parts_(std::move(parts)),
+      room_(*parts_.room),
+      ledger_(*parts_.ledger),
+      db_(*parts_.database.db),
+      failure_(*parts_.database.failure),
+      notes_(ledger_.notes()),
       scrub_(ScrubParts(file_system)) {}
 
-RocksDbLog::~RocksDbLog() = default;
+RocksDbLog::~RocksDbLog() { room_.Close(); }
 
 absl::Status RocksDbLog::CheckIdentity() {
   std::string value;
@@ -114,7 +132,7 @@ absl::Status RocksDbLog::CheckIdentity() {
   if (!found.IsNotFound()) return FromRocksDb(found);
   const std::unique_ptr<rocksdb::Iterator> any(db_.NewIterator(rocksdb::ReadOptions()));
   any->SeekToFirst();
-  if (any->Valid() || ledger_->was_there()) {
+  if (any->Valid() || ledger_.was_there()) {
     return absl::DataLossError(absl::StrCat(
         options_.directory,
         ": the identity of the log is gone: restore the files, or remove this member and add it "
@@ -127,9 +145,9 @@ absl::Status RocksDbLog::CheckIdentity() {
 }
 
 absl::Status RocksDbLog::Recover() {
-  absl::StatusOr<FoundGroups> found = FindGroups(db_, *ledger_);
+  absl::StatusOr<FoundGroups> found = FindGroups(db_, ledger_);
   if (!found.ok()) return found.status();
-  if (!ledger_->was_there() && !(found->groups.empty() && found->damaged.empty())) {
+  if (!ledger_.was_there() && !(found->groups.empty() && found->damaged.empty())) {
     return LedgerIsGone(options_.directory);
   }
   notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
@@ -141,9 +159,9 @@ absl::Status RocksDbLog::Recover() {
     durable[group] = {.head = log.head(),
                       .starts = log.starts(),
                       .durable_change = log.head().change,
-                      .boot = ledger_->boot()};
+                      .boot = ledger_.boot()};
   }
-  status = ledger_->Begin(durable);
+  status = ledger_.Begin(durable);
   if (!status.ok()) return status;
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : durable) durable_changes_[group] = entry.durable_change;
@@ -174,10 +192,11 @@ absl::StatusOr<OpenedLog> RocksDbLog::OpenGroup(GroupId group) {
                                               ": ", bad->second.message()));
     }
     log = LogOf(group);
+    unreadable_.ForgetGroup(group);  // no mark is left that spoke for them
   }
   // Nobody has the group open, so nobody changes it.
   OpenedLog opened;
-  opened.recovered = RecoverLog(db_, options_.directory, log);
+  opened.recovered = RecoverLog(db_, options_.directory, options_.walked_bytes, log);
   opened.recovered.report.notes = notes_;
   MutexLock lock(mutex_);
   if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
@@ -202,7 +221,10 @@ std::vector<GroupId> RocksDbLog::Groups() const {
 
 absl::Status RocksDbLog::Write(rocksdb::WriteBatch& batch) {
   if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  const rocksdb::Status status = db_.Write(rocksdb::WriteOptions(), &batch);
+  rocksdb::WriteOptions options;
+  // A write that waits for a table that waits for room would keep everything waiting.
+  options.no_slowdown = room_.flush_waits();
+  const rocksdb::Status status = db_.Write(options, &batch);
   return status.ok() ? absl::OkStatus() : failure_.Set(FromRocksDb(status));
 }
 
@@ -214,6 +236,11 @@ absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {
     batch.Put(TermsKey(group), EncodeTerms(group, next.starts()));
   }
   batch.Put(HeadKey(group), EncodeHead(group, next.head()));
+  unreadable_.Forget(group, 0, next.head().base.index);
+  next.AdvanceMark(options_.walked_bytes, unreadable_.First(group));
+  if (const auto mark = next.Mark(unreadable_.First(group))) {
+    batch.Put(MarkKey(group), EncodeMark(group, *mark));
+  }
   if (absl::Status status = Write(batch); !status.ok()) return status;
   groups_.insert_or_assign(group, std::move(next));
   dirty_.insert(group);
@@ -251,32 +278,9 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
       batch.Put(EntryKey(group, record.position().index), SliceOf(record.bytes()));
     }
   }
+  unreadable_.Forget(group, end + 1, std::numeric_limits<Index>::max());
+  if (has_entries) room_.unwritten().SetClaim(DiskReserve::Claim::kEntries);
   return Commit(std::move(log), batch);
-}
-
-// The hash of an entry covers those before it, so that of the last one proves the whole run. Where
-// nobody knows it, the entry it follows does, with the terms: one index and term is one entry.
-absl::Status RocksDbLog::CheckRepair(const GroupLog& log, const RecordRun& run) const {
-  const auto refuse = [&](absl::string_view why) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
-  };
-  const LogHead& head = log.head();
-  if (run.empty() || run[0].group() != log.group()) return refuse("it is of another group");
-  const Index end = head.torn_from != 0 ? head.torn_from : head.last.index + 1;
-  if (run.first().index <= head.base.index || run.last().index >= end) {
-    return refuse(absl::StrCat("the log holds ", head.base.index + 1, "..", end - 1));
-  }
-  for (size_t i = 0; i < run.size(); ++i) {
-    const LogPosition at = run[i].position();
-    if (log.TermAt(at.index) != at.term) return refuse("another entry stands there");
-  }
-  const absl::StatusOr<EntryHash> before = HashAt(log.group(), run.first().index - 1);
-  if (before.ok() && *before != run.previous_hash()) return refuse("it follows another entry");
-  const absl::StatusOr<EntryHash> last = HashAt(log.group(), run.last().index);
-  if (last.ok() && *last != run.last_hash()) return refuse("another entry stood there");
-  if (!before.ok() && !last.ok()) return refuse("nothing is left to know it by");
-  return absl::OkStatus();
 }
 
 absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& runs) {
@@ -288,14 +292,19 @@ absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& run
   }
   rocksdb::WriteBatch batch;
   for (const RecordRun& run : runs) {
-    if (absl::Status status = CheckRepair(log, run); !status.ok()) return status;
+    const absl::Status fits =
+        log.CheckRepair(run, [this, group](Index index) { return HashAt(group, index); });
+    if (!fits.ok()) return fits;
     for (size_t i = 0; i < run.size(); ++i) {
       batch.Put(EntryKey(group, run[i].position().index), SliceOf(run[i].bytes()));
     }
-    log.Repaired(run.first().index, run.last().index);
+    log.Repaired(run);
   }
   if (runs.empty()) return absl::OkStatus();
   MutexLock lock(mutex_);
+  for (const RecordRun& run : runs) {
+    unreadable_.Forget(group, run.first().index, run.last().index);
+  }
   return Commit(std::move(log), batch);
 }
 
@@ -323,6 +332,7 @@ absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) 
         "reset to ", ToString(base), ": the log begins behind ", ToString(log.head().base)));
   }
   log.Reset(base, hash);
+  unreadable_.ForgetGroup(group);
   rocksdb::WriteBatch batch;
   batch.DeleteRange(EntryKey(group, 0), GroupEnd(group));
   return Commit(std::move(log), batch);
@@ -336,13 +346,14 @@ absl::Status RocksDbLog::DropGroup(GroupId group) {
   if (absl::Status status = Write(batch); !status.ok()) return status;
   groups_.erase(group);
   damaged_.erase(group);
+  unreadable_.ForgetGroup(group);
   ++last_change_;
   dirty_.insert(group);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index first, Index last,
-                                                        size_t max_bytes) const {
+                                                        size_t max_bytes) {
   GroupLog log(group);
   std::optional<DatabaseSnapshot> snapshot;
   {
@@ -360,7 +371,7 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run =
       ReadEntries(db_, {.snapshot = snapshot->get()}, group, first, last, max_bytes);
-  if (!run.ok()) return run.status();
+  if (!run.ok()) return FoundUnreadable(log, first, run.status());
   // Good records, but are they the ones that were written?
   Index good = first;
   while (good <= run->last().index && !log.IsFaulty(good) &&
@@ -370,12 +381,31 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   const bool follows = first != head.base.index + 1 || run->previous_hash() == head.base_hash;
   if (good > head.last.index && run->last_hash() != head.last_hash) --good;
   if (good == first || !follows) {
-    return absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there"));
+    return FoundUnreadable(
+        log, first,
+        absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there")));
   }
   return std::vector<RecordRun>{run->Slice(first, good - 1)};
 }
 
-absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) const {
+// A mark that speaks for the entry goes; the next change writes another if it can. The log may have
+// changed since the entry was read, which costs a longer start at most.
+absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index index, absl::Status why) {
+  const GroupId group = log.group();
+  MutexLock lock(mutex_);
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return why;
+  const LogHead& head = found->second.head();
+  if (index <= head.base.index || index > head.last.index) return why;
+  if (found->second.TermAt(index) != log.TermAt(index)) return why;
+  if (!unreadable_.Add(group, index)) return why;
+  rocksdb::WriteBatch batch;
+  batch.Delete(MarkKey(group));
+  if (Write(batch).ok()) dirty_.insert(group);
+  return why;
+}
+
+absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) {
   const LogHead head = HeadOf(group);
   if (index == head.base.index) return head.base_hash;
   if (index == head.last.index) return head.last_hash;
@@ -391,12 +421,15 @@ absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) const {
 RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   RocksDbScrub::Parts parts;
   parts.db = &db_;
-  parts.ledger = ledger_.get();
+  parts.ledger = &ledger_;
   parts.file_system = &file_system;
   parts.database_directory = db_.GetName();
   parts.identity = EncodeLogIdentity(options_.identity);
   parts.groups = [this] { return WholeGroups(); };
   parts.view = [this](GroupId group) { return ViewOf(group); };
+  parts.unreadable = [this](const GroupLog& log, Index index) {
+    FoundUnreadable(log, index, absl::OkStatus()).IgnoreError();
+  };
   parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
   parts.restore_identity = [this] {
     rocksdb::WriteBatch batch;
@@ -428,50 +461,6 @@ absl::Status RocksDbLog::RestoreGroup(GroupId group) {
   batch.Put(TermsKey(group), EncodeTerms(group, found->second.starts()));
   batch.Put(HeadKey(group), EncodeHead(group, found->second.head()));
   return Write(batch);
-}
-
-void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
-  const absl::Status status = SyncNow();
-  done(status.ok() ? status : failure_.Set(status));
-}
-
-absl::Status RocksDbLog::SyncNow() {
-  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  LedgerGroups changed;
-  {
-    MutexLock lock(mutex_);
-    for (const GroupId group : dirty_) {
-      LedgerGroup& entry = changed[group];
-      entry.boot = ledger_->boot();
-      entry.durable_change = durable_changes_[group];
-      if (const auto found = groups_.find(group); found != groups_.end()) {
-        entry.head = found->second.head();
-        entry.starts = found->second.starts();
-      } else {
-        entry.dropped = true;
-        entry.head.change = last_change_;
-      }
-    }
-    dirty_.clear();
-  }
-  if (changed.empty()) return absl::OkStatus();
-  if (failure_.TakeMergeFailed()) {
-    if (absl::Status stopped = StopMerging(db_); !stopped.ok()) return stopped;
-  }
-  // What the ledger speaks of is with the system before the ledger is: the end of this process
-  // alone cannot leave a ledger that is ahead.
-  if (auto flushed = db_.FlushWAL(/*sync=*/false); !flushed.ok()) return FromRocksDb(flushed);
-  if (absl::Status written = ledger_->Write(changed); !written.ok()) return written;
-  // From here on a power cut may leave any part of either, whichever is synced first: so both are,
-  // beside each other.
-  ledger_sync_.Start([this] { return ledger_->Sync(); });
-  const rocksdb::Status log_synced = db_.FlushWAL(/*sync=*/true);
-  const absl::Status ledger_synced = ledger_sync_.Wait();
-  if (!log_synced.ok()) return FromRocksDb(log_synced);
-  if (!ledger_synced.ok()) return ledger_synced;
-  MutexLock lock(mutex_);
-  for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
-  return absl::OkStatus();
 }
 
 }  // namespace cairn

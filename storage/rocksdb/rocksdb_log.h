@@ -4,7 +4,9 @@
 #ifndef STORAGE_ROCKSDB_ROCKSDB_LOG_H_
 #define STORAGE_ROCKSDB_ROCKSDB_LOG_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,10 +26,12 @@
 #include "storage/log_store.h"
 #include "storage/rocksdb/ack_ledger.h"
 #include "storage/rocksdb/database.h"
+#include "storage/rocksdb/database_room.h"
 #include "storage/rocksdb/group_log.h"
 #include "storage/rocksdb/log_recovery.h"
 #include "storage/rocksdb/rocksdb_scrub.h"
 #include "storage/rocksdb/side_task.h"
+#include "storage/rocksdb/unreadable_entries.h"
 
 namespace cairn {
 
@@ -37,13 +41,20 @@ struct RocksDbLogOptions {
   size_t write_buffer_bytes = size_t{64} << 20;
   // False: tables stay as they were written, for tests that damage them; they only get more.
   bool merges_tables = true;
+  // A start reads the end of each group's log and verifies it: so much at least, and less than
+  // twice that unless entries cannot be read.
+  size_t walked_bytes = size_t{4} << 20;
+  // Kept for a full disk, in the file `reserve`.
+  uint64_t reserve_bytes = 0;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:
 //
 // An append is one write batch of RocksDB: after a power cut all of it is there or nothing. Any
 // error of RocksDB, also of what it does in the background, ends all writes. But not a table that
-// cannot be read when it is to be merged: then no tables are merged any more.
+// cannot be read when it is to be merged: then no tables are merged any more. And not a full disk:
+// DatabaseRoom says what becomes of RocksDB's writes then, and a Sync that is refused leaves what
+// it was to write in memory.
 //
 // Threads: as LogDisk. A Sync ends before it returns; one of its two syncs runs on a thread of the
 // log. RocksDB has threads of its own, too, which is why this store is not in the simulator.
@@ -61,6 +72,8 @@ class RocksDbLog final : public LogDisk {
   absl::Status DropGroup(GroupId group) override;
   std::vector<GroupId> Groups() const override;
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
+  bool has_room() const override;
+  void SeekRoom() override;
   LogScrub* scrub() override { return &scrub_; }
   const char* name() const override { return "rocksdb"; }
 
@@ -70,11 +83,21 @@ class RocksDbLog final : public LogDisk {
  private:
   class Store;
 
-  RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Database database,
-             std::unique_ptr<AckLedger> ledger);
+  // What it is made of, opened.
+  struct Parts {
+    std::unique_ptr<DatabaseRoom> room;
+    std::unique_ptr<AckLedger> ledger;
+    Database database;
+  };
+
+  RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts parts);
+  static absl::StatusOr<Parts> OpenParts(FileSystem& file_system, const RocksDbLogOptions& options);
   absl::Status CheckIdentity();
   absl::Status Recover();
   absl::Status SyncNow();
+  LedgerGroups TakeChanged();
+  absl::Status WriteChanged(const LedgerGroups& changed);
+  bool TablesPileUp() const;
 
   // For the scrub.
   RocksDbScrub::Parts ScrubParts(FileSystem& file_system);
@@ -85,13 +108,15 @@ class RocksDbLog final : public LogDisk {
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
   absl::Status Repair(GroupId group, const std::vector<RecordRun>& runs);
-  absl::Status CheckRepair(const GroupLog& log, const RecordRun& run) const;
   absl::Status DropPrefix(GroupId group, Index up_to);
   absl::Status Reset(GroupId group, LogPosition base, EntryHash hash);
   absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,
-                                              size_t max_bytes) const;
-  absl::StatusOr<EntryHash> HashAt(GroupId group, Index index) const;
+                                              size_t max_bytes);
+  absl::StatusOr<EntryHash> HashAt(GroupId group, Index index);
   LogHead HeadOf(GroupId group) const;
+
+  // Of an entry that `log` has, also for the scrub: the next start will read it again.
+  absl::Status FoundUnreadable(const GroupLog& log, Index index, absl::Status why);
 
   // Writes the batch with what `next` says of the group, and takes it over.
   absl::Status Commit(GroupLog next, rocksdb::WriteBatch& batch) CAIRN_REQUIRES(mutex_);
@@ -99,18 +124,22 @@ class RocksDbLog final : public LogDisk {
   GroupLog LogOf(GroupId group) const CAIRN_REQUIRES(mutex_);
 
   const RocksDbLogOptions options_;
-  const Database database_;
+  const Parts parts_;
+  DatabaseRoom& room_;
+  AckLedger& ledger_;
   rocksdb::DB& db_;
   DatabaseFailure& failure_;
-  const std::unique_ptr<AckLedger> ledger_;
   std::vector<std::string> notes_;
   SideTask ledger_sync_{"ledger-sync"};
+  std::atomic<bool> refused_ = false;  // the last sync was
+  std::atomic<bool> piles_up_ = false;
 
   mutable Mutex mutex_;
   uint64_t last_change_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::map<GroupId, GroupLog> groups_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, absl::Status> damaged_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<LogStore>> stores_ CAIRN_GUARDED_BY(mutex_);
+  UnreadableEntries unreadable_ CAIRN_GUARDED_BY(mutex_);
   // Changed since the last sync; what of each group was durable then.
   std::set<GroupId> dirty_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, uint64_t> durable_changes_ CAIRN_GUARDED_BY(mutex_);

@@ -95,6 +95,7 @@ bool RocksDbScrub::StepGroup(GroupId group, ScrubPosition& position, uint64_t ma
   if (position.offset == 0) CheckHead(*view, step);
   const Index first = std::max(position.offset, log.head().base.index + 1);
   auto fault = [&](Index index, const std::string& why) {
+    parts_.unreadable(log, index);
     step.damaged.push_back({group,
                             {index, log.TermAt(index)},
                             absl::DataLossError(absl::StrCat(parts_.database_directory, ": entry ",

@@ -57,6 +57,8 @@ class RocksDbScrub final : public LogScrub {
     std::function<std::vector<GroupId>()> groups;  // in order; not those that are damaged
     // Nothing if there is no such group.
     std::function<std::optional<GroupView>(GroupId)> view;
+    // Told of each entry that is bad; `log` is the view's.
+    std::function<void(const GroupLog& log, Index)> unreadable;
     // Writes head and terms again, as they are then.
     std::function<absl::Status(GroupId)> restore_group;
     std::function<absl::Status()> restore_identity;

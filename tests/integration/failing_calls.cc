@@ -3,13 +3,15 @@
 // FAILING_CALLS names a file. While that is there, calls on files whose path has "/log/" in it
 // fail: if it says "sync once", the next fdatasync or fsync, with EIO, and the file is removed; if
 // it says "full", every write, with ENOSPC. If it says "no room", every call that would make a file
-// below "/data/" longer fails, with ENOSPC.
+// below "/data/" longer fails, with ENOSPC; but files of "/log/" may take what another of them gave
+// up since.
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -39,10 +41,23 @@ std::string Order() {
   return length > 0 ? std::string(text, static_cast<size_t>(length)) : "";
 }
 
-bool LacksRoom(int descriptor, off_t end) {
+off_t SizeOf(int descriptor) {
   struct stat information;
-  return Order() == "no room" && IsBelow(descriptor, "/data/") &&
-         fstat(descriptor, &information) == 0 && information.st_size < end;
+  return fstat(descriptor, &information) == 0 ? information.st_size : 0;
+}
+
+std::atomic<off_t> given_up = 0;  // by files of the log, while there was no room
+
+bool LacksRoom(int descriptor, off_t end) {
+  if (Order() != "no room" || !IsBelow(descriptor, "/data/")) return false;
+  const off_t needed = end - SizeOf(descriptor);
+  if (needed <= 0) return false;
+  if (!IsOfLog(descriptor)) return true;
+  off_t left = given_up;
+  while (left >= needed) {
+    if (given_up.compare_exchange_weak(left, left - needed)) return false;
+  }
+  return true;
 }
 
 template <typename Function>
@@ -57,6 +72,15 @@ int SyncOr(const char* name, int descriptor) {
     return -1;
   }
   return Next<int(int)>(name)(descriptor);
+}
+
+int TruncateOr(const char* name, int descriptor, off_t length) {
+  const off_t before = SizeOf(descriptor);
+  const int result = Next<int(int, off_t)>(name)(descriptor, length);
+  if (result == 0 && length < before && Order() == "no room" && IsOfLog(descriptor)) {
+    given_up += before - length;
+  }
+  return result;
 }
 
 ssize_t WriteOr(const char* name, int descriptor, const void* data, size_t length, off_t offset) {
@@ -82,6 +106,10 @@ int fallocate(int descriptor, int mode, off_t offset, off_t length) {
 int posix_fallocate(int descriptor, off_t offset, off_t length) {
   if (LacksRoom(descriptor, offset + length)) return ENOSPC;
   return Next<int(int, off_t, off_t)>("posix_fallocate")(descriptor, offset, length);
+}
+int ftruncate(int descriptor, off_t length) { return TruncateOr("ftruncate", descriptor, length); }
+int ftruncate64(int descriptor, off_t length) {
+  return TruncateOr("ftruncate64", descriptor, length);
 }
 int fdatasync(int descriptor) { return SyncOr("fdatasync", descriptor); }
 int fsync(int descriptor) { return SyncOr("fsync", descriptor); }

@@ -82,6 +82,8 @@ TEST_F(PosixFileSystemTest, NoSpaceIsResourceExhausted) {
   const absl::Status status = full->Write(0, "x");
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "write /dev/full: No space left")) << status;
+  // The file may be used again, as far as this one can be.
+  EXPECT_FALSE(absl::IsResourceExhausted(file_system_.SyncNow(*full)));
 }
 
 // The system takes what fits and says so; a caller must not take that for the whole.

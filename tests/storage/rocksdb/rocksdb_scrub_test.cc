@@ -173,7 +173,7 @@ TEST(RocksDbScrubTest, AFlipAnywhereInATableIsFoundAndHealed) {
   int damaged = 0;
   int moved = 0;
   const uint64_t tail = size - 1500;  // what the table says of itself
-  for (uint64_t at = 0; at < size; at = at < tail ? std::min(at + 16'001, tail) : at + 37) {
+  for (uint64_t at = 0; at < size; at = at < tail ? std::min(at + 16'001, tail) : at + 67) {
     SCOPED_TRACE(absl::StrCat("at ", at));
     const std::unique_ptr<SimulatedFileSystem> image = origin.WorstCaseImage();
     RocksDbSubject subject(*image);

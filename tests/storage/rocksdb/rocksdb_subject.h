@@ -42,8 +42,7 @@ class RocksDbSubject {
   absl::Status Open() {
     store = nullptr;
     disk = nullptr;
-    absl::StatusOr<std::unique_ptr<RocksDbLog>> opened =
-        RocksDbLog::Open(file_system_, TestOptions());
+    absl::StatusOr<std::unique_ptr<RocksDbLog>> opened = RocksDbLog::Open(file_system_, options);
     if (!opened.ok()) return opened.status();
     disk = *std::move(opened);
     absl::StatusOr<OpenedLog> log = disk->OpenGroup(kGroup);
@@ -99,6 +98,7 @@ class RocksDbSubject {
     return false;
   }
 
+  RocksDbLogOptions options = TestOptions();
   LogTwin given{kGroup};
   LogTwin acknowledged{kGroup};
   std::unique_ptr<RocksDbLog> disk;

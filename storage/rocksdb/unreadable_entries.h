@@ -1,0 +1,31 @@
+// UnreadableEntries: entries of which it was found out since they were opened that they cannot be
+// read. Reading them may go well again; the next start reads them in any case.
+
+#ifndef STORAGE_ROCKSDB_UNREADABLE_ENTRIES_H_
+#define STORAGE_ROCKSDB_UNREADABLE_ENTRIES_H_
+
+#include <map>
+#include <set>
+
+#include "base/types.h"
+
+namespace cairn {
+
+// A value. Threads: one at a time.
+class UnreadableEntries {
+ public:
+  // False if it was known.
+  bool Add(GroupId group, Index index) { return entries_[group].insert(index).second; }
+  // They were written again, or are gone.
+  void Forget(GroupId group, Index first, Index last);
+  void ForgetGroup(GroupId group) { entries_.erase(group); }
+  // Behind all indexes if there is none.
+  Index First(GroupId group) const;
+
+ private:
+  std::map<GroupId, std::set<Index>> entries_;
+};
+
+}  // namespace cairn
+
+#endif  // STORAGE_ROCKSDB_UNREADABLE_ENTRIES_H_
