@@ -169,6 +169,14 @@ absl::Status Check(const TailReply& body) {
 
 absl::Status Check(const TimeoutNow&) { return absl::OkStatus(); }
 
+absl::Status Check(const RejoinRequest& body) {
+  return body.nonce != 0 ? absl::OkStatus() : Invalid("a question without a number");
+}
+absl::Status Check(const RejoinReply& body) {
+  if (body.nonce == 0 || body.barrier == 0) return Invalid("an answer to no question");
+  return CheckIndex("barrier", body.barrier);
+}
+
 absl::Status Check(const RemovedNotice& body) {
   if (body.at.index == 0) return Invalid("a removal by no configuration");
   if (body.at.term > body.term) {

@@ -42,6 +42,7 @@ absl::StatusOr<LogAppend> GroupLog::Append(const LogBatch& batch, Payloads& payl
                                            WallTime timestamp) {
   LogAppend append;
   append.hard_state = batch.hard_state;
+  append.sure = batch.sure;
   append.truncate_from = batch.truncate_from;
   append.commit = batch.commit;
   if (batch.reset_to.has_value()) {

@@ -23,17 +23,6 @@ constexpr size_t kSmallTurn = 1000;  // so many need no counting
 
 using Reason = ProposalNotApplied::Reason;
 
-// Why the log cannot be used, if so.
-absl::Status DamageOf(GroupId group, const RecoveredLog& recovered) {
-  if (recovered.hard_state_lost) {
-    return absl::DataLossError(absl::StrCat(
-        "group ", ToInteger(group),
-        ": both copies of this node's term and vote are damaged, so it "
-        "must not vote again under its id: remove this member and add it as a new one"));
-  }
-  return absl::OkStatus();
-}
-
 // What other members are asked for.
 std::string FaultsIn(GroupId group, const std::vector<FaultyEntry>& faulty) {
   const FaultyEntry& first = faulty.front();
@@ -70,9 +59,12 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
   }
   if (!opened.ok()) return opened.status();
   opened_ = *std::move(opened);
-  if (absl::Status damage = DamageOf(settings_.group, opened_.recovered); !damage.ok()) {
-    Halt(NodeState::kHalted, damage);
-    return absl::OkStatus();
+  if (opened_.recovered.hard_state_lost) {
+    dependencies_.log->Log(
+        LogLevel::kWarning,
+        absl::StrCat("group ", ToInteger(settings_.group),
+                     ": what was synced last is lost, perhaps with this node's term and vote: it "
+                     "neither votes nor acknowledges before a leader has caught it up"));
   }
   if (const auto& faulty = opened_.recovered.faulty; !faulty.empty()) {
     dependencies_.log->Log(LogLevel::kWarning, FaultsIn(settings_.group, faulty));

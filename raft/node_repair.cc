@@ -46,6 +46,7 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
   raft.runs = recovered.runs;
   raft.base_configuration = settings.initial_members;
   raft.torn_from = recovered.torn_from;
+  raft.unsure = recovered.hard_state_lost;
   for (const FaultyEntry& faulty : recovered.faulty) {
     raft.holes.push_back({faulty.at.index, faulty.at.index});
   }
@@ -198,6 +199,8 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
       if (next == begin) break;
     }
   }
+  // What it lacks it may have held.
+  if (raft_.unsure() && given.empty()) return;
   for (const RecordRun& run : given) dependencies_.metrics->repairs.given.Add(run.size());
   Send(to, EntryReply{request.request}, std::move(given));
 }

@@ -89,6 +89,7 @@ bool MayStrangerSay(const EnvelopeBody& body) {
            std::holds_alternative<AppendEntries>(*message) ||
            std::holds_alternative<Heartbeat>(*message) ||
            std::holds_alternative<ReadIndexReply>(*message) ||
+           std::holds_alternative<RejoinReply>(*message) ||
            std::holds_alternative<TailQuery>(*message);
   }
   return std::holds_alternative<ForwardedResults>(body) ||

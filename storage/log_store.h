@@ -24,6 +24,7 @@ namespace cairn {
 // the order of the fields that was never synced.
 struct LogAppend {
   std::optional<HardState> hard_state;
+  bool sure = false;  // RecoveredLog::hard_state_lost holds no more
   // Entries from here on are gone before the runs are appended. Above the base; behind the last
   // entry it changes nothing.
   std::optional<Index> truncate_from;
@@ -53,8 +54,11 @@ struct FaultyEntry {
 
 struct RecoveredLog {
   HardState hard_state;
-  bool hard_state_lost = false;  // both copies bad: this node must not vote again under its id
-  LogPosition base;              // before the first entry kept
+  // A batch that was synced is lost, both copies of what it said: perhaps a later term and vote,
+  // perhaps entries behind the last one or that the last ones were truncated. What is here is true
+  // and may be older. Every start says so until LogAppend::sure is durable.
+  bool hard_state_lost = false;
+  LogPosition base;  // before the first entry kept
   EntryHash base_hash;
   std::vector<TermRun> runs;  // of all entries behind base, torn and faulty ones included
   EntryHash last_hash;        // of the last entry

@@ -7,6 +7,12 @@
 namespace cairn {
 
 Standing StandingOf(const Raft& raft, NodeState before) {
+  if (raft.unsure()) {
+    return {NodeState::kRepairing,
+            absl::StrCat("what was synced last is lost here, behind entry ", raft.last().index,
+                         ", perhaps a vote too; waits for a leader that a majority without this "
+                         "member confirms, and neither votes nor acknowledges")};
+  }
   if (raft.state_lost()) {
     return {NodeState::kRepairing,
             absl::StrCat("the state up to entry ", raft.base().index,

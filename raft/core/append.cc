@@ -33,6 +33,7 @@ std::vector<TermRun> RunsFrom(Index first, std::vector<TermRun> runs) {
 
 void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId payload) {
   if (append.runs.empty() || !FollowLeader(from) || !StillHas(from, append.acknowledged)) return;
+  if (doubt_.rejoin.silent(ballot_.state.term)) return;
   if (!MatchesPrevious(from, append)) return;
   if (const auto first = trail_.FirstMissing(append.previous, append.runs)) {
     if (!MakeRoom(*first, append)) return;
@@ -49,6 +50,7 @@ void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId pay
 // leader overwrites its own entries, and nothing of a log is given up that a leader still has: only
 // a disk as it was some time ago lacks it, which has forgotten votes as well (fault catalogue D17).
 bool Raft::State::StillHas(NodeId leader, LogPosition acknowledged) {
+  if (unsure()) return true;
   // What was committed here was never anything else: of that leaders and logs may differ, disks
   // not.
   if (acknowledged.index <= commit_ || TermAt(acknowledged.index) == acknowledged.term) return true;
@@ -134,7 +136,9 @@ void Raft::State::TruncateLog(Index first_removed) {
   trail_.TruncateFrom(first_removed);
   doubt_.torn.Forget(first_removed);
   if (MutantEnabled(Mutant::kConfigurationStays)) return;
-  if (membership_.Truncate(first_removed)) {
+  // What this node has applied may be ahead of a log that is older; it was committed.
+  const Index kept = unsure() ? membership_.committed(0).first.index : 0;
+  if (membership_.Truncate(std::max(first_removed, kept + 1))) {
     Trace("configuration back to ", ToString(membership_.position()), ": ",
           ToString(membership_.in_force()));
   }
@@ -151,7 +155,7 @@ void Raft::State::AppendReceived(Index first, const AppendEntries& append, Paylo
   trail_.Append(RunsFrom(first, append.runs));
   durability_.OnAppend(ticket, last);
   for (const auto& [at, configuration] : append.configurations) {
-    if (at.index < first) continue;
+    if (at.index < first || at.index <= membership_.position().index) continue;
     Trace("configuration ", ToString(at), ": ", ToString(configuration));
     membership_.Append(at, configuration);
   }

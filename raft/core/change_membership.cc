@@ -248,6 +248,7 @@ std::string Raft::State::CampaignFault() const {
       commit_ < membership_.position().index && !membership_.in_force().IsVoter(node());
   const Configuration& configuration = leaving ? membership_.before() : membership_.in_force();
   if (fenced_) return "is fenced";
+  if (unsure()) return "cannot tell what it has promised";
   if (!doubt_.torn.empty()) return "has undecided entries";
   if (doubt_.state_lost) return "has lost the state that its log goes on from";
   if (HoleToApply() != 0) return "has entries that it cannot read";

@@ -45,6 +45,7 @@ struct LogReset {
 struct LogBatch {
   Ticket ticket = 0;
   std::optional<HardState> hard_state = {};
+  bool sure = false;  // with `hard_state`: RecoveredRaft::unsure holds no more
   std::optional<LogReset> reset_to = {};
   std::optional<Index> truncate_from = {};  // before the runs: entries from here on are gone
   std::vector<AppendRun> runs = {};

@@ -23,12 +23,13 @@ bool Raft::State::RefusesElections() const {
 }
 
 void Raft::State::Handle(NodeId from, const PreVoteRequest& request) {
-  const bool granted = !RefusesElections() && request.term > ballot_.state.term &&
+  const bool granted = !unsure() && !RefusesElections() && request.term > ballot_.state.term &&
                        AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "grants" : "refuses", " pre-vote to ", ToInteger(from), " for term ",
         request.term, ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
         request.term > ballot_.state.term ? "" : ", not a later term",
-        RefusesElections() ? ", a leader may be live" : "");
+        RefusesElections() ? ", a leader may be live" : "",
+        unsure() ? ", cannot tell what it has promised" : "");
   Send(from, PreVoteReply{.term = granted ? request.term : ballot_.state.term,
                           .granted = granted,
                           .campaign = request.campaign});
@@ -44,11 +45,11 @@ void Raft::State::Handle(NodeId from, const PreVoteReply& reply) {
 void Raft::State::Handle(NodeId from, const VoteRequest& request) {
   const NodeId vote = ballot_.state.vote;
   const bool free = vote == NodeId::kNone || vote == from;
-  const bool granted = free && (request.forced || !RefusesElections()) &&
+  const bool granted = free && !unsure() && (request.forced || !RefusesElections()) &&
                        AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "votes for " : "refuses vote to ", ToInteger(from), " in term ", request.term,
         ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
-        free ? "" : ", voted already");
+        free ? "" : ", voted already", unsure() ? ", cannot tell what it has promised" : "");
   if (granted && vote == NodeId::kNone) {
     SetVote(from);
     clock_.Restart(now_);

@@ -28,6 +28,8 @@ std::optional<std::string> CheckState(const Raft& raft) {
   if (raft.torn_from() && raft.durable() >= *raft.torn_from()) {
     return absl::StrCat("durable ", raft.durable(), " although torn from ", *raft.torn_from());
   }
+  if (raft.unsure() && raft.role() != Role::kFollower)
+    return "stands, and cannot tell what it voted";
   if (raft.base().index > raft.commit()) return "compacted what is not committed";
   if (raft.last().term > raft.term()) return "an entry of a term to come";
   if (raft.TermAt(raft.last().index) != raft.last().term) return "the last entry has two terms";

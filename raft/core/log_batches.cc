@@ -12,9 +12,10 @@ LogBatch& LogBatches::Open() {
   return batches_.back();
 }
 
-Ticket LogBatches::SetHardState(HardState hard_state) {
+Ticket LogBatches::SetHardState(HardState hard_state, bool sure) {
   LogBatch& batch = Open();
   batch.hard_state = hard_state;
+  batch.sure = batch.sure || sure;
   return batch.ticket;
 }
 

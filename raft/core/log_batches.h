@@ -19,7 +19,8 @@ namespace cairn {
 // everything written before it.
 class LogBatches {
  public:
-  Ticket SetHardState(HardState hard_state);
+  // `sure`: LogBatch::sure.
+  Ticket SetHardState(HardState hard_state, bool sure = false);
   Ticket Truncate(Index first_removed);
   // Everything written behind `reset.base` before is void.
   Ticket Reset(LogReset reset);

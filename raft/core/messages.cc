@@ -17,6 +17,8 @@ constexpr const char* Name(const TailQuery&) { return "TailQuery"; }
 constexpr const char* Name(const TailReply&) { return "TailReply"; }
 constexpr const char* Name(const TimeoutNow&) { return "TimeoutNow"; }
 constexpr const char* Name(const RemovedNotice&) { return "RemovedNotice"; }
+constexpr const char* Name(const RejoinRequest&) { return "RejoinRequest"; }
+constexpr const char* Name(const RejoinReply&) { return "RejoinReply"; }
 
 }  // namespace
 

@@ -163,10 +163,22 @@ struct RemovedNotice {
   LogPosition at = {};
 };
 
+// From a member that cannot tell what it has promised (raft/core/rejoin.h), to the leader it hears.
+struct RejoinRequest {
+  Term term = 0;
+  uint64_t nonce = 0;  // drawn since its start; echoed
+};
+// To whoever is to be sure again once it holds the entry there, which is of `term`.
+struct RejoinReply {
+  Term term = 0;
+  uint64_t nonce = 0;
+  Index barrier = 0;
+};
+
 using MessageBody =
     std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendEntries, AppendReply,
                  Heartbeat, HeartbeatReply, ReadIndexRequest, ReadIndexReply, TailQuery, TailReply,
-                 TimeoutNow, RemovedNotice>;
+                 TimeoutNow, RemovedNotice, RejoinRequest, RejoinReply>;
 
 struct Message {
   NodeId from = NodeId::kNone;

@@ -84,6 +84,9 @@ struct RecoveredRaft {
   // snapshot.
   Index applied = 0;
   bool state_lost = false;
+  // A batch that was synced is lost: this node cannot tell what it has promised, and what is here
+  // may be older than it was (raft/core/rejoin.h). `applied` may be behind the last entry.
+  bool unsure = false;
   // Entries from here to the end have id records but no readable record, and one power cut can
   // have done it. They count in election comparisons, are never acknowledged, and this node does
   // not campaign before they are decided (docs/decisions.md, "Torn tails").

@@ -113,8 +113,8 @@ void Raft::State::Stir(Leader& leader, absl::string_view why, NodeId silent) {
 bool Raft::State::TakesOffer(const Heartbeat& heartbeat) const {
   if (!heartbeat.quiesce || options_.quiesce_after == 0) return false;
   const LogPosition last = heartbeat.quiesce->last;
-  return doubt_.torn.empty() && trail_.holes().empty() && !restore_ && !control_.transfer &&
-         !control_.unsafe && trail_.last() == last && commit_ == last.index &&
+  return !unsure() && doubt_.torn.empty() && trail_.holes().empty() && !restore_ &&
+         !control_.transfer && !control_.unsafe && trail_.last() == last && commit_ == last.index &&
          durable() >= last.index && std::get<Follower>(role_).reads.empty();
 }
 

@@ -72,12 +72,15 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
       now_(now),
       clock_(options, random_.Fork(), now, recovered.hard_state.term),
       ballot_{.state = recovered.hard_state},
-      doubt_(TakeTornTail(recovered)),
+      doubt_(TakeTornTail(recovered), recovered.unsure),
       trail_(recovered.base, std::move(recovered.runs)),
       durability_(trail_.last().index),
       membership_(recovered.base_configuration_position, std::move(recovered.base_configuration),
                   std::move(recovered.configurations)),
-      commit_(std::max(recovered.base.index, std::min(recovered.applied, trail_.last().index))),
+      // What it has applied need not be what stands there, if what is here is older.
+      commit_(recovered.unsure ? recovered.base.index
+                               : std::max(recovered.base.index,
+                                          std::min(recovered.applied, trail_.last().index))),
       applied_(recovered.state_lost ? recovered.applied
                                     : std::max(recovered.base.index, recovered.applied)) {
   CAIRN_CHECK(Validate(options).ok()) << Validate(options).ToString();
@@ -88,7 +91,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
         durable());
   for (const HoleRange& hole : recovered.holes) trail_.AddHole(hole);
   if (recovered.snapshot) InstallAtStart(*recovered.snapshot);
-  if (applied_ > claimed_last().index) {
+  if (applied_ > claimed_last().index && !unsure()) {
     RaiseFence(Fence::Reason::kDataLoss,
                absl::StrCat("the state machine holds entries up to ", applied_,
                             ", the log ends at ", claimed_last().index));
@@ -99,6 +102,7 @@ Raft::State::State(const RaftOptions& options, RecoveredRaft recovered, Instant 
   if (!fenced_ && !trail_.holes().empty()) {
     Trace("cannot read ", trail_.holes().size(), " entries, the first is ", trail_.holes().first());
   }
+  if (!fenced_ && unsure()) BeUnsure();
   if (!fenced_ && doubt_.state_lost) MissState();
   if (!fenced_ && OtherVoters(membership_.in_force(), node()).empty()) QueryDoubt();
 }
@@ -119,6 +123,7 @@ void Raft::State::Step(Instant now, Event event) {
     DriveMembership();
     LearnRemoval();
     ForgetAnswers();
+    FinishRejoin();
   }
 }
 
@@ -450,6 +455,7 @@ Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 const Holes& Raft::holes() const { return state_->holes(); }
 bool Raft::state_lost() const { return state_->state_lost(); }
+bool Raft::unsure() const { return state_->unsure(); }
 bool Raft::term_durable() const { return state_->term_durable(); }
 std::optional<LogPosition> Raft::restoring() const { return state_->restoring(); }
 bool Raft::leads_with_commit() const { return state_->leads_with_commit(); }

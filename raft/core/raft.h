@@ -57,6 +57,8 @@ class Raft {
   const Holes& holes() const;  // what cannot be read
   // What the entries up to base() have made is lost here, and no snapshot has come in its place.
   bool state_lost() const;
+  // It cannot tell what it has promised (raft/core/rejoin.h).
+  bool unsure() const;
   bool term_durable() const;  // term() survives a power cut
   // The snapshot that Effects::restore names, or will.
   std::optional<LogPosition> restoring() const;

@@ -41,7 +41,7 @@ void Raft::State::Handle(NodeId, const ReadIndexReply& reply) {
 // What a heartbeat's sender may count on: RefusesElections, from now on. A node whose term is not
 // on its disk could restart in term 0, as one that has promised nothing.
 Duration Raft::State::Promise() const {
-  return durability_.HardStateDurable() ? options_.election_timeout : Duration{};
+  return durability_.HardStateDurable() && !unsure() ? options_.election_timeout : Duration{};
 }
 
 // True while nobody else can lead, so that this leader's commit index is the group's. Who is not

@@ -123,16 +123,18 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   const bool rested = Quiesced();
   if (!FollowLeader(from) || !StillHas(from, heartbeat.acknowledged)) return;
   // The leader cut the commit index to what this node has acknowledged in this term.
-  LearnCommit(heartbeat.commit);
+  // But not what it has forgotten of that.
+  LearnCommit(unsure() ? std::min(heartbeat.commit, std::get<Follower>(role_).verified)
+                       : heartbeat.commit);
   const bool rests = TakesOffer(heartbeat);
   if (rests) Rest(*heartbeat.quiesce, rested);
   if (rested && !rests) Trace("wakes: a heartbeat");
   Send(from, HeartbeatReply{.term = ballot_.state.term,
-                            .context = heartbeat.context,
+                            .context = unsure() ? 0 : heartbeat.context,
                             .sent = heartbeat.sent,
                             .promise = Promise(),
                             .clock = now_,
-                            .priority = NeverLeads() ? kNeverLeads : options_.priority,
+                            .priority = NeverLeads() || unsure() ? kNeverLeads : options_.priority,
                             .quiesced = rests});
   // The leader lives, so what it does not answer was lost. Reads are answered within a round trip
   // or two; heartbeats come as often as reads begin rounds, so they must not be what repeats them.
@@ -140,6 +142,7 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
   if (const auto request = reads.TakeOverdue(now_, options_.heartbeat_interval * 2)) {
     SendReadRequest(*request);
   }
+  AskToRejoin(from);
   AskForSnapshot(from);
   if (!doubt_.torn.empty()) {
     // A leader to whom these entries were acknowledged once would never send them again. One that

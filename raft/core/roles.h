@@ -16,6 +16,7 @@
 #include "raft/core/messages.h"
 #include "raft/core/progress.h"
 #include "raft/core/reads.h"
+#include "raft/core/rejoin.h"
 #include "raft/core/uncommitted.h"
 
 namespace cairn {
@@ -63,6 +64,7 @@ struct Leader {
     Instant forget_at = kDistantFuture;
     // It has taken the offer that stands; the life of its host.
     std::optional<HostLife> resting = {};
+    RejoinBarrier rejoin = {};
   };
   // Whether the group rests, or is about to.
   struct Quiet {

@@ -1,8 +1,8 @@
 // Raft::State: everything one member of a group knows, and the rules that change it. The sources
 // split by rule: raft.cc (dispatch, terms, roles, effects), elections.cc, append.cc (the log's
 // side of both roles), replication.cc (the leader and its peers), read_index.cc, quiesce.cc,
-// snapshots.cc, tail_query.cc, hole_rules.cc, change_membership.cc, transfer.cc (leadership by
-// wish), unsafe_recovery.cc.
+// snapshots.cc, tail_query.cc, hole_rules.cc, rejoin_rules.cc, change_membership.cc, transfer.cc
+// (leadership by wish), unsafe_recovery.cc.
 
 #ifndef RAFT_CORE_STATE_H_
 #define RAFT_CORE_STATE_H_
@@ -32,14 +32,13 @@
 #include "raft/core/outbox.h"
 #include "raft/core/quorum.h"
 #include "raft/core/raft.h"
+#include "raft/core/rejoin.h"
 #include "raft/core/roles.h"
 #include "raft/core/torn_tail.h"
 #include "raft/core/trace.h"
 #include "raft/core/trail.h"
 #include "raft/core/unsafe_override.h"
-
 namespace cairn {
-
 class Raft::State {
  public:
   State(const RaftOptions& options, RecoveredRaft recovered, Instant now, TraceSink* trace);
@@ -70,6 +69,7 @@ class Raft::State {
   Term TermAt(Index index) const;
   const Holes& holes() const { return trail_.holes(); }
   bool state_lost() const { return doubt_.state_lost; }
+  bool unsure() const { return doubt_.rejoin.unsure(); }
   bool term_durable() const { return durability_.HardStateDurable(); }
   std::optional<LogPosition> restoring() const {
     return restore_ ? std::optional(restore_->position) : std::nullopt;
@@ -119,8 +119,9 @@ class Raft::State {
   };
   // What this node claims and cannot read: the end of the log, or holes in trail_.
   struct Doubt {
-    explicit Doubt(TornTail undecided) : torn(std::move(undecided)) {}
+    Doubt(TornTail undecided, bool unsure) : torn(std::move(undecided)), rejoin(unsure) {}
     TornTail torn;
+    Rejoin rejoin;  // what it has promised
     EntryQuery query;
     std::optional<Asked> asked;       // what `query` is about
     Index nowhere = 0;                // a hole that nobody can fill
@@ -273,6 +274,13 @@ class Raft::State {
   void QueryDoubt();
   void ForgetAnswers();
   void DecideDoubt();
+
+  // rejoin_rules.cc
+  void Handle(NodeId from, const RejoinRequest& request);
+  void Handle(NodeId from, const RejoinReply& reply);
+  void BeUnsure();
+  void AskToRejoin(NodeId leader);
+  void FinishRejoin();
 
   // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)
   Index HoleToApply() const {

@@ -21,6 +21,8 @@ namespace cairn {
 std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
   // Who counts may not be known before the state is there again.
   if (doubt_.state_lost) return std::nullopt;
+  // Nor may anything be given up before the leader has said what stands there.
+  if (unsure()) return std::nullopt;
   EntryQuery::Doubt doubt = {.self = node(),
                              .votes = membership_.in_force().IsVoter(node()),
                              .last = claimed_last().index,
@@ -92,6 +94,8 @@ void Raft::State::QueryDoubt() {
 }
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
+  // What it lacks it may have held: it must not be counted among those that never had it.
+  if (unsure()) return;
   const Index held = HeldOf(query);
   // What the state machine has applied was committed, also where the log has lost it. But where
   // this log has another entry than the asker, what is committed there is not the asker's.

@@ -186,6 +186,23 @@ void WriteBody(const RemovedNotice& from, v1::Parcel* parcel) {
 }
 RemovedNotice Read(const v1::RemovedNotice& from) { return {from.term(), ReadPosition(from.at())}; }
 
+void WriteBody(const RejoinRequest& from, v1::Parcel* parcel) {
+  v1::RejoinRequest* to = parcel->mutable_rejoin_request();
+  to->set_term(from.term);
+  to->set_nonce(from.nonce);
+}
+RejoinRequest Read(const v1::RejoinRequest& from) { return {from.term(), from.nonce()}; }
+
+void WriteBody(const RejoinReply& from, v1::Parcel* parcel) {
+  v1::RejoinReply* to = parcel->mutable_rejoin_reply();
+  to->set_term(from.term);
+  to->set_nonce(from.nonce);
+  to->set_barrier(from.barrier);
+}
+RejoinReply Read(const v1::RejoinReply& from) {
+  return {from.term(), from.nonce(), from.barrier()};
+}
+
 }  // namespace
 
 void WriteMessage(const MessageBody& from, v1::Parcel* parcel) {
@@ -223,6 +240,10 @@ std::optional<MessageBody> ReadMessage(const v1::Parcel& parcel) {
       return Read(parcel.timeout_now());
     case Body::kRemovedNotice:
       return Read(parcel.removed_notice());
+    case Body::kRejoinRequest:
+      return Read(parcel.rejoin_request());
+    case Body::kRejoinReply:
+      return Read(parcel.rejoin_reply());
     default:
       return std::nullopt;
   }

@@ -13,6 +13,8 @@ namespace cairn {
 namespace {
 
 constexpr uint32_t kHeaderMagic = 0xb10cda7a;
+constexpr uint32_t kBadEntriesMark = 1;  // of a seal
+constexpr uint32_t kEndLostMark = 2;
 constexpr uint32_t kSealMagic = 0x5ea1b10c;
 constexpr size_t kCompressionAt = 160;
 
@@ -191,7 +193,8 @@ uint64_t BlockHeader::Tag() const {
 std::string BlockSeal::Encode(size_t size) const {
   std::string bytes;
   AppendLittleEndian(&bytes, kSealMagic);
-  AppendLittleEndian(&bytes, uint32_t{has_bad_entries});
+  AppendLittleEndian(&bytes,
+                     (has_bad_entries ? kBadEntriesMark : 0) | (end_lost ? kEndLostMark : 0));
   AppendLittleEndian(&bytes, tag);
   AppendLittleEndian(&bytes, first_batch);
   AppendLittleEndian(&bytes, last_batch);
@@ -210,7 +213,9 @@ absl::StatusOr<BlockSeal> BlockSeal::Decode(absl::string_view bytes, uint64_t ta
   if (decoder.Read<uint32_t>() != kSealMagic) return absl::DataLossError("no seal");
   if (!HasGoodChecksum(bytes)) return absl::DataLossError("seal checksum");
   BlockSeal seal;
-  seal.has_bad_entries = decoder.Read<uint32_t>() != 0;
+  const uint32_t marks = decoder.Read<uint32_t>();
+  seal.has_bad_entries = marks != 0;
+  seal.end_lost = (marks & kEndLostMark) != 0;
   seal.tag = decoder.Read<uint64_t>();
   if (seal.tag != tag) return absl::DataLossError("the seal is another block's");
   seal.first_batch = decoder.Read<uint64_t>();

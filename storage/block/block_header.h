@@ -92,6 +92,8 @@ struct BlockSeal {
   // The block holds entries that could not be read when it was sealed. They are looked for again
   // whenever the log is opened, and that the block is sealed does not prove its last batch synced.
   bool has_bad_entries = false;
+  // What stands behind the last batch may have been one that was synced (with has_bad_entries).
+  bool end_lost = false;
 
   // In an encrypted block, so much that it fits into the smallest unit there is.
   static constexpr size_t kEncryptedBytes = kSectorBytes - UnitCipher::kOverhead;

@@ -138,7 +138,7 @@ class BlockLog final : public LogDisk {
       CAIRN_REQUIRES(mutex_);
 
   GroupState& StateOf(GroupId group) CAIRN_REQUIRES(mutex_);
-  RecoveredLog Describe(GroupState& group, bool is_new);
+  RecoveredLog Describe(GroupState& group);
 
   // Writes what is pending, in another block if it does not fit in this one. False if there was
   // nothing. `opening`: even then, and nothing before it, because it says what was decided.

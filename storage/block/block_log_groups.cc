@@ -38,11 +38,15 @@ absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
     if (damaged != findings_.damaged.end()) return damaged->second;
     is_new = !groups_.contains(group);
     state = &StateOf(group);
+    if (is_new && findings_.lost_batches) {
+      state->LoseHardState();
+      dirty_.insert(group);
+    }
     auto& store = stores_[group];
     store = std::make_unique<BlockLogStore>(*this, *state);
     opened = store.get();
   }
-  return OpenedLog{.store = opened, .recovered = Describe(*state, is_new)};
+  return OpenedLog{.store = opened, .recovered = Describe(*state)};
 }
 
 void BlockLog::CloseGroup(GroupId group) {
@@ -62,7 +66,7 @@ absl::Status BlockLog::DropGroup(GroupId group) {
   return absl::OkStatus();
 }
 
-RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
+RecoveredLog BlockLog::Describe(GroupState& group) {
   const WrittenLog& log = group.written();
   RecoveredLog recovered;
   std::vector<LogPosition> configurations;
@@ -71,7 +75,7 @@ RecoveredLog BlockLog::Describe(GroupState& group, bool is_new) {
   {
     MutexLock lock(mutex_);
     recovered.hard_state = log.hard_state;
-    recovered.hard_state_lost = log.hard_state_lost || (is_new && findings_.lost_batches);
+    recovered.hard_state_lost = log.hard_state_lost;
     recovered.base = log.base;
     recovered.base_hash = log.base_hash;
     recovered.runs = log.spans.TermRuns();

@@ -10,6 +10,7 @@ GroupState::GroupState(GroupId group, WrittenLog written)
     : group_(group),
       written_(std::move(written)),
       hard_state_(written_.hard_state),
+      hard_state_lost_(written_.hard_state_lost),
       base_(written_.base),
       base_hash_(written_.base_hash),
       last_(written_.last),
@@ -39,8 +40,11 @@ Index GroupState::first_pending() const {
   return pending_.empty() ? last_.index + 1 : pending_.front().first().index;
 }
 
+void GroupState::LoseHardState() { hard_state_lost_ = written_.hard_state_lost = dirty_ = true; }
+
 bool GroupState::empty() const {
-  return hard_state_ == HardState() && base_ == LogPosition() && last_ == LogPosition();
+  return !hard_state_lost_ && hard_state_ == HardState() && base_ == LogPosition() &&
+         last_ == LogPosition();
 }
 
 Index GroupState::EndFor(const LogAppend& append) const { return cairn::EndFor(extent(), append); }
@@ -50,6 +54,10 @@ absl::Status GroupState::CheckFits(const LogAppend& append, EntryHash hash) cons
 }
 
 void GroupState::Append(const LogAppend& append, EntryHash hash) {
+  if (append.sure && hard_state_lost_) {
+    hard_state_lost_ = false;
+    dirty_ = true;
+  }
   if (append.hard_state && *append.hard_state != hard_state_) {
     hard_state_ = *append.hard_state;
     dirty_ = true;
@@ -109,6 +117,7 @@ void GroupState::Reset(LogPosition base, EntryHash hash) {
 
 void GroupState::Drop() {
   hard_state_ = HardState();
+  hard_state_lost_ = false;
   base_ = last_ = LogPosition();
   base_hash_ = last_hash_ = EntryHash();
   commit_ = issued_ = durable_ = 0;
@@ -121,6 +130,7 @@ void GroupState::Drop() {
 void GroupState::AddTo(SyncBatch& batch, bool checkpoint) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = hard_state_;
+  section.hard_state_lost = hard_state_lost_;
   section.durable = durable_;
   section.commit = std::min(commit_, durable_);
   if (checkpoint) section.bounds = written_.bounds();
@@ -133,6 +143,7 @@ void GroupState::AddTo(SyncBatch& batch, bool checkpoint) const {
 GroupSection& GroupState::AddBoundsTo(SyncBatch& batch) const {
   GroupSection& section = batch.AddSection(group_);
   section.hard_state = written_.hard_state;
+  section.hard_state_lost = written_.hard_state_lost;
   section.durable = durable_;
   section.commit = std::min(commit_, durable_);
   section.bounds = written_.bounds();

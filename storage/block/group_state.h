@@ -27,6 +27,9 @@ class GroupState {
   WrittenLog& written() { return written_; }
   const WrittenLog& written() const { return written_; }
 
+  // Of a group that the disk does not know and may have known.
+  void LoseHardState();
+
   // With everything that was appended.
   LogPosition base() const { return base_; }
   LogPosition last() const { return last_; }
@@ -70,6 +73,7 @@ class GroupState {
   const GroupId group_;
   WrittenLog written_;
   HardState hard_state_;
+  bool hard_state_lost_;
   LogPosition base_;
   EntryHash base_hash_;
   LogPosition last_;

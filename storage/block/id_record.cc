@@ -28,8 +28,9 @@ constexpr uint16_t kTruncationFlag = 2;
 constexpr uint16_t kAppendedFlag = 4;
 constexpr uint16_t kBaseFlag = 8;
 constexpr uint16_t kDroppedFlag = 16;
-constexpr uint16_t kKnownFlags =
-    kBoundsFlag | kTruncationFlag | kAppendedFlag | kBaseFlag | kDroppedFlag | kAlwaysFlag;
+constexpr uint16_t kLostFlag = 32;
+constexpr uint16_t kKnownFlags = kBoundsFlag | kTruncationFlag | kAppendedFlag | kBaseFlag |
+                                 kDroppedFlag | kLostFlag | kAlwaysFlag;
 constexpr size_t kBoundsBytes = 2 * 32 + 8;
 constexpr size_t kTruncationBytes = 24;
 constexpr size_t kBaseBytes = 32;
@@ -146,6 +147,7 @@ void AppendSection(std::string* to, const GroupSection& section) {
   if (section.appended) flags |= kAppendedFlag;
   if (section.base) flags |= kBaseFlag;
   if (section.dropped) flags |= kDroppedFlag;
+  if (section.hard_state_lost) flags |= kLostFlag;
   AppendLittleEndian(to, ToInteger(section.group));
   AppendLittleEndian(to, flags);
   AppendLittleEndian(to, uint16_t{0});
@@ -187,6 +189,7 @@ bool ReadSection(Decoder& from, GroupSection* section) {
   if (section->commit > kMaxIndex) return false;
   if ((flags & ~kKnownFlags) != 0 || reserved != 0) return false;
   section->dropped = (flags & kDroppedFlag) != 0;
+  section->hard_state_lost = (flags & kLostFlag) != 0;
   if (flags & kBoundsFlag) {
     LogBounds& bounds = section->bounds.emplace();
     bounds.base = ReadPosition(from);

@@ -63,7 +63,8 @@ struct BaseMove {
 // What the batch says of one group. Takes effect in the order of the fields.
 struct GroupSection {
   GroupId group = GroupId::kNone;
-  HardState hard_state;  // the one in force, changed or not
+  HardState hard_state;          // the one in force, changed or not
+  bool hard_state_lost = false;  // RecoveredLog::hard_state_lost, as long as that holds
   // Evidence: on this disk these were durable, and known committed, when the batch was issued.
   Index durable = 0;
   Index commit = 0;

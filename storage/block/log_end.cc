@@ -88,10 +88,10 @@ void LogEnd::Synced() const {
 
 absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer) {
   const uint64_t unit = block_->geometry().unit_bytes;
-  return Seal(file_system, footer, /*has_bad_entries=*/false, data_end_ + unit, id_begin_ - unit);
+  return Seal(file_system, footer, SealMarks(), data_end_ + unit, id_begin_ - unit);
 }
 
-absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer, bool has_bad_entries,
+absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer, SealMarks marks,
                           uint64_t free_begin, uint64_t free_end) {
   BlockSeal seal = {.tag = block_->tag(),
                     .first_batch = first_batch_,
@@ -99,10 +99,11 @@ absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer, bo
                     .data_end = data_end_,
                     .id_begin = id_begin_,
                     .last_id_hash = last_id_hash_,
-                    .has_bad_entries = has_bad_entries};
+                    .has_bad_entries = marks.has_bad_entries || marks.end_lost,
+                    .end_lost = marks.end_lost};
   std::string bytes = footer.Encode();
   const uint64_t length = block_->geometry().RoundUp(bytes.size());
-  if (!has_bad_entries && free_begin + length <= free_end) {
+  if (!seal.has_bad_entries && free_begin + length <= free_end) {
     seal.footer_begin = free_begin;
     seal.footer_bytes = bytes.size();
     seal.footer_checksum = Checksum(bytes);

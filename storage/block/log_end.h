@@ -53,9 +53,14 @@ class LogEnd {
     return {.block = block_->block(), .data_begin = data_end_, .id_end = id_begin_};
   }
 
+  // BlockSeal::has_bad_entries and end_lost.
+  struct SealMarks {
+    bool has_bad_entries = false;
+    bool end_lost = false;
+  };
   // Writes the seal and then the footer, each synced: nothing comes behind the last batch. The
   // footer goes to [free_begin, free_end) if it fits there, or nowhere.
-  absl::Status Seal(FileSystem& file_system, const BlockFooter& footer, bool has_bad_entries,
+  absl::Status Seal(FileSystem& file_system, const BlockFooter& footer, SealMarks marks,
                     uint64_t free_begin, uint64_t free_end);
   // As above, with the footer behind the last batch.
   absl::Status Seal(FileSystem& file_system, const BlockFooter& footer);

@@ -45,6 +45,7 @@ class Scanner {
     for (auto& [id, block] : scan_.blocks) Replay(id, block);
     FindHead();
     FinishGroups();
+    if (scan_.end_lost && scan_.groups.empty()) return NothingIsSure();
     return std::move(scan_);
   }
 
@@ -56,12 +57,14 @@ class Scanner {
   absl::Status ReadOthers();
   absl::Status JudgeEnd(ScannedBlock& block);
   void Cut(ScannedBlock& block);
+  void LoseEnd(const ScannedBlock& block);
   void FindHead();
   void Replay(uint64_t id, ScannedBlock& block);
   void ReplayBatch(uint64_t id, ScannedBlock& block, size_t at);
   void Lose(const ScannedBlock& block);
   void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
   void FinishGroups();
+  absl::Status NothingIsSure() const;
   absl::Status Walk(uint64_t id, ScannedBlock& block);
   WrittenLog& GroupOf(GroupId group) {
     return scan_.groups.try_emplace(group, scan_.usage.get()).first->second;
@@ -202,19 +205,19 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
   if (judged_) return absl::OkStatus();
   const Remainder& remainder = block.walk->remainder;
   if (!remainder.empty && !synced_) {
-    if (remainder.verdict == TailVerdict::kFenced) {
-      return absl::DataLossError(absl::StrCat(
-          block.file->path(), ": at ", block.walk->data_end,
-          " stands what no power cut leaves: restore the file, or remove this member and add "
-          "it under a new id"));
-    }
-    scan_.torn_bytes += remainder.bytes;
     scan_.repairs.seal_head = true;
+    if (remainder.verdict == TailVerdict::kLost) {
+      LoseEnd(block);
+    } else {
+      scan_.torn_bytes += remainder.bytes;
+    }
   }
   if (!remainder.empty) synced_ = true;
   // What stands behind a block that was sealed with bad entries is the checkpoint that was to say
   // what was decided of them; it proves nothing.
   if (block.seal.seal) synced_ = !block.seal.seal->has_bad_entries;
+  // That checkpoint is to say, too, that the batch behind is lost.
+  if (block.seal.seal && block.seal.seal->end_lost) LoseEnd(block);
   if (block.walk->batches.empty()) return absl::OkStatus();
 
   judged_ = true;
@@ -223,7 +226,7 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
       .synced = synced_,
       .sealed = block.seal.seal.has_value(),
       .may_have_holes = last.id.boot != boot_ || failed_sync_ == last.id.batch};
-  scan_.repairs.write_checkpoint = !block.walk->bad.empty();
+  scan_.repairs.write_checkpoint = scan_.end_lost || !block.walk->bad.empty();
   auto bad = block.walk->bad.find(block.walk->batches.size() - 1);
   switch (JudgeLastBatch(last, bad == block.walk->bad.end() ? std::vector<BadEntry>() : bad->second,
                          evidence)) {
@@ -236,13 +239,18 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
     case TailVerdict::kCut:
       Cut(block);
       break;
-    case TailVerdict::kFenced:
-      return absl::DataLossError(absl::StrCat(
-          block.file->path(), ": batch ", last.id.batch, " at ", last.id.data_begin,
-          " has a bad id record and bad entries, and no power cut leaves that: restore the "
-          "file, or remove this member and add it under a new id"));
+    case TailVerdict::kLost:
+      CAIRN_CHECK(false) << "one of its id records names it";
   }
   return absl::OkStatus();
+}
+
+// Neither copy of its id record is good: what it held, and whether it was synced, nobody can tell.
+void Scanner::LoseEnd(const ScannedBlock& block) {
+  Note(absl::StrCat(block.file->path(), ": at ", block.walk->data_end,
+                    " stands what no power cut leaves: a batch that was synced is lost"));
+  scan_.end_lost = true;
+  scan_.repairs.write_checkpoint = true;
 }
 
 // Takes the last batch off `block`: it was never acknowledged.
@@ -254,7 +262,7 @@ void Scanner::Cut(ScannedBlock& block) {
   block.walk->id_begin = last.id.id_begin + block.file->geometry().RoundUp(last.id_bytes);
   scan_.torn_bytes += last.id.data_bytes;
   scan_.repairs.seal_head = true;
-  scan_.repairs.write_checkpoint = !block.walk->bad.empty();
+  scan_.repairs.write_checkpoint = scan_.end_lost || !block.walk->bad.empty();
   for (const GroupSection& section : last.id.sections) {
     if (!section.appended) continue;
     scan_.torn[section.group] = {section.appended->first, section.appended->last()};
@@ -362,7 +370,19 @@ void Scanner::FindHead() {
   if (scan_.repairs.head_has_bad_entries) scan_.repairs.seal_head = true;
 }
 
+absl::Status Scanner::NothingIsSure() const {
+  return absl::DataLossError(
+      absl::StrCat(directory_,
+                   ": the only batch of the log is lost: restore the files, or remove this member "
+                   "and add it under a new id"));
+}
+
 void Scanner::FinishGroups() {
+  for (auto& [id, log] : scan_.groups) {
+    if (scan_.end_lost) log.hard_state_lost = true;
+    // Until its groups are sure of what they knew, a group that is new to this disk need not be.
+    if (log.hard_state_lost) scan_.lost_batches = true;
+  }
   std::vector<std::string> missing;
   for (uint64_t id : listed_) {
     if (!scan_.blocks.contains(id)) missing.push_back(JoinPath(directory_, BlockFileName(id)));

@@ -43,6 +43,8 @@ struct LogScan {
   std::map<GroupId, absl::Status> damaged;
   // A batch that was synced is lost, nobody knows what of.
   bool lost_batches = false;
+  // Behind the end stands what no power cut leaves: the last batch, which may have been synced.
+  bool end_lost = false;
 
   // The end of the log: the next batch goes to `head`, which is not sealed, at these places.
   uint64_t head = 0;

@@ -18,8 +18,9 @@ TailVerdict JudgeLastBatch(const FoundBatch& batch, const std::vector<BadEntry>&
   // It says nothing new, and what it copies is released only after a batch behind it was synced.
   if (is_copies) return TailVerdict::kCut;
   if (!batch.id_good && !evidence.sealed) {
-    // Had it been acknowledged, the id record would be there. Rot of both leaves no zero sector.
-    return bad.front().has_zero_sector ? TailVerdict::kCut : TailVerdict::kFenced;
+    // Had it been acknowledged, the id record would be there. Rot of both leaves no zero sector;
+    // then the copy in front still names the entries.
+    return bad.front().has_zero_sector ? TailVerdict::kCut : TailVerdict::kFaulty;
   }
   // A process that dies loses nothing of the page cache, and the id record was written after the
   // records: without a power cut or a failed sync they cannot be missing.
@@ -46,7 +47,7 @@ Remainder JudgeRemainder(BlockBytes& bytes, uint64_t data_end, uint64_t id_begin
   const uint64_t claimed = std::min(ClaimedIdRecordBytes(bytes.View(data_end, kSectorBytes).view()),
                                     id_begin - data_end);
   if (claimed == 0 || !bytes.HasZeroSector(data_end, data_end + claimed)) {
-    remainder.verdict = TailVerdict::kFenced;
+    remainder.verdict = TailVerdict::kLost;
   }
   return remainder;
 }

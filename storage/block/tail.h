@@ -20,7 +20,7 @@ enum class TailVerdict {
   kCut,        // torn: it was never acknowledged
   kUndecided,  // some entries cannot be read, and one power cut can have done it: MAYBE_TORN
   kFaulty,     // some entries cannot be read, and they may have been acknowledged
-  kFenced,     // more than one fault, or nothing Cairn wrote: nobody can tell what stood there
+  kLost,       // more than one fault, or nothing Cairn wrote: nobody can tell what stood there
 };
 
 // What is known of the last batch besides its bytes.
@@ -31,7 +31,7 @@ struct TailEvidence {
   bool may_have_holes = false;
 };
 
-// Judges a batch that one of its id records names. `bad`: its bad entries, by offset.
+// Judges a batch that one of its id records names; never kLost. `bad`: its bad entries, by offset.
 TailVerdict JudgeLastBatch(const FoundBatch& batch, const std::vector<BadEntry>& bad,
                            TailEvidence evidence);
 

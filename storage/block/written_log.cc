@@ -7,7 +7,7 @@ namespace cairn {
 
 void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
   hard_state = section.hard_state;
-  hard_state_lost = false;
+  hard_state_lost = section.hard_state_lost;
   commit = std::max(commit, section.commit);
   if (section.bounds) {
     TruncateFrom(section.bounds->last.index + 1);

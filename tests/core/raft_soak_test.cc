@@ -50,6 +50,7 @@ void ExpectLive(SimulatedGroup& group) {
   for (const NodeId node : members.Nodes()) {
     EXPECT_EQ(group.raft(node).commit(), last) << "node " << ToInteger(node);
     EXPECT_EQ(group.raft(node).applied(), last) << "node " << ToInteger(node);
+    EXPECT_FALSE(group.raft(node).unsure()) << "node " << ToInteger(node);
     EXPECT_EQ(group.raft(node).torn_from(), std::nullopt) << "node " << ToInteger(node);
   }
   EXPECT_EQ(group.reads_answered(), reads + static_cast<int>(members.Nodes().size()));
@@ -67,10 +68,12 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   int transfers = 0;
   int taken = 0;
   int restored = 0;
+  int forgotten = 0;
   for (int run = 0; run < GetParam().seeds; ++run) {
     const uint64_t seed = static_cast<uint64_t>(run) + 1;
     const int joiners = GetParam().joiners;
-    const int size = 1 + run % (joiners > 0 ? 3 : 5);
+    const bool forget = GetParam().faults.forget;
+    const int size = forget ? 3 + 2 * (run % 2) : 1 + run % (joiners > 0 ? 3 : 5);
     SimulatedGroup group(size, size + joiners, seed, GetParam().faults);
     for (int step = 0; step < kSteps && group.violation().empty(); ++step) group.RandomStep();
     ASSERT_EQ(group.violation(), "") << "seed " << seed << " size " << size << "\n"
@@ -85,6 +88,7 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     transfers += group.transfers();
     taken += group.snapshots_taken();
     restored += group.snapshots_restored();
+    forgotten += group.forgotten();
   }
   // A soak in which nothing happens proves nothing.
   EXPECT_GT(elections, GetParam().seeds);
@@ -101,9 +105,13 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     EXPECT_GT(taken, GetParam().seeds / 2);
     EXPECT_GT(restored, GetParam().seeds / 2);
   }
+  if (GetParam().faults.forget) {
+    EXPECT_GT(forgotten, GetParam().seeds);
+  }
   std::cout << changes << " configurations, " << transfers << " transfers, " << elections
             << " elections, " << committed << " entries, " << reads << " reads, " << taken
-            << " logs gave way to snapshots, " << restored << " restored\n";
+            << " logs gave way to snapshots, " << restored << " restored, " << forgotten
+            << " disks forgot\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -203,6 +211,27 @@ INSTANTIATE_TEST_SUITE_P(
               .rot = true,
               .outcomes_only = true},
              100},
+        Soak{"Forgetting",
+             {.lose = 10,
+              .repeat = 10,
+              .reorder = 3,
+              .late = 10,
+              .crash = 300,
+              .partition = 600,
+              .forget = true,
+              .hasty = true},
+             150},
+        Soak{"ForgettingAndSnapshots",
+             {.lose = 10,
+              .repeat = 10,
+              .reorder = 3,
+              .late = 10,
+              .crash = 300,
+              .partition = 600,
+              .compact = 10,
+              .forget = true,
+              .hasty = true},
+             100},
         Soak{"Outcomes",
              {.lose = 15,
               .repeat = 10,
@@ -224,6 +253,66 @@ INSTANTIATE_TEST_SUITE_P(
               .outcomes_only = true},
              200}),
     NameOfSoak);
+
+// Who counts changes meanwhile. Whoever is left may be too few to go on; nobody may be wrong.
+TEST(ForgettingTest, WhileMembersChangeNothingIsLost) {
+  int forgotten = 0;
+  int changes = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SimulatedGroup group(3, 5, seed,
+                         {.lose = 20,
+                          .repeat = 10,
+                          .reorder = 3,
+                          .late = 10,
+                          .crash = 300,
+                          .partition = 600,
+                          .change = 40,
+                          .control = 300,
+                          .forget = true,
+                          .hasty = true,
+                          .outcomes_only = true});
+    for (int step = 0; step < kSteps && group.violation().empty(); ++step) group.RandomStep();
+    ASSERT_EQ(group.violation(), "") << "seed " << seed << "\n" << LastLines(group.Story(), 120);
+    forgotten += group.forgotten();
+    changes += group.changes();
+  }
+  EXPECT_GT(forgotten, 150);
+  EXPECT_GT(changes, 200);
+}
+
+// Two of three have committed entries, and one of these forgets them. Without the other the group
+// waits, for the third one knows nothing of them either.
+TEST(ForgettingTest, WhoForgotOutvotesNobody) {
+  int harmful = 0;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    SimulatedGroup group(3, seed, {.forget = true});
+    group.Run(Seconds(5));
+    const NodeId leader = group.Leader();
+    ASSERT_NE(leader, NodeId::kNone);
+    const NodeId node = leader == NodeId{1} ? NodeId{2} : NodeId{1};
+    const NodeId behind = NodeId{6 - ToInteger(leader) - ToInteger(node)};
+    group.Partition({behind});
+    for (int i = 0; i < 4; ++i) {
+      group.Propose(leader);
+      group.Settle();
+    }
+    const Index committed = group.committed();
+    group.Crash(leader);
+    group.Crash(node);
+    group.Partition({});
+    const bool forgot = group.disk(node).durable().unsure;
+    const bool lacks = group.disk(node).durable().entries.size() < committed;
+    group.Restart(node);
+    group.Run(Seconds(10));
+    ASSERT_EQ(group.violation(), "") << "seed " << seed << "\n" << LastLines(group.Story(), 60);
+    if (!forgot || group.disk(leader).durable().unsure) continue;
+    harmful += lacks ? 1 : 0;
+    EXPECT_EQ(group.Leader(), NodeId::kNone);
+    ExpectLive(group);
+    EXPECT_GE(group.committed(), committed);
+  }
+  EXPECT_GT(harmful, 10);
+}
 
 // No catch-up livelock: a member that was away for long converges while commands keep coming and
 // the log keeps being dropped, and one snapshot is enough where the log retains what is written

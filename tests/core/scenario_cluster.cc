@@ -379,8 +379,10 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
 void ScenarioCluster::Write(NodeId id, const LogBatch& batch) {
   Node& node = Of(id);
   Print(id, absl::StrCat("writes ", Describe(batch)), Detail::kMessages);
-  SimulatedDisk::Write write{
-      .ticket = batch.ticket, .hard_state = batch.hard_state, .truncate_from = batch.truncate_from};
+  SimulatedDisk::Write write{.ticket = batch.ticket,
+                             .hard_state = batch.hard_state,
+                             .sure = batch.sure,
+                             .truncate_from = batch.truncate_from};
   if (batch.reset_to) write.reset_to = node.received.at(batch.reset_to->base.index).entries;
   write.drop_to = batch.drop_to;
   for (const AppendRun& run : batch.runs) {

@@ -70,6 +70,12 @@ class Fields {
     return absl::StrCat(" ", names_.Of('t', m.query), " have_through=", m.have_through,
                         " commit=", m.known_commit);
   }
+  std::string operator()(const RejoinRequest& m) {
+    return absl::StrCat(" ", names_.Of('j', m.nonce));
+  }
+  std::string operator()(const RejoinReply& m) {
+    return absl::StrCat(" ", names_.Of('j', m.nonce), " barrier=", m.barrier);
+  }
 
  private:
   std::string Ask(LogPosition last, CampaignId campaign) {
@@ -125,8 +131,8 @@ std::string Describe(const MessageBody& body, ShortNames& names) {
 std::string Describe(const LogBatch& batch) {
   std::vector<std::string> parts;
   if (batch.hard_state) {
-    parts.push_back(
-        absl::StrCat("term=", batch.hard_state->term, " vote=", ToInteger(batch.hard_state->vote)));
+    parts.push_back(absl::StrCat("term=", batch.hard_state->term, " vote=",
+                                 ToInteger(batch.hard_state->vote), batch.sure ? " sure" : ""));
   }
   if (batch.reset_to) {
     parts.push_back(absl::StrCat("resets the log to ", ToString(batch.reset_to->base)));

@@ -116,9 +116,9 @@ absl::StatusOr<Lines> Settle(ScenarioArguments& arguments, ScenarioCluster& clus
 
 // Nodes and disks --------------------------------------------------------------------------------
 
-// disk node=N terms=1,1,2 [term=T] [vote=N] [torn_from=I] [configuration=I voters=... ...]: what is
-// on the disk of a node that has not run yet. Entries of one index and term are the same entry
-// everywhere.
+// disk node=N terms=1,1,2 [term=T] [vote=N] [torn_from=I] [unsure=1] [configuration=I voters=...]:
+// what is on the disk of a node that has not run yet. Entries of one index and term are the same
+// entry everywhere.
 absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeDown(arguments, cluster);
   std::vector<uint64_t> terms = arguments.Numbers("terms");
@@ -126,6 +126,7 @@ absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluste
   HardState hard_state{.term = arguments.Number("term", last_term),
                        .vote = NodeId{arguments.Number("vote", 0)}};
   Index torn_from = arguments.Number("torn_from", 0);
+  bool unsure = arguments.Number("unsure", 0) != 0;
   Index configured = arguments.Number("configuration", 0);
   Configuration configuration = TakeConfiguration(arguments);
   if (torn_from > terms.size()) arguments.Fail("torn_from is behind the log");
@@ -144,6 +145,7 @@ absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluste
   disk.Sync(1);
   cluster.AdoptDisk(node);
   if (torn_from > 0) disk.Tear(torn_from);
+  if (unsure) disk.BeUnsure();
   return Lines();
 }
 

@@ -9,6 +9,7 @@ namespace cairn {
 
 void SimulatedDisk::Apply(const Write& write, Image& image) {
   if (write.hard_state) image.hard_state = *write.hard_state;
+  if (write.sure) image.unsure = false;
   if (write.reset_to) {
     CAIRN_CHECK_GE(write.reset_to->size(), image.base);
     image.entries = *write.reset_to;
@@ -47,6 +48,10 @@ void SimulatedDisk::Append(Write write) {
 }
 
 void SimulatedDisk::Sync(Ticket ticket) {
+  if (remembers_ && !writes_.empty()) {
+    past_.push_back(durable_);
+    if (past_.size() > 6) past_.pop_front();
+  }
   while (!writes_.empty() && writes_.front().ticket <= ticket) {
     Apply(writes_.front(), durable_);
     writes_.pop_front();
@@ -104,6 +109,21 @@ void SimulatedDisk::Rot(Index first) {
   readable_ = durable_;
 }
 
+void SimulatedDisk::Forget(Random& random) {
+  CAIRN_CHECK(writes_.empty());
+  BeUnsure();
+  if (past_.empty()) return;
+  const Image& before = past_[random.Below(past_.size())];
+  const uint64_t kept = random.Below(3);
+  if (kept != 0) durable_.hard_state = before.hard_state;
+  if (kept != 1) {
+    durable_.entries = before.entries;
+    durable_.base = before.base;
+    durable_.torn_from = before.torn_from;
+  }
+  readable_ = durable_;
+}
+
 const SimulatedEntry* SimulatedDisk::Find(Index index) const {
   if (index == 0 || index > readable_.entries.size()) return nullptr;
   return &readable_.entries[index - 1];
@@ -112,6 +132,7 @@ const SimulatedEntry* SimulatedDisk::Find(Index index) const {
 RecoveredRaft SimulatedDisk::Recover(const Configuration& initial) const {
   RecoveredRaft recovered = {.hard_state = durable_.hard_state,
                              .base_configuration = initial,
+                             .unsure = durable_.unsure,
                              .torn_from = durable_.torn_from};
   if (durable_.base > 0) recovered.base = {durable_.base, durable_.entries[durable_.base - 1].term};
   for (Index index = 1; index <= durable_.entries.size(); ++index) {

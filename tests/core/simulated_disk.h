@@ -34,10 +34,12 @@ class SimulatedDisk {
     std::vector<SimulatedEntry> entries;
     Index base = 0;
     std::optional<Index> torn_from = {};
+    bool unsure = false;  // RecoveredRaft::unsure
   };
   struct Write {
     Ticket ticket = 0;
     std::optional<HardState> hard_state = {};
+    bool sure = false;  // with hard_state: the disk is unsure no more
     std::optional<Index> truncate_from = {};
     Index first = 0;
     std::vector<SimulatedEntry> entries = {};
@@ -66,6 +68,13 @@ class SimulatedDisk {
   // unsynced.
   void Rot(Index first);
 
+  // From now on Forget has something to go back to.
+  void RememberPast() { remembers_ = true; }
+  // The log, the hard state or both are as they were at some sync before, and it is known that
+  // something is lost. Only while nothing is unsynced.
+  void Forget(Random& random);
+  void BeUnsure() { readable_.unsure = durable_.unsure = true; }
+
   const Image& readable() const { return readable_; }
   const Image& durable() const { return durable_; }
   const SimulatedEntry* Find(Index index) const;  // in readable(); null if there is none
@@ -78,6 +87,8 @@ class SimulatedDisk {
   Image readable_;
   Image durable_;
   std::deque<Write> writes_;  // not synced
+  bool remembers_ = false;
+  std::deque<Image> past_;
 };
 
 }  // namespace cairn

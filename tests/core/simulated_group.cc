@@ -29,6 +29,11 @@ SimulatedGroup::SimulatedGroup(int size, uint64_t seed, SimulatedFaults faults)
 
 SimulatedGroup::SimulatedGroup(Configuration initial, uint64_t seed, SimulatedFaults faults)
     : random_(seed), faults_(faults), ids_(initial.Nodes()) {
+  if (faults_.hasty) {
+    options.election_timeout = Milliseconds(150);
+    options.heartbeat_interval = Milliseconds(30);
+    options.slow_disk_timeout = {};
+  }
   for (const NodeId id : ids_) {
     nodes_[id].initial = initial;
     nodes_[id].incarnation = initial.Find(id)->incarnation;
@@ -55,6 +60,7 @@ void SimulatedGroup::Restart(NodeId id) {
   own.node = id;
   own.seed = random_.Next();
   own.incarnation = node.incarnation;
+  if (faults_.forget) node.disk.RememberPast();
   RecoveredRaft recovered = node.disk.Recover(node.initial);
   // The state machine may have to apply all over again.
   if (random_.OneIn(2)) node.applied = node.saved;
@@ -81,6 +87,26 @@ void SimulatedGroup::Crash(NodeId id) {
   node.reads.clear();
   node.disk.PowerCut(random_, faults_.torn);
   if (faults_.rot && ids_.size() > 2) RotSome(id);
+  if (faults_.forget) ForgetSome(id);
+}
+
+// So few that the others are a quorum.
+void SimulatedGroup::ForgetSome(NodeId id) {
+  size_t unsure = 1;
+  for (const NodeId other : ids_) {
+    if (other != id && disk(other).durable().unsure) ++unsure;
+  }
+  if (unsure > (ids_.size() - 1) / 2 || random_.OneIn(2)) return;
+  Trace(now_, id, "forgets");
+  Of(id).disk.Forget(random_);
+  ++tally_.forgotten;
+  // It may vote again where it does not matter any more (raft/core/rejoin.h). If it does, there are
+  // two leaders, or one lacks entries.
+  const HardState kept = disk(id).durable().hard_state;
+  std::erase_if(votes_, [&](const auto& vote) {
+    const auto& [node, term] = vote.first;
+    return node == id && (term > kept.term || (term == kept.term && kept.vote == NodeId::kNone));
+  });
 }
 
 void SimulatedGroup::RotSome(NodeId id) {
@@ -113,6 +139,9 @@ void SimulatedGroup::Execute(NodeId id) {
   node.dirty = false;
   const Effects effects = node.raft->TakeEffects();
   if (auto broken = node.invariants.AfterEffects(*node.raft, effects)) ViolateClaim(*broken);
+  if (effects.fence && node.raft->unsure() && faults_.change > 0) {
+    return Crash(id);  // it is alone
+  }
   if (effects.fence) Violate(absl::StrCat("fenced: ", effects.fence->message));
   for (const LogBatch& batch : effects.log_batches) Write(id, batch);
   node.payloads.clear();
@@ -127,7 +156,7 @@ void SimulatedGroup::Execute(NodeId id) {
   for (const ControlOutcome& outcome : effects.controls) Answer(id, outcome);
   if (effects.restore) {
     if (effects.restore->index > node.disk.durable().base) ViolateClaim("restores too early");
-    ++snapshots_restored_;
+    ++tally_.snapshots_restored;
     node.applied = node.saved = effects.restore->index;
     Step(id, Applied{node.applied});
   }
@@ -144,9 +173,10 @@ void SimulatedGroup::Write(NodeId id, const LogBatch& batch) {
       .ticket = batch.ticket, .hard_state = batch.hard_state, .truncate_from = batch.truncate_from};
   if (batch.reset_to) {
     write.reset_to = node.received.at(batch.reset_to->base.index).entries;
-    ++snapshots_taken_;
+    ++tally_.snapshots_taken;
   }
   write.drop_to = batch.drop_to;
+  write.sure = batch.sure;
   if (!batch.runs.empty()) write.first = batch.runs.front().first.index;
   for (const AppendRun& run : batch.runs) {
     const Payload* payload = run.payload == 0 ? nullptr : &node.payloads.at(run.payload);
@@ -246,7 +276,7 @@ void SimulatedGroup::Answer(NodeId id, const ReadOutcome& outcome) {
   const auto read = node.reads.find(outcome.read);
   if (read == node.reads.end()) return Violate("a read was answered twice");
   if (outcome.ready) {
-    ++reads_answered_;
+    ++tally_.reads_answered;
     if (outcome.index < read->second) {
       Violate(absl::StrCat("stale read: index ", outcome.index, " when ", read->second,
                            " was committed before it came"));
@@ -334,16 +364,28 @@ void SimulatedGroup::DeliverSome() {
     network_.erase(network_.begin() + static_cast<ptrdiff_t>(index));
     return;
   }
+  if (faults_.late > 0 && random_.OneIn(faults_.late)) late_.push_back(network_[index]);
   if (faults_.repeat > 0 && random_.OneIn(faults_.repeat)) network_.push_back(network_[index]);
   Deliver(index);
 }
 
 void SimulatedGroup::Disturb() {
+  if (!late_.empty() && random_.OneIn(50)) {
+    network_.push_back(std::move(late_.front()));
+    late_.pop_front();
+  }
   const NodeId id = ids_[random_.Below(ids_.size())];
   if (!running(id)) {
-    if (random_.OneIn(30)) Restart(id);
+    if (random_.OneIn(faults_.hasty ? 10 : 30)) Restart(id);
   } else if (faults_.crash > 0 && random_.OneIn(faults_.crash) && !RewritesRot(id)) {
+    const NodeId leader = Leader();
+    const int forgotten = tally_.forgotten;
     Crash(id);
+    if (tally_.forgotten > forgotten && random_.OneIn(2)) {
+      // It is needed at once, and who could tell it is not there.
+      Restart(id);
+      side_ = {leader};
+    }
   } else if (faults_.compact > 0 && random_.OneIn(faults_.compact)) {
     CompactSome(id);
   }
@@ -407,7 +449,7 @@ void SimulatedGroup::Answer(NodeId id, const ControlOutcome& outcome) {
   }
   if (!refused && outcome.at.index == 0 && outcome.leader != NodeId::kNone &&
       outcome.leader != id) {
-    ++transfers_;
+    ++tally_.transfers;
   }
 }
 
@@ -618,7 +660,7 @@ Configuration SimulatedGroup::ConfigurationBefore(NodeId id) {
 // Neighbours in the committed log have quorums that meet (I16).
 void SimulatedGroup::CheckCommittedConfiguration(const SimulatedEntry& entry) {
   if (!entry.configuration) return;
-  ++changes_;
+  ++tally_.changes;
   if (last_configuration_) {
     const std::string fault = TransitionFault(*last_configuration_, *entry.configuration);
     if (!fault.empty()) Violate(fault);
@@ -635,7 +677,8 @@ bool SimulatedGroup::DurableOnQuorum(Index index, Term term, const Configuration
            const bool held = index <= image.entries.size() &&
                              image.entries[index - 1].term == term &&
                              (!image.torn_from || index < *image.torn_from);
-           return held ? 1 : 0;
+           // Who is unsure comes back with all it acknowledged.
+           return held || image.unsure ? 1 : 0;
          }) == 1;
 }
 

@@ -29,6 +29,7 @@ struct SimulatedFaults {
   uint64_t lose = 0;
   uint64_t repeat = 0;
   uint64_t reorder = 0;
+  uint64_t late = 0;       // of messages: it is held up for long
   uint64_t crash = 0;      // of steps
   uint64_t partition = 0;  // of steps: another partition, or none
   uint64_t pause = 0;      // of steps: a node stands still, its timers too, and goes on unaware
@@ -39,7 +40,9 @@ struct SimulatedFaults {
   bool torn = false;
   // Logs are compacted, and members that lag far behind are fed by snapshots.
   uint64_t compact = 0;  // of steps: a node drops what its state machine has durably, or a part
+  bool forget = false;   // a power cut may take what was synced, term and vote too, of few nodes
   bool rot = false;      // a power cut may take acknowledged entries, of one node at a time
+  bool hasty = false;    // election timeouts are so short that leaders change all the time
   // Only what a user would notice counts: two leaders, lost or changed entries, stale reads. Shows
   // that the schedules turn a false claim into harm.
   bool outcomes_only = false;
@@ -85,11 +88,12 @@ class SimulatedGroup : public TraceSink {
   NodeId Leader() const;
   const std::vector<NodeId>& nodes() const { return ids_; }
   Index committed() const { return ledger_.size(); }
-  int reads_answered() const { return reads_answered_; }
-  int changes() const { return changes_; }                  // committed configurations
-  int transfers() const { return transfers_; }              // that went well
-  int snapshots_taken() const { return snapshots_taken_; }  // by a log that gave way
-  int snapshots_restored() const { return snapshots_restored_; }
+  int reads_answered() const { return tally_.reads_answered; }
+  int changes() const { return tally_.changes; }                  // committed configurations
+  int transfers() const { return tally_.transfers; }              // that went well
+  int snapshots_taken() const { return tally_.snapshots_taken; }  // by a log that gave way
+  int snapshots_restored() const { return tally_.snapshots_restored; }
+  int forgotten() const { return tally_.forgotten; }  // disks that lost what was synced
   int elections() const { return static_cast<int>(leaders_.size()); }
   Instant now() const { return now_; }
   RaftOptions options;  // of the nodes that start from now on; node and seed are set for each
@@ -150,6 +154,7 @@ class SimulatedGroup : public TraceSink {
   void Answer(NodeId id, const ControlOutcome& outcome);
   bool IsStranger(const Message& message);
   void RotSome(NodeId id);
+  void ForgetSome(NodeId id);
   bool RewritesRot(NodeId id);
   void Resume();
   void Sync(NodeId id, Ticket ticket);
@@ -175,6 +180,7 @@ class SimulatedGroup : public TraceSink {
   std::vector<NodeId> ids_;
   std::map<NodeId, Node> nodes_;
   std::deque<Packet> network_;
+  std::deque<Packet> late_;
   std::set<NodeId> side_;
   Instant now_ = Instant{} + Seconds(1000);
   uint64_t last_id_ = 0;  // of values, payloads, reads and starts
@@ -186,11 +192,15 @@ class SimulatedGroup : public TraceSink {
   std::map<LogPosition, std::pair<uint64_t, Term>> entries_;  // value, term of the entry before
   std::optional<Configuration> last_configuration_;           // of those committed
   std::set<uint64_t> requests_;                               // not answered
-  int changes_ = 0;
-  int transfers_ = 0;
-  int reads_answered_ = 0;
-  int snapshots_taken_ = 0;
-  int snapshots_restored_ = 0;
+  struct Tally {
+    int changes = 0;
+    int transfers = 0;
+    int reads_answered = 0;
+    int snapshots_taken = 0;
+    int snapshots_restored = 0;
+    int forgotten = 0;
+  };
+  Tally tally_;
   std::string violation_;
   std::deque<std::string> story_;
 };

@@ -61,6 +61,8 @@ TEST(EnvelopeTest, HonestMessagesPass) {
       ReadIndexReply{4, 1, true, 9},
       TailQuery{4, 1, {9, 3}, {{3, 10}, {4, 12}}},
       TailReply{4, 1, 11, 9},
+      RejoinRequest{4, 1},
+      RejoinReply{4, 1, 9},
       TailReply{0, 1, 9, 0},  // of a member that has not been in an election
   };
   for (const MessageBody& body : bodies) {
@@ -91,6 +93,7 @@ TEST(EnvelopeTest, TermsAndIndexesOutOfRange) {
     ExpectInvalid(Frame(MessageBody(VoteRequest{2, {index, 1}, 0})), "TERM_RANGE: last");
     ExpectInvalid(Frame(MessageBody(ReadIndexReply{2, 1, true, index})), "TERM_RANGE: index");
     ExpectInvalid(Frame(MessageBody(TailReply{2, 1, index, 0})), "TERM_RANGE: have_through");
+    ExpectInvalid(Frame(MessageBody(RejoinReply{2, 1, index})), "TERM_RANGE: barrier");
     ExpectInvalid(Frame(MessageBody(TailQuery{2, 1, {}, {{1, index}}})), "a run ends");
     ExpectInvalid(Append(2, {index, 1}, {Records({1, 1}, {}, {1})}), "TERM_RANGE: previous");
   }
@@ -142,6 +145,9 @@ TEST(EnvelopeTest, AnnouncedRunsMustBeThoseOfTheEntries) {
 
 TEST(EnvelopeTest, TailQueriesMustGrow) {
   ExpectInvalid(Frame(MessageBody(TailQuery{4, 1, {9, 3}, {}})), "a tail query");
+  ExpectInvalid(Frame(MessageBody(RejoinRequest{4, 0})), "a question without a number");
+  ExpectInvalid(Frame(MessageBody(RejoinReply{4, 1, 0})), "an answer to no question");
+  ExpectInvalid(Frame(MessageBody(RejoinReply{4, 0, 9})), "an answer to no question");
   ExpectInvalid(Frame(MessageBody(TailQuery{4, 1, {9, 3}, {{3, 9}}})), "a run ends");
   ExpectInvalid(Frame(MessageBody(TailQuery{4, 1, {9, 3}, {{2, 10}}})), "a run of term 2");
   ExpectInvalid(Frame(MessageBody(TailQuery{4, 1, {9, 3}, {{4, 10}, {3, 11}}})), "a run of term 3");

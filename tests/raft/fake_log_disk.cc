@@ -13,6 +13,7 @@ absl::Status FakeLogStore::Append(const LogAppend& append) {
   if (!append_status_.ok()) return append_status_;
   ++appends_;
   if (append.hard_state.has_value()) content_.hard_state = *append.hard_state;
+  if (append.sure) content_.hard_state_lost = false;
   if (append.truncate_from.has_value()) {
     content_.entries.resize(*append.truncate_from - 1);
     damaged_.erase(damaged_.lower_bound(*append.truncate_from), damaged_.end());
@@ -142,7 +143,7 @@ void FakeLogStore::Tear(Index from) {
 
 void FakeLogStore::LoseHardState() {
   MutexLock lock(mutex_);
-  hard_state_lost_ = true;
+  content_.hard_state_lost = durable_.hard_state_lost = true;
 }
 
 size_t FakeLogStore::appends() const {
@@ -159,7 +160,7 @@ RecoveredLog FakeLogStore::Recover() const {
   MutexLock lock(mutex_);
   RecoveredLog recovered;
   recovered.hard_state = content_.hard_state;
-  recovered.hard_state_lost = hard_state_lost_;
+  recovered.hard_state_lost = content_.hard_state_lost;
   recovered.known_commit = content_.commit;
   recovered.torn_from = torn_from_;
   for (const RecordRun& run : content_.entries) {

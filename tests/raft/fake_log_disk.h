@@ -50,7 +50,7 @@ class FakeLogStore final : public LogStore {
   size_t repaired() const;  // entries
   // The same from here on, and the store finds out when it is opened: recovery calls them torn.
   void Tear(Index from);
-  // Recovery says that both copies of term and vote are lost.
+  // Recovery says that what was synced last is lost, until LogAppend::sure is durable.
   void LoseHardState();
   size_t appends() const;
   HardState hard_state() const;
@@ -59,6 +59,7 @@ class FakeLogStore final : public LogStore {
   friend class FakeLogDisk;
   struct Content {
     HardState hard_state;
+    bool hard_state_lost = false;
     std::vector<RecordRun> entries;
     Index commit = 0;
   };
@@ -75,7 +76,6 @@ class FakeLogStore final : public LogStore {
   std::function<void()> on_bad_read_ CAIRN_GUARDED_BY(mutex_);
   size_t repaired_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);
-  bool hard_state_lost_ CAIRN_GUARDED_BY(mutex_) = false;
   size_t appends_ CAIRN_GUARDED_BY(mutex_) = 0;
 };
 

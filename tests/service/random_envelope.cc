@@ -125,6 +125,10 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
       return TailQuery{term, random.Next(), {9, 2}, {{3, 12}, {4, 15 + random.Below(9)}}};
     case 19:
       return TimeoutNow{term};
+    case 25:
+      return RejoinRequest{term, random.Next() | 1};
+    case 26:
+      return RejoinReply{term, random.Next() | 1, 1 + Small(random)};
     case 20:
       return RemovedNotice{5 + term, {Small(random), 1 + random.Below(4 + term)}};
     default:

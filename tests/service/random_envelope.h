@@ -11,7 +11,7 @@
 namespace cairn {
 
 // Kinds of bodies there are.
-inline constexpr size_t kEnvelopeKinds = 25;
+inline constexpr size_t kEnvelopeKinds = 27;
 
 // An envelope that passes Validate, of kind `kind` below kEnvelopeKinds, between nodes 1 and 2.
 Envelope RandomEnvelope(Random& random, size_t kind);

@@ -50,6 +50,10 @@ std::string Text(const TailQuery& m) {
   return absl::StrCat("query=", m.query, " good=", ToString(m.good));
 }
 std::string Text(const TimeoutNow&) { return ""; }
+std::string Text(const RejoinRequest& m) { return absl::StrCat("nonce=", m.nonce); }
+std::string Text(const RejoinReply& m) {
+  return absl::StrCat("nonce=", m.nonce, " barrier=", m.barrier);
+}
 std::string Text(const RemovedNotice& m) { return absl::StrCat("at=", ToString(m.at)); }
 std::string Text(const TailReply& m) {
   return absl::StrCat("query=", m.query, " have_through=", m.have_through,

@@ -214,9 +214,9 @@ class Block:
         magic, bad, tag, first, last, data_end, id_begin, low, high = struct.unpack_from(
             "<IIQQQQQQQ", sector
         )
-        if magic != 0x5EA1B10C or bad > 1 or tag != self.tag:
+        if magic != 0x5EA1B10C or bad > 3 or tag != self.tag:
             return None
-        return Seal(bad == 1, first, last, data_end, id_begin, (low, high))
+        return Seal(bad != 0, first, last, data_end, id_begin, (low, high))
 
 
 # ---- "Id record"
@@ -335,7 +335,7 @@ def _read_ids(fields, block, records_begin):
 
 def _read_section(fields, block, records_begin):
     group, flags, zero, copies = fields.take("QHHI")
-    if flags & ~0x1F != 0x8000 or zero != 0 or group == 0:
+    if flags & ~0x3F != 0x8000 or zero != 0 or group == 0:
         raise Damage(f"flags {flags:x} of a section")
     term, vote, durable, commit = fields.take("QQQQ")
     section = Section(group, (term, vote), durable, commit, dropped=bool(flags & 0x10))
@@ -669,7 +669,7 @@ class Reader:
             if zero(min((place for _, _, place in bad), key=lambda place: place.offset)):
                 self.notes.append(f"{block.name}: batch {batch.number} is torn")
                 return False
-            raise Damage(f"{block.name}: batch {batch.number}: nobody can tell what stood there")
+            return True
         if self._may_have_holes(batch):
             for section in batch.sections:
                 torn = [i for group, i, place in bad if group == section.group and zero(place)]

@@ -1,0 +1,17 @@
+// Damage at the end of a block log that no power cut leaves.
+
+#ifndef TESTS_RAFT_REPAIR_LOST_END_H_
+#define TESTS_RAFT_REPAIR_LOST_END_H_
+
+#include "absl/status/status.h"
+#include "storage/simulated_file_system.h"
+
+namespace cairn {
+
+// Damages both copies of what says what the last batch of the log in /data/log held. Nobody uses
+// the log. An error if the log does not say then that its end is lost.
+absl::Status LoseEndOfLog(SimulatedFileSystem& files);
+
+}  // namespace cairn
+
+#endif  // TESTS_RAFT_REPAIR_LOST_END_H_
