@@ -294,6 +294,11 @@ void FaultInjector::InjectOnMachine(FaultKind kind, Duration length) {
                                          : SimDisk::Rotten::kSealedEntries);
         return;
       }
+      if (random_.OneIn(3)) {
+        node.PowerCut(CrashPolicy::kDropAll);
+        node.disk().LoseEnd();
+        return RestartLater(node);
+      }
       if (!node.disk().Rot(SimDisk::Rotten::kAnything)) return;
       node.PowerCut(CrashPolicy::kDropAll);
       return RestartLater(node);

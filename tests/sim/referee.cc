@@ -88,7 +88,7 @@ void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage
   }
   if (rotten) {
     // Damaged entries may be missing, if the node knows it.
-    if (last < before.least_last()) {
+    if (last < before.least_last() && !recovered.hard_state_lost) {
       Report("I20 no silent loss", node,
              absl::StrCat("recovers entries up to ", last, ", durable were those up to ",
                           before.least_last()));
@@ -123,6 +123,7 @@ void Referee::CheckRecoveredIsDurable(NodeId node, const LogImage& image) {
 
 void Referee::CountRecovery(NodeId node, const RecoveredLog& recovered) {
   Counters& counters = world_.counters;
+  if (recovered.hard_state_lost) counters.Count("recovery: the end is lost");
   counters.Count("log recovered");
   if (recovered.report.torn_bytes > 0) counters.Count("recovery: torn tail cut");
   if (recovered.report.blocks > 1) counters.Count("recovery: several blocks");

@@ -222,4 +222,33 @@ bool SimDisk::Rot(Rotten where) {
   return true;
 }
 
+// Where the damage looks like a torn write nothing is done: two faults may pass for a power cut.
+bool SimDisk::LoseEnd() {
+  if (medium_ != nullptr) return false;
+  bool lost = false;
+  Observe([&] {
+    const auto open = [this] {
+      return LogInspector::Open(*file_system_, absl::StrCat(kDirectory, "/log"), keys_.current());
+    };
+    const auto log = open();
+    if (!log.ok() || !(*log)->scan().ok()) return;
+    const ScannedBlock& head = (*log)->scan()->blocks.at((*log)->scan()->head);
+    if (head.walk->batches.empty()) return;
+    const IdRecord& last = head.walk->batches.back().id;
+    const auto flip = [&] {
+      for (const uint64_t begin : {last.data_begin, last.id_begin}) {
+        file_system_->FlipBits(head.file->path(), begin + 20, 0x10);
+      }
+    };
+    flip();
+    const auto damaged = open();
+    lost = damaged.ok() && (*damaged)->scan().ok() && (*damaged)->scan()->end_lost;
+    if (!lost) return flip();
+    world_.log.Add(node_, "lose end", {last.batch}, [&] { return head.file->path(); });
+  });
+  rotten_ |= lost;
+  if (lost) world_.counters.Count("end of a log lost");
+  return lost;
+}
+
 }  // namespace cairn::sim

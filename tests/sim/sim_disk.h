@@ -64,6 +64,9 @@ class SimDisk {
   enum class Rotten { kAnything, kSealed, kSealedEntries };
   // Turns over a bit of what was written and synced lately. False if there is nothing.
   bool Rot(Rotten where);
+  // Damages both copies of what says what the last batch of the log held, as no power cut does.
+  // False if there is none. Nobody has the log open.
+  bool LoseEnd();
   bool rotten() const { return rotten_; }  // ever
   // No more faults.
   void Heal();

@@ -40,6 +40,7 @@ const std::vector<std::string>& InterestingStates() {
       "recovery: entries may be torn",
       "recovery: several blocks",
       "recovery: damaged entries found",
+      "recovery: the end is lost",
       "entries may be torn on several nodes",
       "torn entries decided",
       "power cut at a disk access",
