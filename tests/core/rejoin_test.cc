@@ -78,6 +78,40 @@ TEST_F(UnsureMemberTest, ItConfirmsAndPromisesNothing) {
   EXPECT_EQ(reply.priority, kNeverLeads) << "nobody hands over to it";
 }
 
+// Also where its term is on its disk, so that others might promise.
+TEST_F(UnsureMemberTest, ItPromisesNothingBeforeItIsSure) {
+  HearLeader();
+  const RejoinRequest asked = HearLeader();
+  EXPECT_TRUE(node_.raft().term_durable());
+  EXPECT_EQ(Node::Only<HeartbeatReply>(effects_, 2).promise, Duration{});
+  Answer(asked.nonce, 8);
+  Append();
+  node_.Receive(2, Heartbeat{.term = 3, .commit = 8, .context = 78});
+  const auto reply = Node::Only<HeartbeatReply>(node_.Settle(), 2);
+  EXPECT_GT(reply.promise, Duration{});
+  EXPECT_EQ(reply.context, 78u);
+}
+
+// Its log may be the longer one, and another.
+TEST_F(UnsureMemberTest, WhatStandsAtTheBarrierIsComparedFirst) {
+  const RejoinRequest asked = HearLeader();
+  Answer(asked.nonce, 4);
+  EXPECT_TRUE(node_.raft().unsure());
+  node_.Receive(2, MakeAppend(3, {2, 1}, {2, 3}, 2));
+  effects_ = node_.Settle();
+  EXPECT_EQ(node_.raft().last(), (LogPosition{4, 3}));
+  EXPECT_FALSE(node_.raft().unsure());
+}
+
+// What others say of its end would let it give up what it may have acknowledged.
+TEST_F(UnsureMemberTest, ItAsksNobodyWhetherToGiveUpItsEnd) {
+  RecoveredRaft recovered = Unsure();
+  recovered.torn_from = 4;
+  Node node(recovered);
+  node.Timeout();
+  EXPECT_TRUE(Node::Sent<TailQuery>(node.Settle()).empty());
+}
+
 // A silence is waited for; that it lacks the entry would let others give it up (fault catalogue
 // 6.7: counting FENCED as DONT_HAVE).
 TEST_F(UnsureMemberTest, ItDoesNotSayWhatItLacks) {
@@ -231,6 +265,17 @@ TEST_F(UnsureMemberTest, ALoneOneStops) {
   EXPECT_EQ(effects.fence->reason, Fence::Reason::kDataLoss);
 }
 
+TEST(RejoinTest, AnAnswerOfAnotherTermSaysNothing) {
+  Rejoin rejoin(true);
+  EXPECT_EQ(rejoin.Ask(3, 7), 7u);
+  EXPECT_FALSE(rejoin.Answer(4, 7, 9));
+  EXPECT_FALSE(rejoin.Answer(3, 8, 9));
+  EXPECT_TRUE(rejoin.silent(3));
+  EXPECT_TRUE(rejoin.Answer(3, 7, 9));
+  EXPECT_FALSE(rejoin.silent(3));
+  EXPECT_TRUE(rejoin.silent(4));
+}
+
 // The leader's side -------------------------------------------------------------------------------
 
 class RejoinBarrierTest : public testing::Test {
@@ -303,6 +348,55 @@ TEST_F(RejoinBarrierTest, OnlyALeaderNamesOne) {
   Node follower(5);
   follower.Receive(2, RejoinRequest{.term = 1, .nonce = 7});
   EXPECT_TRUE(Node::Sent<RejoinReply>(follower.Settle()).empty());
+}
+
+// Voters 1, 2 and 3 come in for 1, 4 and 5. Who asks is in one of the halves.
+class RejoinBarrierOfJointTest : public testing::Test {
+ protected:
+  RejoinBarrierOfJointTest() {
+    node_.Elect();
+    node_.Settle();
+  }
+
+  static RecoveredRaft Joint() {
+    RecoveredRaft recovered = Recovered(3, {1}, {.term = 1});
+    for (const uint64_t node : {1, 4, 5}) {
+      recovered.base_configuration.outgoing_voters.push_back(
+          {NodeId{node}, Incarnation{node}, "address"});
+    }
+    return recovered;
+  }
+  std::optional<Index> Ask(uint64_t member) {
+    node_.Receive(member, RejoinRequest{.term = node_.raft().term(), .nonce = 7});
+    const auto replies = Node::Sent<RejoinReply>(node_.Settle());
+    if (replies.empty()) return std::nullopt;
+    return replies.front().second.barrier;
+  }
+  void Acknowledge(uint64_t member, Index match) {
+    node_.Receive(member,
+                  AppendReply{.term = node_.raft().term(), .success = true, .match = match});
+    node_.Settle();
+  }
+
+  Node node_{Joint()};
+};
+
+TEST_F(RejoinBarrierOfJointTest, TheNewHalfIsNotEnough) {
+  EXPECT_EQ(Ask(2), std::nullopt);
+  const Index barrier = node_.raft().last().index;
+  Acknowledge(3, barrier);
+  EXPECT_EQ(Ask(2), std::nullopt);
+  Acknowledge(4, barrier);
+  EXPECT_EQ(Ask(2), std::optional<Index>(barrier));
+}
+
+TEST_F(RejoinBarrierOfJointTest, TheOldHalfIsNotEnough) {
+  EXPECT_EQ(Ask(4), std::nullopt);
+  const Index barrier = node_.raft().last().index;
+  Acknowledge(5, barrier);
+  EXPECT_EQ(Ask(4), std::nullopt);
+  Acknowledge(3, barrier);
+  EXPECT_EQ(Ask(4), std::optional<Index>(barrier));
 }
 
 class RejoinBarrierOfTwoTest : public RejoinBarrierTest {

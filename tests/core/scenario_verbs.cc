@@ -117,8 +117,8 @@ absl::StatusOr<Lines> Settle(ScenarioArguments& arguments, ScenarioCluster& clus
 // Nodes and disks --------------------------------------------------------------------------------
 
 // disk node=N terms=1,1,2 [term=T] [vote=N] [torn_from=I] [unsure=1] [configuration=I voters=...]:
-// what is on the disk of a node that has not run yet. Entries of one index and term are the same
-// entry everywhere.
+// what is on the disk of a node that has not run yet, or that its disk has gone back to. Entries of
+// one index and term are the same entry everywhere.
 absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluster) {
   NodeId node = TakeDown(arguments, cluster);
   std::vector<uint64_t> terms = arguments.Numbers("terms");
@@ -141,6 +141,7 @@ absl::StatusOr<Lines> Disk(ScenarioArguments& arguments, ScenarioCluster& cluste
     if (i + 1 == configured) write.entries.back().configuration = configuration;
   }
   SimulatedDisk& disk = cluster.disk(node);
+  if (!disk.durable().entries.empty()) write.truncate_from = 1;
   disk.Append(std::move(write));
   disk.Sync(1);
   cluster.AdoptDisk(node);
