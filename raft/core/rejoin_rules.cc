@@ -1,5 +1,6 @@
 // A member that cannot tell what it has promised, and its leader. See rejoin.h.
 
+#include <cstdint>
 #include <variant>
 
 #include "raft/core/quorum.h"
@@ -26,7 +27,10 @@ void Raft::State::AskToRejoin(NodeId leader) {
   const Term term = ballot_.state.term;
   const auto& follower = std::get<Follower>(role_);
   if (!doubt_.rejoin.answered(term)) {
-    Send(leader, RejoinRequest{.term = term, .nonce = doubt_.rejoin.Ask(term, random_.Next() | 1)});
+    // With a number of an earlier process it would be named that one's entry, which says nothing of
+    // what has been forgotten since. The time makes up for a seed that is the same at every start.
+    const uint64_t drawn = random_.Next() ^ static_cast<uint64_t>(now_.nanoseconds);
+    Send(leader, RejoinRequest{.term = term, .nonce = doubt_.rejoin.Ask(term, drawn | 1)});
   } else if (doubt_.rejoin.Stalls(follower.verified)) {
     // Who was told once that these entries are here would never send them again.
     outbox_.SendUnlessHeld(

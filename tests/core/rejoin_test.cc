@@ -189,6 +189,14 @@ TEST_F(UnsureMemberTest, AnswersToOtherQuestionsSayNothing) {
   EXPECT_EQ(HearLeader().nonce, asked.nonce) << "the question stands";
 }
 
+// The leader would name the entry that it named then.
+TEST_F(UnsureMemberTest, ALaterProcessAsksAnotherQuestionWithTheSameSeed) {
+  Node later(Unsure());
+  later.Elapse(Seconds(5));
+  later.Receive(2, Heartbeat{.term = 3});
+  EXPECT_NE(Node::Only<RejoinRequest>(later.Settle(), 2).nonce, HearLeader().nonce);
+}
+
 TEST_F(UnsureMemberTest, ALaterAnswerDoesNotChangeTheBarrier) {
   const RejoinRequest asked = HearLeader();
   Answer(asked.nonce, 8);
