@@ -428,6 +428,7 @@ RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   parts.groups = [this] { return WholeGroups(); };
   parts.view = [this](GroupId group) { return ViewOf(group); };
   parts.unreadable = [this](const GroupLog& log, Index index) {
+    // It gives back the status it is told; the scrub has words of its own for the entry.
     FoundUnreadable(log, index, absl::OkStatus()).IgnoreError();
   };
   parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
