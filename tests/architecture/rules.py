@@ -26,7 +26,8 @@ def _layer(directory, layers="", libraries=""):
 
 _STORAGE_LIBRARIES = "abseil isal openssl pthread xxhash zstd"
 _SERVICE_LIBRARIES = (
-    "abseil cli11 grpc grpc_reflection httplib openssl prometheus protobuf pthread spdlog zstd"
+    "abseil cli11 grpc grpc_reflection httplib mimalloc openssl prometheus protobuf pthread spdlog"
+    " zstd"
 )
 # The outermost ring: everything inside it, and each other.
 _STORAGE = "storage storage/block storage/offline storage/rocksdb storage/stream"
@@ -74,6 +75,7 @@ HEADERS_OF_LIBRARIES = {
     "gtest/": "gtest",
     "httplib.h": "httplib",
     "isa-l": "isal",
+    "mimalloc": "mimalloc",
     "openssl/": "openssl",
     "prometheus/": "prometheus",
     "rocksdb/": "rocksdb",
