@@ -94,6 +94,12 @@ class FileSystem {
   // Writes `length` zero bytes from the start of `file` and leaves it that long. Not synced.
   virtual absl::Status Preallocate(File& file, uint64_t length) = 0;
 
+  // As Preallocate, but the zeros are only promised where the system can do that: the space is the
+  // file's own, nothing is written. Until all of it has been written, syncs take longer.
+  virtual absl::Status ReserveZeroes(File& file, uint64_t length) {
+    return Preallocate(file, length);
+  }
+
   // Calls `done` once everything written to `file` before this call survives a power cut, or with
   // the error that makes the file final. Posix calls it before it returns; the simulator later, on
   // the executor of the node. `file` must live until then.

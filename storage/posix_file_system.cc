@@ -169,12 +169,13 @@ class PosixFile final : public File {
   // the first byte is written.
   absl::Status Reserve(uint64_t length) {
     if (absl::Status status = failure(); !status.ok()) return status;
-    int result;
-    do {
-      result = fallocate(file_.get(), 0, 0, static_cast<off_t>(length));
-    } while (result != 0 && errno == EINTR);
-    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return absl::OkStatus();
-    return Fail("preallocate", errno);
+    return Allocate(0, length).status();
+  }
+
+  // The same, and all of it reads as zero then. False, and nothing, where the file system cannot.
+  absl::StatusOr<bool> ReserveZeroes(uint64_t length) {
+    if (absl::Status status = failure(); !status.ok()) return status;
+    return Allocate(FALLOC_FL_ZERO_RANGE, length);
   }
 
   // Writes `length` zeros from the start, past the page cache: what is written there later does not
@@ -204,6 +205,17 @@ class PosixFile final : public File {
   }
 
  private:
+  // False where the file system cannot.
+  absl::StatusOr<bool> Allocate(int mode, uint64_t length) {
+    int result;
+    do {
+      result = fallocate(file_.get(), mode, 0, static_cast<off_t>(length));
+    } while (result != 0 && errno == EINTR);
+    if (result == 0) return true;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+    return Fail("preallocate", errno);
+  }
+
   // The descriptor for direct reads, or -1 where there can be none.
   int DirectReader() const {
     MutexLock lock(mutex_);
@@ -295,6 +307,12 @@ absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& p
     }
   }
   return std::make_unique<PosixFile>(path, std::move(file), std::move(direct_writer));
+}
+
+absl::Status PosixFileSystem::ReserveZeroes(File& file, uint64_t length) {
+  absl::StatusOr<bool> reserved = static_cast<PosixFile&>(file).ReserveZeroes(length);
+  if (!reserved.ok()) return reserved.status();
+  return *reserved ? file.Resize(length) : Preallocate(file, length);
 }
 
 absl::Status PosixFileSystem::Preallocate(File& file, uint64_t length) {

@@ -30,6 +30,7 @@ class PosixFileSystem final : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;
   absl::Status Preallocate(File& file, uint64_t length) override;
+  absl::Status ReserveZeroes(File& file, uint64_t length) override;
   void Sync(File& file, SyncDone done) override;
   absl::Status SyncNow(File& file) override;
   absl::Status SyncDirectory(const std::string& directory) override;

@@ -20,7 +20,7 @@ class ReadOnlyFileSystem final : public FileSystem {
   explicit ReadOnlyFileSystem(FileSystem& real) : real_(real) {}
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;
-  absl::Status Preallocate(File& file, uint64_t length) override;
+  absl::Status Preallocate(File& file, uint64_t length) override;  // ReserveZeroes, too
   void Sync(File& file, SyncDone done) override;
   absl::Status SyncNow(File& file) override;
   absl::Status SyncDirectory(const std::string& directory) override;

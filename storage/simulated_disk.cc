@@ -156,9 +156,10 @@ absl::Status SimulatedDisk::Resize(const SimulatedHandle& handle, uint64_t lengt
   return absl::OkStatus();
 }
 
-absl::Status SimulatedDisk::Preallocate(const SimulatedHandle& handle, uint64_t length) {
+absl::Status SimulatedDisk::WriteZeroes(Operation operation, const SimulatedHandle& handle,
+                                        uint64_t length) {
   alignas(kDirectReadAlignment) static constexpr std::array<char, kZeroes> kZero = {};
-  const FileFault fault = Ask(Operation::kPreallocate, handle.path, 0, length);
+  const FileFault fault = Ask(operation, handle.path, 0, length);
   MutexLock lock(mutex_);
   if (absl::Status status = Changeable("preallocate", handle); !status.ok()) return status;
   if (!Fits(handle, length)) return Fail("preallocate", handle, ENOSPC);

@@ -48,7 +48,9 @@ class SimulatedDisk {
                                     char* to);
   absl::Status Write(const SimulatedHandle& handle, uint64_t offset, absl::string_view data);
   absl::Status Resize(const SimulatedHandle& handle, uint64_t length);
-  absl::Status Preallocate(const SimulatedHandle& handle, uint64_t length);
+  // kPreallocate or kReserveZeroes.
+  absl::Status WriteZeroes(FileAccess::Operation operation, const SimulatedHandle& handle,
+                           uint64_t length);
   // Begins a sync of what is written by now; EndSync carries it out.
   uint64_t BeginSync(const SimulatedHandle& handle, FileSystem::SyncDone done);
   // Does nothing if a power cut came between.

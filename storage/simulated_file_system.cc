@@ -79,7 +79,12 @@ absl::StatusOr<std::unique_ptr<File>> SimulatedFileSystem::Open(const std::strin
 }
 
 absl::Status SimulatedFileSystem::Preallocate(File& file, uint64_t length) {
-  return disk_->Preallocate(HandleOf(*disk_, file), length);
+  return disk_->WriteZeroes(FileAccess::Operation::kPreallocate, HandleOf(*disk_, file), length);
+}
+
+// Zeros that a crash leaves as they were before, or not, are as good a model of promised ones.
+absl::Status SimulatedFileSystem::ReserveZeroes(File& file, uint64_t length) {
+  return disk_->WriteZeroes(FileAccess::Operation::kReserveZeroes, HandleOf(*disk_, file), length);
 }
 
 void SimulatedFileSystem::Sync(File& file, SyncDone done) {

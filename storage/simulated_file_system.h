@@ -34,6 +34,7 @@ struct FileAccess {
     kWrite,
     kResize,
     kPreallocate,
+    kReserveZeroes,
     kSync,  // SyncNow too
     kSyncDirectory,
     kRename,
@@ -51,8 +52,8 @@ struct FileAccess {
 struct FileFault {
   // Not 0: the call fails with this errno.
   int error = 0;
-  // How much of a Write, Preallocate or Sync that fails happens all the same. Of a Write or
-  // Preallocate kSome is the beginning, up to the end of a sector, of a Sync any subset of sectors.
+  // How much of a Write, Preallocate, ReserveZeroes or Sync that fails happens all the same. kSome
+  // is any subset of sectors of a Sync, and of the others the beginning, up to the end of a sector.
   // As with Linux, content that a failed sync did not write is never written again, though reads
   // that are not direct still show it.
   enum class Reached { kNothing, kSome, kEverything };
@@ -90,9 +91,10 @@ class SimulatedFileSystem final : public FileSystem {
   explicit SimulatedFileSystem(Options options);
   ~SimulatedFileSystem() override;
 
-  // FileSystem. Preallocate, Sync and SyncNow take files of this object only.
+  // FileSystem. Preallocate, ReserveZeroes, Sync and SyncNow take files of this object only.
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;
   absl::Status Preallocate(File& file, uint64_t length) override;
+  absl::Status ReserveZeroes(File& file, uint64_t length) override;
   void Sync(File& file, SyncDone done) override;
   absl::Status SyncNow(File& file) override;
   absl::Status SyncDirectory(const std::string& directory) override;

@@ -463,11 +463,13 @@ absl::Status BlockFile::Rewrap(const KeyRing& keys) {
 }
 
 absl::Status FormatBlock(FileSystem& file_system, const std::string& path, bool create,
-                         const BlockHeader& header) {
+                         const BlockHeader& header, Zeroes zeroes) {
   absl::StatusOr<std::unique_ptr<File>> file = file_system.Open(
       path, {.mode = create ? FileSystem::OpenMode::kCreate : FileSystem::OpenMode::kReadWrite});
   if (!file.ok()) return file.status();
-  absl::Status status = file_system.Preallocate(**file, header.geometry.block_bytes);
+  const uint64_t length = header.geometry.block_bytes;
+  absl::Status status = zeroes == Zeroes::kWritten ? file_system.Preallocate(**file, length)
+                                                   : file_system.ReserveZeroes(**file, length);
   // The zeros reach the disk before the header says that they did.
   if (status.ok()) status = file_system.SyncNow(**file);
   std::string sector = header.Encode();

@@ -178,7 +178,7 @@ class BlockFile {
 // Makes the file at `path` a block that holds nothing: all of it zero and synced, then the header,
 // synced as well. `create`: the file is not there yet.
 absl::Status FormatBlock(FileSystem& file_system, const std::string& path, bool create,
-                         const BlockHeader& header);
+                         const BlockHeader& header, Zeroes zeroes);
 
 }  // namespace cairn
 

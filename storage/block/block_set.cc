@@ -88,6 +88,11 @@ absl::StatusOr<std::shared_ptr<BlockFile>> BlockSet::Begin(uint64_t id, uint64_t
   return Find(id);
 }
 
+void BlockSet::FillWith(Zeroes zeroes) {
+  MutexLock lock(mutex_);
+  zeroes_ = zeroes;
+}
+
 void BlockSet::Continue(uint64_t id) {
   MutexLock lock(mutex_);
   CAIRN_CHECK(blocks_.contains(id));
@@ -163,9 +168,11 @@ std::optional<uint64_t> BlockSet::TakeSpare(size_t keep) {
 // In a new file, if there is no spare.
 absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes) {
   const bool create = !spare;
-  if (create) {
+  Zeroes zeroes;
+  {
     MutexLock lock(mutex_);
-    spare = next_spare_++;
+    if (create) spare = next_spare_++;
+    zeroes = bytes == options_.geometry.block_bytes ? zeroes_ : Zeroes::kReserved;
   }
   BlockHeader header = {.identity = options_.identity, .block = id, .geometry = options_.geometry};
   header.geometry.block_bytes = bytes;
@@ -176,7 +183,7 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
     }
   }
   const std::string spare_path = PathOf(SpareFileName(*spare));
-  absl::Status status = FormatBlock(file_system_, spare_path, create, header);
+  absl::Status status = FormatBlock(file_system_, spare_path, create, header, zeroes);
   const std::string path = PathOf(BlockFileName(id));
   if (status.ok()) status = file_system_.Rename(spare_path, path);
   if (absl::IsResourceExhausted(status)) {

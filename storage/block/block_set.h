@@ -59,6 +59,10 @@ class BlockSet {
   enum class Reserve { kKeep, kTake };
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0, Reserve reserve = Reserve::kKeep);
 
+  // Of the blocks of the usual length that are made from now on; kWritten at first. A longer one
+  // is made for one batch, so that its zeros are not written.
+  void FillWith(Zeroes zeroes);
+
   // Makes the spares that the reserve lacks. As Prepare if the disk is full.
   absl::Status FillReserve();
   // False: the disk was full, and the reserve has not been whole since.
@@ -106,6 +110,7 @@ class BlockSet {
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
   // Blocks up to this one are written to, or were: they are not prepared any more.
   uint64_t begun_ CAIRN_GUARDED_BY(mutex_) = 0;
+  Zeroes zeroes_ CAIRN_GUARDED_BY(mutex_) = Zeroes::kWritten;
   bool short_ CAIRN_GUARDED_BY(mutex_) = false;  // the disk was full, at the last attempt
 };
 

@@ -39,6 +39,10 @@ inline bool IsZero(absl::string_view bytes) {
 // Files are this much aligned, because ReadDirect is.
 inline constexpr uint64_t kBlockAlignment = 4096;
 
+// How a file that becomes a block gets its zeros. Written ones make every later sync cheap; where
+// few syncs are to come, promised ones (FileSystem::ReserveZeroes) save the disk half of its work.
+enum class Zeroes { kWritten, kReserved };
+
 struct BlockGeometry {
   uint64_t block_bytes = 0;
   // What is written at once and never again: 4096 through a page cache, 512 where single sectors

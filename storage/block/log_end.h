@@ -31,6 +31,9 @@ class LogEnd {
   // The next batch is the first one of its block.
   bool at_block_begin() const { return first_batch_ == 0; }
   uint64_t last_batch() const { return last_batch_; }
+  uint64_t batches_in_block() const {
+    return at_block_begin() ? 0 : last_batch_ - first_batch_ + 1;
+  }
   uint64_t boot() const { return boot_; }
 
   bool Fits(const SyncBatch& batch) const;

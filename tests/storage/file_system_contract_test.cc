@@ -211,6 +211,17 @@ TEST_P(FileSystemContractTest, PreallocateClearsAndCuts) {
   EXPECT_EQ(Content("file"), std::string(8'192, '\0'));
 }
 
+TEST_P(FileSystemContractTest, ReservedZeroesAreThereAndTakeWhatIsWritten) {
+  auto file = FileWith("file", std::string(9'000, 'x'));
+  ASSERT_TRUE(file_system_.ReserveZeroes(*file, 8'192).ok());
+  EXPECT_EQ(Content("file"), std::string(8'192, '\0'));
+  ASSERT_TRUE(file_system_.ReserveZeroes(*file, 2'500'000).ok());
+  EXPECT_EQ(Content("file"), std::string(2'500'000, '\0'));
+  ASSERT_TRUE(file->Write(100'000, "hello").ok());
+  ASSERT_TRUE(file_system_.SyncNow(*file).ok());
+  EXPECT_EQ(Content("file").substr(99'999, 7), std::string("\0hello\0", 7));
+}
+
 TEST_P(FileSystemContractTest, OpenFilesOutliveTheirNames) {
   auto file = FileWith("file", "hello");
   auto reader = Open("file", OpenMode::kRead);

@@ -119,8 +119,22 @@ TEST_F(PosixFileSystemTest, AFailedFileStaysFailed) {
 
 TEST_F(PosixFileSystemTest, PreallocationThatDoesNotFitFails) {
   auto file = Open(Path("file"), OpenMode::kCreate);
+  auto other = Open(Path("other"), OpenMode::kCreate);
   const FileSizeLimit limit(1'000);
   EXPECT_TRUE(absl::IsResourceExhausted(file_system_.Preallocate(*file, 100'000)));
+  EXPECT_TRUE(absl::IsResourceExhausted(file_system_.ReserveZeroes(*other, 100'000)));
+  EXPECT_FALSE(other->Write(0, "x").ok()) << "as after any failure";
+}
+
+// The space is the file's own, so that no write to it finds the disk full.
+TEST_F(PosixFileSystemTest, ReservedZeroesHaveTheirSpace) {
+  constexpr uint64_t kLength = uint64_t{8} << 20;
+  auto file = Open(Path("file"), OpenMode::kCreate);
+  ASSERT_TRUE(file_system_.ReserveZeroes(*file, kLength).ok());
+  struct stat found = {};
+  ASSERT_EQ(stat(Path("file").c_str(), &found), 0);
+  EXPECT_EQ(static_cast<uint64_t>(found.st_size), kLength);
+  EXPECT_GE(static_cast<uint64_t>(found.st_blocks) * 512, kLength);
 }
 
 // The cache is for what is written there later, and a copy of each zero would cost more than it.

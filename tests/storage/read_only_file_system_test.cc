@@ -41,9 +41,9 @@ TEST(ReadOnlyFileSystemTest, ReadsAndChangesNothing) {
   file_system.Sync(*file, [&synced](absl::Status status) { synced = std::move(status); });
   for (const absl::Status& refused :
        {synced, file_system.SyncNow(*file), file_system.Preallocate(*file, 4096),
-        file_system.SyncDirectory("/d"), file_system.Rename("/d/file", "/d/other"),
-        file_system.Remove("/d/file"), file_system.MakeDirectory("/e"),
-        file_system.Lock("/d/LOCK").status()}) {
+        file_system.ReserveZeroes(*file, 4096), file_system.SyncDirectory("/d"),
+        file_system.Rename("/d/file", "/d/other"), file_system.Remove("/d/file"),
+        file_system.MakeDirectory("/e"), file_system.Lock("/d/LOCK").status()}) {
     EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
   }
   EXPECT_EQ(changes, 0);

@@ -532,6 +532,8 @@ TEST(SimulatedFileSystemTest, FaultsReachEveryOperation) {
   EXPECT_TRUE(absl::IsInternal(file->Resize(0)));
   fail(Operation::kPreallocate);
   EXPECT_TRUE(absl::IsInternal(disk.Preallocate(*file, 10)));
+  fail(Operation::kReserveZeroes);
+  EXPECT_TRUE(absl::IsInternal(disk.ReserveZeroes(*file, 10)));
   EXPECT_EQ(Content(disk, "/file"), "content");
 }
 

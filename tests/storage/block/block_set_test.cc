@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "gtest/gtest.h"
+#include "storage/block/block_log.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_verifier.h"
 #include "storage/simulated_file_system.h"
@@ -113,6 +115,64 @@ TEST(BlockSetTest, ABlockThatCouldNotBeBegunCanBePreparedAgain) {
   ASSERT_TRUE(blocks.Prepare(2).ok());
   EXPECT_NE(blocks.Find(2), nullptr);
   EXPECT_TRUE(blocks.Begin(2).ok());
+}
+
+// Which calls make the zeros of new blocks, without what is done to spares of the reserve.
+std::vector<FileAccess::Operation> ZeroesMade(SimulatedFileSystem& file_system,
+                                              absl::FunctionRef<void()> work) {
+  std::vector<FileAccess::Operation> made;
+  file_system.set_fault_hook([&](const FileAccess& access) {
+    if (access.operation == FileAccess::Operation::kPreallocate ||
+        access.operation == FileAccess::Operation::kReserveZeroes) {
+      made.push_back(access.operation);
+    }
+    return FileFault{};
+  });
+  work();
+  file_system.set_fault_hook(nullptr);
+  return made;
+}
+
+TEST(BlockSetTest, ZeroesAreReservedIfThatIsSaidAndForALongBlock) {
+  using Operation = FileAccess::Operation;
+  SimulatedFileSystem file_system;
+  ASSERT_TRUE(file_system.MakeDirectory(kTestDirectory).ok());
+  BlockSet blocks(file_system, Options(), {});
+  const auto made = ZeroesMade(file_system, [&] {
+    ASSERT_TRUE(blocks.Prepare(1).ok());
+    blocks.FillWith(Zeroes::kReserved);
+    ASSERT_TRUE(blocks.Prepare(2).ok());
+    ASSERT_TRUE(blocks.Release(1).ok());
+    ASSERT_TRUE(blocks.Begin(3).ok()) << "in a file that was used before";
+    blocks.FillWith(Zeroes::kWritten);
+    ASSERT_TRUE(blocks.Begin(4).ok());
+    ASSERT_TRUE(blocks.Begin(5, 100'000).ok());
+  });
+  EXPECT_EQ(made, std::vector<Operation>({Operation::kPreallocate, Operation::kReserveZeroes,
+                                          Operation::kReserveZeroes, Operation::kPreallocate,
+                                          Operation::kReserveZeroes}));
+}
+
+// Where few batches fill a block there are few syncs to pay for zeros that were not written.
+TEST(BlockSetTest, FewLargeBatchesMakeALogReserveItsZeroes) {
+  SimulatedFileSystem file_system;
+  BlockLogOptions options = TestOptions();
+  options.geometry.block_bytes = 256 << 10;
+  LogDriver driver(file_system, options);
+  const auto fill_blocks = [&](size_t batches, size_t bytes) {
+    const auto made = ZeroesMade(file_system, [&] {
+      for (size_t i = 0; i < batches; ++i) {
+        driver.Append(kGroupA, 1, {std::string(bytes, 'x')});
+        ASSERT_TRUE(driver.Sync().ok());
+      }
+    });
+    // The first ones still go by the block before.
+    return made.size() < 3 ? FileAccess::Operation::kSync : made.back();
+  };
+  EXPECT_EQ(fill_blocks(1'000, 10), FileAccess::Operation::kPreallocate);
+  EXPECT_EQ(fill_blocks(100, 10'000), FileAccess::Operation::kReserveZeroes);
+  EXPECT_EQ(fill_blocks(1'000, 10), FileAccess::Operation::kPreallocate);
+  EXPECT_EQ(Difference(driver.store(kGroupA), driver.model().at(kGroupA)), "");
 }
 
 // Runs what was posted when it is told to.
