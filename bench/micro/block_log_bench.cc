@@ -4,8 +4,10 @@
 // The plain file is what no log store can beat: zero-written before, then overwritten in place, one
 // pwrite and one fdatasync a batch. RocksDB takes a synced WriteBatch with its default options.
 // Turns are interleaved, so that the disk's moods fall on all alike, and a ratio is the median of
-// the ratios of turns that were neighbours. Preparing the next block file is not in it: that goes
-// on in the background, and the batches of all turns fit into two blocks.
+// the ratios of turns that were neighbours. A second plain file gets as many bytes as the log
+// writes: what its ids cost is between the two, what checksums and the chain cost behind it.
+// Preparing the next block file is not in it: that goes on in the background, and the batches of
+// all turns fit into two blocks.
 //
 //   block_log_bench OUTPUT.json
 //
@@ -100,7 +102,7 @@ class BlockStore final : public System {
   LogStore* store_ = nullptr;
 };
 
-class PlainFile final : public System {
+class PlainFile : public System {
  public:
   PlainFile(FileSystem& file_system, const std::string& path) : file_system_(file_system) {
     auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kCreate});
@@ -112,10 +114,19 @@ class PlainFile final : public System {
   }
 
   std::string name() const override { return "plain file"; }
-  void WriteDurably(const RecordRun& run) override {
-    if (end_ + run.byte_size() > bytes_) end_ = 0;
-    absl::Status status = file_->Write(end_, run.bytes().view());
-    end_ += run.byte_size();
+  void WriteDurably(const RecordRun& run) override { Write(run.bytes().view(), {}); }
+
+ protected:
+  // `front` behind what was written at the front before, `back` before what was at the back.
+  void Write(absl::string_view front, absl::string_view back) {
+    if (end_ + front.size() + back.size() > begin_) {
+      end_ = 0;
+      begin_ = bytes_;
+    }
+    absl::Status status = file_->Write(end_, front);
+    end_ += front.size();
+    begin_ -= back.size();
+    if (status.ok() && !back.empty()) status = file_->Write(begin_, back);
     if (status.ok()) status = file_system_.SyncNow(*file_);
     CAIRN_CHECK(status.ok()) << status;
   }
@@ -126,6 +137,32 @@ class PlainFile final : public System {
   FileSystem& file_system_;
   std::unique_ptr<File> file_;
   uint64_t end_ = 0;
+  uint64_t begin_ = bytes_;
+};
+
+// What the log's bytes take of its time; the rest is checksums, hashes and the chain. A plain file
+// gets as many bytes as the log writes, in as many places, the ids of the entries twice among them
+// (storage/block/FORMAT.md, "Costs").
+class PlainFileOfAllBytes final : public PlainFile {
+ public:
+  using PlainFile::PlainFile;
+
+  std::string name() const override { return "plain file of as many bytes"; }
+  void WriteDurably(const RecordRun& run) override {
+    const size_t ids = 220 + 8 * run.size();
+    const size_t front = RoundUp(ids + run.byte_size());
+    if (bytes_.size() < front) bytes_.resize(front, 'x');
+    const absl::string_view bytes = bytes_;
+    Write(bytes.substr(0, front), bytes.substr(0, RoundUp(ids)));
+  }
+
+ private:
+  static size_t RoundUp(size_t bytes) {
+    const size_t unit = BlockLogOptions().geometry.unit_bytes;
+    return (bytes + unit - 1) / unit * unit;
+  }
+
+  std::string bytes_;
 };
 
 class RocksDbLog final : public System {
@@ -185,6 +222,7 @@ std::vector<std::string> Measure(const std::string& directory, BatchSize size, i
   std::vector<std::unique_ptr<System>> systems;
   systems.push_back(std::make_unique<BlockStore>(file_system, directory + "/block"));
   systems.push_back(std::make_unique<PlainFile>(file_system, directory + "/plain"));
+  systems.push_back(std::make_unique<PlainFileOfAllBytes>(file_system, directory + "/bytes"));
   systems.push_back(std::make_unique<RocksDbLog>(directory + "/rocksdb"));
   for (const Cipher cipher : {Cipher::kAes256Gcm, Cipher::kChaCha20Poly1305}) {
     systems.push_back(std::make_unique<BlockStore>(
