@@ -12,7 +12,7 @@ namespace {
 
 constexpr long kKeepUnusedMilliseconds = 250;
 
-// Before main, since memory is taken before it. Nothing else is initialised by then that this needs.
+// Before main, since memory is taken before it; needs nothing that is initialised later.
 __attribute__((constructor)) void SetAllocatorOptions() {
   mi_option_set_default(mi_option_decommit_delay, kKeepUnusedMilliseconds);
 }
