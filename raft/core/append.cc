@@ -33,7 +33,7 @@ std::vector<TermRun> RunsFrom(Index first, std::vector<TermRun> runs) {
 
 void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId payload) {
   if (append.runs.empty() || !FollowLeader(from) || !StillHas(from, append.acknowledged)) return;
-  if (doubt_.rejoin.silent(ballot_.state.term)) return;
+  if (KeepsOffTheLog()) return;
   if (!MatchesPrevious(from, append)) return;
   if (const auto first = trail_.FirstMissing(append.previous, append.runs)) {
     if (!MakeRoom(*first, append)) return;
@@ -44,6 +44,12 @@ void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId pay
   follower.verified = std::max(follower.verified, last);
   if (last <= follower.acknowledged) follower.answer_again = true;
   LearnCommit(std::min(append.commit, last));
+}
+
+// Unsure, and not told yet which entry makes it sure again.
+bool Raft::State::KeepsOffTheLog() const {
+  if (MutantEnabled(Mutant::kUnsureAcknowledges)) return false;
+  return doubt_.rejoin.silent(ballot_.state.term);
 }
 
 // Whether this log has what the node acknowledged to the leader of its term. It was durable, no

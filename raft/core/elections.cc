@@ -22,8 +22,11 @@ bool Raft::State::RefusesElections() const {
          clock_.Embargoed(now_);
 }
 
+// It may have voted already, and not know it.
+bool Raft::State::MayVote() const { return !unsure() || MutantEnabled(Mutant::kUnsureVotes); }
+
 void Raft::State::Handle(NodeId from, const PreVoteRequest& request) {
-  const bool granted = !unsure() && !RefusesElections() && request.term > ballot_.state.term &&
+  const bool granted = MayVote() && !RefusesElections() && request.term > ballot_.state.term &&
                        AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "grants" : "refuses", " pre-vote to ", ToInteger(from), " for term ",
         request.term, ": its last ", ToString(request.last), " own ", ToString(claimed_last()),
@@ -45,7 +48,7 @@ void Raft::State::Handle(NodeId from, const PreVoteReply& reply) {
 void Raft::State::Handle(NodeId from, const VoteRequest& request) {
   const NodeId vote = ballot_.state.vote;
   const bool free = vote == NodeId::kNone || vote == from;
-  const bool granted = free && !unsure() && (request.forced || !RefusesElections()) &&
+  const bool granted = free && MayVote() && (request.forced || !RefusesElections()) &&
                        AtLeastAsUpToDate(request.last, claimed_last());
   Trace(granted ? "votes for " : "refuses vote to ", ToInteger(from), " in term ", request.term,
         ": its last ", ToString(request.last), " own ", ToString(claimed_last()),

@@ -31,7 +31,9 @@ enum class Mutant {
   kConfigurationStays = 12,     // a configuration outlives the truncation of its entry
   kOneMajority = 13,            // a majority of the new voters decides while joint
   // 14 is the snapshot store's.
-  kLeaderOverwrites = 15,  // a leader puts a command in the place of its last uncommitted entry
+  kLeaderOverwrites = 15,    // a leader puts a command in the place of its last uncommitted entry
+  kUnsureVotes = 16,         // who cannot tell what it has promised votes all the same
+  kUnsureAcknowledges = 17,  // and acknowledges, whatever the leader has named
 };
 
 inline bool MutantEnabled(Mutant mutant) {

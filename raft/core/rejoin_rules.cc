@@ -32,12 +32,14 @@ void Raft::State::AskToRejoin(NodeId leader) {
     const uint64_t drawn = random_.Next() ^ static_cast<uint64_t>(now_.nanoseconds);
     Send(leader, RejoinRequest{.term = term, .nonce = doubt_.rejoin.Ask(term, drawn | 1)});
   } else if (doubt_.rejoin.Stalls(follower.verified)) {
-    // Who was told once that these entries are here would never send them again.
-    outbox_.SendUnlessHeld(
-        {.from = node(),
-         .to = leader,
-         .body = AppendReply{
-             .term = term, .hint = trail_.last(), .refused_index = doubt_.rejoin.barrier()}});
+    // Who was told once that these entries are here would never send them again. This log may be
+    // the longer one.
+    const LogPosition barrier = {doubt_.rejoin.barrier(), term};
+    outbox_.SendUnlessHeld({.from = node(),
+                            .to = leader,
+                            .body = AppendReply{.term = term,
+                                                .hint = trail_.LastSharedWith(barrier),
+                                                .refused_index = barrier.index}});
   }
 }
 

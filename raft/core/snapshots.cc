@@ -27,7 +27,7 @@ void Raft::State::On(const SnapshotReceived& received) {
   // A leader has all that is committed; one that lacks it is deposed and will hear of it.
   if (std::holds_alternative<Leader>(role_)) return;
   // Until a barrier is named nothing gives way.
-  if (doubt_.rejoin.silent(ballot_.state.term)) return;
+  if (KeepsOffTheLog()) return;
   // Nothing has what stands between the snapshot and the log.
   if (doubt_.state_lost && snapshot.position.index < base().index) return;
   if (snapshot.position.index > commit_) {

@@ -194,6 +194,7 @@ class Raft::State {
   void BecomeCandidate(bool forced);
   void BecomeLeader();
   bool RefusesElections() const;
+  bool MayVote() const;
   bool OwnCandidacyDurable() const;
   void CountOwnVote();
   void CountPreVotes();
@@ -203,6 +204,7 @@ class Raft::State {
 
   // append.cc
   void Handle(NodeId from, const AppendEntries& append, PayloadId payload);
+  bool KeepsOffTheLog() const;
   bool MatchesPrevious(NodeId from, const AppendEntries& append);
   bool StillHas(NodeId leader, LogPosition acknowledged);
   bool MakeRoom(Index first, const AppendEntries& append);

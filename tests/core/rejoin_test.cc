@@ -238,6 +238,18 @@ TEST_F(UnsureMemberTest, ALeaderThatSendsNothingIsToldWhereTheLogEnds) {
   EXPECT_EQ(refusal.refused_index, 8u);
 }
 
+// A hint behind the entry that is refused is no honest answer: nobody would listen.
+TEST_F(UnsureMemberTest, WhereTheLogIsLongerItIsToldWhatMayBeShared) {
+  const RejoinRequest asked = HearLeader();
+  Answer(asked.nonce, 3);
+  node_.Receive(2, Heartbeat{.term = 3});
+  node_.Receive(2, Heartbeat{.term = 3});
+  const auto refusal = Node::Only<AppendReply>(node_.Settle(), 2);
+  EXPECT_FALSE(refusal.success);
+  EXPECT_EQ(refusal.hint, (LogPosition{3, 2}));
+  EXPECT_EQ(refusal.refused_index, 3u);
+}
+
 TEST_F(UnsureMemberTest, ItDoesNotMissWhatItHasForgotten) {
   node_.Receive(2, Heartbeat{.term = 3, .acknowledged = {7, 3}});
   EXPECT_FALSE(node_.Settle().fence.has_value());

@@ -12,7 +12,8 @@ FaultInjector::FaultInjector(SimCluster& cluster)
     : cluster_(cluster),
       world_(cluster.world()),
       plan_(cluster.plan()),
-      random_(SubSeed(plan_.seed, "faults")) {}
+      random_(SubSeed(plan_.seed, "faults")),
+      forgotten_(cluster, [this](SimNode& node) { RestartSoon(node); }) {}
 
 void FaultInjector::Start() {
   cluster_.referees().at(GroupId::kDefault)->ObserveLeaders([this](NodeId leader) {
@@ -85,6 +86,7 @@ void FaultInjector::Inject(FaultKind kind) {
   world_.log.Add(NodeId::kNone, "fault", {static_cast<uint64_t>(kind)}, [&] {
     return absl::StrCat(NameOf(kind), " for up to ", length.nanoseconds / 1'000'000, " ms");
   });
+  if (kind == FaultKind::kForgetPromise) return forgotten_.Begin();
   if (kind <= FaultKind::kFlap) return InjectPartition(kind, length);
   if (kind <= FaultKind::kStop) return InjectCrash(kind);
   InjectOnMachine(kind, length);
@@ -154,10 +156,7 @@ void FaultInjector::ForsakeLeader(SimNode& leader, Duration length) {
     for (size_t i = 1; i < side.size(); ++i) {
       SimNode& follower = cluster_.node(side[i]);
       follower.Kill();
-      At(world_.events.now() + UpTo(plan_.group.election_timeout / 10), [this, &follower] {
-        if (follower.halted().ok()) follower.Start();
-        RestartIfDownLater(follower);
-      });
+      RestartSoon(follower);
     }
   });
 }
@@ -191,7 +190,15 @@ void FaultInjector::Flap(NodeId node, Instant until) {
 }
 
 void FaultInjector::RestartLater(SimNode& node) {
-  Duration longest = random_.OneIn(2) ? plan_.group.election_timeout / 10 : plan_.longest_fault;
+  if (random_.OneIn(2)) return RestartSoon(node);
+  RestartWithin(plan_.longest_fault, node);
+}
+
+void FaultInjector::RestartSoon(SimNode& node) {
+  RestartWithin(plan_.group.election_timeout / 10, node);
+}
+
+void FaultInjector::RestartWithin(Duration longest, SimNode& node) {
   At(world_.events.now() + UpTo(longest), [this, &node] {
     if (node.halted().ok()) node.Start();
     // A nested crash, or a node that has to stop: try again.

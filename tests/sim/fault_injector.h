@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "tests/sim/fault_plan.h"
+#include "tests/sim/forgotten_promise.h"
 #include "tests/sim/sim_cluster.h"
 
 namespace cairn::sim {
@@ -23,7 +24,10 @@ class FaultInjector {
 
   void Start();
   // No more faults. What is still broken is for SimCluster::Heal.
-  void Stop() { stopped_ = true; }
+  void Stop() {
+    stopped_ = true;
+    forgotten_.Stop();
+  }
 
  private:
   using Links = std::vector<std::pair<NodeId, NodeId>>;
@@ -42,6 +46,8 @@ class FaultInjector {
   void OnLeader(NodeId leader);
   void EndChase();
   void RestartLater(SimNode& node);
+  void RestartSoon(SimNode& node);
+  void RestartWithin(Duration longest, SimNode& node);
   void RestartIfDownLater(SimNode& node);
   void CutPower(SimNode& node);
 
@@ -66,6 +72,7 @@ class FaultInjector {
     Links cut;
   };
   Chase chase_;
+  ForgottenPromise forgotten_;
 };
 
 }  // namespace cairn::sim

@@ -45,8 +45,9 @@ enum class FaultKind {
   // A bit of what was written lately turns over; then the power goes, or, where there is a scrub,
   // perhaps not.
   kRot,
+  kForgetPromise,  // see ForgottenPromise
 };
-inline constexpr size_t kFaultKinds = static_cast<size_t>(FaultKind::kRot) + 1;
+inline constexpr size_t kFaultKinds = static_cast<size_t>(FaultKind::kForgetPromise) + 1;
 const char* NameOf(FaultKind kind);
 
 struct DiskOptions {
@@ -124,8 +125,9 @@ struct FaultPlan {
   bool faults_from_start = false;  // or only once the cluster has formed
   Duration under_fire = Seconds(30);
 
-  // One disk a run rots: the others keep good copies of what was acknowledged.
+  // One disk a run is damaged: the others keep good copies of what was acknowledged.
   NodeId rotting() const { return NodeId{1 + seed % members}; }
+  bool damages() const { return weight(FaultKind::kRot) + weight(FaultKind::kForgetPromise) > 0; }
 
   uint64_t weight(FaultKind kind) const { return weights[static_cast<size_t>(kind)]; }
 };

@@ -35,6 +35,11 @@ const EntryId& Ledger::Committed(Index index) const {
   return committed_[index - 1];
 }
 
+Index Ledger::CommittedBefore(Term term) const {
+  const auto end = std::lower_bound(committed_in_.begin(), committed_in_.end(), term);
+  return static_cast<Index>(end - committed_in_.begin());
+}
+
 NodeId Ledger::LeaderOf(Term term) const {
   auto found = reigns_.find(term);
   return found == reigns_.end() ? NodeId::kNone : found->second.leader;
@@ -131,8 +136,7 @@ void Ledger::Led(NodeId node, Term term) {
 
 void Ledger::CheckCompleteness(NodeId node, Term term, const LogImage& log) {
   // A leader may be heard of late, when a later one has committed more.
-  auto end = std::lower_bound(committed_in_.begin(), committed_in_.end(), term);
-  Index known = static_cast<Index>(end - committed_in_.begin());
+  const Index known = CommittedBefore(term);
   if (known <= log.base()) return;
   const EntryId* entry = log.Find(known);
   if (entry != nullptr && *entry == Committed(known)) return;

@@ -79,6 +79,9 @@ class Ledger {
   Index commit() const { return committed_.size(); }
   // Of a committed entry. CHECKs that it is one.
   const EntryId& Committed(Index index) const;
+  // The last entry known to be committed in a term before `term`, whose leader has to have it; 0 if
+  // there is none.
+  Index CommittedBefore(Term term) const;
   // kNone if nobody is known to have led `term`.
   NodeId LeaderOf(Term term) const;
   Term last_term() const { return reigns_.empty() ? 0 : reigns_.rbegin()->first; }

@@ -1,7 +1,7 @@
 """Simulations of a Cairn with one deliberate fault, and tests that require them to fail."""
 
-def mutant_tests(name, mutants, sources, seeds):
-    """Makes simulate_mutants, <mutant>_test for each mutant, and the suite `name` of the tests.
+def mutant_tests(name, mutants, sources, seeds, control_seeds):
+    """Makes simulate_mutants, <mutant>_test for each mutant, no_mutant_test, and the suite `name`.
 
     Args:
       name: of the test_suite
@@ -10,6 +10,7 @@ def mutant_tests(name, mutants, sources, seeds):
         sources of the binary they come before the libraries, whose copies the linker then leaves
         out.
       seeds: how many seeds a mutant may survive
+      control_seeds: how many of them have to be well without a mutant
     """
     binary = "simulate_mutants"
     native.cc_binary(
@@ -24,15 +25,20 @@ def mutant_tests(name, mutants, sources, seeds):
             "//third_party:abseil",
         ],
     )
+
+    # What fails with a mutant fails because of it: this very binary is well without one.
+    tests = {"no_mutant_test": (0, control_seeds)}
     for mutant, number in mutants.items():
+        tests[mutant + "_test"] = (number, seeds)
+    for test, (number, count) in tests.items():
         native.sh_test(
-            name = mutant + "_test",
+            name = test,
             size = "medium",
             srcs = ["mutant_test.py"],
-            args = ["$(rootpath :%s)" % binary, str(number), str(seeds)],
+            args = ["$(rootpath :%s)" % binary, str(number), str(count)],
             data = [":" + binary],
         )
     native.test_suite(
         name = name,
-        tests = [":" + mutant + "_test" for mutant in mutants],
+        tests = [":" + test for test in tests],
     )

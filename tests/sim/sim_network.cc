@@ -128,7 +128,7 @@ void SimNetwork::Unblock(NodeId from, NodeId to) {
 void SimNetwork::Send(Envelope envelope, std::vector<Introduction> introductions, uint64_t start) {
   const Endpoint& sender = endpoints_[envelope.from];
   if (sender.start != start || !sender.running) return;
-  if (observer_) observer_(envelope);
+  for (const auto& observer : observers_) observer(envelope);
   log_.Add(envelope.from, "send", {ToInteger(envelope.to), envelope.body.index()}, [&] {
     return absl::StrCat("to n", ToInteger(envelope.to), " ", EnvelopeText(envelope));
   });

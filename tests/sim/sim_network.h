@@ -69,7 +69,7 @@ class SimNetwork {
 
   // Sees every envelope as it is sent, before any fault.
   void ObserveSends(std::function<void(const Envelope&)> observer) {
-    observer_ = std::move(observer);
+    observers_.push_back(std::move(observer));
   }
 
   void SetOptions(const NetworkOptions& options) { options_ = options; }
@@ -115,7 +115,7 @@ class SimNetwork {
   Counters& counters_;
   Random random_;
   NetworkOptions options_;
-  std::function<void(const Envelope&)> observer_;
+  std::vector<std::function<void(const Envelope&)>> observers_;
   std::map<NodeId, Endpoint> endpoints_;
   std::map<Link, LinkState> links_;
   std::map<Link, int> blocked_;                   // by how many faults

@@ -54,6 +54,7 @@ void DurabilityChecker::Sent(const Envelope& envelope) {
   if (const auto* vote = std::get_if<VoteReply>(body)) {
     if (vote->granted) CheckVote(node, vote->term, envelope.to, "VoteReply");
   } else if (const auto* request = std::get_if<VoteRequest>(body)) {
+    candidates_[{node, request->term}] = request->last;
     CheckVote(node, request->term, node, "VoteRequest");
     CheckHeld(node, request->term, request->last.index, "VoteRequest");
   } else if (const auto* reply = std::get_if<AppendReply>(body)) {
@@ -63,9 +64,22 @@ void DurabilityChecker::Sent(const Envelope& envelope) {
   // (raft/core/tail_query.cc).
 }
 
+// Whether `candidate` cannot have been elected, whoever votes for it.
+bool DurabilityChecker::InVain(Term term, NodeId candidate) const {
+  const auto last = candidates_.find({candidate, term});
+  const Index needed = ledger_.CommittedBefore(term);
+  if (last == candidates_.end() || needed == 0) return false;
+  const Term needed_term = ledger_.Committed(needed).term;
+  return last->second.term < needed_term ||
+         (last->second.term == needed_term && last->second.index < needed);
+}
+
 void DurabilityChecker::CheckVote(NodeId node, Term term, NodeId candidate, const char* message) {
   auto [sent, is_new] = sent_.insert({{node, term}, candidate});
-  if (!is_new && sent->second != candidate) {
+  if (!is_new && sent->second != candidate && ledger_.damaged(node) && InVain(term, sent->second)) {
+    counters_.Count("vote given again");
+    sent->second = candidate;
+  } else if (!is_new && sent->second != candidate) {
     violations_.Report("I2 vote uniqueness",
                        absl::StrCat("n", ToInteger(node), " votes in term ", term, " for n",
                                     ToInteger(sent->second), " and n", ToInteger(candidate)));

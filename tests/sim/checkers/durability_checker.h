@@ -23,6 +23,9 @@ namespace cairn::sim {
 // are sent: votes and RequestVotes by the durable term and vote, append acknowledgements by the
 // durable log, all of it as the worst power cut would leave it. The model of the disk answers
 // that; on a sample the real store recovers the worst image of the real disk and has to agree.
+//
+// A node whose disk has lost a vote may give it once more where nobody is elected by the first one
+// (raft/core/rejoin.h): its candidate's log lacked what was committed before that term.
 // One thread.
 class DurabilityChecker {
  public:
@@ -45,6 +48,7 @@ class DurabilityChecker {
 
  private:
   void CheckVote(NodeId node, Term term, NodeId candidate, const char* message);
+  bool InVain(Term term, NodeId candidate) const;
   void CheckHeld(NodeId node, Term term, Index index, const char* message);
   void CheckReal(NodeId node, const char* message,
                  const std::function<bool(const LogImage&)>& holds);
@@ -56,8 +60,9 @@ class DurabilityChecker {
   RecoverWorstCase recover_;
   Options options_;
   Random random_;
-  std::map<std::pair<NodeId, Term>, NodeId> sent_;     // votes, own ones included
-  std::map<std::pair<NodeId, Term>, NodeId> durable_;  // votes that were ever durable
+  std::map<std::pair<NodeId, Term>, NodeId> sent_;             // votes, own ones included
+  std::map<std::pair<NodeId, Term>, NodeId> durable_;          // votes that were ever durable
+  std::map<std::pair<NodeId, Term>, LogPosition> candidates_;  // and where their logs end
 };
 
 }  // namespace cairn::sim

@@ -101,6 +101,48 @@ TEST_F(DurabilityCheckerTest, TwoVotesInOneTerm) {
   EXPECT_EQ(Violation(), "I2");
 }
 
+// A and C have committed entry 1 in term 1; B, which lacks it, has voted for itself in term 2.
+class ForgottenVoteTest : public DurabilityCheckerTest {
+ protected:
+  void SetUp() override {
+    for (const NodeId node : {kA, kC}) {
+      Vote(node, 1, kA, true);
+      Append(node, 1, 1, true);
+    }
+    ASSERT_EQ(ledger_.commit(), Index{1});
+  }
+  void Campaign(LogPosition last) {
+    Vote(kB, 2, kB, true);
+    Send(kB, kA, VoteRequest{.term = 2, .last = last, .campaign = 1});
+  }
+  void VoteAgain() {
+    ledger_.Recovered(kB, LogImage());
+    Vote(kB, 2, kA, true);
+    SendVote(kB, kA, 2);
+  }
+};
+
+TEST_F(ForgottenVoteTest, MayBeGivenAgainWhereItElectsNobody) {
+  Campaign({});
+  ledger_.Damaged(kB);
+  VoteAgain();
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(ForgottenVoteTest, MayNotIfItCouldHaveElectedSomebody) {
+  Append(kB, 1, 1, true);
+  Campaign({1, 1});
+  ledger_.Damaged(kB);
+  VoteAgain();
+  EXPECT_EQ(Violation(), "I2");
+}
+
+TEST_F(ForgottenVoteTest, MayNotOnADiskThatIsWhole) {
+  Campaign({});
+  VoteAgain();
+  EXPECT_EQ(Violation(), "I2");
+}
+
 TEST_F(DurabilityCheckerTest, CandidateNeedsItsVoteAndItsLog) {
   Vote(kA, 2, kA, true);
   Append(kA, 1, 1, true);
