@@ -52,6 +52,7 @@ class Conversion {
     if (status.ok()) status = OpenSource();
     if (status.ok()) status = CheckDestination();
     if (status.ok()) status = CheckWhole(*log_);
+    if (status.ok()) status = CheckPromises();
     if (status.ok()) status = Write();
     if (!status.ok()) return status;
     return std::move(done_);
@@ -123,6 +124,16 @@ class Conversion {
                      "directory: remove it"));
   }
 
+  // A log in RocksDB cannot say that it is not sure of its votes.
+  absl::Status CheckPromises() const {
+    if (options_.log_store == "block" || !Forgets(*log_)) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        log_->directory(),
+        " may have forgotten a vote or entries, which only a log in blocks "
+        "says of itself: convert it to blocks, start the node on that, wait until it serves, stop "
+        "it, and convert then"));
+  }
+
   absl::Status Write() {
     absl::Status status = file_system_.MakeDirectory(unfinished_);
     if (!status.ok()) return status;
@@ -155,6 +166,7 @@ class Conversion {
     block.identity = LogIdentityOf(done_.identity);
     block.geometry.block_bytes = options_.block_bytes;
     block.keys = options_.keys;
+    block.new_groups_are_lost = Forgets(*log_);
     return BlockLog::Open(file_system_, std::move(block));
   }
 

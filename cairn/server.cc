@@ -71,6 +71,9 @@ class GrpcServer final : public Server {
       warnings.push_back(absl::StrCat(
           open, " entries cannot be read and are not repaired yet: ", losses_->path()));
     }
+    for (std::string& warning : directory_->log_disk().Warnings()) {
+      warnings.push_back(std::move(warning));
+    }
     if (options_.log_store == "memory") {
       warnings.push_back("UNSAFE: the log is in memory and ends with the process");
     }

@@ -156,6 +156,8 @@ class LogDisk {
   // Looks for room again, here or beside: has_room() tells what came of it. On the writer's
   // sequence, while no Sync runs.
   virtual void SeekRoom() {}
+  // What is wrong with the disk though it serves on, for an operator: a sentence each. Any thread.
+  virtual std::vector<std::string> Warnings() const { return {}; }
   // Looks for what has rotted; null: this store has nothing to look at. Owned by the disk.
   virtual LogScrub* scrub() { return nullptr; }
 

@@ -40,6 +40,7 @@ struct LogFlags {
   uint64_t count = 0;  // 0: no limit
   bool raw = false;
   std::string output;
+  bool alone = false;
   std::string acknowledgement;
 };
 
@@ -324,7 +325,8 @@ template <typename Log>  // of a store: LogInspector or RocksDbInspector
 int RunSalvage(
     CliContext& context, const Log& log, const LogFlags& flags,
     const std::function<absl::Status(const SalvagePlan& plan, FileSystem& file_system)>& write) {
-  const SalvagePlan plan = PlanSalvage(log);
+  SalvagePlan plan = PlanSalvage(log);
+  if (flags.alone) SetAlone(plan);
   for (const SalvagedGroup& group : plan.groups) {
     const IndexRange kept = group.last == group.base
                                 ? IndexRange()
@@ -338,6 +340,7 @@ int RunSalvage(
                                .Add("term", group.hard_state.term)
                                .Add("vote", ToInteger(group.hard_state.vote))
                                .Add("vote_lost", group.hard_state_lost)
+                               .Add("unsure", group.forgets() && !plan.alone)
                                .Add("reason", group.reason));
   }
   context.output().Flush();
@@ -388,6 +391,10 @@ void AddSalvageVerb(CLI::App& log, CliContext& context, const std::shared_ptr<Lo
   AddDirectory(salvage, flags);
   salvage.add_option("NEW", flags->output, "directory of the new log: not there, or empty")
       ->required();
+  salvage.add_flag("--alone", flags->alone,
+                   "no other member of any group is left. Otherwise a node that starts on NEW "
+                   "neither votes nor acknowledges for a group that is `unsure`, until the others "
+                   "have caught it up");
   salvage.add_option("--acknowledge", flags->acknowledgement,
                      "what may be lost, in the words of a run without this flag");
 }

@@ -15,6 +15,7 @@ namespace {
 constexpr uint32_t kHeaderMagic = 0xb10cda7a;
 constexpr uint32_t kBadEntriesMark = 1;  // of a seal
 constexpr uint32_t kEndLostMark = 2;
+constexpr uint32_t kLastIsFaultyMark = 4;
 constexpr uint32_t kSealMagic = 0x5ea1b10c;
 constexpr size_t kCompressionAt = 160;
 
@@ -193,8 +194,9 @@ uint64_t BlockHeader::Tag() const {
 std::string BlockSeal::Encode(size_t size) const {
   std::string bytes;
   AppendLittleEndian(&bytes, kSealMagic);
-  AppendLittleEndian(&bytes,
-                     (has_bad_entries ? kBadEntriesMark : 0) | (end_lost ? kEndLostMark : 0));
+  AppendLittleEndian(&bytes, (has_bad_entries ? kBadEntriesMark : 0) |
+                                 (end_lost ? kEndLostMark : 0) |
+                                 (last_is_faulty ? kLastIsFaultyMark : 0));
   AppendLittleEndian(&bytes, tag);
   AppendLittleEndian(&bytes, first_batch);
   AppendLittleEndian(&bytes, last_batch);
@@ -216,6 +218,7 @@ absl::StatusOr<BlockSeal> BlockSeal::Decode(absl::string_view bytes, uint64_t ta
   const uint32_t marks = decoder.Read<uint32_t>();
   seal.has_bad_entries = marks != 0;
   seal.end_lost = (marks & kEndLostMark) != 0;
+  seal.last_is_faulty = (marks & kLastIsFaultyMark) != 0;
   seal.tag = decoder.Read<uint64_t>();
   if (seal.tag != tag) return absl::DataLossError("the seal is another block's");
   seal.first_batch = decoder.Read<uint64_t>();

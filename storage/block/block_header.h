@@ -92,6 +92,9 @@ struct BlockSeal {
   // The block holds entries that could not be read when it was sealed. They are looked for again
   // whenever the log is opened, and that the block is sealed does not prove its last batch synced.
   bool has_bad_entries = false;
+  // What of the last batch could not be read then may have been acknowledged (with
+  // has_bad_entries): that was decided, on grounds that may be gone.
+  bool last_is_faulty = false;
   // What stands behind the last batch may have been one that was synced (with has_bad_entries).
   bool end_lost = false;
 

@@ -61,7 +61,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       blocks_(std::move(disk.blocks)),
       notes_(std::move(disk.notes)),
       findings_({.damaged = std::move(disk.damaged),
-                 .lost_batches = disk.lost_batches,
+                 .lost_batches = disk.lost_batches || options_.new_groups_are_lost,
                  .torn_bytes = disk.torn_bytes,
                  .torn = std::move(disk.torn)}),
       end_(std::move(disk.end)),

@@ -57,6 +57,10 @@ struct BlockLogOptions {
   // blocks behind the end. What is compressed is read in any case.
   LogCompression compression = LogCompression::kNone;
   uint64_t compression_distance = 2;
+  // Groups that are new to this disk may have promised what nobody here knows
+  // (RecoveredLog::hard_state_lost), each until LogAppend::sure: for writing a log from what is
+  // left of another one.
+  bool new_groups_are_lost = false;
   // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
   // the log, or drops its tasks; so does the file system.
   Executor* background = nullptr;

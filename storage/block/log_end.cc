@@ -100,6 +100,7 @@ absl::Status LogEnd::Seal(FileSystem& file_system, const BlockFooter& footer, Se
                     .id_begin = id_begin_,
                     .last_id_hash = last_id_hash_,
                     .has_bad_entries = marks.has_bad_entries || marks.end_lost,
+                    .last_is_faulty = marks.last_is_faulty,
                     .end_lost = marks.end_lost};
   std::string bytes = footer.Encode();
   const uint64_t length = block_->geometry().RoundUp(bytes.size());

@@ -56,9 +56,10 @@ class LogEnd {
     return {.block = block_->block(), .data_begin = data_end_, .id_end = id_begin_};
   }
 
-  // BlockSeal::has_bad_entries and end_lost.
+  // BlockSeal::has_bad_entries, last_is_faulty and end_lost.
   struct SealMarks {
     bool has_bad_entries = false;
+    bool last_is_faulty = false;
     bool end_lost = false;
   };
   // Writes the seal and then the footer, each synced: nothing comes behind the last batch. The

@@ -26,6 +26,12 @@ SalvageSource SourceOf(const LogInspector& log) {
   return source;
 }
 
+// Of a group that was dropped its name is left.
+bool IsDropped(const WrittenLog& log) {
+  return log.hard_state == HardState() && !log.hard_state_lost && log.base == LogPosition() &&
+         log.last == LogPosition();
+}
+
 SalvagedGroup PlanGroup(const SalvageSource& log, GroupId group, const WrittenLog& written) {
   SalvagedGroup plan;
   plan.group = group;
@@ -43,7 +49,9 @@ absl::Status SyncNow(LogDisk& disk) {
   return result;
 }
 
-absl::Status WriteGroup(const SalvageSource& log, const SalvagedGroup& plan, LogDisk& disk) {
+// `sure`: the group may count on what it finds in the new log, in which it begins as lost.
+absl::Status WriteGroup(const SalvageSource& log, const SalvagedGroup& plan, bool sure,
+                        LogDisk& disk) {
   absl::StatusOr<OpenedLog> opened = disk.OpenGroup(plan.group);
   if (!opened.ok()) return opened.status();
   LogStore& store = *opened->store;
@@ -51,6 +59,7 @@ absl::Status WriteGroup(const SalvageSource& log, const SalvagedGroup& plan, Log
   if (plan.base != LogPosition()) status = store.Reset(plan.base, plan.base_hash);
   LogAppend append;
   append.hard_state = plan.hard_state;
+  append.sure = sure;
   if (status.ok()) status = store.Append(append);
   size_t bytes = 0;
   auto write = [&](const RecordRun& run) {
@@ -122,20 +131,27 @@ std::string AcknowledgementOf(const SalvagePlan& plan) {
   for (const std::string& path : plan.unreadable) {
     losses.push_back(path.substr(path.rfind('/') + 1));
   }
-  return losses.empty() ? "nothing-lost" : absl::StrCat("lose-", absl::StrJoin(losses, ","));
+  if (losses.empty()) return "nothing-lost";
+  return absl::StrCat("lose-", absl::StrJoin(losses, ","), plan.alone ? "-alone" : "");
+}
+
+void SetAlone(SalvagePlan& plan) {
+  plan.alone = true;
+  plan.acknowledgement = AcknowledgementOf(plan);
 }
 
 SalvagePlan PlanSalvage(const LogInspector& log) {
   SalvagePlan plan;
   const SalvageSource source = SourceOf(log);
   for (const auto& [group, written] : log.groups()) {
+    if (IsDropped(written)) continue;
     plan.groups.push_back(PlanGroup(source, group, written));
   }
   for (const auto& [id, block] : log.blocks()) {
     if (!block.status.ok()) plan.unreadable.push_back(block.path);
   }
-  // Without a scan, or with a batch gone, votes may be among what nobody can read.
-  if (!log.scan().ok() || log.scan()->lost_batches) {
+  // Without a scan votes may be among what nobody can read. A scan says of which groups.
+  if (!log.scan().ok()) {
     for (SalvagedGroup& each : plan.groups) each.hard_state_lost = true;
   }
   plan.acknowledgement = AcknowledgementOf(plan);
@@ -176,10 +192,12 @@ absl::Status Salvage(const SalvageSource& log, const SalvagePlan& plan,
   if (absl::Status empty = CheckEmpty(file_system, directory); !empty.ok()) return empty;
   if (absl::Status made = file_system.MakeDirectory(directory); !made.ok()) return made;
   options.identity = *log.identity;
+  options.new_groups_are_lost = true;
   absl::StatusOr<std::unique_ptr<BlockLog>> disk = BlockLog::Open(file_system, std::move(options));
   if (!disk.ok()) return disk.status();
   for (const SalvagedGroup& group : plan.groups) {
-    if (absl::Status written = WriteGroup(log, group, **disk); !written.ok()) {
+    const bool sure = plan.alone || !group.forgets();
+    if (absl::Status written = WriteGroup(log, group, sure, **disk); !written.ok()) {
       return absl::Status(written.code(),
                           absl::StrCat("group ", ToInteger(group.group), ": ", written.message(),
                                        "; ", directory, " is not whole, remove it"));

@@ -29,12 +29,19 @@ struct SalvagedGroup {
   LogPosition last;      // of the entries that are kept, all from the base on
   IndexRange lost = {};  // the entries the log names behind them; zero: none
   std::string reason;    // why the first one is lost
+
+  // The node may have promised what the new log does not know: a vote, or an acknowledgement.
+  bool forgets() const { return hard_state_lost || lost.first != 0; }
 };
 
 struct SalvagePlan {
   std::vector<SalvagedGroup> groups;  // in order
   // Files of the log that cannot be read: nobody knows what they held.
   std::vector<std::string> unreadable;
+  // No other member of any group is left that could be asked. Otherwise the new log says of each
+  // group that forgets something that it does (RecoveredLog::hard_state_lost), and who starts on it
+  // neither votes nor acknowledges until the others have caught it up.
+  bool alone = false;
   // What the operator says to go on: names all that would be lost, so that it means this loss and
   // no other. "nothing-lost" if that is so.
   std::string acknowledgement;
@@ -56,6 +63,8 @@ struct SalvageSource {
 void PlanEntries(const SalvageSource& log, Index last, SalvagedGroup& group);
 // What acknowledges the losses of `plan`.
 std::string AcknowledgementOf(const SalvagePlan& plan);
+// Makes it one for who is alone.
+void SetAlone(SalvagePlan& plan);
 
 // Reads all of the log.
 SalvagePlan PlanSalvage(const LogInspector& log);

@@ -215,7 +215,9 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
   if (!remainder.empty) synced_ = true;
   // What stands behind a block that was sealed with bad entries is the checkpoint that was to say
   // what was decided of them; it proves nothing.
-  if (block.seal.seal) synced_ = !block.seal.seal->has_bad_entries;
+  if (block.seal.seal) {
+    synced_ = !block.seal.seal->has_bad_entries || block.seal.seal->last_is_faulty;
+  }
   // That checkpoint is to say, too, that the batch behind is lost.
   if (block.seal.seal && block.seal.seal->end_lost) LoseEnd(block);
   if (block.walk->batches.empty()) return absl::OkStatus();
@@ -367,6 +369,8 @@ void Scanner::FindHead() {
   scan_.repairs.free_begin = block.walk->free_begin;
   scan_.repairs.free_end = block.walk->free_end;
   scan_.repairs.head_has_bad_entries = !block.walk->bad.empty();
+  scan_.repairs.head_is_faulty =
+      undecided_ == nullptr && block.walk->bad.contains(block.walk->batches.size() - 1);
   if (scan_.repairs.head_has_bad_entries) scan_.repairs.seal_head = true;
 }
 

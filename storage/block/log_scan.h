@@ -64,6 +64,7 @@ struct LogScan {
     std::vector<IdRecordCopy> id_records;
     bool seal_head = false;  // something stands behind the end
     bool head_has_bad_entries = false;
+    bool head_is_faulty = false;    // what is bad of its last batch may have been acknowledged
     bool write_checkpoint = false;  // to keep what was decided
     uint64_t free_begin = 0;        // place for a footer
     uint64_t free_end = 0;

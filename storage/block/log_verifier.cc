@@ -287,7 +287,9 @@ class Verifier {
     } else {
       for (const auto& [group, status] : log_.scan()->damaged) add(group, {}, status.message());
       for (const auto& [group, log] : log_.scan()->groups) {
-        if (log.hard_state_lost) add(group, {}, "both copies of its term and vote are lost");
+        if (!log.hard_state_lost) continue;
+        add(group, {}, "a batch that was synced is lost, perhaps with its term and vote");
+        whole.faulty.back().is_mark = !log_.scan()->end_lost;
       }
     }
     if (!whole.faulty.empty() || !whole.notes.empty()) files_.push_back(std::move(whole));

@@ -21,6 +21,8 @@ struct LogFinding {
   GroupId group = GroupId::kNone;  // none: not of one group, or unknown
   IndexRange entries = {};         // zero if unknown
   std::string reason;
+  // What is lost is lost already, and the log says so itself (RecoveredLog::hard_state_lost).
+  bool is_mark = false;
   friend bool operator==(const LogFinding&, const LogFinding&) = default;
 };
 

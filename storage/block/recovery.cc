@@ -214,10 +214,12 @@ absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
   const BlockFooter footer = MakeFooter(
       *head, scan.groups, [](const WrittenLog& log) -> const WrittenLog& { return log; });
   const uint64_t unit = head->geometry().unit_bytes;
-  absl::Status status =
-      end.Seal(file_system_, footer, {scan.repairs.head_has_bad_entries, scan.end_lost},
-               std::max(scan.repairs.free_begin, scan.data_end + unit),
-               std::min(scan.repairs.free_end, scan.id_begin - unit));
+  absl::Status status = end.Seal(file_system_, footer,
+                                 {.has_bad_entries = scan.repairs.head_has_bad_entries,
+                                  .last_is_faulty = scan.repairs.head_is_faulty,
+                                  .end_lost = scan.end_lost},
+                                 std::max(scan.repairs.free_begin, scan.data_end + unit),
+                                 std::min(scan.repairs.free_end, scan.id_begin - unit));
   if (!status.ok()) return status;
   end.Begin(*std::move(next));
   return absl::OkStatus();

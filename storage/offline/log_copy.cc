@@ -1,6 +1,8 @@
 #include "storage/offline/log_copy.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,6 +94,7 @@ class GroupCopy {
     LogAppend append;
     append.hard_state = group.group.hard_state;
     append.commit = group.group.known_commit;
+    append.sure = !group.group.hard_state_lost;
     if (status_.ok()) Keep(store.Append(append));
     if (status_.ok()) Keep(SyncNow(to_));
     return status_;
@@ -122,7 +125,8 @@ class GroupCopy {
 
 // What of `group` is not as it was copied; empty if nothing.
 std::string Difference(const ViewedGroup& wanted, const ViewedGroup& found) {
-  if (found.hard_state != wanted.hard_state || found.hard_state_lost) return "term and vote";
+  if (found.hard_state != wanted.hard_state) return "term and vote";
+  if (found.hard_state_lost != wanted.hard_state_lost) return "whether its end is lost";
   if (found.base != wanted.base || found.base_hash != wanted.base_hash) return "the base";
   if (found.last != wanted.last || found.last_hash != wanted.last_hash) return "the last entry";
   if (found.known_commit != wanted.known_commit) return "the known commit";
@@ -135,7 +139,9 @@ absl::Status CheckWhole(const LogView& log) {
   std::vector<LogFinding> faulty;
   std::vector<LogFinding> torn;
   for (const VerifiedFile& file : log.Verify()) {
-    faulty.insert(faulty.end(), file.faulty.begin(), file.faulty.end());
+    // A mark can go along.
+    std::copy_if(file.faulty.begin(), file.faulty.end(), std::back_inserter(faulty),
+                 [](const LogFinding& finding) { return !finding.is_mark; });
     torn.insert(torn.end(), file.torn.begin(), file.torn.end());
   }
   if (!faulty.empty()) {
@@ -153,6 +159,12 @@ absl::Status CheckWhole(const LogView& log) {
     return absl::DataLossError(absl::StrCat(log.directory(), ": nobody can tell whose log it is"));
   }
   return absl::OkStatus();
+}
+
+bool Forgets(const LogView& from) {
+  const std::map<GroupId, ViewedGroup> groups = from.Groups();
+  return std::any_of(groups.begin(), groups.end(),
+                     [](const auto& group) { return group.second.hard_state_lost; });
 }
 
 absl::StatusOr<CopiedGroups> CopyLog(const LogView& from, LogDisk& to,

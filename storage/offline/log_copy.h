@@ -26,12 +26,17 @@ using CopiedGroups = std::map<GroupId, CopiedGroup>;
 // Told now and then how many entries of all groups are done.
 using CopyProgress = std::function<void(uint64_t entries)>;
 
-// OK if a start of the node would find all of it, and have nothing to decide. DATA_LOSS naming what
+// OK if a start of the node would find all of it, and have nothing to decide; it may say that it
+// forgets. DATA_LOSS naming what
 // is faulty, FAILED_PRECONDITION naming what is torn or undecided. Reads everything.
 absl::Status CheckWhole(const LogView& log);
 
+// What `from` says of a group (hard_state_lost), that it may have forgotten promises.
+bool Forgets(const LogView& from);
+
 // Writes all groups of `from` to `to`, which is empty: hard state, base, entries byte by byte,
-// known commit. `from` has been found whole. Synced on return.
+// known commit. `from` has been found whole. Synced on return. If `from` forgets, groups that are
+// new to `to` begin as lost.
 absl::StatusOr<CopiedGroups> CopyLog(const LogView& from, LogDisk& to,
                                      const CopyProgress& progress);
 

@@ -1,6 +1,8 @@
 #include "storage/offline/rocksdb_salvage.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,8 +37,14 @@ SalvagePlan PlanSalvage(const RocksDbInspector& log) {
     PlanEntries(source, kept.head().last.index, group);
   }
   for (const auto& [id, status] : log.damaged()) {
+    SalvagedGroup& group = plan.groups.emplace_back();
+    group.group = id;
+    group.hard_state_lost = true;
+    group.reason = std::string(status.message());
     plan.unreadable.push_back(absl::StrCat("group-", ToInteger(id)));
   }
+  std::sort(plan.groups.begin(), plan.groups.end(),
+            [](const auto& a, const auto& b) { return a.group < b.group; });
   plan.acknowledgement = AcknowledgementOf(plan);
   return plan;
 }

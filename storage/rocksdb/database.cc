@@ -35,7 +35,7 @@ class FailureListener final : public rocksdb::EventListener {
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
     if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsCorruption()) {
       // The tables stay as they were.
-      failure_->MergeFailed();
+      failure_->MergeFailed(FromRocksDb(*status));
       *status = rocksdb::Status::OK();
       return;
     }
@@ -126,6 +126,19 @@ absl::Status DatabaseFailure::Set(absl::Status status) {
   MutexLock lock(mutex_);
   if (status_.ok()) status_ = std::move(status);
   return status_;
+}
+
+void DatabaseFailure::MergeFailed(absl::Status why) {
+  {
+    MutexLock lock(mutex_);
+    if (merge_failure_.ok()) merge_failure_ = std::move(why);
+  }
+  merge_failed_.store(true, std::memory_order_release);
+}
+
+absl::Status DatabaseFailure::merge_failure() const {
+  MutexLock lock(mutex_);
+  return merge_failure_;
 }
 
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options) {

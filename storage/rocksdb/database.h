@@ -28,7 +28,9 @@ class DatabaseFailure {
   // A table could not be read when it was to be merged, which is no error of the database: what
   // stands in it is lost, or is not, for who reads it, and nothing else is. But it would be tried
   // again and again.
-  void MergeFailed() { merge_failed_.store(true, std::memory_order_release); }
+  void MergeFailed(absl::Status why);
+  // Why no tables are merged any more; OK: they are.
+  absl::Status merge_failure() const;
   // Whether that was so since the last call.
   bool TakeMergeFailed() {
     return merge_failed_.load(std::memory_order_acquire) && merge_failed_.exchange(false);
@@ -38,6 +40,7 @@ class DatabaseFailure {
   std::atomic<bool> merge_failed_ = false;
   mutable Mutex mutex_;
   absl::Status status_ CAIRN_GUARDED_BY(mutex_);
+  absl::Status merge_failure_ CAIRN_GUARDED_BY(mutex_);  // the first one
 };
 
 struct Database {

@@ -74,6 +74,7 @@ class RocksDbLog final : public LogDisk {
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   bool has_room() const override;
   void SeekRoom() override;
+  std::vector<std::string> Warnings() const override;
   LogScrub* scrub() override { return &scrub_; }
   const char* name() const override { return "rocksdb"; }
 

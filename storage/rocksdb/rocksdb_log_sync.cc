@@ -2,8 +2,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "storage/no_room.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/rocksdb/rocksdb_status.h"
@@ -24,6 +26,23 @@ void RocksDbLog::SeekRoom() {
   room_.unwritten().WriteOut().IgnoreError();
   room_.reserve().Fill();
   piles_up_ = TablesPileUp();
+}
+
+std::vector<std::string> RocksDbLog::Warnings() const {
+  std::vector<std::string> warnings;
+  if (const absl::Status why = failure_.merge_failure(); !why.ok()) {
+    warnings.push_back(absl::StrCat(
+        options_.directory, ": no tables are merged until the next start, as one cannot be read (",
+        why.message(),
+        "): what is dropped gives no space back; cairn log convert writes a new log"));
+  }
+  if (room_.merge_waits()) {
+    warnings.push_back(
+        absl::StrCat(options_.directory,
+                     ": there was no room to merge tables, so what is dropped gives no space "
+                     "back: make room, it is tried again by itself"));
+  }
+  return warnings;
 }
 
 // There is no room to merge tables, and soon there are so many that writes have to wait.

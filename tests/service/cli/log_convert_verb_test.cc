@@ -281,9 +281,23 @@ TEST_F(LogConvertVerbTest, SalvagesALogInRocksDb) {
   std::filesystem::rename(rocksdb_ + "/log", directory_.path() + "/damaged");
   std::filesystem::rename(salvaged, rocksdb_ + "/log");
   const std::string whole = directory_.path() + "/whole";
-  const FinishedProcess converted = Run({"convert", rocksdb_, whole, "--to=rocksdb"});
+  const FinishedProcess refused = Run({"convert", rocksdb_, whole, "--to=rocksdb"});
+  EXPECT_EQ(refused.exit_code, 4) << refused.ToString();
+  EXPECT_THAT(refused.errors, HasSubstr("may have forgotten"));
+  EXPECT_FALSE(std::filesystem::exists(whole));
+  const FinishedProcess converted = Run({"convert", rocksdb_, whole, "--to=block"});
   ASSERT_EQ(converted.exit_code, 0) << converted.ToString();
-  EXPECT_EQ(Run({"verify", whole}).exit_code, 0);
+  EXPECT_EQ(Run({"verify", whole}).exit_code, 10) << "it says that it forgets";
+
+  // The last one of its group.
+  std::filesystem::remove_all(rocksdb_ + "/log");
+  std::filesystem::rename(directory_.path() + "/damaged", rocksdb_ + "/log");
+  ASSERT_EQ(Run({"salvage", rocksdb_, salvaged, "--alone", words + "-alone"}).exit_code, 0);
+  std::filesystem::remove_all(rocksdb_ + "/log");
+  std::filesystem::rename(salvaged, rocksdb_ + "/log");
+  const std::string alone = directory_.path() + "/alone";
+  EXPECT_EQ(Run({"convert", rocksdb_, alone, "--to=rocksdb"}).exit_code, 0);
+  EXPECT_EQ(Run({"verify", alone}).exit_code, 0);
 }
 
 TEST_F(LogConvertVerbTest, AMissingLedgerIsSaid) {

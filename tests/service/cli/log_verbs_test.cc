@@ -28,6 +28,7 @@
 namespace cairn {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -253,6 +254,8 @@ TEST_F(LogVerbsTest, SalvageSaysWhatWouldBeLostAndWritesANewLog) {
   EXPECT_EQ(Number(groups[0], "last_index"), 8u);
   EXPECT_EQ(Number(groups[0], "lost_first_index"), 9u);
   EXPECT_EQ(Number(groups[0], "lost_last_index"), 12u);
+  EXPECT_TRUE(Field(groups[0], "unsure").bool_value());
+  EXPECT_FALSE(Field(groups[1], "unsure").bool_value());
   EXPECT_FALSE(std::filesystem::exists(salvaged));
   const FinishedProcess wrong = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..11"});
   EXPECT_EQ(wrong.exit_code, 1);
@@ -261,7 +264,9 @@ TEST_F(LogVerbsTest, SalvageSaysWhatWouldBeLostAndWritesANewLog) {
   const FinishedProcess done = Run({"salvage", data_, salvaged, "--acknowledge=lose-1:9..12"});
   EXPECT_EQ(done.exit_code, 0) << done.errors;
   EXPECT_EQ(Contents(), before);
-  EXPECT_EQ(Run({"verify", salvaged}).exit_code, 0);
+  const FinishedProcess verified = Run({"verify", salvaged});
+  EXPECT_EQ(verified.exit_code, 10) << "it says that it forgets";
+  EXPECT_THAT(verified.output, Contains(HasSubstr("a batch that was synced is lost")));
   const FinishedProcess cat = Run({"cat", salvaged, "-o", "json"});
   EXPECT_EQ(cat.exit_code, 0);
   EXPECT_THAT(cat.output, SizeIs(9));

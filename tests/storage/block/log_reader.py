@@ -136,7 +136,7 @@ def read_manifest(files):
 
 @dataclasses.dataclass
 class Seal:
-    bad_entries: bool
+    undecided: bool  # its last batch, if entries of it are bad
     first_batch: int
     last_batch: int
     data_end: int
@@ -214,9 +214,9 @@ class Block:
         magic, bad, tag, first, last, data_end, id_begin, low, high = struct.unpack_from(
             "<IIQQQQQQQ", sector
         )
-        if magic != 0x5EA1B10C or bad > 3 or tag != self.tag:
+        if magic != 0x5EA1B10C or bad > 7 or tag != self.tag:
             return None
-        return Seal(bad != 0, first, last, data_end, id_begin, (low, high))
+        return Seal(bad in (1, 2, 3), first, last, data_end, id_begin, (low, high))
 
 
 # ---- "Id record"
@@ -587,7 +587,7 @@ class Reader:
             self._check_number(block, batch)
             first = first or batch.number
             next_data = block.round_up(data_end + batch.data_bytes)
-            if seal is None or (seal.bad_entries and batch.number == seal.last_batch):
+            if seal is None or (seal.undecided and batch.number == seal.last_batch):
                 proved = self._stands_behind(block, next_data, batch)
                 if not proved and not self._decide(block, batch, good_id or seal is not None):
                     return

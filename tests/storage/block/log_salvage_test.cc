@@ -2,12 +2,14 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "storage/simulated_file_system.h"
+#include "tests/raft/repair/lost_end.h"
 #include "tests/storage/block/damaged_log.h"
 #include "tests/storage/block/log_driver.h"
 
@@ -45,14 +47,17 @@ class LogSalvageTest : public testing::Test {
     return plan;
   }
 
-  // The salvaged log opens, and holds this.
-  void ExpectSalvaged(const Model& model) {
+  // The salvaged log opens, holds this, and says of these groups that they forget something.
+  void ExpectSalvaged(const Model& model, const std::set<GroupId>& forgetting = {}) {
     BlockLogOptions options = TestOptions();
     options.directory = kSalvaged;
     LogDriver driver(file_system_, options);
     ASSERT_TRUE(driver.status().ok()) << driver.status();
     for (const auto& [group, expected] : model) {
-      EXPECT_EQ(Difference(driver.recovered(group), expected), "");
+      RecoveredLog recovered = driver.recovered(group);
+      EXPECT_EQ(recovered.hard_state_lost, forgetting.contains(group)) << ToInteger(group);
+      recovered.hard_state_lost = false;
+      EXPECT_EQ(Difference(recovered, expected), "");
       EXPECT_EQ(Difference(driver.store(group), expected), "");
     }
   }
@@ -84,7 +89,48 @@ TEST_F(LogSalvageTest, EntriesFromTheFirstBadOneAreLost) {
   EXPECT_EQ(plan.groups[0].last.index, 5u);
   EXPECT_TRUE(absl::StrContains(plan.groups[0].reason, log_.Find(7).path)) << plan.groups[0].reason;
   EXPECT_EQ(plan.groups[1].lost, IndexRange());
+  ExpectSalvaged(CutFrom(6), {kGroupA});
+}
+
+// The operator says that nobody is left who could be asked.
+TEST_F(LogSalvageTest, WhoIsAloneBelievesWhatItHas) {
+  log_.FlipEntry(6);
+  const std::unique_ptr<LogInspector> log = Inspect();
+  SalvagePlan plan = PlanSalvage(*log);
+  const std::string words = plan.acknowledgement;
+  SetAlone(plan);
+  EXPECT_EQ(plan.acknowledgement, words + "-alone");
+  EXPECT_TRUE(absl::IsInvalidArgument(Salvage(*log, plan, words, file_system_, kSalvaged)));
+  const absl::Status done = Salvage(*log, plan, plan.acknowledgement, file_system_, kSalvaged);
+  ASSERT_TRUE(done.ok()) << done;
   ExpectSalvaged(CutFrom(6));
+}
+
+// Whether it was opened since or not.
+TEST_F(LogSalvageTest, WhatHasLostItsEndSaysSoAfterwards) {
+  const absl::Status lost = LoseEndOfLog(file_system_, kTestDirectory);
+  ASSERT_TRUE(lost.ok()) << lost;
+  const Model kept = CutFrom(log_.last().index);
+  EXPECT_EQ(Salvaged().acknowledgement, "lose-1:vote,2:vote");
+  ExpectSalvaged(kept, {kGroupA, kGroupB});
+}
+
+TEST_F(LogSalvageTest, AGroupThatIsSureAgainIsSureAfterwards) {
+  const absl::Status lost = LoseEndOfLog(file_system_, kTestDirectory);
+  ASSERT_TRUE(lost.ok()) << lost;
+  Model kept = CutFrom(log_.last().index);
+  {
+    LogDriver driver(file_system_);
+    ASSERT_TRUE(driver.status().ok()) << driver.status();
+    LogAppend sure;
+    sure.hard_state = kept[kGroupB].hard_state = HardState{.term = 9, .vote = NodeId{2}};
+    sure.sure = true;
+    ASSERT_TRUE(driver.Apply(kGroupB, sure).ok());
+    ASSERT_TRUE(driver.Sync().ok());
+  }
+  file_system_.RestartProcess();
+  EXPECT_EQ(Salvaged().acknowledgement, "lose-1:vote");
+  ExpectSalvaged(kept, {kGroupA});
 }
 
 TEST_F(LogSalvageTest, ABlockThatIsGoneIsNamed) {
@@ -95,7 +141,7 @@ TEST_F(LogSalvageTest, ABlockThatIsGoneIsNamed) {
   EXPECT_EQ(plan.unreadable, std::vector<std::string>({DamagedLog::PathOf(2)}));
   EXPECT_TRUE(absl::StrContains(plan.acknowledgement, "1:vote")) << plan.acknowledgement;
   EXPECT_TRUE(absl::StrContains(plan.acknowledgement, "2.block")) << plan.acknowledgement;
-  ExpectSalvaged(CutFrom(plan.groups[0].last.index + 1));
+  ExpectSalvaged(CutFrom(plan.groups[0].last.index + 1), {kGroupA, kGroupB});
   EXPECT_GT(plan.groups[0].last.index, 3u);
 }
 

@@ -181,6 +181,44 @@ INSTANTIATE_TEST_SUITE_P(Stores, LogCopyTest,
 
 // A sync that lied, and the power cut behind it: whether the last entries were acknowledged is for
 // the cluster to say, not for a copy.
+// That a group may have forgotten promises is said by the copy, too.
+TEST(LostLogCopyTest, WhatIsLostGoesAlong) {
+  SimulatedFileSystem file_system;
+  BlockLogOptions options;
+  options.identity = kIdentity;
+  options.geometry = {.block_bytes = 64 << 10, .unit_bytes = 4096};
+  options.new_groups_are_lost = true;
+  options.directory = "/from";
+  LogTwin lost(GroupId{1});
+  LogTwin sure(GroupId{2});
+  {
+    const auto disk = BlockLog::Open(file_system, options).value();
+    for (LogTwin* twin : {&lost, &sure}) {
+      LogAppend append;
+      append.hard_state = twin->hard_state = HardState{3, NodeId{2}};
+      append.runs = {twin->AddRun(3, {"x"})};
+      append.sure = twin == &sure;
+      ASSERT_TRUE(disk->OpenGroup(twin->group())->store->Append(append).ok());
+    }
+    Sync(*disk);
+  }
+  const std::unique_ptr<LogView> from = View(file_system, "/from");
+  EXPECT_EQ(CheckWhole(*from), absl::OkStatus());
+  EXPECT_TRUE(Forgets(*from));
+  options.directory = "/to";
+  CopiedGroups copied;
+  {
+    const auto disk = BlockLog::Open(file_system, options).value();
+    copied = CopyLog(*from, *disk, kSilent).value();
+  }
+  const std::unique_ptr<LogView> copy = View(file_system, "/to");
+  EXPECT_EQ(CheckCopy(copied, *copy, kSilent), absl::OkStatus());
+  EXPECT_TRUE(copy->Groups().at(GroupId{1}).hard_state_lost);
+  EXPECT_FALSE(copy->Groups().at(GroupId{2}).hard_state_lost);
+  copied[GroupId{2}].group.hard_state_lost = true;
+  EXPECT_FALSE(CheckCopy(copied, *copy, kSilent).ok());
+}
+
 TEST(CheckWholeTest, AnUndecidedEndIsRefused) {
   for (const std::string store : {"rocksdb", "block"}) {
     SCOPED_TRACE(store);

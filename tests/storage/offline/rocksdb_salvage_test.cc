@@ -1,6 +1,7 @@
 #include "storage/offline/rocksdb_salvage.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,12 +50,25 @@ class RocksDbSalvageTest : public testing::Test {
     return twins_.begin()->second;
   }
 
-  // The entry goes from the database, behind the back of the log.
-  void Lose(GroupId group, Index index) {
+  // It goes from the database, behind the back of the log.
+  void Lose(const std::string& key) {
     const absl::StatusOr<Database> database = OpenDatabase(file_system_, {.directory = "/log/db"});
     ASSERT_TRUE(database.ok()) << database.status();
-    ASSERT_TRUE(database->db->Delete(rocksdb::WriteOptions(), EntryKey(group, index)).ok());
+    ASSERT_TRUE(database->db->Delete(rocksdb::WriteOptions(), key).ok());
     ASSERT_TRUE(database->db->FlushWAL(true).ok());
+  }
+  void Lose(GroupId group, Index index) { Lose(EntryKey(group, index)); }
+  void LoseLedger() {
+    const std::vector<std::string> names = file_system_.List("/log").value();
+    for (const std::string& name : names) {
+      if (!absl::StartsWith(name, "acks.")) continue;
+      ASSERT_TRUE(file_system_.Remove("/log/" + name).ok());
+    }
+  }
+  std::set<GroupId> All() const {
+    std::set<GroupId> groups;
+    for (const auto& [group, twin] : twins_) groups.insert(group);
+    return groups;
   }
 
   std::unique_ptr<RocksDbInspector> Inspect() {
@@ -71,8 +85,10 @@ class RocksDbSalvageTest : public testing::Test {
     return plan;
   }
 
-  // The salvaged log, in blocks, holds what the twins do.
-  void ExpectSalvaged(std::shared_ptr<const KeyRing> keys = nullptr) {
+  // The salvaged log, in blocks, holds what the twins do, and says of these groups that they forget
+  // something.
+  void ExpectSalvaged(const std::set<GroupId>& forgetting = {},
+                      std::shared_ptr<const KeyRing> keys = nullptr) {
     BlockLogOptions options;
     options.keys = std::move(keys);
     options.directory = kSalvaged;
@@ -81,7 +97,10 @@ class RocksDbSalvageTest : public testing::Test {
     ASSERT_TRUE(log.ok()) << log.status();
     ASSERT_EQ((*log)->Groups().size(), twins_.size());
     for (const auto& [group, twin] : twins_) {
-      ExpectHolds((*log)->OpenGroup(group).value(), twin);
+      OpenedLog opened = (*log)->OpenGroup(group).value();
+      EXPECT_EQ(opened.recovered.hard_state_lost, forgetting.contains(group));
+      opened.recovered.hard_state_lost = false;
+      ExpectHolds(opened, twin);
     }
   }
 
@@ -107,7 +126,7 @@ TEST_F(RocksDbSalvageTest, WithKeysTheNewLogIsEncrypted) {
   for (const auto& [id, block] : (*salvaged)->blocks()) {
     EXPECT_EQ(block.file->header().key, TestKey(1).id) << id;
   }
-  ExpectSalvaged(keys);
+  ExpectSalvaged({}, keys);
 }
 
 TEST_F(RocksDbSalvageTest, EntriesFromTheFirstBadOneAreLost) {
@@ -119,20 +138,29 @@ TEST_F(RocksDbSalvageTest, EntriesFromTheFirstBadOneAreLost) {
   EXPECT_EQ(plan.acknowledgement,
             absl::StrCat("lose-", ToInteger(twin.group()), ":", bad, "..", last));
   twin.TruncateFrom(bad);
-  ExpectSalvaged();
+  ExpectSalvaged({twin.group()});
 }
 
 TEST_F(RocksDbSalvageTest, WithoutALedgerVotesMayBeLost) {
-  const std::vector<std::string> names = file_system_.List("/log").value();
-  for (const std::string& name : names) {
-    if (!absl::StartsWith(name, "acks.")) continue;
-    ASSERT_TRUE(file_system_.Remove("/log/" + name).ok());
-  }
+  LoseLedger();
   const SalvagePlan plan = Salvaged();
-  for (const auto& [group, twin] : twins_) {
+  for (const GroupId group : All()) {
     EXPECT_TRUE(absl::StrContains(plan.acknowledgement, absl::StrCat(ToInteger(group), ":vote")));
   }
-  ExpectSalvaged();
+  ExpectSalvaged(All());
+}
+
+// A group that is lost as a whole has voted, and acknowledged.
+TEST_F(RocksDbSalvageTest, AGroupThatCannotBePutTogetherForgetsAll) {
+  LoseLedger();
+  const GroupId group = LongOne().group();
+  Lose(TermsKey(group));
+  const SalvagePlan plan = Salvaged();
+  EXPECT_TRUE(absl::StrContains(plan.acknowledgement, absl::StrCat(ToInteger(group), ":vote")));
+  EXPECT_TRUE(absl::StrContains(plan.acknowledgement, absl::StrCat("group-", ToInteger(group))));
+  twins_.erase(group);
+  twins_.emplace(group, LogTwin(group));
+  ExpectSalvaged(All());
 }
 
 TEST_F(RocksDbSalvageTest, NothingIsWrittenWithoutTheRightWordOrWhileItIsWritten) {

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,11 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
-#include "base/mutex.h"
 #include "base/random.h"
-#include "base/system_clock.h"
-#include "base/time.h"
 #include "gtest/gtest.h"
 #include "storage/no_room.h"
 #include "storage/simulated_file_system.h"
@@ -41,20 +36,6 @@ uint64_t BytesOf(SimulatedFileSystem& disk) {
     }
   }
   return bytes;
-}
-
-// RocksDB has threads of its own, which may be at work for a moment.
-bool ComesTrue(const std::function<bool()>& condition) {
-  const SystemClock clock;
-  const Instant until = clock.Now() + Seconds(60);
-  Mutex mutex;
-  CondVar never;  // nobody tells, so it is asked again and again
-  while (!condition()) {
-    if (clock.Now() > until) return false;
-    MutexLock lock(mutex);
-    never.WaitFor(mutex, absl::Milliseconds(2));
-  }
-  return true;
 }
 
 class RocksDbFullDiskTest : public testing::Test {
@@ -294,6 +275,11 @@ TEST_F(RocksDbFullDiskTest, AMergeWithoutRoomEndsNothing) {
     ASSERT_EQ(Sync(subject_), absl::OkStatus());
   }
   ASSERT_TRUE(ComesTrue([&] { return refused > 0; }));
+  const auto is_told = [&] {
+    const std::vector<std::string> warnings = subject_.disk->Warnings();
+    return warnings.size() == 1 && absl::StrContains(warnings[0], "no room to merge tables");
+  };
+  EXPECT_TRUE(ComesTrue(is_told));
   for (int i = 0; i < 60; ++i) {
     ASSERT_TRUE(AddEntry(subject_, 10'000).ok());
     ASSERT_EQ(Sync(subject_), absl::OkStatus());
@@ -303,6 +289,7 @@ TEST_F(RocksDbFullDiskTest, AMergeWithoutRoomEndsNothing) {
   ExpectGiven(subject_);
   disk_.set_fault_hook(nullptr);
   ASSERT_TRUE(subject_.Open().ok());
+  EXPECT_TRUE(subject_.disk->Warnings().empty());
   ExpectGiven(subject_);
 }
 

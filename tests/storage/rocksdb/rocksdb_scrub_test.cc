@@ -28,6 +28,7 @@
 namespace cairn {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -273,6 +274,7 @@ TEST(RocksDbScrubTest, ATableThatCannotBeMergedEndsNoWrites) {
     } else {
       file_system.FlipBits(table, 60'000, 0x20);
     }
+    EXPECT_THAT(subject.disk->Warnings(), IsEmpty());
     // Each start writes a table, and they are merged, or not.
     for (int i = 0; i < 4; ++i) {
       for (int entry = 0; entry < 3; ++entry) ASSERT_TRUE(AppendOne(subject, 1, 100).ok());
@@ -282,6 +284,8 @@ TEST(RocksDbScrubTest, ATableThatCannotBeMergedEndsNoWrites) {
       const absl::Status status = AppendOne(subject, 1, 50'000);
       ASSERT_TRUE(status.ok()) << status;
     }
+    EXPECT_TRUE(ComesTrue([&] { return !subject.disk->Warnings().empty(); }));
+    EXPECT_THAT(subject.disk->Warnings(), ElementsAre(HasSubstr("no tables are merged")));
     const Round found = Scrub(*subject.disk);
     EXPECT_FALSE(found.damaged.empty());
     ASSERT_NO_FATAL_FAILURE(Repair(subject, found));

@@ -3,6 +3,7 @@
 #ifndef TESTS_STORAGE_ROCKSDB_ROCKSDB_SUBJECT_H_
 #define TESTS_STORAGE_ROCKSDB_ROCKSDB_SUBJECT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +12,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "base/system_clock.h"
+#include "base/time.h"
 #include "gtest/gtest.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
@@ -33,6 +38,20 @@ inline absl::Status SyncOf(LogDisk& disk) {
   absl::Status result = absl::UnknownError("not called");
   disk.Sync([&result](absl::Status status) { result = std::move(status); });
   return result;
+}
+
+// RocksDB has threads of its own, which may be at work for a moment.
+inline bool ComesTrue(const std::function<bool()>& condition) {
+  const SystemClock clock;
+  const Instant until = clock.Now() + Seconds(60);
+  Mutex mutex;
+  CondVar never;  // nobody tells, so it is asked again and again
+  while (!condition()) {
+    if (clock.Now() > until) return false;
+    MutexLock lock(mutex);
+    never.WaitFor(mutex, absl::Milliseconds(2));
+  }
+  return true;
 }
 
 class RocksDbSubject {
