@@ -27,8 +27,8 @@ using CopiedGroups = std::map<GroupId, CopiedGroup>;
 using CopyProgress = std::function<void(uint64_t entries)>;
 
 // OK if a start of the node would find all of it, and have nothing to decide; it may say that it
-// forgets. DATA_LOSS naming what
-// is faulty, FAILED_PRECONDITION naming what is torn or undecided. Reads everything.
+// forgets. DATA_LOSS naming what is faulty, FAILED_PRECONDITION naming what is torn or undecided.
+// Reads everything.
 absl::Status CheckWhole(const LogView& log);
 
 // What `from` says of a group (hard_state_lost), that it may have forgotten promises.

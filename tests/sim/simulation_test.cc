@@ -97,6 +97,8 @@ struct Shard {
   uint64_t count = 1;
 };
 Shard shard;
+// In one of 65 seeds a start finds damaged entries. Run by each shard, so that all see the state.
+constexpr uint64_t kDamageFound = 1009;
 std::vector<uint64_t> fixed_seeds;
 std::vector<uint64_t> fresh_seeds;
 
@@ -147,6 +149,7 @@ void DrawSeeds() {
   auto now = std::chrono::system_clock::now().time_since_epoch();
   uint64_t first =
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  if (total >= shard.count * kEnoughForAllStates) fixed_seeds.push_back(kDamageFound);
   for (uint64_t i = 0; i < total; ++i) {
     if (i % shard.count != shard.index) continue;
     if (i < total - fresh) {
