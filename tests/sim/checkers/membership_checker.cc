@@ -143,6 +143,8 @@ void MembershipChecker::Shown(NodeId node, const GroupStatus& status) {
   if (live.last() != status.last_index || live.last_term() != status.last_term) return;
   const Index last = live.LastConfiguration();
   if (last == 0 || last == status.configuration_index) return;
+  // That entry may be what it cannot read. Then it has not applied it, and does not campaign.
+  if (status.state == NodeState::kRepairing) return;
   Report(node,
          absl::StrCat("goes by the configuration of ", status.configuration_index, ", ",
                       ToString(status.configuration), "; the last one in its log is at ", last));

@@ -142,6 +142,11 @@ TEST_F(MembershipCheckerTest, TheLastOneInTheLogCounts) {
   checker_.Shown(kA, status);
   EXPECT_EQ(Violation(), "");
   status.last_index = 3;
+  // It cannot read its last one, and does not campaign.
+  status.state = NodeState::kRepairing;
+  checker_.Shown(kA, status);
+  EXPECT_EQ(Violation(), "");
+  status.state = NodeState::kServing;
   checker_.Shown(kA, status);
   EXPECT_EQ(Violation(), "I16 ");
 }
