@@ -22,14 +22,11 @@ FLAGS = ["--scrub_bytes_per_second=4194304", "--scrub_period=1s"]
 
 
 class Store:
-    """What is the same of each log store."""
+    """What is the same of each log store. Each one's `files(node)` are those where something may
+    rot."""
 
     flags = []
     rotten = {}  # by node: numbers of messages
-
-    def files(self, node):
-        """Where something may rot."""
-        raise NotImplementedError
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
