@@ -1,6 +1,7 @@
 #include "storage/rocksdb/database_room.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "absl/time/time.h"
 
@@ -25,7 +26,8 @@ void DatabaseRoom::Opened() {
   opening_ = false;
 }
 
-bool DatabaseRoom::is_opening() const {
+bool DatabaseRoom::this_thread_opens() const {
+  if (std::this_thread::get_id() != opener_) return false;
   MutexLock lock(mutex_);
   return opening_;
 }
@@ -37,16 +39,16 @@ void DatabaseRoom::Close() {
 }
 
 absl::Status DatabaseRoom::BeginTable() const {
+  if (this_thread_flushes || this_thread_opens()) return absl::OkStatus();
   MutexLock lock(mutex_);
-  if (opening_ || this_thread_flushes || merge_patience_ == Duration() ||
-      clock_.Now() >= merge_after_) {
+  if (merge_patience_ == Duration() || clock_.Now() >= merge_after_) {
     return absl::OkStatus();
   }
   return absl::ResourceExhaustedError("there was no room to merge tables a while ago");
 }
 
 absl::Status DatabaseRoom::WriteTable(uint64_t bytes, absl::FunctionRef<absl::Status()> write) {
-  if (is_opening()) return reserve_.WithRoom(DiskReserve::Claim::kDatabase, bytes, write);
+  if (this_thread_opens()) return reserve_.WithRoom(DiskReserve::Claim::kDatabase, bytes, write);
   absl::Status status = write();
   if (!absl::IsResourceExhausted(status)) return status;
   if (!this_thread_flushes) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -29,9 +30,10 @@ namespace cairn {
 // - All else is small, and takes all of the reserve if it must. Where that is not enough it fails,
 //   and the log with it.
 //
-// While the log is being opened everything may take from the reserve, and fails without waiting.
+// While the log is being opened, the thread that does it may take from the reserve for everything,
+// and fails without waiting. Tables may be merged by others meanwhile: as above.
 //
-// Threads: any.
+// Threads: any. The one that makes it opens the log.
 class DatabaseRoom {
  public:
   // `file_system` outlives it.
@@ -44,7 +46,8 @@ class DatabaseRoom {
 
   // The log is open: from now on as said above.
   void Opened();
-  bool is_opening() const;
+  // The log is being opened, by the calling thread.
+  bool this_thread_opens() const;
   // The log is about to be closed: nothing waits any more.
   void Close();
 
@@ -72,6 +75,7 @@ class DatabaseRoom {
   DiskReserve reserve_;
   UnwrittenLog unwritten_;
   const SystemClock clock_{};
+  const std::thread::id opener_ = std::this_thread::get_id();
   mutable Mutex mutex_;
   CondVar changed_;
   bool opening_ CAIRN_GUARDED_BY(mutex_) = true;

@@ -33,7 +33,7 @@ Content ContentOf(absl::string_view path) {
 // Where all of the reserve was not enough, RocksDB is not to try again: of its manifest some may be
 // there. But a start without room has not failed.
 IOStatus Final(const absl::Status& status, const DatabaseRoom& room) {
-  if (!absl::IsResourceExhausted(status) || room.is_opening()) return ToRocksDb(status);
+  if (!absl::IsResourceExhausted(status) || room.this_thread_opens()) return ToRocksDb(status);
   return ToRocksDb(absl::InternalError(status.message()));
 }
 

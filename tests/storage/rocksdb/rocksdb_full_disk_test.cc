@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -256,25 +257,34 @@ TEST_F(RocksDbFullDiskTest, ATableWaitsForRoom) {
   ExpectGiven(subject_);
 }
 
-// Tables that cannot be merged stay as they are, and are many for a while.
+// Tables that cannot be merged stay as they are, and are many for a while. A merge may begin while
+// the log is still being opened, whose own writes take from the reserve: a merge does not.
 TEST_F(RocksDbFullDiskTest, AMergeWithoutRoomEndsNothing) {
+  const std::thread::id opener = std::this_thread::get_id();
   std::atomic<int> refused = 0;
+  std::atomic<bool> is_last = false;
   disk_.set_fault_hook([&](const FileAccess& access) {
     FileFault fault;
+    const bool is_write = access.operation == FileAccess::Operation::kWrite;
+    if (is_last && is_write && std::this_thread::get_id() == opener &&
+        absl::StrContains(access.path, "/acks.")) {
+      is_last = false;
+      EXPECT_TRUE(ComesTrue([&] { return refused > 0; })) << "a merge during the start";
+    }
     // A table that is larger than what a start writes, or is written from memory, is a merged one.
-    if (access.operation == FileAccess::Operation::kWrite && absl::EndsWith(access.path, ".sst") &&
-        access.offset + access.length > 400'000) {
+    if (is_write && absl::EndsWith(access.path, ".sst") &&
+        access.offset + access.length > 750'000) {
       fault.error = ENOSPC;
       ++refused;
     }
     return fault;
   });
   for (int i = 0; i < 9; ++i) {
+    is_last = i == 8;
     ASSERT_EQ(subject_.Open(), absl::OkStatus());
     for (int entry = 0; entry < 10; ++entry) ASSERT_TRUE(AddEntry(subject_, 10'000).ok());
     ASSERT_EQ(Sync(subject_), absl::OkStatus());
   }
-  ASSERT_TRUE(ComesTrue([&] { return refused > 0; }));
   const auto is_told = [&] {
     const std::vector<std::string> warnings = subject_.disk->Warnings();
     return warnings.size() == 1 && absl::StrContains(warnings[0], "no room to merge tables");
@@ -285,7 +295,7 @@ TEST_F(RocksDbFullDiskTest, AMergeWithoutRoomEndsNothing) {
     ASSERT_EQ(Sync(subject_), absl::OkStatus());
   }
   EXPECT_TRUE(subject_.disk->has_room());
-  EXPECT_LT(refused, 3) << "it is not tried again at once";
+  EXPECT_EQ(refused, 1) << "it takes nothing, and is not tried again at once";
   ExpectGiven(subject_);
   disk_.set_fault_hook(nullptr);
   ASSERT_TRUE(subject_.Open().ok());
