@@ -23,10 +23,10 @@ constexpr uint64_t kEncryptedWindowBytes = 32 << 10;
 void ReadPiece(const File& file, uint64_t offset, size_t length, char* to) {
   absl::StatusOr<size_t> read = file.ReadDirect(offset, length, to);
   if (read.ok()) {
-    std::memset(to + *read, kUnreadable, length - *read);
+    std::memset(to + *read, kUnreadableByte, length - *read);
     return;
   }
-  std::memset(to, kUnreadable, length);
+  std::memset(to, kUnreadableByte, length);
   if (length == kBlockAlignment) return;
   for (size_t at = 0; at < length; at += kBlockAlignment) {
     ReadPiece(file, offset + at, kBlockAlignment, to + at);
@@ -37,14 +37,14 @@ void ReadPiece(const File& file, uint64_t offset, size_t length, char* to) {
 void ReadAround(const File& file, uint64_t offset, size_t length, char* to) {
   const absl::StatusOr<size_t> read = file.Read(offset, length, to);
   if (read.ok()) {
-    std::memset(to + *read, kUnreadable, length - *read);
+    std::memset(to + *read, kUnreadableByte, length - *read);
     return;
   }
   uint64_t middle = (offset + length / 2) / kSectorBytes * kSectorBytes;
   if (middle <= offset) middle += kSectorBytes;
   const size_t half = middle - offset;
   if (half >= length) {
-    std::memset(to, kUnreadable, length);
+    std::memset(to, kUnreadableByte, length);
     return;
   }
   ReadAround(file, offset, half, to);
@@ -179,7 +179,7 @@ Bytes BlockWindow::ReadFile(uint64_t begin, uint64_t wanted, uint64_t length) co
   std::shared_ptr<char[]> bytes(new char[length]);
   const absl::StatusOr<size_t> read = file_.Read(begin, length, bytes.get());
   if (read.ok()) {
-    std::memset(bytes.get() + *read, kUnreadable, length - *read);
+    std::memset(bytes.get() + *read, kUnreadableByte, length - *read);
   } else {
     // Perhaps only something behind what is wanted cannot be read.
     length = wanted;

@@ -62,7 +62,8 @@ class AlignedBuffer {
   std::unique_ptr<char[], Free> data_;
 };
 
-// Reads [offset, offset + length) past the page cache. What fails or is not there is kUnreadable.
+// Reads [offset, offset + length) past the page cache. What fails or is not there is
+// kUnreadableByte.
 Bytes ReadDirectly(const File& file, uint64_t offset, uint64_t length);
 
 // All of a file as the disk holds it.

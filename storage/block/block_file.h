@@ -99,7 +99,7 @@ class BlockFile {
   uint64_t seal_bytes() const {
     return cipher_ == nullptr ? kSectorBytes : BlockSeal::kEncryptedBytes;
   }
-  // Past the page cache; what fails or is not there is kUnreadable.
+  // Past the page cache; what fails or is not there is kUnreadableByte.
   Bytes ReadDirect(uint64_t offset, uint64_t length) const;
   // All of it as the disk holds it; in windows through the page cache. The window must not outlive
   // the block.

@@ -146,7 +146,7 @@ class BlockScrub::Pass {
     if (file_.header().is_encrypted() && used != 0) {
       const uint64_t end = batch.id.data_begin + file_.geometry().RoundUp(bytes.size());
       const Bytes last = file_.ReadDirect(end - unit, unit);
-      if (last.view().find_first_not_of(kUnreadable) == absl::string_view::npos) {
+      if (last.view().find_first_not_of(kUnreadableByte) == absl::string_view::npos) {
         return absl::DataLossError("and what stands behind it in its unit");
       }
       bytes.append(last.view().data() + used, last.size() - used);

@@ -29,7 +29,7 @@ inline constexpr uint32_t kCompressedBlockFormatVersion = 3;
 inline constexpr char kFiller = '\x5a';
 
 // What cannot be read reads as this: it passes no check and is no zero sector either.
-inline constexpr char kUnreadable = '\xee';
+inline constexpr char kUnreadableByte = '\xee';
 
 inline bool IsZero(absl::string_view bytes) {
   return bytes.empty() ||

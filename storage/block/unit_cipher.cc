@@ -75,7 +75,7 @@ OpenedUnits UnitCipher::Open(uint64_t first, absl::string_view stored) {
     const uint8_t zero = ZeroSectors(unit);
     opened.zero_sectors.push_back(zero);
     if (zero == all || (zero == 0 && OpenUnit(first + i, unit, to))) continue;
-    std::memset(to, kUnreadable, plain_bytes());
+    std::memset(to, kUnreadableByte, plain_bytes());
   }
   opened.plain = Bytes::Take(std::move(plain));
   return opened;

@@ -15,7 +15,7 @@
 namespace cairn {
 
 // Units as they are read: those that were never written are zero, those that are not as they were
-// written are kUnreadable.
+// written are kUnreadableByte.
 struct OpenedUnits {
   Bytes plain;
   // For each unit, which of its sectors stand on the disk as zeros, the first one lowest.

@@ -54,13 +54,13 @@ Bytes CompressedBytes::Frame(uint64_t frame) {
 
 Bytes CompressedBytes::Expand(uint64_t frame) {
   const uint64_t length = layout_.FrameEnd(frame) - layout_.FrameBegin(frame);
-  std::string plain(length, kUnreadable);
+  std::string plain(length, kUnreadableByte);
   if (table_ != nullptr) {
     const FrameTable::Frame& entry = table_->frames[frame];
     const Bytes stored = stored_->View(layout_.frames_at() + entry.begin, entry.bytes);
     const bool good = stored.size() == entry.bytes && Checksum(stored.view()) == entry.checksum &&
                       expander_.Expand(stored.view(), plain.data(), length);
-    if (!good) plain.assign(length, kUnreadable);
+    if (!good) plain.assign(length, kUnreadableByte);
   }
   return Bytes::Take(std::move(plain));
 }

@@ -16,7 +16,7 @@
 
 namespace cairn {
 
-// A frame that is bad reads as kUnreadable; so do all of them without a table. No sector of the
+// A frame that is bad reads as kUnreadableByte; so do all of them without a table. No sector of the
 // batches counts as one that never reached the disk: all of the file did before it was the block's.
 //
 // The last frames that were looked at are kept, so whoever reads on expands each once.

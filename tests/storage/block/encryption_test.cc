@@ -285,7 +285,7 @@ class NonceWatch {
       // A power cut leaves pieces: only a whole unit tells its bytes.
       UnitCipher cipher(header->encryption.cipher, *key, header->block, unit);
       const std::string plain(cipher.Open(at / unit, stored).plain.view());
-      if (plain == std::string(plain.size(), kUnreadable)) continue;
+      if (plain == std::string(plain.size(), kUnreadableByte)) continue;
       const auto [seen, is_new] =
           seen_.emplace(std::tuple(std::string(key->view()), revision, at / unit), stored);
       ASSERT_EQ(seen->second, stored)
@@ -562,7 +562,7 @@ TEST_P(EncryptionTest, AUnitCountsOnlyWhereItWasWritten) {
   const std::string stored = writer.Seal(3, 10, plain);
   EXPECT_NE(stored.substr(4, 100), stored.substr(unit + 4, 100));
   EXPECT_EQ(writer.Open(10, stored).plain.view(), plain);
-  const std::string unreadable(writer.plain_bytes(), kUnreadable);
+  const std::string unreadable(writer.plain_bytes(), kUnreadableByte);
   EXPECT_EQ(writer.Open(11, stored.substr(0, unit)).plain.view(), unreadable);
   UnitCipher other_block(cipher(), key, 8, unit);
   EXPECT_EQ(other_block.Open(10, stored.substr(0, unit)).plain.view(), unreadable);
