@@ -44,6 +44,9 @@ void GroupRunner::Repair(std::vector<RecordRun> runs) {
 
 // Beside the group's own writes. What cannot be repaired is no failure of the disk: `done` is told
 // why. The disk's failure it does not hear: the group does, as a client of the writer.
+//
+// The store could not drop a prefix where it could not read the hash of its last entry, neither
+// there nor in the next one (LogWriter::WriteTo). Now it may.
 void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
   struct Work {
     std::vector<RecordRun> runs;
@@ -52,12 +55,14 @@ void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
   auto work = std::make_shared<Work>();
   work->runs = std::move(runs);
   dependencies_.log_writer->Do(
-      [store = opened_.store, work] {
-        const absl::Status status = store->Repair(work->runs);
+      [store = opened_.store, work, base = node_->raft().base().index] {
+        absl::Status status = store->Repair(work->runs);
         const bool harmless =
             absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status) || IsNoRoom(status);
         if (harmless) work->refused = status;
-        return harmless ? absl::OkStatus() : status;
+        if (!status.ok()) return harmless ? absl::OkStatus() : status;
+        status = store->base().index < base ? store->DropPrefix(base) : absl::OkStatus();
+        return absl::IsDataLoss(status) ? absl::OkStatus() : status;
       },
       [this, work, done = std::move(done)](const absl::Status& status) mutable {
         if (!status.ok()) return;

@@ -81,7 +81,8 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
 }
 
 void Node::Damaged(Instant now, Index index, const absl::Status& why) {
-  if (fenced_ || raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
+  if (fenced_ || index <= raft_.base().index) return;  // dropped; the store may still have it
+  if (raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
   if (!raft_.holes().Contains(index - 1)) {
     dependencies_.log->Log(
         LogLevel::kWarning,

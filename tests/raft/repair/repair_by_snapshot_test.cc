@@ -1,11 +1,12 @@
-// A member that cannot read an entry the leader has compacted, in virtual time: it is brought back
-// by a snapshot, also where another member is down.
+// A member that cannot read an entry that others have compacted, in virtual time: it is brought
+// back by a snapshot, also where another member is down; or drops the entry, too.
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "storage/block/log_verifier.h"
 #include "storage/file_system.h"
 #include "tests/raft/lifecycle/life_cluster.h"
 
@@ -32,8 +33,8 @@ class RepairBySnapshotTest : public testing::Test {
     }));
   }
 
-  // The entry of kCommand, in the log of a node that is down.
-  void Damage(uint64_t node) {
+  // The entry of the command, in the log of a node that is down.
+  void Damage(uint64_t node, const std::string& command = kCommand) {
     SimulatedFileSystem& files = cluster_.Files(node);
     size_t found = 0;
     const absl::StatusOr<std::vector<std::string>> names = files.List("/data/log");
@@ -42,7 +43,7 @@ class RepairBySnapshotTest : public testing::Test {
       const std::string path = "/data/log/" + name;
       const absl::StatusOr<std::string> bytes = ReadWholeFile(files, path);
       if (!bytes.ok()) continue;
-      const size_t at = bytes->find(kCommand);
+      const size_t at = bytes->find(command);
       if (at == std::string::npos) continue;
       files.FlipBits(path, at, 1);
       ++found;
@@ -73,6 +74,46 @@ TEST_F(RepairBySnapshotTest, TheLeaderHasCompactedItAndTheThirdIsDown) {
     return cluster_.View(follower_, kGroup).commands == cluster_.View(leader_, kGroup).commands;
   }));
   EXPECT_TRUE(cluster_.Stopped(follower_).ok());
+}
+
+// Two entries at the border of what the others have: the first is dropped here too, as the state
+// has it. What its hash is, only the second one tells, which is repaired after that.
+TEST_F(RepairBySnapshotTest, WhatIsDroppedLeavesTheStoreWhenItsHashIsKnown) {
+  cluster_.Propose(leader_, kGroup, "the last one they drop");
+  cluster_.Propose(leader_, kGroup, "the first one they keep");
+  const Index kept = cluster_.Status(leader_, kGroup).last_index;
+  const auto all_have = [&](Index index) {
+    return cluster_.Await([&] {
+      return cluster_.Status(follower_, kGroup).applied_index == index &&
+             cluster_.Status(third_, kGroup).applied_index == index;
+    });
+  };
+  cluster_.Fill(kGroup, 3);
+  ASSERT_TRUE(all_have(kept + 3));
+  ASSERT_TRUE(cluster_.Snapshot(follower_, kGroup).ok());
+  cluster_.Fill(kGroup, 1);
+  ASSERT_TRUE(all_have(kept + 4));
+  for (const uint64_t node : {leader_, third_}) {
+    ASSERT_TRUE(cluster_.Snapshot(node, kGroup).ok());
+    ASSERT_TRUE(cluster_.Await([&] { return cluster_.Status(node, kGroup).first_index == kept; }));
+  }
+  ASSERT_EQ(cluster_.Status(follower_, kGroup).first_index, kept - 1);
+  cluster_.Stop(follower_);
+  Damage(follower_, "the last one they drop");
+  Damage(follower_, "the first one they keep");
+  cluster_.Start(follower_);
+  ASSERT_TRUE(cluster_.Open(follower_, kGroup).ok());
+  ASSERT_TRUE(
+      cluster_.Await([&] { return cluster_.Status(follower_, kGroup).first_index == kept; }));
+  cluster_.world.RunFor(Seconds(2));
+  const auto image = cluster_.Files(follower_).CrashImage({});
+  const auto log = LogInspector::Open(*image, "/data/log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  for (const VerifiedFile& file : VerifyLog(**log)) {
+    for (const LogFinding& finding : file.faulty) {
+      ADD_FAILURE() << finding.path << " " << finding.entries.first << ": " << finding.reason;
+    }
+  }
 }
 
 }  // namespace
