@@ -16,13 +16,14 @@ namespace {
 int allocations = 0;
 }  // namespace
 
-void* operator new(size_t size) {
+// Not inlined: where only one of a pair is, g++ sees malloc and delete, or new and free.
+[[gnu::noinline]] void* operator new(size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace cairn {
 namespace {
