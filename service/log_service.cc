@@ -11,10 +11,10 @@
 #include "cairn/v1/streams.grpc.pb.h"
 #include "service/append_stream.h"
 #include "service/call_context.h"
-#include "service/linearize.h"
-#include "service/read_stream.h"
+#include "service/reads/linearize.h"
+#include "service/reads/read_range.h"
+#include "service/reads/subscription.h"
 #include "service/stream_wire.h"
-#include "service/subscription.h"
 #include "service/unary_call.h"
 
 namespace cairn {

@@ -11,7 +11,7 @@
 
 #include "cairn/v1/streams.grpc.pb.h"
 #include "service/call_context.h"
-#include "service/linearize.h"
+#include "service/reads/linearize.h"
 #include "service/stream_wire.h"
 #include "service/unary_call.h"
 

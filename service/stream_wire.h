@@ -12,7 +12,7 @@
 #include "base/time.h"
 #include "cairn/v1/streams.pb.h"
 #include "service/errors.h"
-#include "service/linearize.h"
+#include "service/reads/linearize.h"
 #include "service/service_context.h"
 #include "service/stream_command.h"
 #include "service/stream_machine.h"

@@ -1,7 +1,7 @@
 // Subscribe: the reactor of one call. For log_service only, because it brings gRPC's headers.
 
-#ifndef SERVICE_SUBSCRIPTION_H_
-#define SERVICE_SUBSCRIPTION_H_
+#ifndef SERVICE_READS_SUBSCRIPTION_H_
+#define SERVICE_READS_SUBSCRIPTION_H_
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -18,4 +18,4 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* StartSubscription(grpc::CallbackServ
 
 }  // namespace cairn
 
-#endif  // SERVICE_SUBSCRIPTION_H_
+#endif  // SERVICE_READS_SUBSCRIPTION_H_

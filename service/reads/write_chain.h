@@ -1,8 +1,8 @@
 // WriteChain: the reactor of a call that answers with a stream. For the sources of the services
 // only, because it brings gRPC's headers.
 
-#ifndef SERVICE_WRITE_CHAIN_H_
-#define SERVICE_WRITE_CHAIN_H_
+#ifndef SERVICE_READS_WRITE_CHAIN_H_
+#define SERVICE_READS_WRITE_CHAIN_H_
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -212,4 +212,4 @@ class WriteChain : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
 }  // namespace cairn
 
-#endif  // SERVICE_WRITE_CHAIN_H_
+#endif  // SERVICE_READS_WRITE_CHAIN_H_

@@ -1,4 +1,4 @@
-#include "service/linearize.h"
+#include "service/reads/linearize.h"
 
 #include <utility>
 #include <variant>

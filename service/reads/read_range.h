@@ -1,7 +1,7 @@
 // ReadRange: the reactor of one call. For log_service only, because it brings gRPC's headers.
 
-#ifndef SERVICE_READ_STREAM_H_
-#define SERVICE_READ_STREAM_H_
+#ifndef SERVICE_READS_READ_RANGE_H_
+#define SERVICE_READS_READ_RANGE_H_
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -18,4 +18,4 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* StartReadRange(grpc::CallbackServerC
 
 }  // namespace cairn
 
-#endif  // SERVICE_READ_STREAM_H_
+#endif  // SERVICE_READS_READ_RANGE_H_

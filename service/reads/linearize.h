@@ -1,8 +1,8 @@
 // Linearize: the first step of a read, at the freshness it asks for. For the sources of the
 // services only.
 
-#ifndef SERVICE_LINEARIZE_H_
-#define SERVICE_LINEARIZE_H_
+#ifndef SERVICE_READS_LINEARIZE_H_
+#define SERVICE_READS_LINEARIZE_H_
 
 #include <optional>
 
@@ -28,4 +28,4 @@ void Linearize(const ServiceContext& context, const Freshness& freshness, Instan
 
 }  // namespace cairn
 
-#endif  // SERVICE_LINEARIZE_H_
+#endif  // SERVICE_READS_LINEARIZE_H_

@@ -1,4 +1,4 @@
-#include "service/subscription.h"
+#include "service/reads/subscription.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,9 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "service/call_context.h"
-#include "service/linearize.h"
+#include "service/reads/linearize.h"
+#include "service/reads/write_chain.h"
 #include "service/stream_wire.h"
-#include "service/write_chain.h"
 
 namespace cairn {
 namespace {

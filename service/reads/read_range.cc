@@ -1,4 +1,4 @@
-#include "service/read_stream.h"
+#include "service/reads/read_range.h"
 
 #include <memory>
 #include <optional>
@@ -6,9 +6,9 @@
 #include <variant>
 
 #include "service/call_context.h"
-#include "service/linearize.h"
+#include "service/reads/linearize.h"
+#include "service/reads/write_chain.h"
 #include "service/stream_wire.h"
-#include "service/write_chain.h"
 
 namespace cairn {
 namespace {
