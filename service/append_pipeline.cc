@@ -177,10 +177,7 @@ void AppendPipeline::Applied(uint64_t number, const ProposalApplied& applied) {
   }
   v1::AppendFailure* failure = pending_.add_failures();
   failure->set_batch(number);
-  failure->set_code(static_cast<int>(error.code));
-  failure->set_reason(error.reason);
-  failure->set_message(error.message);
-  for (const auto& [key, value] : error.metadata) (*failure->mutable_metadata())[key] = value;
+  Write(error, failure);
 }
 
 void AppendPipeline::AddAck(uint64_t number, const ProposalApplied& applied,

@@ -13,6 +13,7 @@
 #include "service/call_context.h"
 #include "service/reads/linearize.h"
 #include "service/reads/read_range.h"
+#include "service/reads/read_stream.h"
 #include "service/reads/subscription.h"
 #include "service/stream_wire.h"
 #include "service/unary_call.h"
@@ -54,9 +55,10 @@ std::optional<RpcError> ReadAppended(const ServiceContext& context, const Propos
 using AppendCall = UnaryCall<v1::AppendRequest, v1::AppendResponse>;
 using ReadCall = UnaryCall<v1::ReadRequest, v1::ReadResponse>;
 
-using RawLog = v1::Log::WithRawCallbackMethod_Append<v1::Log::WithRawCallbackMethod_Read<
-    v1::Log::WithRawCallbackMethod_AppendStream<v1::Log::WithRawCallbackMethod_ReadRange<
-        v1::Log::WithRawCallbackMethod_Subscribe<v1::Log::Service>>>>>;
+using RawLog = v1::Log::WithRawCallbackMethod_Append<
+    v1::Log::WithRawCallbackMethod_Read<v1::Log::WithRawCallbackMethod_AppendStream<
+        v1::Log::WithRawCallbackMethod_ReadRange<v1::Log::WithRawCallbackMethod_ReadStream<
+            v1::Log::WithRawCallbackMethod_Subscribe<v1::Log::Service>>>>>>;
 
 class LogServiceImpl final : public RawLog {
  public:
@@ -80,6 +82,10 @@ class LogServiceImpl final : public RawLog {
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadRange(grpc::CallbackServerContext* call,
                                                         const grpc::ByteBuffer* request) override {
     return StartReadRange(call, request, &context_);
+  }
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ReadStream(
+      grpc::CallbackServerContext* call) override {
+    return StartReadStream(call, &context_);
   }
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Subscribe(grpc::CallbackServerContext* call,
                                                         const grpc::ByteBuffer* request) override {

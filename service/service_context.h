@@ -30,6 +30,8 @@ struct ServiceLimits {
   // One AppendStream reads no further while so much of it is not answered.
   size_t stream_inflight_bytes = size_t{8} << 20;
   uint64_t stream_inflight_batches = 8192;
+  // One ReadStream takes no more while so many reads of it are not answered, nor in one request.
+  uint64_t stream_inflight_reads = 8192;
   // Of a call that sets no deadline.
   Duration default_deadline = Seconds(30);
   // A client that takes nothing for so long is cut off (fault catalogue 5.2, row 32).

@@ -35,6 +35,15 @@ OrError<StreamDefinition> ReadDefinition(const v1::StreamDefinition& definition)
 void Write(const StreamMachine::Info& info, v1::Stream* stream);
 void Write(const StreamDefinition& definition, const StreamState& state, v1::Stream* stream);
 google::protobuf::Timestamp ToProto(WallTime time);
+// An error that ends no call: an AppendFailure or a ReadFailure.
+template <typename Failure>
+void Write(const RpcError& error, Failure* failure) {
+  failure->set_code(static_cast<int>(error.code));
+  failure->set_reason(error.reason);
+  failure->set_message(error.message);
+  for (const auto& [key, value] : error.metadata) (*failure->mutable_metadata())[key] = value;
+  if (!error.field.empty()) (*failure->mutable_metadata())["field"] = error.field;
+}
 
 // How fresh an answer must be. INVALID_ARGUMENT for an unknown consistency, and for a staleness
 // that is none or does not go with it.

@@ -18,6 +18,8 @@ struct Freshness {
   bool any = false;             // what this member has, however old
   bool lease = false;           // the leader's lease is proof enough
   Duration max_staleness = {};  // more than 0: may be so old
+
+  friend bool operator==(const Freshness&, const Freshness&) = default;
 };
 
 // Calls `done` without an error once this member's answer is fresh enough (raft/proposal.h,

@@ -1,5 +1,7 @@
 // WriteChain: the reactor of a call that answers with a stream. For the sources of the services
 // only, because it brings gRPC's headers.
+//
+// `Reactor` is gRPC's: for one request, or for a stream of them.
 
 #ifndef SERVICE_READS_WRITE_CHAIN_H_
 #define SERVICE_READS_WRITE_CHAIN_H_
@@ -29,9 +31,9 @@ namespace cairn {
 // where they may block.
 //
 // Threads: Wake and EndWith on any thread.
-template <typename Response>
-class WriteChain : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-                   public std::enable_shared_from_this<WriteChain<Response>> {
+template <typename Response, typename Reactor = grpc::ServerWriteReactor<grpc::ByteBuffer>>
+class WriteChain : public Reactor,
+                   public std::enable_shared_from_this<WriteChain<Response, Reactor>> {
  public:
   WriteChain(grpc::CallbackServerContext* call, ServiceContext* context)
       : call_(*call), context_(*context), executor_(context->NextReader()) {}
@@ -56,6 +58,13 @@ class WriteChain : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     };
     if (auto error = ParseRequest(bytes, request.get())) return go_on(std::move(error));
     AwaitEndOfRequests(&self->call_, std::move(go_on));
+  }
+
+  // The same for a call with a stream of requests: the first step is made at once, and may read.
+  template <typename Derived>
+  static void BeginStream(std::shared_ptr<Derived> self) {
+    self->Keep(self);
+    self->Wake();
   }
 
   // Makes a step, or another one if one is under way.

@@ -27,6 +27,7 @@ METHODS = {
     "Log/AppendStream": (streams_pb2.AppendStreamRequest, BOTH),
     "Log/Read": (streams_pb2.ReadRequest, UNARY),
     "Log/ReadRange": (streams_pb2.ReadRequest, FROM_SERVER),
+    "Log/ReadStream": (streams_pb2.ReadStreamRequest, BOTH),
     "Log/Subscribe": (streams_pb2.SubscribeRequest, FROM_SERVER),
     "Sessions/Open": (streams_pb2.OpenSessionRequest, UNARY),
     "Sessions/Close": (streams_pb2.CloseSessionRequest, UNARY),
