@@ -14,6 +14,7 @@
 #include "client/errors.h"
 #include "client/grpc_status.h"
 #include "client/retry.h"
+#include "client/stream_call.h"
 #include "grpcpp/grpcpp.h"
 
 namespace cairn {
@@ -23,123 +24,9 @@ namespace {
 // first acknowledgement does not wait for long.
 constexpr size_t kRequestBytes = size_t{128} << 10;
 
-// What a call tells its appender.
-class CallObserver {
- public:
-  virtual ~CallObserver() = default;
-  // More may be sent: fill `request` and return true, or return false and call Send later.
-  virtual bool NextRequest(v1::AppendStreamRequest* request) = 0;
-  virtual absl::Status OnResponse(const v1::AppendStreamResponse& response) = 0;
-  virtual void OnCallDone(const absl::Status& status) = 0;
-};
+using AppendCall = StreamCall<v1::AppendStreamRequest, v1::AppendStreamResponse>;
 
-// One try of AppendStream: one write and one read under way at a time.
-// Threads: Send and Cancel from any, while the observer has not got OnCallDone.
-class AppendCall final
-    : public grpc::ClientBidiReactor<v1::AppendStreamRequest, v1::AppendStreamResponse> {
- public:
-  AppendCall(CallObserver& observer, const std::shared_ptr<grpc::Channel>& channel,
-             const v1::AppendStreamOpen& open)
-      : observer_(observer), stub_(v1::Log::NewStub(channel)) {
-    *request_.mutable_open() = open;
-    stub_->async()->AppendStream(&context_, this);
-    AddHold();  // for the writes that Send starts from outside; given back by End
-    StartWrite(&request_);
-    StartRead(&response_);
-    StartCall();
-  }
-
-  // There is something to send. Does nothing while a write is under way: its end asks again.
-  void Send() {
-    {
-      MutexLock lock(mutex_);
-      if (ended_) return;
-      if (writing_) {
-        asked_again_ = true;
-        return;
-      }
-      writing_ = true;
-    }
-    WriteNext();
-  }
-
-  // No more writes; the call ends when the server has answered what it has, or is cancelled.
-  void End(bool cancel) {
-    {
-      MutexLock lock(mutex_);
-      if (ended_) return;
-      ended_ = true;
-    }
-    if (cancel) context_.TryCancel();
-    RemoveHold();
-  }
-
-  void OnWriteDone(bool ok) override {
-    if (ok) {
-      WriteNext();
-    } else {
-      EndOnError(absl::OkStatus());
-    }
-  }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return EndOnError(absl::OkStatus());
-    absl::Status status = observer_.OnResponse(response_);
-    if (!status.ok()) return EndOnError(status);
-    StartRead(&response_);
-  }
-
-  void OnDone(const grpc::Status& status) override {
-    absl::Status reported;
-    {
-      MutexLock lock(mutex_);
-      reported = error_;
-    }
-    if (reported.ok()) reported = FromGrpc(status);
-    observer_.OnCallDone(reported);
-    // The observer may have deleted this.
-  }
-
- private:
-  // With writing_ set: starts the next write, or clears writing_ if there is nothing to write.
-  void WriteNext() {
-    while (true) {
-      bool more = observer_.NextRequest(&request_);
-      MutexLock lock(mutex_);
-      if (ended_) return;
-      if (more) {
-        // Under the lock: a write that has started keeps the call from being done, and End waits.
-        StartWrite(&request_);
-        return;
-      }
-      // What was added since NextRequest looked has called Send and found writing_ set.
-      writing_ = asked_again_;
-      asked_again_ = false;
-      if (!writing_) return;
-    }
-  }
-
-  void EndOnError(const absl::Status& error) {
-    {
-      MutexLock lock(mutex_);
-      if (error_.ok()) error_ = error;
-    }
-    End(/*cancel=*/true);
-  }
-
-  CallObserver& observer_;
-  std::unique_ptr<v1::Log::Stub> stub_;
-  grpc::ClientContext context_;
-  v1::AppendStreamRequest request_;
-  v1::AppendStreamResponse response_;
-  Mutex mutex_;
-  bool writing_ CAIRN_GUARDED_BY(mutex_) = true;  // the open message
-  bool asked_again_ CAIRN_GUARDED_BY(mutex_) = false;
-  bool ended_ CAIRN_GUARDED_BY(mutex_) = false;
-  absl::Status error_ CAIRN_GUARDED_BY(mutex_);
-};
-
-class StreamAppender final : public Appender, public CallObserver {
+class StreamAppender final : public Appender, public AppendCall::Observer {
  public:
   StreamAppender(Channels& channels, const std::string& stream, const ClientOptions& client_options,
                  const AppenderOptions& options)
@@ -180,7 +67,7 @@ class StreamAppender final : public Appender, public CallObserver {
     return std::exchange(first_error_, absl::OkStatus());
   }
 
-  // --- CallObserver: on gRPC's threads ---
+  // --- AppendCall::Observer: on gRPC's threads ---
 
   bool NextRequest(v1::AppendStreamRequest* request) override {
     MutexLock lock(mutex_);
@@ -189,7 +76,7 @@ class StreamAppender final : public Appender, public CallObserver {
     return opened_ && window_.FillRequest(kRequestBytes, request);
   }
 
-  absl::Status OnResponse(const v1::AppendStreamResponse& response) override {
+  absl::Status OnResponse(v1::AppendStreamResponse& response) override {
     std::vector<AppendWindow::Completion> completions;
     absl::Status status;
     std::shared_ptr<AppendCall> just_opened;
@@ -262,7 +149,8 @@ class StreamAppender final : public Appender, public CallObserver {
     if (!leader.ok()) return leader.status();
     absl::Status opened = OpenSession(*leader);
     if (!opened.ok()) return opened;
-    v1::AppendStreamOpen open;
+    v1::AppendStreamRequest first;
+    v1::AppendStreamOpen& open = *first.mutable_open();
     open.set_stream(stream_);
     open.set_expected_term(expected_term_);
     MutexLock lock(mutex_);
@@ -270,7 +158,8 @@ class StreamAppender final : public Appender, public CallObserver {
     open.set_first_session_number(window_.first_unanswered());
     call_status_.reset();
     opened_ = false;
-    call_ = std::make_shared<AppendCall>(*this, channels_.To(*leader), open);
+    call_ = std::make_shared<AppendCall>(*this, channels_.To(*leader),
+                                         &v1::Log::Stub::async::AppendStream, &first);
     bool cancelled = false;
     while (!call_status_.has_value()) {
       bool overdue = !window_.empty() && absl::Now() - last_progress_ >= timeout_;

@@ -12,6 +12,7 @@
 #include "client/channels.h"
 #include "client/errors.h"
 #include "client/grpc_status.h"
+#include "client/reader.h"
 #include "client/retry.h"
 #include "grpcpp/grpcpp.h"
 
@@ -91,6 +92,10 @@ class GrpcClient final : public Client {
     absl::Status status = Call<v1::Log>(&v1::Log::Stub::Read, request, &response);
     if (!status.ok()) return status;
     return response;
+  }
+
+  std::unique_ptr<Reader> OpenReader(ReaderOptions options) override {
+    return MakeReader(channels_, options_, options);
   }
 
   absl::Status ReadRange(v1::ReadRequest request,

@@ -66,6 +66,27 @@ class Appender {
   virtual absl::Status Flush() = 0;
 };
 
+struct ReaderOptions {
+  // Read waits while so many are unanswered.
+  size_t max_inflight = 4'096;
+};
+
+// Pipelined reads over one call to the leader: for who reads little at a time and often. A read is
+// repeated over broken connections and changes of leader, until it is answered or
+// ClientOptions::timeout is over.
+//
+// Threads: any. Callbacks run on threads of the library, in the order of the answers, never under a
+// lock, and must not block.
+class Reader {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<v1::ReadResponse>)>;
+  // Reads that are not answered fail as CANCELLED.
+  virtual ~Reader() = default;
+
+  // As Client::Read; `done` is called once. Blocks while too many are in flight.
+  virtual void Read(v1::ReadRequest request, Done done) = 0;
+};
+
 // Threads: any; calls block until answered or timed out.
 class Client {
  public:
@@ -86,6 +107,8 @@ class Client {
 
   // Gives the messages of one response of Read.
   virtual absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request) = 0;
+
+  virtual std::unique_ptr<Reader> OpenReader(ReaderOptions options) = 0;
 
   // Gives every message up to the end the stream has now, over as many calls and members as it
   // takes; ends early when `message` returns false. request.max_messages counts all of them.

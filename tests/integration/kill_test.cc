@@ -85,7 +85,8 @@ class KillTest : public testing::Test {
  protected:
   void SetUp() override {
     DemoOptions options;
-    options.directory = absl::StrCat(getenv("TEST_TMPDIR"), "/kill");
+    options.directory = absl::StrCat(getenv("TEST_TMPDIR"), "/",
+                                     testing::UnitTest::GetInstance()->current_test_info()->name());
     options.first_port = 0;
     options.cairnd = "service/cairnd";
     options.extra_flags = {"--election_timeout_ms=300", "--heartbeat_interval_ms=30"};
@@ -135,6 +136,70 @@ class KillTest : public testing::Test {
   std::unique_ptr<DemoCluster> cluster_;
   std::unique_ptr<Client> client_;
 };
+
+// Reads on and on over one call, and looks whether each sees what was acknowledged before it.
+class Watcher {
+ public:
+  Watcher(Client& client, std::string stream)
+      : stream_(std::move(stream)), reader_(client.OpenReader({.max_inflight = 64})) {}
+
+  // A read that must see the message of this sequence.
+  void Read(uint64_t acknowledged) {
+    v1::ReadRequest request;
+    request.set_stream(stream_);
+    request.set_from_sequence(acknowledged);
+    request.set_max_messages(1);
+    ++asked_;
+    reader_->Read(std::move(request), [this, acknowledged](absl::StatusOr<v1::ReadResponse> read) {
+      MutexLock lock(mutex_);
+      ++answered_;
+      if (!read.ok()) {
+        wrong_.push_back(read.status().ToString());
+      } else if (read->messages_size() != 1 || read->messages(0).sequence() != acknowledged) {
+        wrong_.push_back(
+            absl::StrCat(acknowledged, " is not seen, the last one is ", read->last_sequence()));
+      }
+      changed_.NotifyAll();
+    });
+  }
+  // What was wrong with the answers, when all are there.
+  std::vector<std::string> Finish() {
+    MutexLock lock(mutex_);
+    while (answered_ < asked_) changed_.Wait(mutex_);
+    return wrong_;
+  }
+
+ private:
+  const std::string stream_;
+  uint64_t asked_ = 0;
+  Mutex mutex_;
+  CondVar changed_;
+  uint64_t answered_ CAIRN_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> wrong_ CAIRN_GUARDED_BY(mutex_);
+  const std::unique_ptr<Reader> reader_;
+};
+
+TEST_F(KillTest, PipelinedReadsSeeWhatWasAcknowledged) {
+  ASSERT_NE(WaitForLeader(), 0);
+  v1::StreamDefinition definition;
+  definition.set_name("watched");
+  ASSERT_TRUE(client_->CreateStream(definition).ok());
+  Watcher watcher(*client_, "watched");
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 100; ++i) {
+      v1::NewMessage message;
+      message.set_payload("seen");
+      const absl::StatusOr<Appended> appended = client_->Append("watched", {message});
+      ASSERT_TRUE(appended.ok()) << appended.status();
+      for (int reads = 0; reads < 5; ++reads) watcher.Read(appended->last_sequence);
+      if (i != 50) continue;
+      const int leader = WaitForLeader();
+      ASSERT_TRUE(cluster_->Kill(leader).ok());
+      ASSERT_TRUE(cluster_->Restart(leader).ok());
+    }
+  }
+  EXPECT_EQ(watcher.Finish(), std::vector<std::string>());
+}
 
 TEST_F(KillTest, NothingAcknowledgedIsLost) {
   uint64_t seed = static_cast<uint64_t>(absl::ToUnixNanos(absl::Now()));
