@@ -162,9 +162,9 @@ class Cairn(Cluster):
                    f"--seconds={seconds}s"]
         return self.cli(*command, *(["--unary"] if unary else []), timeout=seconds + 120)
 
-    def read(self, seconds, inflight):
-        return self.cli("bench", "read", "--inflight", inflight, f"--seconds={seconds}s",
-                        timeout=seconds + 120)
+    def read(self, seconds, inflight, unary=False):
+        command = ["bench", "read", "--inflight", inflight, f"--seconds={seconds}s"]
+        return self.cli(*command, *(["--unary"] if unary else []), timeout=seconds + 120)
 
     def status(self):
         """What each node says of itself, by its name."""

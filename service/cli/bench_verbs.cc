@@ -122,40 +122,74 @@ int RunAppend(CliContext& context, const BenchFlags& flags) {
   return Report(context, load);
 }
 
-int RunRead(CliContext& context, const BenchFlags& flags) {
-  absl::StatusOr<v1::Stream> stream = context.client().GetStream(flags.stream);
-  if (!stream.ok()) return context.Fail(stream.status());
-  uint64_t first = stream->state().first_sequence();
-  uint64_t messages = stream->state().messages();
-  if (messages == 0) {
-    return context.Fail(absl::FailedPreconditionError(
-        absl::StrCat("the stream ", flags.stream, " is empty: run cairn bench append first")));
+// Messages at random places of a stream.
+class RandomReads {
+ public:
+  RandomReads(const BenchFlags& flags, const v1::StreamState& state)
+      : flags_(flags), state_(state) {}
+
+  v1::ReadRequest Next() {
+    v1::ReadRequest request;
+    request.set_stream(flags_.stream);
+    request.set_max_messages(flags_.batch);
+    MutexLock lock(mutex_);
+    request.set_from_sequence(state_.first_sequence() + random_.Below(state_.messages()));
+    return request;
   }
-  Channels channels(context.endpoints());
-  absl::StatusOr<std::unique_ptr<v1::Log::Stub>> stub = LeaderStub(context, channels);
-  if (!stub.ok()) return context.Fail(stub.status());
-  Mutex mutex;
-  Random random(1);
-  Load load(LoadOptions(flags, flags.inflight));
+
+ private:
+  const BenchFlags& flags_;
+  const v1::StreamState& state_;
+  Mutex mutex_;
+  Random random_ CAIRN_GUARDED_BY(mutex_){1};
+};
+
+void ReadByStream(CliContext& context, const BenchFlags& flags, RandomReads& reads, Load& load) {
+  // The load itself bounds what is under way; Read must not block in its callbacks.
+  const std::unique_ptr<Reader> reader =
+      context.client().OpenReader({.max_inflight = flags.inflight * 2});
+  load.Run([&](Load::Done done) {
+    reader->Read(reads.Next(),
+                 [done = std::move(done)](absl::StatusOr<v1::ReadResponse> result) mutable {
+                   done(result.status());
+                 });
+  });
+}
+
+void ReadByUnaryCalls(v1::Log::Stub& stub, RandomReads& reads, Load& load) {
   load.Run([&](Load::Done done) {
     auto call = std::make_shared<UnaryCall<v1::ReadRequest, v1::ReadResponse>>();
     call->done = std::move(done);
-    call->request.set_stream(flags.stream);
-    call->request.set_max_messages(flags.batch);
-    {
-      MutexLock lock(mutex);
-      call->request.set_from_sequence(first + random.Below(messages));
-    }
-    (*stub)->async()->Read(
+    call->request = reads.Next();
+    stub.async()->Read(
         &call->context, &call->request, &call->response,
         [call](const grpc::Status& status) mutable { End(std::move(call), status); });
   });
+}
+
+int RunRead(CliContext& context, const BenchFlags& flags) {
+  absl::StatusOr<v1::Stream> stream = context.client().GetStream(flags.stream);
+  if (!stream.ok()) return context.Fail(stream.status());
+  if (stream->state().messages() == 0) {
+    return context.Fail(absl::FailedPreconditionError(
+        absl::StrCat("the stream ", flags.stream, " is empty: run cairn bench append first")));
+  }
+  RandomReads reads(flags, stream->state());
+  Load load(LoadOptions(flags, flags.inflight));
+  if (flags.unary) {
+    Channels channels(context.endpoints());
+    absl::StatusOr<std::unique_ptr<v1::Log::Stub>> stub = LeaderStub(context, channels);
+    if (!stub.ok()) return context.Fail(stub.status());
+    ReadByUnaryCalls(**stub, reads, load);
+    return Report(context, load);
+  }
+  ReadByStream(context, flags, reads, load);
   return Report(context, load);
 }
 
 void AddCommonFlags(CLI::App& verb, BenchFlags& flags) {
   verb.add_option("--stream", flags.stream, "the stream to use")->capture_default_str();
-  verb.add_option("--inflight", flags.inflight, "calls under way at once")
+  verb.add_option("--inflight", flags.inflight, "calls, or reads, under way at once")
       ->check(CLI::Range(size_t{1}, size_t{1} << 16))
       ->capture_default_str();
   AddDurationFlag(verb, "--seconds", &flags.seconds, "measured, after a short warm-up");
@@ -184,12 +218,13 @@ void AddBenchVerbs(CLI::App& app, CliContext& context) {
 
   auto read_flags = std::make_shared<BenchFlags>();
   CLI::App& read =
-      context.AddVerb(*bench, "read", "reads at random places, linearizably; one op is one call",
+      context.AddVerb(*bench, "read", "reads at random places, linearizably; one op is one read",
                       [&context, read_flags] { return RunRead(context, *read_flags); });
   AddCommonFlags(read, *read_flags);
-  read.add_option("--batch", read_flags->batch, "messages a call reads")
+  read.add_option("--batch", read_flags->batch, "messages a read gives")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  read.add_flag("--unary", read_flags->unary, "a call for each read instead of one stream of them");
 }
 
 }  // namespace cairn
