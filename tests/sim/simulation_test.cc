@@ -87,6 +87,9 @@ const std::vector<std::string>& InterestingStates() {
       "leader stepped down when asked",
       "snapshot asked for: taken",
       "state found on the disk",
+      "acknowledgement forgotten",
+      "vote forgotten",
+      "vote for a successor forgotten",
   };
   return *states;
 }
