@@ -23,6 +23,7 @@ struct Flags {
   std::string initial_cluster;
   std::string join;
   std::optional<std::string> encryption_cipher;
+  std::optional<uint64_t> block_bytes;
   int64_t election_timeout_ms = 1000;
   int64_t heartbeat_interval_ms = 100;
   std::string max_clock_jump = "10s";
@@ -142,10 +143,10 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--fence_grace", flags.fence_grace,
                  "how long a node whose storage failed still answers status and health")
       ->capture_default_str();
-  app.add_option("--block_bytes", config.block_bytes,
+  app.add_option("--block_bytes", flags.block_bytes,
                  "size of the log's files, with --log_store=block")
       ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
-      ->capture_default_str();
+      ->default_str(absl::StrCat(config.block_bytes));
   app.add_option("--reserve_bytes", config.reserve_bytes,
                  "kept in files of the log for when the disk is full, in whole blocks with "
                  "--log_store=block: the node then refuses entries, and goes on by itself when "
@@ -291,6 +292,17 @@ absl::Status CheckCompression(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status TakeBlockBytes(const Flags& flags, ServerConfig& config) {
+  if (!flags.block_bytes) return absl::OkStatus();
+  if (config.log_store != "block") {
+    return absl::InvalidArgumentError(absl::StrCat("--block_bytes with --log_store=",
+                                                   config.log_store,
+                                                   ": only the block store has blocks"));
+  }
+  config.block_bytes = *flags.block_bytes;
+  return absl::OkStatus();
+}
+
 // The values that need more than CLI11's checks.
 absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   config.node = static_cast<NodeId>(flags.node_id);
@@ -336,6 +348,7 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   if (absl::Status status = TakeJoin(flags, config); !status.ok()) return status;
   if (absl::Status status = TakeEncryption(flags, config); !status.ok()) return status;
   if (absl::Status status = CheckCompression(config); !status.ok()) return status;
+  if (absl::Status status = TakeBlockBytes(flags, config); !status.ok()) return status;
   return CheckAddresses(config);
 }
 

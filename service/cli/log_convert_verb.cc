@@ -6,6 +6,8 @@
 #include <system_error>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/types.h"
 #include "cairn/data_conversion.h"
@@ -82,13 +84,20 @@ int RunConvert(CliContext& context, DataConversionOptions options, LogKeys& keys
 void AddLogConvertVerb(CLI::App& log, CliContext& context) {
   auto options = std::make_shared<DataConversionOptions>();
   auto keys = std::make_shared<LogKeys>();
+  auto has_size = std::make_shared<bool>(false);
   CLI::App& convert = context.AddVerb(
       log, "convert",
       "writes the data directory of a stopped node anew, with its log in another store, and reads "
       "it back; FROM is not changed. With keys a new log in blocks is encrypted with the first, "
       "one "
       "in RocksDB is not encrypted. Exit 73 while a process has FROM",
-      [&context, options, keys] { return RunConvert(context, *options, *keys); });
+      [&context, options, keys, has_size] {
+        if (*has_size && options->log_store != "block") {
+          return context.Fail(absl::InvalidArgumentError(absl::StrCat(
+              "--block_bytes with --to=", options->log_store, ": only a log in blocks has them")));
+        }
+        return RunConvert(context, *options, *keys);
+      });
   AddKeyOptions(convert, *keys);
   convert.add_option("FROM", options->from, "the node's --data_dir")->required();
   convert.add_option("TO", options->to, "the new one: not there, or empty")->required();
@@ -98,6 +107,7 @@ void AddLogConvertVerb(CLI::App& log, CliContext& context) {
   convert
       .add_option("--block_bytes", options->block_bytes, "size of the log's files, with --to=block")
       ->check(CLI::Range(uint64_t{1} << 16, uint64_t{64} << 20))
+      ->each([has_size](const std::string&) { *has_size = true; })
       ->capture_default_str();
 }
 

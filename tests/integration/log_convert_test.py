@@ -97,6 +97,10 @@ class LogConvertTest(unittest.TestCase):
 
         refused = self.cairn("log", "convert", self.servers.data(moved),
                              self.servers.directory / "no", "--to=rocksdb", code=73)
+        sized = self.cairn("log", "convert", self.servers.data(moved),
+                           self.servers.directory / "no", "--to=rocksdb",
+                           "--block_bytes=1048576", code=1)
+        self.assertIn(b"--block_bytes", sized.stderr)
         self.assertIn(str(self.servers.processes[moved].pid).encode(), refused.stderr)
         self.assertFalse((self.servers.directory / "no").exists())
 

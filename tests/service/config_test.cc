@@ -97,6 +97,20 @@ TEST(ConfigTest, TheScrub) {
   ExpectRefused(With({"--fence_grace=25h"}), "--fence_grace");
 }
 
+TEST(ConfigTest, SizeOfTheLogsFiles) {
+  absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.block_bytes, uint64_t{16} << 20);
+  parsed = ParseConfig(With({"--block_bytes=1048576"}), {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->config.block_bytes, uint64_t{1} << 20);
+  ExpectRefused(With({"--block_bytes=1000"}), "--block_bytes");
+  for (const char* store : {"--log_store=rocksdb", "--log_store=memory"}) {
+    ExpectRefused(With({"--block_bytes=1048576", store}), "--block_bytes");
+    EXPECT_TRUE(ParseConfig(With({store}), {}).ok());
+  }
+}
+
 TEST(ConfigTest, CompressionOfTheLog) {
   absl::StatusOr<ParsedConfig> parsed = ParseConfig(With({}), {});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
