@@ -12,6 +12,7 @@ namespace {
 constexpr int kMaxBadChunks = 3;
 // Pieces of a manifest that are asked for at once.
 constexpr size_t kManifestWindow = 32;
+constexpr Duration kLongestPatience = Seconds(10);
 
 uint64_t PieceLength(uint64_t bytes, size_t piece) {
   return std::min<uint64_t>(kSnapshotPieceBytes, bytes - piece * kSnapshotPieceBytes);
@@ -40,6 +41,23 @@ bool SnapshotReceiver::Take(Assembly& assembly, uint64_t offset, absl::string_vi
   return true;
 }
 
+void SnapshotReceiver::Pace::Heard(uint64_t ask, Instant now) {
+  const Duration gap = now - last_;
+  last_ = now;
+  answered_ = std::max(answered_, ask);
+  // It falls slowly: a link that paused once may do so again.
+  patience_ = std::clamp(std::max(gap * 4, patience_ * 7 / 8), kPatience, kLongestPatience);
+}
+
+void SnapshotReceiver::Pace::AskedInSilence() {
+  patience_ = std::min(patience_ * 2, kLongestPatience);
+}
+
+bool SnapshotReceiver::Pace::IsLost(const Assembly& assembly, Instant now) const {
+  if (Silent(now)) return now - assembly.asked >= patience_;
+  return answered_ > assembly.ask && now - assembly.asked >= kPatience;
+}
+
 // Offers ------------------------------------------------------------------------------------------
 
 void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now) {
@@ -47,8 +65,8 @@ void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instan
     transfer_->offer.term = std::max(transfer_->offer.term, offer.term);
     if (transfer_->from != from) {
       transfer_->from = from;
-      for (auto& [place, chunk] : transfer_->chunks) chunk.asked = Instant();
-      if (transfer_->manifest) transfer_->manifest->asked = Instant();
+      transfer_->pace = Pace(now);
+      return AskAll(now, [](const Assembly&) { return true; });
     }
     return AskAgain(now);
   }
@@ -63,6 +81,7 @@ void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, Instant no
   transfer_->offer = offer;
   transfer_->from = from;
   transfer_->last_news = now;
+  transfer_->pace = Pace(now);
   transfer_->manifest = MakeAssembly(offer.manifest_bytes);
   Ask(kManifestPart, 0, *transfer_->manifest, now);
 }
@@ -70,6 +89,7 @@ void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, Instant no
 // The pieces of `assembly`, which stands at `file_offset`, that are not there.
 void SnapshotReceiver::Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now) {
   assembly.asked = now;
+  assembly.ask = transfer_->pace.NextAsk();
   size_t asked = 0;
   for (size_t piece = 0; piece < assembly.there.size() && asked < kManifestWindow; ++piece) {
     if (assembly.there[piece]) continue;
@@ -82,13 +102,19 @@ void SnapshotReceiver::Ask(uint32_t file, uint64_t file_offset, Assembly& assemb
 }
 
 void SnapshotReceiver::AskAgain(Instant now) {
-  if (transfer_->manifest && now - transfer_->manifest->asked >= kPatience) {
+  const bool silent = transfer_->pace.Silent(now);
+  const uint64_t before = transfer_->pace.asks();
+  AskAll(now,
+         [this, now](const Assembly& assembly) { return transfer_->pace.IsLost(assembly, now); });
+  if (silent && transfer_->pace.asks() != before) transfer_->pace.AskedInSilence();
+}
+
+void SnapshotReceiver::AskAll(Instant now, absl::FunctionRef<bool(const Assembly&)> wanted) {
+  if (transfer_->manifest && wanted(*transfer_->manifest)) {
     Ask(kManifestPart, 0, *transfer_->manifest, now);
   }
-  // While others come, one that is late may only be behind them.
-  const bool silent = now - transfer_->last_news >= kPatience;
   for (auto& [place, chunk] : transfer_->chunks) {
-    if (now - chunk.asked < (silent ? kPatience : kPatience * 4)) continue;
+    if (!wanted(chunk)) continue;
     Ask(static_cast<uint32_t>(place.file), place.chunk * kChunkBytes, chunk, now);
   }
 }
@@ -104,6 +130,7 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
   }
   ++figures_.pieces;
   if (piece.file == kManifestPart) {
+    transfer_->pace.Heard(transfer_->manifest ? transfer_->manifest->ask : 0, now);
     if (!transfer_->manifest || !Take(*transfer_->manifest, piece.offset, piece.bytes)) return;
     figures_.bytes += piece.bytes.size();
     transfer_->last_news = now;
@@ -117,6 +144,7 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
   }
   const ChunkPlace place = {piece.file, piece.offset / kChunkBytes};
   auto chunk = transfer_->chunks.find(place);
+  transfer_->pace.Heard(chunk == transfer_->chunks.end() ? 0 : chunk->second.ask, now);
   if (chunk == transfer_->chunks.end()) return;
   if (!Take(chunk->second, piece.offset % kChunkBytes, piece.bytes)) return;
   figures_.bytes += piece.bytes.size();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/time.h"
@@ -30,7 +31,7 @@ namespace cairn {
 class SnapshotReceiver {
  public:
   static constexpr Duration kIdle = Seconds(30);
-  // What was asked for and has not come after so long is lost.
+  // What was asked for and has not come after so long may be lost, at the least.
   static constexpr Duration kPatience = Milliseconds(500);
   // This many chunks are under way.
   static constexpr size_t kWindow = 4;
@@ -68,11 +69,34 @@ class SnapshotReceiver {
     std::vector<bool> there;  // by piece
     size_t missing = 0;
     Instant asked;
+    uint64_t ask = 0;  // which one of the transfer's asks was the last for it
+  };
+  // Requests are answered in their order. So what was asked for is lost once something comes that
+  // was asked for later; or when nothing comes at all, for long compared with what the link takes
+  // for a piece. What is only late is not asked for again: it would come twice, and fill the link.
+  class Pace {
+   public:
+    explicit Pace(Instant now = Instant()) : last_(now) {}
+    uint64_t NextAsk() { return ++asks_; }
+    uint64_t asks() const { return asks_; }
+    // Something came that was asked for by this ask; 0: nobody knows.
+    void Heard(uint64_t ask, Instant now);
+    // What was asked for when nothing came is asked for ever more rarely.
+    bool Silent(Instant now) const { return now - last_ >= patience_; }
+    void AskedInSilence();
+    bool IsLost(const Assembly& assembly, Instant now) const;
+
+   private:
+    Instant last_;
+    Duration patience_ = kPatience * 4;  // the first piece says how fast the link is
+    uint64_t asks_ = 0;
+    uint64_t answered_ = 0;  // the last ask to which something came
   };
   struct Transfer {
     SnapshotOffer offer;
     NodeId from = NodeId::kNone;
-    Instant last_news;
+    Instant last_news;  // a piece that was missing
+    Pace pace;
     std::optional<Assembly> manifest;            // until it is whole
     std::unique_ptr<IncomingSnapshot> incoming;  // from then on
     std::map<ChunkPlace, Assembly> chunks;       // under way
@@ -85,6 +109,7 @@ class SnapshotReceiver {
   void Begin(NodeId from, const SnapshotOffer& offer, Instant now);
   void Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now);
   void AskAgain(Instant now);
+  void AskAll(Instant now, absl::FunctionRef<bool(const Assembly&)> wanted);
   void FillWindow(Instant now);
   void TakeManifest(Instant now);
   void TakeChunk(ChunkPlace place, Instant now);

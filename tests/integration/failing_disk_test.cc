@@ -49,20 +49,22 @@ class FailingDiskTest : public testing::TestWithParam<std::string> {
   std::vector<std::string> Command() const {
     // The address sanitizer wants to be the first library there is, and need not.
     const char* asan = getenv("ASAN_OPTIONS");
-    return {"/usr/bin/env",
-            absl::StrCat("ASAN_OPTIONS=", asan == nullptr ? "" : asan, ":verify_asan_link_order=0"),
-            "LD_PRELOAD=tests/integration/libfailing_calls.so",
-            absl::StrCat("FAILING_CALLS=", Control()),
-            "service/cairnd",
-            "--node_id=1",
-            absl::StrCat("--data_dir=", directory_, "/data"),
-            absl::StrCat("--listen=", address_),
-            absl::StrCat("--initial_cluster=1=", address_),
-            absl::StrCat("--log_store=", GetParam()),
-            "--block_bytes=262144",
-            "--reserve_bytes=524288",
-            "--fence_grace=1s",
-            "--insecure"};
+    std::vector<std::string> command = {
+        "/usr/bin/env",
+        absl::StrCat("ASAN_OPTIONS=", asan == nullptr ? "" : asan, ":verify_asan_link_order=0"),
+        "LD_PRELOAD=tests/integration/libfailing_calls.so",
+        absl::StrCat("FAILING_CALLS=", Control()),
+        "service/cairnd",
+        "--node_id=1",
+        absl::StrCat("--data_dir=", directory_, "/data"),
+        absl::StrCat("--listen=", address_),
+        absl::StrCat("--initial_cluster=1=", address_),
+        absl::StrCat("--log_store=", GetParam()),
+        "--reserve_bytes=524288",
+        "--fence_grace=1s",
+        "--insecure"};
+    if (GetParam() == "block") command.push_back("--block_bytes=262144");
+    return command;
   }
 
   std::unique_ptr<ChildProcess> Serve() {
