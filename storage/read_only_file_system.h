@@ -4,9 +4,12 @@
 #ifndef STORAGE_READ_ONLY_FILE_SYSTEM_H_
 #define STORAGE_READ_ONLY_FILE_SYSTEM_H_
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/file_system.h"
@@ -17,7 +20,13 @@ namespace cairn {
 // Threads: as FileSystem. `real` outlives this.
 class ReadOnlyFileSystem final : public FileSystem {
  public:
-  explicit ReadOnlyFileSystem(FileSystem& real) : real_(real) {}
+  // Hears how many bytes were read, after each read, on the thread that did it.
+  using OnRead = std::function<void(size_t bytes)>;
+
+  // `on_read` may be null; files that were opened here call it, and must be gone before what it
+  // uses is.
+  explicit ReadOnlyFileSystem(FileSystem& real, OnRead on_read = nullptr)
+      : real_(real), on_read_(std::move(on_read)) {}
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenOptions options) override;
   absl::Status Preallocate(File& file, uint64_t length) override;  // ReserveZeroes, too
@@ -40,6 +49,7 @@ class ReadOnlyFileSystem final : public FileSystem {
 
  private:
   FileSystem& real_;
+  const OnRead on_read_;
 };
 
 }  // namespace cairn

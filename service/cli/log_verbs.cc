@@ -18,6 +18,7 @@
 #include "service/cli/exit_code.h"
 #include "service/cli/log_keys.h"
 #include "service/cli/output.h"
+#include "service/cli/read_progress.h"
 #include "service/cli/verbs.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_salvage.h"
@@ -130,37 +131,42 @@ void NoteWriter(const Log& log) {
 }
 
 // Opens the log, of whatever store, and runs `verb` on it.
-int WithLog(CliContext& context, LogFlags& flags, const std::function<int(const LogView&)>& verb) {
+int WithLog(CliContext& context, LogFlags& flags,
+            const std::function<int(const LogView&, ReadProgress&)>& verb) {
   PosixFileSystem file_system;
+  ReadProgress progress(file_system, flags.directory);
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
   if (!keys.ok()) return context.Fail(keys.status());
-  absl::StatusOr<std::unique_ptr<LogView>> log = OpenLogView(file_system, flags.directory, *keys);
+  absl::StatusOr<std::unique_ptr<LogView>> log =
+      OpenLogView(progress.files(), flags.directory, *keys);
   if (!log.ok()) return context.Fail(log.status());
   NoteWriter(**log);
-  return verb(**log);
+  return verb(**log, progress);
 }
 
 using Keys = std::shared_ptr<const KeyRing>;
 
 // What each store has to say that the other one has not.
-int WithStore(CliContext& context, LogFlags& flags,
-              const std::function<int(const LogInspector&)>& block,
-              const std::function<int(const RocksDbInspector&, const Keys&)>& rocksdb) {
+int WithStore(
+    CliContext& context, LogFlags& flags,
+    const std::function<int(const LogInspector&, ReadProgress&)>& block,
+    const std::function<int(const RocksDbInspector&, const Keys&, ReadProgress&)>& rocksdb) {
   PosixFileSystem file_system;
+  ReadProgress progress(file_system, flags.directory);
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
   if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> in_rocksdb =
-      RocksDbInspector::Open(file_system, flags.directory);
+      RocksDbInspector::Open(progress.files(), flags.directory);
   if (in_rocksdb.ok()) {
     NoteWriter(**in_rocksdb);
-    return rocksdb(**in_rocksdb, *keys);
+    return rocksdb(**in_rocksdb, *keys, progress);
   }
   if (!absl::IsNotFound(in_rocksdb.status())) return context.Fail(in_rocksdb.status());
   absl::StatusOr<std::unique_ptr<LogInspector>> in_blocks =
-      LogInspector::Open(file_system, flags.directory, *keys);
+      LogInspector::Open(progress.files(), flags.directory, *keys);
   if (!in_blocks.ok()) return context.Fail(in_blocks.status());
   NoteWriter(**in_blocks);
-  return block(**in_blocks);
+  return block(**in_blocks, progress);
 }
 
 const char* StateOf(const LogHead& head, const LedgerGroup* ledger) {
@@ -305,11 +311,14 @@ void PrintVerified(CliContext& context, const VerifiedFile& file) {
   for (const std::string& note : file.notes) print("note", {.path = file.path, .reason = note});
 }
 
-int RunVerify(CliContext& context, const LogView& log) {
+int RunVerify(CliContext& context, const LogView& log, ReadProgress& progress) {
   uint64_t faulty = 0;
   const SystemClock clock;
   ThreadExecutor beside(clock, "read ahead");
-  for (const VerifiedFile& file : log.Verify(&beside)) {
+  progress.Begin("verify");
+  const std::vector<VerifiedFile> files = log.Verify(&beside);
+  progress.End();
+  for (const VerifiedFile& file : files) {
     PrintVerified(context, file);
     faulty += file.faulty.size();
   }
@@ -323,9 +332,11 @@ int RunVerify(CliContext& context, const LogView& log) {
 // Says what would be lost; writes only if just that is acknowledged.
 template <typename Log>  // of a store: LogInspector or RocksDbInspector
 int RunSalvage(
-    CliContext& context, const Log& log, const LogFlags& flags,
+    CliContext& context, const Log& log, const LogFlags& flags, ReadProgress& progress,
     const std::function<absl::Status(const SalvagePlan& plan, FileSystem& file_system)>& write) {
+  progress.Begin("what can be kept");
   SalvagePlan plan = PlanSalvage(log);
+  progress.End();
   if (flags.alone) SetAlone(plan);
   for (const SalvagedGroup& group : plan.groups) {
     const IndexRange kept = group.last == group.base
@@ -354,7 +365,9 @@ int RunSalvage(
                      flags.output, " all the same, add --acknowledge=", plan.acknowledgement)));
   }
   PosixFileSystem file_system;
+  progress.Begin("salvage");
   const absl::Status done = write(plan, file_system);
+  progress.End();
   if (!done.ok()) return context.Fail(done);
   std::cerr << "wrote " << flags.output << "; " << log.directory() << " is as it was" << std::endl;
   return kExitOk;
@@ -374,14 +387,15 @@ void AddSalvageVerb(CLI::App& log, CliContext& context, const std::shared_ptr<Lo
       [&context, flags] {
         return WithStore(
             context, *flags,
-            [&](const LogInspector& found) {
-              return RunSalvage(
-                  context, found, *flags, [&](const SalvagePlan& plan, FileSystem& file_system) {
-                    return Salvage(found, plan, flags->acknowledgement, file_system, flags->output);
-                  });
+            [&](const LogInspector& found, ReadProgress& progress) {
+              return RunSalvage(context, found, *flags, progress,
+                                [&](const SalvagePlan& plan, FileSystem& file_system) {
+                                  return Salvage(found, plan, flags->acknowledgement, file_system,
+                                                 flags->output);
+                                });
             },
-            [&](const RocksDbInspector& found, const Keys& keys) {
-              return RunSalvage(context, found, *flags,
+            [&](const RocksDbInspector& found, const Keys& keys, ReadProgress& progress) {
+              return RunSalvage(context, found, *flags, progress,
                                 [&](const SalvagePlan& plan, FileSystem& file_system) {
                                   return Salvage(found, plan, flags->acknowledgement, file_system,
                                                  flags->output, keys);
@@ -417,8 +431,9 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
       "log in RocksDB",
       [&context, flags] {
         return WithStore(
-            context, *flags, [&](const LogInspector& found) { return RunList(context, found); },
-            [&](const RocksDbInspector& found, const Keys&) {
+            context, *flags,
+            [&](const LogInspector& found, ReadProgress&) { return RunList(context, found); },
+            [&](const RocksDbInspector& found, const Keys&, ReadProgress&) {
               return RunListRocksDb(context, found);
             });
       }));
@@ -426,8 +441,9 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
   CLI::App& cat = context.AddVerb(
       *log, "cat", "prints entries, committed or not; those that cannot be read on stderr, exit 10",
       [&context, flags] {
-        return WithLog(context, *flags,
-                       [&](const LogView& found) { return RunCat(context, found, *flags); });
+        return WithLog(context, *flags, [&](const LogView& found, ReadProgress&) {
+          return RunCat(context, found, *flags);
+        });
       });
   add_directory(cat);
   auto add_number = [&cat](const char* flag, uint64_t* value, const char* description) {
@@ -445,8 +461,9 @@ void AddLogVerbs(CLI::App& app, CliContext& context) {
       "decide) "
       "and faulty (may have been acknowledged, exit 10)",
       [&context, flags] {
-        return WithLog(context, *flags,
-                       [&](const LogView& found) { return RunVerify(context, found); });
+        return WithLog(context, *flags, [&](const LogView& found, ReadProgress& progress) {
+          return RunVerify(context, found, progress);
+        });
       });
   add_directory(verify);
 

@@ -49,5 +49,26 @@ TEST(ReadOnlyFileSystemTest, ReadsAndChangesNothing) {
   EXPECT_EQ(changes, 0);
 }
 
+// How far somebody is who reads a file is told as it is read.
+TEST(ReadOnlyFileSystemTest, TellsWhatIsRead) {
+  SimulatedFileSystem real;
+  ASSERT_TRUE(WriteFileAtomically(real, "/file", std::string(5000, 'x')).ok());
+  size_t told = 0;
+  ReadOnlyFileSystem file_system(real, [&told](size_t bytes) { told += bytes; });
+  EXPECT_EQ(ReadWholeFile(file_system, "/file")->size(), 5000u);
+  EXPECT_EQ(told, 5000u);
+  const std::unique_ptr<File> file = file_system.Open("/file", {}).value();
+  alignas(4096) char page[4096];
+  EXPECT_EQ(file->Read(4990, 100, page).value(), 10u);
+  EXPECT_EQ(told, 5010u);
+  EXPECT_EQ(file->ReadDirect(4096, 4096, page).value(), 904u);
+  EXPECT_EQ(told, 5914u);
+  real.FailReads("/file", 0, 512);
+  EXPECT_FALSE(file->Read(0, 100, page).ok());
+  EXPECT_EQ(told, 5914u);
+  EXPECT_TRUE(absl::IsPermissionDenied(
+      file_system.Open("/file", {.mode = FileSystem::OpenMode::kReadWrite}).status()));
+}
+
 }  // namespace
 }  // namespace cairn
