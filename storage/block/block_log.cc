@@ -96,6 +96,10 @@ absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
     last = group.last().index;
   }
   absl::StatusOr<EntryHash> hash = HashAt(group, end);
+  const auto run = std::find_if(append.runs.begin(), append.runs.end(),
+                                [](const RecordRun& each) { return !each.empty(); });
+  // What shall follow an entry that cannot be read knows its hash.
+  if (absl::IsDataLoss(hash.status()) && run != append.runs.end()) hash = run->previous_hash();
   if (!hash.ok()) return Fail(hash.status());
   absl::Status status;
   {
@@ -199,6 +203,10 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
     if (log.torn_from) last = std::min(last, *log.torn_from - 1);
     const Span* span = log.spans.Find(first);
     CAIRN_CHECK(span != nullptr) << "entry " << first;
+    if (!span->is_in_block()) {
+      return absl::DataLossError(
+          absl::StrCat("entry ", first, " is in no block: the batch that held it is lost"));
+    }
     last = std::min(last, span->last);
     mark = span->MarkFor(first);
     block = blocks_->Find(span->block);

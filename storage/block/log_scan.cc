@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "storage/block/failed_sync.h"
+#include "storage/block/log_reader.h"
 #include "storage/checksum.h"
 
 namespace cairn {
@@ -62,12 +63,17 @@ class Scanner {
   void Replay(uint64_t id, ScannedBlock& block);
   void ReplayBatch(uint64_t id, ScannedBlock& block, size_t at);
   void Lose(const ScannedBlock& block);
+  void ApplyBehindLoss(const GroupSection& section, const BatchPlace& place, WrittenLog& log);
+  EntryHash HashOf(GroupId group, const WrittenLog& log, Index index) const;
   void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
+  absl::Status TakeGaps(bool none_missing, WrittenLog& log) const;
   void FinishGroups();
   absl::Status NothingIsSure() const;
   absl::Status Walk(uint64_t id, ScannedBlock& block);
   WrittenLog& GroupOf(GroupId group) {
-    return scan_.groups.try_emplace(group, scan_.usage.get()).first->second;
+    const auto [at, is_new] = scan_.groups.try_emplace(group, scan_.usage.get());
+    if (is_new && scan_.lost_batches) at->second.Lose();
+    return at->second;
   }
   void Note(std::string note) { scan_.notes.push_back(std::move(note)); }
 
@@ -299,7 +305,31 @@ void Scanner::Replay(uint64_t id, ScannedBlock& block) {
 void Scanner::Lose(const ScannedBlock& block) {
   Note(absl::StrCat(block.file->path(), ": a batch is lost: both its id records are bad"));
   scan_.lost_batches = true;
-  for (auto& [group, log] : scan_.groups) log.hard_state_lost = true;
+  for (auto& [group, log] : scan_.groups) log.Lose();
+}
+
+// The lost batch may have cut off entries and put others in their place. If so, the hash that the
+// section knows of the last one it leaves is not that of the entry here, which Check will see.
+void Scanner::ApplyBehindLoss(const GroupSection& section, const BatchPlace& place,
+                              WrittenLog& log) {
+  const std::optional<Index> end = EndToldBy(section);
+  std::optional<EntryHash> hash;
+  if (end && *end > log.base.index) {
+    hash = *end < log.last.index ? HashOf(section.group, log, *end) : log.last_hash;
+  }
+  const Index left = std::min(end.value_or(0), log.last.index);
+  if (hash && left == log.last.index) log.spans.SetLastHash(left, *hash);
+  log.Apply(section, place);
+  if (hash) log.spans.SetLastHash(left, *hash);
+}
+
+// That of no entry if it cannot be read.
+EntryHash Scanner::HashOf(GroupId group, const WrittenLog& log, Index index) const {
+  const Span* span = log.spans.Find(index);
+  if (span == nullptr || !span->is_in_block()) return EntryHash();
+  absl::StatusOr<std::vector<RecordRun>> runs =
+      ReadEntries(*scan_.blocks.at(span->block).file, span->MarkFor(index), group, index, index, 1);
+  return runs.ok() ? runs->front().last_hash() : EntryHash();
 }
 
 void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
@@ -310,7 +340,12 @@ void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
       .data_begin = batch.id.data_begin,
       .id_end = batch.id.id_begin + block.file->geometry().RoundUp(batch.id_bytes)};
   for (const GroupSection& section : batch.id.sections) {
-    GroupOf(section.group).Apply(section, place);
+    WrittenLog& log = GroupOf(section.group);
+    if (log.end_unknown) {
+      ApplyBehindLoss(section, place, log);
+    } else {
+      log.Apply(section, place);
+    }
   }
   scan_.last_batch = batch.id.batch;
   scan_.last_id_hash = batch.hash;
@@ -381,11 +416,31 @@ absl::Status Scanner::NothingIsSure() const {
                    "and add it under a new id"));
 }
 
+// Entries that are in no block: faulty, unless a file is to be brought back that may have them.
+absl::Status Scanner::TakeGaps(bool none_missing, WrittenLog& log) const {
+  for (const Span& span : log.spans.spans()) {
+    if (span.is_in_block()) continue;
+    if (!none_missing) {
+      return absl::DataLossError(
+          absl::StrCat("entries ", span.first, "..", span.last, " are in no block"));
+    }
+    for (Index index = span.first; index <= span.last; ++index) {
+      if (log.torn_from && index >= *log.torn_from) break;
+      log.faulty[index] = {.at = {index, log.spans.TermAt(index)},
+                           .file = directory_,
+                           .offset = 0,
+                           .reason = "it is in no block: the batch that held it is lost"};
+    }
+  }
+  return absl::OkStatus();
+}
+
 void Scanner::FinishGroups() {
   for (auto& [id, log] : scan_.groups) {
     if (scan_.end_lost) log.hard_state_lost = true;
     // Until its groups are sure of what they knew, a group that is new to this disk need not be.
     if (log.hard_state_lost) scan_.lost_batches = true;
+    log.end_unknown = false;
   }
   std::vector<std::string> missing;
   for (uint64_t id : listed_) {
@@ -393,6 +448,7 @@ void Scanner::FinishGroups() {
   }
   for (auto& [id, log] : scan_.groups) {
     absl::Status status = log.spans.Check(log.base, log.base_hash, log.last, log.last_hash);
+    if (status.ok()) status = TakeGaps(missing.empty(), log);
     if (status.ok()) continue;
     scan_.damaged[id] = absl::DataLossError(absl::StrCat(
         directory_, ": group ", ToInteger(id), ": ", status.message(),
