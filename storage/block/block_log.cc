@@ -27,6 +27,14 @@ BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
           .keys = options.keys};
 }
 
+absl::StatusOr<RecoveredDisk> Recover(FileSystem& file_system, const BlockLogOptions& options) {
+  ReadHelpers helpers;
+  while (options.make_reader != nullptr && helpers.size() < options.readers) {
+    helpers.push_back(options.make_reader());
+  }
+  return RecoverLog(file_system, BlockSetOptions(options), helpers);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system,
@@ -36,7 +44,7 @@ absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system
         "block_bytes: ", options.geometry.block_bytes, " with units of ",
         options.geometry.unit_bytes, ": must be a multiple of 4096 and at least 16 units"));
   }
-  absl::StatusOr<RecoveredDisk> disk = RecoverLog(file_system, BlockSetOptions(options));
+  absl::StatusOr<RecoveredDisk> disk = Recover(file_system, options);
   if (!disk.ok()) return disk.status();
   // If new blocks are to be encrypted otherwise, the log goes on in one.
   const bool write_checkpoint =

@@ -147,8 +147,11 @@ absl::Status LogInspector::Load() {
   } else if (files_.blocks.empty()) {
     scan_ = absl::DataLossError(absl::StrCat(directory_, ": there are no blocks"));
   } else {
-    scan_ = ScanLog(file_system_, directory_, *identity_, files_.blocks, keys_.get(),
-                    FileSystem::OpenMode::kRead);
+    scan_ = ScanLog({.file_system = file_system_,
+                     .directory = directory_,
+                     .identity = *identity_,
+                     .keys = keys_.get()},
+                    files_.blocks);
   }
   if (!scan_.ok()) PutTogether();
   return absl::OkStatus();

@@ -13,8 +13,8 @@ absl::StatusOr<LogScan> Scan(FileSystem& files, const std::string& directory) {
   if (!manifest.ok()) return manifest.status();
   const absl::StatusOr<LogFiles> found = ListLogFiles(files, directory);
   if (!found.ok()) return found.status();
-  return ScanLog(files, directory, manifest->identity, found->blocks, nullptr,
-                 FileSystem::OpenMode::kRead);
+  return ScanLog({.file_system = files, .directory = directory, .identity = manifest->identity},
+                 found->blocks);
 }
 
 void FlipBoth(SimulatedFileSystem& files, const std::string& path, const IdRecord& id) {
