@@ -246,14 +246,17 @@ void Scanner::Lose(const ScannedBlock& block) {
 void Scanner::ApplyBehindLoss(const GroupSection& section, const BatchPlace& place,
                               WrittenLog& log) {
   const std::optional<Index> end = EndToldBy(section);
-  std::optional<EntryHash> hash;
+  Index at = 0;
+  EntryHash hash;
   if (end && *end > log.base.index) {
-    hash = *end < log.last.index ? HashOf(section.group, log, *end) : log.last_hash;
+    // Before bounds footers may have come, which say nothing of the end.
+    at = section.bounds ? *end : std::min(*end, log.last.index);
+    const bool is_known = !section.bounds && at == log.last.index;
+    hash = is_known ? log.last_hash : HashOf(section.group, log, at);
   }
-  const Index left = std::min(end.value_or(0), log.last.index);
-  if (hash && left == log.last.index) log.spans.SetLastHash(left, *hash);
+  log.spans.SetLastHash(at, hash);
   log.Apply(section, place);
-  if (hash) log.spans.SetLastHash(left, *hash);
+  log.spans.SetLastHash(at, hash);
 }
 
 // That of no entry if it cannot be read.

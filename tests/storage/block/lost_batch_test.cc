@@ -140,7 +140,8 @@ class LostBatchTest : public testing::Test {
   // Writes the batches, all of them synced, and ends the process.
   void Write(const std::vector<std::function<void(LogDriver&)>>& batches,
              const BlockLogOptions& options = OneBlock()) {
-    LogDriver driver(written_, options);
+    written_ = std::make_unique<SimulatedFileSystem>();
+    LogDriver driver(*written_, options);
     ASSERT_TRUE(driver.status().ok()) << driver.status();
     for (const auto& write : batches) {
       write(driver);
@@ -149,7 +150,7 @@ class LostBatchTest : public testing::Test {
     model_ = driver.model();
   }
   Disk Without(uint64_t batch) {
-    Disk disk = written_.WorstCaseImage();
+    Disk disk = written_->WorstCaseImage();
     const absl::Status lost = LoseBatch(*disk, kTestDirectory, batch);
     EXPECT_TRUE(lost.ok()) << lost;
     return disk;
@@ -160,7 +161,7 @@ class LostBatchTest : public testing::Test {
     return driver.status().ok() ? Outcome(driver, group) : "no log";
   }
 
-  SimulatedFileSystem written_;
+  Disk written_;
   Model model_;
 };
 
@@ -199,6 +200,12 @@ class SeamTest : public LostBatchTest {
       EXPECT_EQ(OutcomeOf(*disk_, kGroupA), outcome);
       if (start == 1) Roll();
     }
+    // By its id records again, and what the checkpoint of the next block says.
+    const LogInspector::Block block =
+        LogInspector::Open(*disk_, kTestDirectory).value()->blocks().at(1);
+    ASSERT_TRUE(block.seal.seal.has_value());
+    disk_->FlipBits(block.path, block.seal.seal->footer_begin, 1);
+    EXPECT_EQ(OutcomeOf(*disk_, kGroupA), outcome);
   }
   // A group that is new each time writes until the log goes on in another block.
   void Roll() {
@@ -258,6 +265,29 @@ TEST_F(SeamTest, WhatWasCutOffIsNotThere) {
   WriteTen([](LogDriver& log) { log.Truncate(kGroupA, 9, 2, {}); },
            [](LogDriver& log) { log.Append(kGroupA, 2, {"another 9"}); });
   ExpectAlways("up to 9");
+}
+
+// Nothing but the next block's checkpoint tells.
+TEST_F(SeamTest, TheLostBatchWasTheLastOfItsBlock) {
+  for (const bool replaced : {false, true}) {
+    SCOPED_TRACE(replaced);
+    WriteTen(
+        [&](LogDriver& log) {
+          if (replaced) {
+            log.Truncate(kGroupA, 9, 2, {"another 9", "another 10"});
+          } else {
+            log.Append(kGroupA, 1, {"11", "12"});
+          }
+        },
+        [](LogDriver& log) { log.Append(kGroupB, 5, {std::string(250'000, 'x')}); });
+    const LogInspector::Block block =
+        LogInspector::Open(*disk_, kTestDirectory).value()->blocks().at(1);
+    ASSERT_TRUE(block.seal.seal.has_value());
+    disk_->FlipBits(block.path, block.seal.seal->footer_begin, 1);
+    for (int start = 0; start < 3; ++start) {
+      EXPECT_EQ(OutcomeOf(*disk_, kGroupA), replaced ? "DATA_LOSS" : "up to 12, faulty 11@1 12@1");
+    }
+  }
 }
 
 TEST_F(SeamTest, NothingOfTheGroupIsLost) {
@@ -545,7 +575,7 @@ TEST_F(LostBatchTest, AMissingFileIsNoLostBatch) {
   const std::vector<std::function<void(LogDriver&)>> batches(
       12, [](LogDriver& log) { log.Append(kGroupA, 1, {std::string(3000, 'x')}); });
   Write(batches, TestOptions());
-  const Disk disk = written_.WorstCaseImage();
+  const Disk disk = written_->WorstCaseImage();
   ASSERT_TRUE(disk->Remove(absl::StrCat(kTestDirectory, "/00000000000000000002.block")).ok());
   LogDriver driver(*disk);
   ASSERT_TRUE(driver.status().ok()) << driver.status();
