@@ -212,8 +212,8 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
     const Span* span = log.spans.Find(first);
     CAIRN_CHECK(span != nullptr) << "entry " << first;
     if (!span->is_in_block()) {
-      return absl::DataLossError(
-          absl::StrCat("entry ", first, " is in no block: the batch that held it is lost"));
+      return absl::DataLossError(absl::StrCat(options_.directory, ": entry ", first,
+                                              " is in no block: the batch that held it is lost"));
     }
     last = std::min(last, span->last);
     mark = span->MarkFor(first);
