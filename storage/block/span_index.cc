@@ -11,6 +11,9 @@
 namespace cairn {
 namespace {
 
+// More entries than the batches of some blocks hold are not taken for lost: each is told.
+constexpr Index kMaxGap = Index{1} << 20;
+
 // Makes the span end at `last`, which is inside it.
 void CutBack(Span& span, Index last) {
   span.last = last;
@@ -264,7 +267,8 @@ void SpanIndex::FillGaps(const LogBounds& bounds) {
                                 ? LogPosition{bounds.last.index + 1, bounds.last.term}
                                 : LogPosition{next->first, next->term_runs.front().term};
     // No entry is of a term before 1.
-    if (end.index > before.index + 1 && end.term == std::max(before.term, Term{1})) {
+    const Index missing = std::max(end.index, before.index + 1) - before.index - 1;
+    if (missing > 0 && missing <= kMaxGap && end.term == std::max(before.term, Term{1})) {
       const bool last_hash_known = next == nullptr || next->previous_hash_known;
       Span gap = {.first = before.index + 1,
                   .last = end.index - 1,
