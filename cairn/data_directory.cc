@@ -212,6 +212,7 @@ absl::Status DataDirectory::OpenBlockLog(const DataDirectoryOptions& options) {
   if (options.log_compression == "zstd") block.compression = LogCompression::kZstd;
   block.keys = options.keys;
   block.background = options.background;
+  block.make_reader = options.make_reader;
   absl::StatusOr<std::unique_ptr<BlockLog>> log = BlockLog::Open(*file_system_, std::move(block));
   if (!log.ok()) return log.status();
   log_disk_ = *std::move(log);

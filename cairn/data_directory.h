@@ -59,6 +59,8 @@ struct DataDirectoryOptions {
   bool sync = true;
   // Where log blocks are prepared ahead of time; outlives the directory. May be null.
   Executor* background = nullptr;
+  // Makes threads that read log blocks while the directory is opened; null: one after the other.
+  std::function<std::unique_ptr<Executor>()> make_reader = nullptr;
 };
 
 // Threads: one.

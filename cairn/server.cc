@@ -131,6 +131,7 @@ DataDirectoryOptions GrpcServer::DirectoryOptions() const {
   directory.keys = options_.keys;
   directory.sync = options_.sync;
   directory.background = background_.get();
+  directory.make_reader = [this] { return std::make_unique<ThreadExecutor>(clock_, "log reader"); };
   return directory;
 }
 

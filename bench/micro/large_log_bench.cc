@@ -105,12 +105,16 @@ uint64_t ReadDirectly(const std::vector<std::string>& paths) {
 
 class Log {
  public:
-  explicit Log(const std::string& directory) : background_(clock_, "background") {
+  // `readers`: threads that help to read blocks.
+  explicit Log(const std::string& directory, size_t readers = 0)
+      : background_(clock_, "background") {
     BlockLogOptions options;
     options.directory = directory;
     options.identity.node = NodeId{1};
     options.identity.incarnation = Incarnation{1};
     options.background = &background_;
+    options.make_reader = [this] { return std::make_unique<ThreadExecutor>(clock_, "log reader"); };
+    options.readers = readers;
     auto log = BlockLog::Open(file_system_, std::move(options));
     CAIRN_CHECK(log.ok()) << log.status();
     log_ = *std::move(log);
@@ -179,15 +183,27 @@ double MibPerSecond(uint64_t bytes, double seconds) {
   return static_cast<double>(bytes) / seconds / (1 << 20);
 }
 
+// By the caller alone, and with so many readers beside it as there are by default; they take turns,
+// and each is the first one as often.
 void MeasureOpening(const std::string& directory, const std::string& name, Report& report) {
-  std::vector<double> milliseconds;
-  for (int i = 0; i < 5; ++i) {
+  std::vector<double> alone;
+  std::vector<double> shared;
+  std::vector<double> ratios;
+  const auto open = [&](size_t readers, std::vector<double>& milliseconds) {
     DropFromCache(Blocks(directory));
     std::unique_ptr<Log> log;
-    milliseconds.push_back(1e3 * Seconds([&] { log = std::make_unique<Log>(directory); }));
+    milliseconds.push_back(1e3 * Seconds([&] { log = std::make_unique<Log>(directory, readers); }));
+  };
+  for (size_t pair = 0; pair < kPairs; ++pair) {
+    if (pair % 2 == 0) open(0, alone);
+    open(BlockLogOptions().readers, shared);
+    if (pair % 2 == 1) open(0, alone);
+    ratios.push_back(shared.back() / alone.back());
   }
-  report.Add(name, "open_ms", Median(milliseconds));
-  report.Add(name, "slowest_open_ms", *std::max_element(milliseconds.begin(), milliseconds.end()));
+  report.Add(name, "open_ms", Median(shared));
+  report.Add(name, "slowest_open_ms", *std::max_element(shared.begin(), shared.end()));
+  report.Add(name, "open_by_one_thread_ms", Median(alone));
+  report.Add(name, "open_in_that_by_one_thread", Median(ratios));
 }
 
 // A process that writes is killed, at some moment.

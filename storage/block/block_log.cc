@@ -27,6 +27,14 @@ BlockSet::Options BlockSetOptions(const BlockLogOptions& options) {
           .keys = options.keys};
 }
 
+absl::StatusOr<RecoveredDisk> Recover(FileSystem& file_system, const BlockLogOptions& options) {
+  ReadHelpers helpers;
+  while (options.make_reader != nullptr && helpers.size() < options.readers) {
+    helpers.push_back(options.make_reader());
+  }
+  return RecoverLog(file_system, BlockSetOptions(options), helpers);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system,
@@ -36,7 +44,7 @@ absl::StatusOr<std::unique_ptr<BlockLog>> BlockLog::Open(FileSystem& file_system
         "block_bytes: ", options.geometry.block_bytes, " with units of ",
         options.geometry.unit_bytes, ": must be a multiple of 4096 and at least 16 units"));
   }
-  absl::StatusOr<RecoveredDisk> disk = RecoverLog(file_system, BlockSetOptions(options));
+  absl::StatusOr<RecoveredDisk> disk = Recover(file_system, options);
   if (!disk.ok()) return disk.status();
   // If new blocks are to be encrypted otherwise, the log goes on in one.
   const bool write_checkpoint =
@@ -96,6 +104,10 @@ absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
     last = group.last().index;
   }
   absl::StatusOr<EntryHash> hash = HashAt(group, end);
+  const auto run = std::find_if(append.runs.begin(), append.runs.end(),
+                                [](const RecordRun& each) { return !each.empty(); });
+  // What shall follow an entry that cannot be read knows its hash.
+  if (absl::IsDataLoss(hash.status()) && run != append.runs.end()) hash = run->previous_hash();
   if (!hash.ok()) return Fail(hash.status());
   absl::Status status;
   {
@@ -199,6 +211,10 @@ absl::StatusOr<std::vector<RecordRun>> BlockLog::ReadPiece(const GroupState& gro
     if (log.torn_from) last = std::min(last, *log.torn_from - 1);
     const Span* span = log.spans.Find(first);
     CAIRN_CHECK(span != nullptr) << "entry " << first;
+    if (!span->is_in_block()) {
+      return absl::DataLossError(absl::StrCat(options_.directory, ": entry ", first,
+                                              " is in no block: the batch that held it is lost"));
+    }
     last = std::min(last, span->last);
     mark = span->MarkFor(first);
     block = blocks_->Find(span->block);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -64,6 +65,10 @@ struct BlockLogOptions {
   // Prepares the next block ahead of time; without one it is prepared when it is needed. Outlives
   // the log, or drops its tasks; so does the file system.
   Executor* background = nullptr;
+  // Makes a thread that reads blocks beside the caller of Open and ends with it; so many are made.
+  // Null: the caller reads them all.
+  std::function<std::unique_ptr<Executor>()> make_reader = nullptr;
+  size_t readers = 3;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:

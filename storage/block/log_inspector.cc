@@ -37,6 +37,7 @@ void Replay(uint64_t block, const BlockGeometry& geometry, const BlockWalk& walk
 std::vector<IndexRange> RangesOf(const std::vector<Span>& spans) {
   std::vector<IndexRange> ranges;
   for (const Span& span : spans) {
+    if (!span.is_in_block()) continue;
     if (!ranges.empty() && ranges.back().last + 1 == span.first) {
       ranges.back().last = span.last;
     } else {
@@ -52,7 +53,8 @@ void DescribeWalk(uint64_t block, const BlockGeometry& geometry, const BlockWalk
   std::map<GroupId, WrittenLog> groups;
   Replay(block, geometry, walk, &usage, groups);
   for (const auto& [id, log] : groups) {
-    if (!log.spans.spans().empty()) summary.groups[id] = RangesOf(log.spans.spans());
+    std::vector<IndexRange> ranges = RangesOf(log.spans.spans());
+    if (!ranges.empty()) summary.groups[id] = std::move(ranges);
   }
   if (!walk.batches.empty()) {
     summary.first_batch = walk.batches.front().id.batch;
@@ -145,8 +147,11 @@ absl::Status LogInspector::Load() {
   } else if (files_.blocks.empty()) {
     scan_ = absl::DataLossError(absl::StrCat(directory_, ": there are no blocks"));
   } else {
-    scan_ = ScanLog(file_system_, directory_, *identity_, files_.blocks, keys_.get(),
-                    FileSystem::OpenMode::kRead);
+    scan_ = ScanLog({.file_system = file_system_,
+                     .directory = directory_,
+                     .identity = *identity_,
+                     .keys = keys_.get()},
+                    files_.blocks);
   }
   if (!scan_.ok()) PutTogether();
   return absl::OkStatus();
@@ -279,11 +284,12 @@ void LogInspector::Read(GroupId group, Index from, uint64_t count,
       return;
     }
     const Span* span = log.spans.Find(next);
-    if (span == nullptr) {
+    if (span == nullptr || !span->is_in_block()) {
       Index last = log.last.index;
       for (const Span& later : log.spans.spans()) {
         if (later.first > next) last = std::min(last, later.first - 1);
       }
+      if (span != nullptr) last = span->last;
       unreadable({{next, last}, "in no block that can be read"});
       next = last + 1;
       continue;

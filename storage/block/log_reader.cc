@@ -45,8 +45,10 @@ class Reader {
     walker_.MoveTo(mark.data_begin, mark.id_end);
     Index next = run.first().index;
     while (next <= run.last().index) {
-      std::optional<FoundBatch> batch = walker_.Peek(/*compare=*/false);
-      if (!batch) return Lost(walker_.data_end(), next, "both id records are bad");
+      const std::shared_ptr<const FoundBatch> batch = Next();
+      if (batch == nullptr || IsPast(*batch, next)) {
+        return absl::NotFoundError(absl::StrCat("the batch of entry ", next, " is lost"));
+      }
       if (const EntryIds* ids = Find(*batch, next)) {
         for (; next <= std::min(ids->last(), run.last().index); ++next) {
           const RecordId& id = ids->entries[next - ids->first];
@@ -63,6 +65,14 @@ class Reader {
   }
 
  private:
+  // The log went on behind the entry before this batch.
+  bool IsPast(const FoundBatch& batch, Index index) const {
+    return std::any_of(
+        batch.id.sections.begin(), batch.id.sections.end(), [&](const GroupSection& section) {
+          return section.group == group_ && section.appended && section.appended->first > index;
+        });
+  }
+
   // The batch read last, if the entry is in it. Where the entry was written again behind it, so was
   // the mark.
   std::shared_ptr<const FoundBatch> Known(const Mark& mark, Index first,

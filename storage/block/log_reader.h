@@ -41,7 +41,7 @@ absl::StatusOr<std::vector<RecordRun>> ReadEntries(const BlockFile& block, Block
 
 // OK if the id records, from the batch of `mark` on, name the entries of `run`, which stand in one
 // span of the block: by length and the part of the hash they keep. DATA_LOSS if they name others,
-// or cannot be read.
+// NOT_FOUND if one stood in a batch of which both are bad.
 absl::Status CheckEntries(const BlockFile& block, const Mark& mark, const RecordRun& run);
 
 }  // namespace cairn

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "storage/block/failed_sync.h"
+#include "storage/block/log_reader.h"
 #include "storage/checksum.h"
 
 namespace cairn {
@@ -26,21 +27,18 @@ bool BeginsWithCheckpoint(const BlockWalk& walk) {
 
 class Scanner {
  public:
-  Scanner(FileSystem& file_system, std::string directory, const LogIdentity& identity,
-          const KeyRing* keys, FileSystem::OpenMode mode)
-      : file_system_(file_system),
-        directory_(std::move(directory)),
-        identity_(identity),
-        keys_(keys),
-        mode_(mode) {
+  Scanner(const BlockSource& source, const ReadHelpers& helpers)
+      : source_(source), directory_(source.directory), helpers_(helpers) {
     scan_.usage = std::make_unique<BlockUsage>();
   }
 
   absl::StatusOr<LogScan> Run(const std::vector<uint64_t>& blocks) {
-    absl::Status status = OpenBlocks(blocks);
-    if (status.ok()) status = ReadBoot();
+    absl::StatusOr<ScannedBlocks> opened = OpenBlocks(source_, blocks, helpers_, &scan_.notes);
+    if (!opened.ok()) return opened.status();
+    scan_.blocks = *std::move(opened);
+    absl::Status status = ReadBoot();
     if (status.ok()) status = WalkNewest();
-    if (status.ok()) status = ReadOthers();
+    if (status.ok()) status = ReadFootersOrWalk(scan_.blocks, helpers_, &scan_.notes);
     if (!status.ok()) return status;
     for (auto& [id, block] : scan_.blocks) Replay(id, block);
     FindHead();
@@ -50,11 +48,9 @@ class Scanner {
   }
 
  private:
-  absl::Status OpenBlocks(const std::vector<uint64_t>& blocks);
   absl::Status ReadBoot();
   absl::Status WalkNewest();
   absl::Status CheckNoneMissing(uint64_t first) const;
-  absl::Status ReadOthers();
   absl::Status JudgeEnd(ScannedBlock& block);
   void Cut(ScannedBlock& block);
   void LoseEnd(const ScannedBlock& block);
@@ -62,20 +58,22 @@ class Scanner {
   void Replay(uint64_t id, ScannedBlock& block);
   void ReplayBatch(uint64_t id, ScannedBlock& block, size_t at);
   void Lose(const ScannedBlock& block);
+  void ApplyBehindLoss(const GroupSection& section, const BatchPlace& place, WrittenLog& log);
+  EntryHash HashOf(GroupId group, const WrittenLog& log, Index index) const;
   void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
+  absl::Status TakeGaps(bool none_missing, WrittenLog& log) const;
   void FinishGroups();
   absl::Status NothingIsSure() const;
-  absl::Status Walk(uint64_t id, ScannedBlock& block);
   WrittenLog& GroupOf(GroupId group) {
-    return scan_.groups.try_emplace(group, scan_.usage.get()).first->second;
+    const auto [at, is_new] = scan_.groups.try_emplace(group, scan_.usage.get());
+    if (is_new && scan_.lost_batches) at->second.Lose();
+    return at->second;
   }
   void Note(std::string note) { scan_.notes.push_back(std::move(note)); }
 
-  FileSystem& file_system_;
-  const std::string directory_;
-  const LogIdentity identity_;
-  const KeyRing* keys_;
-  const FileSystem::OpenMode mode_;
+  const BlockSource source_;
+  const std::string& directory_;
+  const ReadHelpers& helpers_;
   uint64_t boot_ = 0;
   std::optional<uint64_t> failed_sync_;  // the batch of this boot that was not made durable
   bool judged_ = false;                  // the last batch of the log was
@@ -87,53 +85,11 @@ class Scanner {
   LogScan scan_;
 };
 
-absl::Status Scanner::OpenBlocks(const std::vector<uint64_t>& blocks) {
-  for (uint64_t id : blocks) {
-    const std::string path = JoinPath(directory_, BlockFileName(id));
-    absl::StatusOr<std::unique_ptr<BlockFile>> file =
-        BlockFile::Open(file_system_, path, id, identity_, keys_, mode_);
-    if (!file.ok()) return file.status();
-    ScannedBlock& block = scan_.blocks[id];
-    block.file = *std::move(file);
-    block.seal = ReadSeal(*block.file);
-    for (int copy : {0, 1}) {
-      if (!block.file->good_headers()[copy]) Note(absl::StrCat(path, ": one header copy is bad"));
-      if (block.seal.seal && !block.seal.good[copy]) {
-        Note(absl::StrCat(path, ": one seal copy is bad"));
-      }
-      if (!block.file->good_tables()[copy]) {
-        Note(absl::StrCat(path, ": one copy of its frame table is bad"));
-      }
-    }
-    // Nothing may be written to it, so it must not be taken for the end of the log.
-    if (block.file->is_compressed() && !block.seal.seal) {
-      return absl::DataLossError(absl::StrCat(
-          path,
-          ": both copies of its seal and of its frame table are bad: restore the file, or "
-          "remove this member and add it under a new id"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Scanner::ReadBoot() {
-  absl::StatusOr<std::string> boot = file_system_.BootId();
+  absl::StatusOr<std::string> boot = source_.file_system.BootId();
   if (!boot.ok()) return boot.status();
   boot_ = Checksum(*boot);
-  failed_sync_ = FindFailedSync(file_system_, directory_, boot_);
-  return absl::OkStatus();
-}
-
-absl::Status Scanner::Walk(uint64_t id, ScannedBlock& block) {
-  // Numbers go on from the block before, if that one is sealed and there.
-  uint64_t first_batch = id == 1 ? 1 : 0;
-  auto before = scan_.blocks.find(id - 1);
-  if (before != scan_.blocks.end() && before->second.seal.seal) {
-    first_batch = before->second.seal.seal->last_batch + 1;
-  }
-  absl::StatusOr<BlockWalk> walk = WalkBlock(*block.file, block.seal.seal, first_batch);
-  if (!walk.ok()) return walk.status();
-  block.walk = *std::move(walk);
+  failed_sync_ = FindFailedSync(source_.file_system, directory_, boot_);
   return absl::OkStatus();
 }
 
@@ -149,7 +105,7 @@ absl::Status Scanner::WalkNewest() {
       block.walk->id_begin = block.file->geometry().id_end();
       continue;
     }
-    absl::Status status = Walk(id, block);
+    absl::Status status = WalkOne(id, scan_.blocks);
     if (status.ok()) status = JudgeEnd(block);
     if (!status.ok()) return status;
     if (BeginsWithCheckpoint(*block.walk)) {
@@ -179,23 +135,6 @@ absl::Status Scanner::CheckNoneMissing(uint64_t first) const {
         JoinPath(directory_, BlockFileName(id)),
         ": the file is missing, and the log goes through it: bring it back, or remove this member "
         "and add it under a new id"));
-  }
-  return absl::OkStatus();
-}
-
-// Older blocks by their footers, or by their id records where there is no good footer.
-absl::Status Scanner::ReadOthers() {
-  for (auto& [id, block] : scan_.blocks) {
-    if (block.walk) continue;
-    if (block.seal.seal && !block.seal.seal->has_bad_entries) {
-      absl::StatusOr<BlockFooter> footer = ReadFooter(*block.file, *block.seal.seal);
-      if (footer.ok()) {
-        block.footer = *std::move(footer);
-        continue;
-      }
-      Note(absl::StrCat(block.file->path(), ": no footer, read its id records instead"));
-    }
-    if (absl::Status status = Walk(id, block); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -299,7 +238,34 @@ void Scanner::Replay(uint64_t id, ScannedBlock& block) {
 void Scanner::Lose(const ScannedBlock& block) {
   Note(absl::StrCat(block.file->path(), ": a batch is lost: both its id records are bad"));
   scan_.lost_batches = true;
-  for (auto& [group, log] : scan_.groups) log.hard_state_lost = true;
+  for (auto& [group, log] : scan_.groups) log.Lose();
+}
+
+// The lost batch may have cut off entries and put others in their place. If so, the hash that the
+// section knows of the last one it leaves is not that of the entry here, which Check will see.
+void Scanner::ApplyBehindLoss(const GroupSection& section, const BatchPlace& place,
+                              WrittenLog& log) {
+  const std::optional<Index> end = EndToldBy(section);
+  Index at = 0;
+  EntryHash hash;
+  if (end && *end > log.base.index) {
+    // Before bounds footers may have come, which say nothing of the end.
+    at = section.bounds ? *end : std::min(*end, log.last.index);
+    const bool is_known = !section.bounds && at == log.last.index;
+    hash = is_known ? log.last_hash : HashOf(section.group, log, at);
+  }
+  log.spans.SetLastHash(at, hash);
+  log.Apply(section, place);
+  log.spans.SetLastHash(at, hash);
+}
+
+// That of no entry if it cannot be read.
+EntryHash Scanner::HashOf(GroupId group, const WrittenLog& log, Index index) const {
+  const Span* span = log.spans.Find(index);
+  if (span == nullptr || !span->is_in_block()) return EntryHash();
+  absl::StatusOr<std::vector<RecordRun>> runs =
+      ReadEntries(*scan_.blocks.at(span->block).file, span->MarkFor(index), group, index, index, 1);
+  return runs.ok() ? runs->front().last_hash() : EntryHash();
 }
 
 void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
@@ -310,7 +276,12 @@ void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
       .data_begin = batch.id.data_begin,
       .id_end = batch.id.id_begin + block.file->geometry().RoundUp(batch.id_bytes)};
   for (const GroupSection& section : batch.id.sections) {
-    GroupOf(section.group).Apply(section, place);
+    WrittenLog& log = GroupOf(section.group);
+    if (log.end_unknown) {
+      ApplyBehindLoss(section, place, log);
+    } else {
+      log.Apply(section, place);
+    }
   }
   scan_.last_batch = batch.id.batch;
   scan_.last_id_hash = batch.hash;
@@ -381,11 +352,31 @@ absl::Status Scanner::NothingIsSure() const {
                    "and add it under a new id"));
 }
 
+// Entries that are in no block: faulty, unless a file is to be brought back that may have them.
+absl::Status Scanner::TakeGaps(bool none_missing, WrittenLog& log) const {
+  for (const Span& span : log.spans.spans()) {
+    if (span.is_in_block()) continue;
+    if (!none_missing) {
+      return absl::DataLossError(
+          absl::StrCat("entries ", span.first, "..", span.last, " are in no block"));
+    }
+    for (Index index = span.first; index <= span.last; ++index) {
+      if (log.torn_from && index >= *log.torn_from) break;
+      log.faulty[index] = {.at = {index, log.spans.TermAt(index)},
+                           .file = directory_,
+                           .offset = 0,
+                           .reason = "it is in no block: the batch that held it is lost"};
+    }
+  }
+  return absl::OkStatus();
+}
+
 void Scanner::FinishGroups() {
   for (auto& [id, log] : scan_.groups) {
     if (scan_.end_lost) log.hard_state_lost = true;
     // Until its groups are sure of what they knew, a group that is new to this disk need not be.
     if (log.hard_state_lost) scan_.lost_batches = true;
+    log.end_unknown = false;
   }
   std::vector<std::string> missing;
   for (uint64_t id : listed_) {
@@ -393,6 +384,7 @@ void Scanner::FinishGroups() {
   }
   for (auto& [id, log] : scan_.groups) {
     absl::Status status = log.spans.Check(log.base, log.base_hash, log.last, log.last_hash);
+    if (status.ok()) status = TakeGaps(missing.empty(), log);
     if (status.ok()) continue;
     scan_.damaged[id] = absl::DataLossError(absl::StrCat(
         directory_, ": group ", ToInteger(id), ": ", status.message(),
@@ -403,10 +395,9 @@ void Scanner::FinishGroups() {
 
 }  // namespace
 
-absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
-                                const LogIdentity& identity, const std::vector<uint64_t>& blocks,
-                                const KeyRing* keys, FileSystem::OpenMode mode) {
-  return Scanner(file_system, directory, identity, keys, mode).Run(blocks);
+absl::StatusOr<LogScan> ScanLog(const BlockSource& source, const std::vector<uint64_t>& blocks,
+                                const ReadHelpers& helpers) {
+  return Scanner(source, helpers).Run(blocks);
 }
 
 }  // namespace cairn

@@ -16,18 +16,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "storage/block/block_file.h"
-#include "storage/block/block_walk.h"
+#include "storage/block/scanned_block.h"
 #include "storage/block/written_log.h"
 
 namespace cairn {
-
-struct ScannedBlock {
-  std::shared_ptr<BlockFile> file;
-  FoundSeal seal;
-  std::optional<BlockFooter> footer;
-  std::optional<BlockWalk> walk;  // null where the footer said enough
-};
 
 // What a cut batch held of a group.
 struct TornEntries {
@@ -36,7 +28,7 @@ struct TornEntries {
 };
 
 struct LogScan {
-  std::map<uint64_t, ScannedBlock> blocks;
+  ScannedBlocks blocks;
   std::unique_ptr<BlockUsage> usage;
   std::map<GroupId, WrittenLog> groups;
   // Groups whose log cannot be put together.
@@ -76,13 +68,12 @@ struct LogScan {
   std::vector<std::string> notes;
 };
 
-// Scans the blocks of `directory`, which has a manifest of `identity` and these blocks.
-// FAILED_PRECONDITION for blocks of another identity or format, or encrypted with a key that
-// `keys`, which may be null, has not got; DATA_LOSS naming the file for what is beyond the
-// decisions of tail.h.
-absl::StatusOr<LogScan> ScanLog(FileSystem& file_system, const std::string& directory,
-                                const LogIdentity& identity, const std::vector<uint64_t>& blocks,
-                                const KeyRing* keys, FileSystem::OpenMode mode);
+// Scans the blocks of a log, which has a manifest of this identity and these blocks.
+// FAILED_PRECONDITION for blocks of another identity or format, or encrypted with a key that is not
+// given; DATA_LOSS naming the file for what is beyond the decisions of tail.h. The same whoever
+// helps to read.
+absl::StatusOr<LogScan> ScanLog(const BlockSource& source, const std::vector<uint64_t>& blocks,
+                                const ReadHelpers& helpers = {});
 
 }  // namespace cairn
 

@@ -279,6 +279,7 @@ class Verifier {
       for (const auto& [group, log] : log_.groups()) {
         Index next = log.base.index + 1;
         for (const Span& span : log.spans.spans()) {
+          if (!span.is_in_block()) continue;
           if (span.first > next) add(group, {next, span.first - 1}, "in no block");
           next = span.last + 1;
         }
@@ -287,6 +288,10 @@ class Verifier {
     } else {
       for (const auto& [group, status] : log_.scan()->damaged) add(group, {}, status.message());
       for (const auto& [group, log] : log_.scan()->groups) {
+        for (const Span& span : log.spans.spans()) {
+          if (span.is_in_block() || log_.scan()->damaged.contains(group)) continue;
+          add(group, {span.first, span.last}, "in no block: the batch that held them is lost");
+        }
         if (!log.hard_state_lost) continue;
         add(group, {}, "a batch that was synced is lost, perhaps with its term and vote");
         whole.faulty.back().is_mark = !log_.scan()->end_lost;

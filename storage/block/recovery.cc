@@ -16,8 +16,8 @@ namespace {
 
 class Recovery {
  public:
-  Recovery(FileSystem& file_system, const BlockSet::Options& options)
-      : file_system_(file_system), options_(options) {}
+  Recovery(FileSystem& file_system, const BlockSet::Options& options, const ReadHelpers& helpers)
+      : file_system_(file_system), options_(options), helpers_(helpers) {}
 
   absl::StatusOr<RecoveredDisk> Run() {
     absl::Status status = file_system_.MakeDirectory(options_.directory);
@@ -62,6 +62,7 @@ class Recovery {
 
   FileSystem& file_system_;
   const BlockSet::Options options_;
+  const ReadHelpers& helpers_;
   LogFiles files_;
   std::vector<std::string> notes_;
   uint64_t boot_ = 0;  // checksum of the boot id
@@ -124,9 +125,12 @@ absl::Status Recovery::CheckManifest(const LogManifest& manifest) {
 }
 
 absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
-  absl::StatusOr<LogScan> scan =
-      ScanLog(file_system_, options_.directory, options_.identity, files_.blocks,
-              options_.keys.get(), FileSystem::OpenMode::kReadWrite);
+  absl::StatusOr<LogScan> scan = ScanLog({.file_system = file_system_,
+                                          .directory = options_.directory,
+                                          .identity = options_.identity,
+                                          .keys = options_.keys.get(),
+                                          .mode = FileSystem::OpenMode::kReadWrite},
+                                         files_.blocks, helpers_);
   if (!scan.ok()) return scan.status();
   absl::StatusOr<std::string> boot = file_system_.BootId();
   if (!boot.ok()) return boot.status();
@@ -227,9 +231,9 @@ absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
 
 }  // namespace
 
-absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system,
-                                         const BlockSet::Options& options) {
-  return Recovery(file_system, options).Run();
+absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system, const BlockSet::Options& options,
+                                         const ReadHelpers& helpers) {
+  return Recovery(file_system, options, helpers).Run();
 }
 
 }  // namespace cairn

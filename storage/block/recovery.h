@@ -40,7 +40,8 @@ struct RecoveredDisk {
 // Takes the lock of the directory, makes the log if there is none, or scans it and writes what
 // LogScan::repairs asks for. It may be interrupted anywhere and started again. Errors: see
 // BlockLog::Open.
-absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system, const BlockSet::Options& options);
+absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system, const BlockSet::Options& options,
+                                         const ReadHelpers& helpers = {});
 
 // What a seal of `block` needs to know of the groups.
 template <typename Groups, typename LogOf>

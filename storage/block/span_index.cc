@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,9 @@
 
 namespace cairn {
 namespace {
+
+// More entries than the batches of some blocks hold are not taken for lost: each is told.
+constexpr Index kMaxGap = Index{1} << 20;
 
 // Makes the span end at `last`, which is inside it.
 void CutBack(Span& span, Index last) {
@@ -252,6 +256,44 @@ void SpanIndex::RemoveRange(Index first, Index last) {
   }
   spans_.erase(spans_.begin() + static_cast<std::ptrdiff_t>(at),
                spans_.begin() + static_cast<std::ptrdiff_t>(end));
+}
+
+void SpanIndex::FillGaps(const LogBounds& bounds) {
+  LogPosition before = bounds.base;
+  std::optional<EntryHash> hash = bounds.base_hash;
+  for (size_t at = 0; at <= spans_.size(); ++at) {
+    const Span* next = at < spans_.size() ? &spans_[at] : nullptr;
+    const LogPosition end = next == nullptr
+                                ? LogPosition{bounds.last.index + 1, bounds.last.term}
+                                : LogPosition{next->first, next->term_runs.front().term};
+    // No entry is of a term before 1.
+    const Index missing = std::max(end.index, before.index + 1) - before.index - 1;
+    if (missing > 0 && missing <= kMaxGap && end.term == std::max(before.term, Term{1})) {
+      const bool last_hash_known = next == nullptr || next->previous_hash_known;
+      Span gap = {.first = before.index + 1,
+                  .last = end.index - 1,
+                  .previous_hash = hash.value_or(EntryHash()),
+                  .last_hash = next == nullptr ? bounds.last_hash : next->previous_hash,
+                  .previous_hash_known = hash.has_value(),
+                  .last_hash_known = last_hash_known,
+                  .open = false,
+                  .marks = {{.first = before.index + 1}},
+                  .term_runs = {{end.term, end.index - 1}},
+                  .configurations = {}};
+      Insert(at++, std::move(gap));
+    }
+    if (at >= spans_.size()) return;
+    const Span& span = spans_[at];
+    before = {span.last, span.term_runs.back().term};
+    hash = span.last_hash_known ? std::optional(span.last_hash) : std::nullopt;
+  }
+}
+
+void SpanIndex::SetLastHash(Index last, EntryHash hash) {
+  const size_t at = LowerBound(last);
+  if (at == spans_.size() || spans_[at].last != last || spans_[at].last_hash_known) return;
+  spans_[at].last_hash = hash;
+  spans_[at].last_hash_known = true;
 }
 
 size_t SpanIndex::LowerBound(Index index) const {

@@ -52,6 +52,7 @@ struct Mark {
 
 // Entries with consecutive indexes that were appended to one block one after the other with no
 // truncation in between. Reading on from a mark of the span meets each of them once, in order.
+// Or entries that are in no block (block 0), because the batch that held them is lost.
 struct Span {
   uint64_t block = 0;
   Index first = 0;
@@ -67,6 +68,7 @@ struct Span {
   std::vector<TermRun> term_runs;
   std::vector<Index> configurations;
 
+  bool is_in_block() const { return block != 0; }
   // Where to start reading for the entry, which is in the span.
   const Mark& MarkFor(Index index) const;
 
@@ -100,6 +102,13 @@ class SpanIndex {
 
   void TruncateFrom(Index from);
   void DropPrefix(Index up_to);
+
+  // Of a log with these bounds: makes spans in no block of the entries that are missing, where what
+  // stands on both sides is of one term. So are they then, and nothing was put in the place of what
+  // stands before them: a term has one entry at an index, always behind the same ones.
+  void FillGaps(const LogBounds& bounds);
+  // The hash of the entry, if it ends a span that was cut and does not know it.
+  void SetLastHash(Index last, EntryHash hash);
 
   // Null if none holds `index`.
   const Span* Find(Index index) const;

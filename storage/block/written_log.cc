@@ -1,13 +1,25 @@
 #include "storage/block/written_log.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace cairn {
 
+std::optional<Index> EndToldBy(const GroupSection& section) {
+  if (section.dropped) return 0;
+  if (section.bounds) return section.bounds->last.index;
+  if (section.truncation) return section.truncation->from - 1;
+  if (!section.appended) return std::nullopt;
+  const Index before = section.appended->first - 1;
+  return section.base && section.base->base.index >= before ? 0 : before;
+}
+
 void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
   hard_state = section.hard_state;
-  hard_state_lost = section.hard_state_lost;
+  // Whoever wrote that it is lost knew what was missing, and will write when it is not any more.
+  if (section.hard_state_lost || EndToldBy(section)) end_unknown = false;
+  hard_state_lost = section.hard_state_lost || end_unknown;
   commit = std::max(commit, section.commit);
   if (section.bounds) {
     TruncateFrom(section.bounds->last.index + 1);
@@ -19,6 +31,7 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
     torn_from = section.bounds->torn_from;
     commit = section.commit;  // what an earlier life of the group said does not count
     if (torn_from) faulty.erase(faulty.lower_bound(*torn_from), faulty.end());
+    spans.FillGaps(bounds());
   }
   for (const EntryIds& ids : section.copied) {
     faulty.erase(faulty.lower_bound(ids.first), faulty.upper_bound(ids.last()));
@@ -30,10 +43,19 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
     last_hash = section.truncation->hash_before;
   }
   if (section.appended) {
-    TruncateFrom(section.appended->first);
-    spans.Append(place, *section.appended);
-    last = {section.appended->last(), section.appended->term_runs.back().term};
-    last_hash = section.appended->last_hash;
+    const EntryIds& ids = *section.appended;
+    TruncateFrom(ids.first);
+    const bool goes_with_base = section.base && section.base->base.index + 1 >= ids.first;
+    if (ids.first > last.index + 1 && !goes_with_base) {
+      spans.FillGaps({.base = base,
+                      .base_hash = base_hash,
+                      .last = {ids.first - 1, ids.term_runs.front().term},
+                      .last_hash = ids.previous_hash,
+                      .torn_from = std::nullopt});
+    }
+    spans.Append(place, ids);
+    last = {ids.last(), ids.term_runs.back().term};
+    last_hash = ids.last_hash;
   }
   if (section.base) {
     DropPrefix(section.base->base.index);

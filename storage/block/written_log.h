@@ -15,12 +15,19 @@
 
 namespace cairn {
 
+// Of the log before the batch with this section the entry that was the last one then, or that the
+// batch truncates behind, with its hash; 0 if the batch forgets all entries before its own. Nothing
+// if the section does not tell.
+std::optional<Index> EndToldBy(const GroupSection& section);
+
 // Threads: one at a time.
 struct WrittenLog {
   explicit WrittenLog(BlockUsage* usage) : spans(usage) {}
 
   HardState hard_state;
   bool hard_state_lost = false;
+  // Read back, and a batch is lost since a section told where the log ends.
+  bool end_unknown = false;
   LogPosition base;
   EntryHash base_hash;
   LogPosition last;
@@ -37,6 +44,10 @@ struct WrittenLog {
             .last_hash = last_hash,
             .torn_from = torn_from};
   }
+
+  // A batch that may have held anything is lost: what is known is true and may be older, until a
+  // section tells where the log ends.
+  void Lose() { hard_state_lost = end_unknown = true; }
 
   // Takes over what the footer of a block says of this group.
   void AddSpan(Span span);

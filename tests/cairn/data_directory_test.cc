@@ -8,8 +8,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/system_clock.h"
+#include "base/thread_executor.h"
 #include "gtest/gtest.h"
 #include "raft/identity.h"
+#include "storage/block/block_log.h"
 #include "storage/memory_log_store.h"
 #include "storage/posix_file_system.h"
 #include "tests/storage/test_directory.h"
@@ -47,6 +50,24 @@ TEST(DataDirectoryTest, OnlyALogInMemoryForgetsWhatWasMadeOfIt) {
     FileSystem& file_system = (*opened)->file_system();
     EXPECT_EQ(file_system.Exists(machine + "/state").value(), log_store != "memory");
     EXPECT_EQ(file_system.Exists(snapshots + "/1").value(), log_store != "memory");
+  }
+}
+
+TEST(DataDirectoryTest, ABlockLogIsReadBySeveralThreads) {
+  const SystemClock clock;
+  for (const std::string log_store : {"block", "memory"}) {
+    SCOPED_TRACE(log_store);
+    TestDirectory directory;
+    DataDirectoryOptions options = OptionsOf(directory.path(), log_store);
+    size_t made = 0;
+    options.make_reader = [&] {
+      ++made;
+      return std::make_unique<ThreadExecutor>(clock, "reader");
+    };
+    for (int start = 1; start <= 2; ++start) {
+      ASSERT_TRUE(DataDirectory::Open(options).ok());
+      EXPECT_EQ(made, log_store == "block" ? start * BlockLogOptions().readers : 0);
+    }
   }
 }
 

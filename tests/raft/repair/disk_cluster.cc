@@ -105,7 +105,7 @@ absl::StatusOr<std::unique_ptr<LogDisk>> DiskCluster::OpenLog(const NodeIdentity
   BlockLogOptions options;
   options.directory = directory;
   options.identity = log_identity;
-  options.geometry = {.block_bytes = 16 << 10, .unit_bytes = 512};
+  options.geometry = {.block_bytes = options_.block_bytes, .unit_bytes = 512};
   options.recent_bytes = 1024;
   return BlockLog::Open(*node.files, std::move(options));
 }

@@ -35,6 +35,7 @@ class DiskCluster {
     std::string log_store = "block";  // or "rocksdb"
     ScrubOptions scrub = {};          // off
     std::string tail = {};            // at the end of each command
+    uint64_t block_bytes = 16 << 10;
     // See GroupOptions::compaction.
     uint64_t snapshot_entries = 20;
     uint64_t retained_entries = 8;

@@ -3,6 +3,7 @@
 #ifndef TESTS_RAFT_REPAIR_LOST_END_H_
 #define TESTS_RAFT_REPAIR_LOST_END_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,6 +14,9 @@ namespace cairn {
 // Damages both copies of what says what the last batch of the log in `directory` held. Nobody uses
 // the log. An error if the log does not say then that its end is lost.
 absl::Status LoseEndOfLog(SimulatedFileSystem& files, const std::string& directory = "/data/log");
+
+// The same of batch `number`, wherever it stands.
+absl::Status LoseBatch(SimulatedFileSystem& files, const std::string& directory, uint64_t number);
 
 }  // namespace cairn
 
