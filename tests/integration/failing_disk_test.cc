@@ -158,22 +158,30 @@ TEST_P(RefusedWriteTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
 
 // Nothing gets longer in the whole data directory: not the log, not the streams, not a snapshot.
 // The log has its reserve.
-using FullDiskTest = FailingDiskTest;
+class FullDiskTest : public FailingDiskTest {
+ protected:
+  // Until nothing more is taken. Gives what was acknowledged.
+  std::vector<std::string> Fill() {
+    std::vector<std::string> acknowledged = {"first"};
+    EXPECT_EQ(Append(acknowledged[0], Seconds(60)), absl::OkStatus());
+    Order("no room");
+    absl::Status status;
+    while (status.ok() && acknowledged.size() < 1000) {
+      acknowledged.push_back(absl::StrCat(acknowledged.size(), std::string(4000, 'x')));
+      status = Append(acknowledged.back(), Seconds(60));
+    }
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_EQ(ReasonOf(status), "NO_SPACE") << status;
+    acknowledged.pop_back();
+    return acknowledged;
+  }
+};
+
 TEST_P(FullDiskTest, AFullDiskRefusesAndGoesOnByItself) {
   std::unique_ptr<ChildProcess> process = Serve();
   ASSERT_NE(process, nullptr);
   ASSERT_EQ(MakeStream(), absl::OkStatus());
-  std::vector<std::string> acknowledged = {"first"};
-  ASSERT_EQ(Append(acknowledged[0], Seconds(60)), absl::OkStatus());
-  Order("no room");
-  absl::Status status;
-  while (status.ok() && acknowledged.size() < 1000) {
-    acknowledged.push_back(absl::StrCat(acknowledged.size(), std::string(4000, 'x')));
-    status = Append(acknowledged.back(), Seconds(60));
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_EQ(ReasonOf(status), "NO_SPACE") << status;
-  acknowledged.pop_back();
+  std::vector<std::string> acknowledged = Fill();
   if (GetParam() == "block") {
     EXPECT_GT(acknowledged.size(), 10u) << "what there was of blocks";
   } else {
@@ -192,6 +200,7 @@ TEST_P(FullDiskTest, AFullDiskRefusesAndGoesOnByItself) {
 
   std::filesystem::remove(Control());
   const absl::Time until = absl::Now() + kPatience;
+  absl::Status status;
   while (!(status = Append("and on", Seconds(60))).ok() && absl::Now() < until) {
     EXPECT_EQ(ReasonOf(status), "NO_SPACE");
     absl::SleepFor(absl::Milliseconds(100));
@@ -201,6 +210,21 @@ TEST_P(FullDiskTest, AFullDiskRefusesAndGoesOnByItself) {
   EXPECT_EQ(Payloads(), acknowledged);
   // And after a power cut, as far as a process has them.
   process.reset();
+  process = Serve();
+  ASSERT_NE(process, nullptr);
+  EXPECT_EQ(Payloads(), acknowledged);
+}
+
+// It is stopped in the ordinary way while there is no room, and all is there afterwards.
+TEST_P(FullDiskTest, AFullDiskKeepsNobodyFromStopping) {
+  std::unique_ptr<ChildProcess> process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(MakeStream(), absl::OkStatus());
+  const std::vector<std::string> acknowledged = Fill();
+  process->Signal(SIGTERM);
+  const FinishedProcess finished = Finish(*process, Log());
+  EXPECT_EQ(finished.exit_code, 0) << finished.ToString();
+  std::filesystem::remove(Control());
   process = Serve();
   ASSERT_NE(process, nullptr);
   EXPECT_EQ(Payloads(), acknowledged);
