@@ -24,8 +24,6 @@ namespace {
 // first acknowledgement does not wait for long.
 constexpr size_t kRequestBytes = size_t{128} << 10;
 
-using AppendCall = StreamCall<v1::AppendStreamRequest, v1::AppendStreamResponse>;
-
 class StreamAppender final : public Appender, public AppendCall::Observer {
  public:
   StreamAppender(Channels& channels, const std::string& stream, const ClientOptions& client_options,

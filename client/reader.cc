@@ -20,8 +20,6 @@
 namespace cairn {
 namespace {
 
-using ReadCall = StreamCall<v1::ReadStreamRequest, v1::ReadStreamResponse>;
-
 // Enough to make the fixed cost of a request small.
 constexpr size_t kRequestReads = 512;
 

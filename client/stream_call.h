@@ -142,6 +142,12 @@ class StreamCall final : public grpc::ClientBidiReactor<Request, Response> {
   absl::Status error_ CAIRN_GUARDED_BY(mutex_);
 };
 
+using AppendCall = StreamCall<v1::AppendStreamRequest, v1::AppendStreamResponse>;
+using ReadCall = StreamCall<v1::ReadStreamRequest, v1::ReadStreamResponse>;
+
+extern template class StreamCall<v1::AppendStreamRequest, v1::AppendStreamResponse>;
+extern template class StreamCall<v1::ReadStreamRequest, v1::ReadStreamResponse>;
+
 }  // namespace cairn
 
 #endif  // CLIENT_STREAM_CALL_H_

@@ -295,9 +295,8 @@ absl::Status CheckCompression(const ServerConfig& config) {
 absl::Status TakeBlockBytes(const Flags& flags, ServerConfig& config) {
   if (!flags.block_bytes) return absl::OkStatus();
   if (config.log_store != "block") {
-    return absl::InvalidArgumentError(absl::StrCat("--block_bytes with --log_store=",
-                                                   config.log_store,
-                                                   ": only the block store has blocks"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--block_bytes with --log_store=", config.log_store, ": only the block store has blocks"));
   }
   config.block_bytes = *flags.block_bytes;
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include "raft/snapshots/snapshot_receiver.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -12,7 +13,7 @@ namespace {
 constexpr int kMaxBadChunks = 3;
 // Pieces of a manifest that are asked for at once.
 constexpr size_t kManifestWindow = 32;
-constexpr Duration kLongestPatience = Seconds(10);
+constexpr Duration kLongestPatience = Seconds(2);
 
 uint64_t PieceLength(uint64_t bytes, size_t piece) {
   return std::min<uint64_t>(kSnapshotPieceBytes, bytes - piece * kSnapshotPieceBytes);
@@ -42,7 +43,8 @@ bool SnapshotReceiver::Take(Assembly& assembly, uint64_t offset, absl::string_vi
 }
 
 void SnapshotReceiver::Pace::Heard(uint64_t ask, Instant now) {
-  const Duration gap = now - last_;
+  // A silence that was broken by asking again says nothing of the link.
+  const Duration gap = std::exchange(asked_in_silence_, false) ? Duration() : now - last_;
   last_ = now;
   answered_ = std::max(answered_, ask);
   // It falls slowly: a link that paused once may do so again.
@@ -50,6 +52,7 @@ void SnapshotReceiver::Pace::Heard(uint64_t ask, Instant now) {
 }
 
 void SnapshotReceiver::Pace::AskedInSilence() {
+  asked_in_silence_ = true;
   patience_ = std::min(patience_ * 2, kLongestPatience);
 }
 

@@ -88,7 +88,8 @@ class SnapshotReceiver {
 
    private:
     Instant last_;
-    Duration patience_ = kPatience * 4;  // the first piece says how fast the link is
+    Duration patience_ = kPatience;
+    bool asked_in_silence_ = false;
     uint64_t asks_ = 0;
     uint64_t answered_ = 0;  // the last ask to which something came
   };
