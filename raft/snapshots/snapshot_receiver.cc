@@ -58,7 +58,7 @@ void SnapshotReceiver::Pace::AskedInSilence() {
 
 bool SnapshotReceiver::Pace::IsLost(const Assembly& assembly, Instant now) const {
   if (Silent(now)) return now - assembly.asked >= patience_;
-  return answered_ > assembly.ask && now - assembly.asked >= kPatience;
+  return answered_ > assembly.ask && now - assembly.asked >= kPatience * 4;
 }
 
 // Offers ------------------------------------------------------------------------------------------
