@@ -134,7 +134,7 @@ void NoteWriter(const Log& log) {
 int WithLog(CliContext& context, LogFlags& flags,
             const std::function<int(const LogView&, ReadProgress&)>& verb) {
   PosixFileSystem file_system;
-  ReadProgress progress(file_system, flags.directory);
+  ReadProgress progress(file_system);
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
   if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<LogView>> log =
@@ -152,7 +152,7 @@ int WithStore(
     const std::function<int(const LogInspector&, ReadProgress&)>& block,
     const std::function<int(const RocksDbInspector&, const Keys&, ReadProgress&)>& rocksdb) {
   PosixFileSystem file_system;
-  ReadProgress progress(file_system, flags.directory);
+  ReadProgress progress(file_system);
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
   if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> in_rocksdb =
@@ -315,7 +315,7 @@ int RunVerify(CliContext& context, const LogView& log, ReadProgress& progress) {
   uint64_t faulty = 0;
   const SystemClock clock;
   ThreadExecutor beside(clock, "read ahead");
-  progress.Begin("verify");
+  progress.Begin("verify", log.directory());
   const std::vector<VerifiedFile> files = log.Verify(&beside);
   progress.End();
   for (const VerifiedFile& file : files) {
@@ -334,7 +334,7 @@ template <typename Log>  // of a store: LogInspector or RocksDbInspector
 int RunSalvage(
     CliContext& context, const Log& log, const LogFlags& flags, ReadProgress& progress,
     const std::function<absl::Status(const SalvagePlan& plan, FileSystem& file_system)>& write) {
-  progress.Begin("what can be kept");
+  progress.Begin("what can be kept", log.directory());
   SalvagePlan plan = PlanSalvage(log);
   progress.End();
   if (flags.alone) SetAlone(plan);
@@ -365,7 +365,7 @@ int RunSalvage(
                      flags.output, " all the same, add --acknowledge=", plan.acknowledgement)));
   }
   PosixFileSystem file_system;
-  progress.Begin("salvage");
+  progress.Begin("salvage", log.directory());
   const absl::Status done = write(plan, file_system);
   progress.End();
   if (!done.ok()) return context.Fail(done);

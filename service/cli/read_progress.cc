@@ -23,8 +23,8 @@ uint64_t BytesBelow(const std::string& directory) {
 
 }  // namespace
 
-void ReadProgress::Begin(const std::string& what) {
-  const uint64_t total = BytesBelow(directory_);
+void ReadProgress::Begin(const std::string& what, const std::string& directory) {
+  const uint64_t total = BytesBelow(directory);
   MutexLock lock(mutex_);
   bytes_ = 0;
   total_ = total;

@@ -1,4 +1,4 @@
-// ReadProgress: says on stderr how much of a directory was read while an offline tool is at it.
+// ReadProgress: says on stderr how much of a log was read while an offline tool is at it.
 
 #ifndef SERVICE_CLI_READ_PROGRESS_H_
 #define SERVICE_CLI_READ_PROGRESS_H_
@@ -19,21 +19,18 @@ namespace cairn {
 // Threads: any may read; Begin and End on one.
 class ReadProgress {
  public:
-  // Of the files below `directory`.
-  explicit ReadProgress(FileSystem& real, std::string directory)
-      : directory_(std::move(directory)), files_(real, [this](size_t bytes) { Read(bytes); }) {}
+  explicit ReadProgress(FileSystem& real) : files_(real, [this](size_t bytes) { Read(bytes); }) {}
 
   // Through which the files are to be read. This outlives what is opened.
   FileSystem& files() { return files_; }
 
-  // From now on what is read counts, as part of all there is.
-  void Begin(const std::string& what);
+  // From now on what is read counts, as part of all there is below `directory`.
+  void Begin(const std::string& what, const std::string& directory);
   void End();
 
  private:
   void Read(size_t bytes);
 
-  const std::string directory_;
   ReadOnlyFileSystem files_;
   Mutex mutex_;
   std::optional<ProgressLine> line_ CAIRN_GUARDED_BY(mutex_);
