@@ -71,9 +71,9 @@ class SnapshotReceiver {
     Instant asked;
     uint64_t ask = 0;  // which one of the transfer's asks was the last for it
   };
-  // Requests are answered in their order. So what was asked for is lost once something comes that
-  // was asked for later; or when nothing comes at all, for long compared with what the link takes
-  // for a piece. What is only late is not asked for again: it would come twice, and fill the link.
+  // Requests are answered in their order. So what was asked for 2 s ago is lost if something came
+  // that was asked for later; or when nothing comes at all, for long compared with what the link
+  // takes for a piece. What is late is not asked for again: it would come twice, and fill the link.
   class Pace {
    public:
     explicit Pace(Instant now = Instant()) : last_(now) {}

@@ -148,6 +148,7 @@ constexpr char kServiceConfig[] =
     R"("loadBalancingConfig":[{"round_robin":{}}],)"
     R"("methodConfig":[{"name":[)"
     R"({"service":"cairn.v1.Log","method":"Read"},{"service":"cairn.v1.Log","method":"ReadRange"},)"
+    R"({"service":"cairn.v1.Log","method":"ReadStream"},)"
     R"({"service":"cairn.v1.Log","method":"Subscribe"},)"
     R"({"service":"cairn.v1.Streams"},)"
     R"({"service":"cairn.v1.Cluster","method":"GetStatus"},)"
