@@ -4,12 +4,6 @@
 #include <variant>
 
 namespace cairn {
-namespace {
-
-// A leader sends what it has for this member with its heartbeats, and usually before them.
-constexpr int kHeartbeatsBeforeAsking = 2;
-
-}  // namespace
 
 // What was committed stays so, but for an unsafe recovery, so a target of an earlier term must not
 // bind; who has caught up already learns of what is missing by the new leader's first append.
@@ -22,23 +16,24 @@ void CatchUp::Enter(Term term) {
 
 void CatchUp::Forget() {
   informed_ = false;
-  heartbeats_ = 0;
+  spoken_ = false;
   target_ = 0;
   caught_up_ = false;
 }
 
 void CatchUp::Hear(const MessageBody& message) {
   if (const auto* append = std::get_if<AppendEntries>(&message)) {
-    if (append->term < term_) return;
-    Enter(append->term);
-    heard_ = std::max(heard_, append->commit);
-    informed_ = true;
+    HearOf(append->term, append->commit);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-    if (heartbeat->term < term_) return;
-    Enter(heartbeat->term);
-    heard_ = std::max(heard_, heartbeat->commit);
-    if (!informed_ && heartbeats_ < kHeartbeatsBeforeAsking) ++heartbeats_;
+    HearOf(heartbeat->term, heartbeat->commit);
   }
+}
+
+void CatchUp::HearOf(Term term, Index commit) {
+  if (term < term_) return;
+  Enter(term);
+  heard_ = std::max(heard_, commit);
+  spoken_ = true;
 }
 
 void CatchUp::OnOffer(Term term, Index index) {
@@ -47,10 +42,6 @@ void CatchUp::OnOffer(Term term, Index index) {
   heard_ = std::max(heard_, index);
   if (informed_) Forget();
   caught_up_ = false;
-}
-
-bool CatchUp::wants_to_ask() const {
-  return !informed_ && heartbeats_ >= kHeartbeatsBeforeAsking && asked_in_ != term_;
 }
 
 void CatchUp::OnAnswer(Term term, Index index) {

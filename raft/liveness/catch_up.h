@@ -15,9 +15,10 @@ namespace cairn {
 // committed by then. One that has caught up stays so until it lags further than the bound, so that
 // a busy group's members, which are always a little behind, do not count as lagging.
 //
-// What is committed comes from the leader's appends. A heartbeat says no more than the leader knows
-// this member to hold, so it proves nothing; where nothing else comes the member asks, as for a
-// linearizable read. Who has lost its leader knows nothing any more.
+// What is committed the leader says only to who asks, as for a linearizable read. Its other messages
+// raise what is known and prove nothing: an append may have been on its way while this member was
+// away, and a heartbeat names no more than the leader knows this member to hold. Who has lost its
+// leader knows nothing any more.
 //
 // Threads: one at a time.
 class CatchUp {
@@ -30,8 +31,9 @@ class CatchUp {
   // The leader offers a snapshot of `index`, which this member needs; there may be more behind it.
   void OnOffer(Term term, Index index);
 
-  // The leader is to be asked for its commit index; Asked follows, and then one of the other two.
-  bool wants_to_ask() const;
+  // The leader, which has spoken, is to be asked for its commit index; Asked follows, and then one of
+  // the other two.
+  bool wants_to_ask() const { return !informed_ && spoken_ && asked_in_ != term_; }
   void Asked() { asked_in_ = term_; }
   // The leader of `term` says that entries up to `index` were committed after it was asked.
   void OnAnswer(Term term, Index index);
@@ -55,14 +57,15 @@ class CatchUp {
   uint64_t max_lag() const { return max_lag_; }
 
  private:
+  void HearOf(Term term, Index commit);
   void Enter(Term term);
   void Forget();
 
   const uint64_t max_lag_;
   Term term_ = 0;
   Index heard_ = 0;        // committed, said in term_
-  bool informed_ = false;  // committed_ is all there was when it was said
-  int heartbeats_ = 0;     // heard since it is not informed
+  bool spoken_ = false;    // the leader, since this member is not informed
+  bool informed_ = false;  // heard_ is all there was when this member asked
   Term asked_in_ = 0;      // 0: no answer is awaited
   Index committed_ = 0;
   Index target_ = 0;  // to catch up to; 0: not known

@@ -21,6 +21,13 @@ class CatchUpTest : public testing::Test {
     heartbeat.commit = commit;
     catch_up_.Hear(heartbeat);
   }
+  // The leader speaks, is asked, and says that as much is committed.
+  void Learn(Index commit) {
+    Append(commit);
+    ASSERT_TRUE(catch_up_.wants_to_ask());
+    catch_up_.Asked();
+    catch_up_.OnAnswer(term_, commit);
+  }
   void Offer(Index index) { catch_up_.OnOffer(term_, index); }
   // The member knows `commit` to be committed, and has applied as much or less.
   bool At(Index commit, Index applied, bool paused = false) {
@@ -40,13 +47,28 @@ class CatchUpTest : public testing::Test {
 TEST_F(CatchUpTest, NothingIsKnownBeforeALeaderHasSpoken) {
   EXPECT_FALSE(At(0, 0));
   EXPECT_FALSE(At(100, 100));
-  Append(100);
+  EXPECT_FALSE(catch_up_.wants_to_ask());
+  Learn(100);
   EXPECT_TRUE(At(100, 100));
+}
+
+// It was on its way while this member was down, and says what was committed then.
+TEST_F(CatchUpTest, AnAppendThatWasOnItsWayProvesNothing) {
+  Append(27);
+  EXPECT_FALSE(At(27, 27));
+  ASSERT_TRUE(catch_up_.wants_to_ask());
+  catch_up_.Asked();
+  Append(27);
+  EXPECT_FALSE(At(27, 27));
+  Append(208);
+  catch_up_.OnAnswer(term_, 208);
+  EXPECT_FALSE(At(207, 207));
+  EXPECT_TRUE(At(208, 208));
 }
 
 // The first catch-up goes to its very end: however little is missing, it is missed.
 TEST_F(CatchUpTest, GoesOnToWhatWasCommittedWhenItBegan) {
-  Append(7);
+  Learn(7);
   EXPECT_FALSE(At(0, 0));
   EXPECT_FALSE(At(3, 3));
   EXPECT_EQ(catch_up_.committed(), 7u);
@@ -56,7 +78,7 @@ TEST_F(CatchUpTest, GoesOnToWhatWasCommittedWhenItBegan) {
 }
 
 TEST_F(CatchUpTest, ALittleBehindIsWellAndMoreIsNot) {
-  Append(100);
+  Learn(100);
   ASSERT_TRUE(At(100, 100));
   Append(110);
   EXPECT_TRUE(At(110, 100));
@@ -69,7 +91,7 @@ TEST_F(CatchUpTest, ALittleBehindIsWellAndMoreIsNot) {
 
 // The group went on meanwhile: what was the end is none.
 TEST_F(CatchUpTest, BeginsAgainIfItLagsAtTheEnd) {
-  Append(50);
+  Learn(50);
   EXPECT_FALSE(At(20, 20));
   Append(80);
   EXPECT_FALSE(At(50, 50));
@@ -79,9 +101,7 @@ TEST_F(CatchUpTest, BeginsAgainIfItLagsAtTheEnd) {
 }
 
 // A heartbeat names what this member holds, however much more there is: it asks.
-TEST_F(CatchUpTest, WhoHearsHeartbeatsOnlyAsks) {
-  Heartbeat(40);
-  EXPECT_FALSE(catch_up_.wants_to_ask());  // entries may be on their way
+TEST_F(CatchUpTest, WhoHearsItsLeaderAsks) {
   Heartbeat(40);
   EXPECT_FALSE(At(40, 40));
   ASSERT_TRUE(catch_up_.wants_to_ask());
@@ -99,10 +119,8 @@ TEST_F(CatchUpTest, WhoHearsHeartbeatsOnlyAsks) {
 
 TEST_F(CatchUpTest, AnAnswerOfAnEarlierTermIsNone) {
   Heartbeat(40);
-  Heartbeat(40);
   catch_up_.Asked();
   term_ = 6;
-  Heartbeat(40);
   Heartbeat(40);
   EXPECT_TRUE(catch_up_.wants_to_ask());
   catch_up_.Asked();
@@ -114,7 +132,7 @@ TEST_F(CatchUpTest, AnAnswerOfAnEarlierTermIsNone) {
 }
 
 TEST_F(CatchUpTest, ASnapshotIsNotTheEnd) {
-  Append(100);
+  Learn(100);
   ASSERT_TRUE(At(100, 100));
   Offer(500);
   EXPECT_FALSE(At(100, 100));
@@ -125,7 +143,7 @@ TEST_F(CatchUpTest, ASnapshotIsNotTheEnd) {
     EXPECT_FALSE(At(100, 100));
   }
   EXPECT_FALSE(At(500, 500));
-  Append(530);
+  Learn(530);
   EXPECT_FALSE(At(500, 500));
   EXPECT_FALSE(At(529, 529));
   EXPECT_TRUE(At(530, 530));
@@ -135,7 +153,6 @@ TEST_F(CatchUpTest, NothingComesBehindASnapshotOfEverything) {
   Offer(500);
   EXPECT_FALSE(At(500, 500));
   Heartbeat(500);
-  Heartbeat(500);
   ASSERT_TRUE(catch_up_.wants_to_ask());
   catch_up_.Asked();
   catch_up_.OnAnswer(term_, 500);
@@ -143,7 +160,7 @@ TEST_F(CatchUpTest, NothingComesBehindASnapshotOfEverything) {
 }
 
 TEST_F(CatchUpTest, PausedWithNothingPendingIsWellAndWithSomethingIsNot) {
-  Append(100);
+  Learn(100);
   ASSERT_TRUE(At(100, 100));
   EXPECT_TRUE(At(100, 100, /*paused=*/true));
   Append(101);
@@ -154,21 +171,21 @@ TEST_F(CatchUpTest, PausedWithNothingPendingIsWellAndWithSomethingIsNot) {
 
 // Messages that came meanwhile are lost, however many.
 TEST_F(CatchUpTest, WhoLostItsLeaderKnowsNothing) {
-  Append(100);
+  Learn(100);
   ASSERT_TRUE(At(100, 100));
   catch_up_.Look(
       {.term = 5, .commit = 100, .commit_term = 5, .applied = 100, .leader_known = false});
   EXPECT_FALSE(catch_up_.caught_up());
   Heartbeat(100);
   EXPECT_FALSE(At(100, 100));
-  Append(104);
+  Learn(104);
   EXPECT_FALSE(At(100, 100));
   EXPECT_TRUE(At(104, 104));
 }
 
 // Its commit index may be behind that of the leader before.
 TEST_F(CatchUpTest, ALeaderIsBelievedWhenItHasCommittedAnEntryOfItsTerm) {
-  Append(30);
+  Learn(30);
   catch_up_.Look({.term = 5, .commit = 30, .commit_term = 4, .applied = 30});
   EXPECT_FALSE(catch_up_.caught_up());
   Append(31);
@@ -183,7 +200,7 @@ TEST_F(CatchUpTest, AnEarlierTermBindsNobody) {
   term_ = 6;
   EXPECT_FALSE(At(20, 20));
   EXPECT_EQ(catch_up_.committed(), 20u);
-  Append(21);
+  Learn(21);
   EXPECT_TRUE(At(21, 21));
   EXPECT_EQ(catch_up_.committed(), 21u);
   term_ = 5;
