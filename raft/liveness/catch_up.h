@@ -15,10 +15,10 @@ namespace cairn {
 // committed by then. One that has caught up stays so until it lags further than the bound, so that
 // a busy group's members, which are always a little behind, do not count as lagging.
 //
-// What is committed the leader says only to who asks, as for a linearizable read. Its other messages
-// raise what is known and prove nothing: an append may have been on its way while this member was
-// away, and a heartbeat names no more than the leader knows this member to hold. Who has lost its
-// leader knows nothing any more.
+// What is committed the leader says only to who asks, as for a linearizable read. Its other
+// messages raise what is known and prove nothing: an append may have been on its way while this
+// member was away, and a heartbeat names no more than the leader knows this member to hold. Who has
+// lost its leader knows nothing any more.
 //
 // Threads: one at a time.
 class CatchUp {
@@ -31,8 +31,8 @@ class CatchUp {
   // The leader offers a snapshot of `index`, which this member needs; there may be more behind it.
   void OnOffer(Term term, Index index);
 
-  // The leader, which has spoken, is to be asked for its commit index; Asked follows, and then one of
-  // the other two.
+  // The leader, which has spoken, is to be asked for its commit index; Asked follows, and then one
+  // of the other two.
   bool wants_to_ask() const { return !informed_ && spoken_ && asked_in_ != term_; }
   void Asked() { asked_in_ = term_; }
   // The leader of `term` says that entries up to `index` were committed after it was asked.
