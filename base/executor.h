@@ -3,6 +3,7 @@
 #ifndef BASE_EXECUTOR_H_
 #define BASE_EXECUTOR_H_
 
+#include <memory>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -34,6 +35,13 @@ class Executor {
   // that may come too late checks on its own whether it is still wanted.
   virtual void PostAt(Instant when, Task task) = 0;
 };
+
+// Waits for what runs on the executor and destroys it; null is let be. unique_ptr::reset clears the
+// pointer first, but a task that runs meanwhile may go by that pointer to post the next one.
+inline void End(std::unique_ptr<Executor>& executor) {
+  std::default_delete<Executor>()(executor.get());
+  executor.release();
+}
 
 }  // namespace cairn
 

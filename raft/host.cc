@@ -119,12 +119,13 @@ void HostImpl::Shutdown(Instant deadline) {
   // Those who give work first, so that nobody posts to one that is gone; what leaves goes back and
   // forth.
   lives_.posts.Close();
-  runner_.reset();
+  End(runner_);
+  for (std::unique_ptr<Executor>& applier : appliers_) End(applier);
   appliers_.clear();
-  snapshots_.executor.reset();
-  reader_.reset();
+  End(snapshots_.executor);
+  End(reader_);
   if (scrubber_ != nullptr) scrubber_->Stop();
-  writer_executor_.reset();
+  End(writer_executor_);
   log_writer_.reset();
   for (auto& [id, group] : groups) group->Finish();
   std::map<GroupId, Leaving> leaving;

@@ -62,7 +62,7 @@ class Scrubber {
 
   // Nothing runs any more when it returns; waits for the piece being read. The destructor does the
   // same.
-  void Stop() { parts_.executor.reset(); }
+  void Stop() { End(parts_.executor); }
 
   ScrubStatus status() const;
   // There is a group that can be told: what was found of it, and is not repaired, is told again.
