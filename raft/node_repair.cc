@@ -202,7 +202,10 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
   }
   // What it lacks it may have held.
   if (raft_.unsure() && given.empty()) return;
-  for (const RecordRun& run : given) dependencies_.metrics->repairs.given.Add(run.size());
+  for (const RecordRun& run : given) {
+    dependencies_.metrics->repairs.given.Add(run.size());
+    dependencies_.metrics->repairs.bytes_given.Add(run.byte_size());
+  }
   Send(to, EntryReply{request.request}, std::move(given));
 }
 

@@ -34,6 +34,7 @@ GroupCounts GroupMetrics::counts() const {
   counts.repaired_entries = repairs.entries.value();
   counts.repairs_failed = repairs.failed.value();
   counts.entries_given = repairs.given.value();
+  counts.entry_bytes_given = repairs.bytes_given.value();
   counts.envelopes_dropped = envelopes_dropped.value();
   return counts;
 }

@@ -27,6 +27,7 @@ struct GroupCounts {
   uint64_t repaired_entries = 0;  // that could not be read here
   uint64_t repairs_failed = 0;
   uint64_t entries_given = 0;      // to members that could not read them
+  uint64_t entry_bytes_given = 0;  // their records
   uint64_t envelopes_dropped = 0;  // the group's mailbox was full
 };
 
@@ -54,6 +55,7 @@ class GroupMetrics {
     Counter entries;
     Counter failed;
     Counter given;
+    Counter bytes_given;
   } repairs;
   Counter envelopes_dropped;
 

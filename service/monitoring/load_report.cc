@@ -49,6 +49,7 @@ void WriteCounters(const GroupCounts& from, const CallCounts& calls, v1::GroupCo
   to->set_repaired_entries(from.repaired_entries);
   to->set_repairs_failed(from.repairs_failed);
   to->set_entries_given(from.entries_given);
+  to->set_entry_bytes_given(from.entry_bytes_given);
   to->set_envelopes_dropped(from.envelopes_dropped);
   to->set_commands_applied(calls.applied);
   to->set_commands_unknown(calls.unknown);

@@ -145,6 +145,8 @@ void AddCounters(const v1::GroupCounters& counters, Families& to) {
              counters.repairs_failed());
   to.Counter("cairn_entries_given_total", "Entries given to members that could not read them.",
              counters.entries_given());
+  to.Counter("cairn_entry_given_bytes_total", "Bytes of the entries given to such members.",
+             counters.entry_bytes_given());
   to.Counter("cairn_messages_dropped_total", "Messages of members for which there was no room.",
              counters.envelopes_dropped());
   constexpr char kProposals[] = "cairn_proposals_total";
