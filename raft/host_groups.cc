@@ -79,8 +79,11 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
 absl::StatusOr<std::shared_ptr<GroupRunner>> HostImpl::Recover(
     const LocalIdentity& self, GroupId group, std::unique_ptr<StateMachine> state_machine,
     const GroupOptions& options) {
-  GroupRunnerSettings settings{self, group, options,
-                               Random(dependencies_.seed ^ ToInteger(group)).Next()};
+  // Each time another one: answers to what the group asked before it was closed may still come, and
+  // must not fit what it asks now.
+  Random random(dependencies_.seed ^ ToInteger(group));
+  const uint64_t seed = Random(random.Next() ^ ++lives_.begun).Next();
+  GroupRunnerSettings settings{self, group, options, seed};
   auto runner = std::make_shared<GroupRunner>(
       settings, PartsFor(group),
       [this](NodeState state, const absl::Status& status) { Stopped(state, status); });

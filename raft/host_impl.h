@@ -137,6 +137,7 @@ class HostImpl final : public Host {
     Openings openings;
     PostGate posts;
     CacheShare caches;
+    std::atomic<uint64_t> begun = 0;  // how many groups were opened, one that came again included
   };
   Lives lives_;
   Mutex mutex_;

@@ -155,6 +155,35 @@ TEST_F(GroupLifeTest, AGroupIsClosedAndOpenedAgain) {
   EXPECT_TRUE(cluster_.Stopped(follower).ok()) << cluster_.Stopped(follower);
 }
 
+// What others still answer to the group that was closed must not fit what it asks now.
+TEST_F(GroupLifeTest, AGroupThatIsOpenedAgainNumbersItsQuestionsAnew) {
+  const uint64_t follower = cluster_.Follower(kGroup);
+  std::vector<std::pair<uint64_t, uint64_t>> asked;  // life, request; since it was opened
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    const auto* forwarded = std::get_if<ForwardedProposals>(&envelope.body);
+    if (forwarded != nullptr && envelope.group == kGroup) {
+      asked.emplace_back(forwarded->life, forwarded->request);
+    }
+    return true;
+  });
+  std::vector<std::pair<uint64_t, uint64_t>> first;
+  for (int i = 0; i < 3; ++i) {
+    asked.clear();
+    ASSERT_TRUE(
+        std::holds_alternative<ProposalApplied>(cluster_.Propose(follower, kGroup, "forwarded")));
+    ASSERT_FALSE(asked.empty());
+    first.push_back(asked.front());
+    ASSERT_TRUE(Close(follower).ok());
+    ASSERT_TRUE(cluster_.Open(follower, kGroup).ok());
+    ASSERT_NE(cluster_.Leader(kGroup), follower);
+    ASSERT_TRUE(Await([&] { return cluster_.Status(follower, kGroup).leader != NodeId::kNone; }));
+  }
+  cluster_.network.SetFilter(nullptr);
+  EXPECT_EQ(first[0].second, first[1].second);
+  EXPECT_NE(first[0].first, first[1].first);
+  EXPECT_NE(first[1].first, first[2].first);
+}
+
 // What is under way is answered: by its result if that comes in time, else as unknown.
 TEST_F(GroupLifeTest, ClosingDrains) {
   const uint64_t leader = cluster_.Leader(kGroup);
