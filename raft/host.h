@@ -110,8 +110,8 @@ class Host {
   // Blocks. Groups that are opened by several threads recover beside each other, at most
   // HostDependencies::openers at a time, in the order of the calls. ALREADY_EXISTS if the group is
   // open or is being opened, FAILED_PRECONDITION if it is being closed or deleted, UNAVAILABLE if
-  // the host stops before it is this one's turn. After an error nothing of the group is open, and
-  // it may be opened again.
+  // the host stops before it is this one's turn, and the error of the log's disk if it has failed.
+  // After an error nothing of the group is open, and it may be opened again.
   virtual absl::StatusOr<Group> Open(GroupId group, std::unique_ptr<StateMachine> state_machine,
                                      GroupOptions options) = 0;
   // Opens each of them as Open does, and gives what came of it, in their order: one that fails

@@ -56,6 +56,9 @@ absl::StatusOr<Group> HostImpl::Open(GroupId group, std::unique_ptr<StateMachine
   absl::StatusOr<std::unique_ptr<Openings::Opening>> opening = BeginOpening(group);
   if (!opening.ok()) return opening.status();
   if (absl::Status status = (*opening)->AwaitTurn(); !status.ok()) return status;
+  // A group that was closed would be told that all is durable that it had written (LogDisk), and
+  // acknowledge it.
+  if (absl::Status failed = log_writer_->failure(); !failed.ok()) return failed;
   absl::StatusOr<LocalIdentity> self = IdentityIn(group);
   if (!self.ok()) return self.status();
   absl::StatusOr<std::shared_ptr<GroupRunner>> runner =

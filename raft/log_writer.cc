@@ -85,7 +85,7 @@ void LogWriter::EndErrands(std::vector<Item>& items, const absl::Status& status)
 
 void LogWriter::Write(Client client, std::vector<Batch> batches) {
   MutexLock lock(mutex_);
-  if (failed_) return;
+  if (!failure_.ok()) return;
   for (Batch& batch : batches) {
     Item item;
     item.client = client;
@@ -196,6 +196,11 @@ void LogWriter::AwaitRoom(Duration patience) {
   });
 }
 
+absl::Status LogWriter::failure() const {
+  MutexLock lock(mutex_);
+  return failure_;
+}
+
 bool LogWriter::has_room() const {
   const bool has_room = disk_->has_room();
   metrics_->SetRoom(has_room);
@@ -222,7 +227,7 @@ void LogWriter::Fail(const absl::Status& status) {
   std::vector<Item> dropped;
   {
     MutexLock lock(mutex_);
-    failed_ = true;
+    failure_ = status;
     dropped.swap(queue_);
     scheduled_ = false;
     for (const auto& group : groups_) {

@@ -34,9 +34,9 @@ namespace cairn {
 // Bounds: Raft bounds what a group has unsynced (the leader by uncommitted bytes, followers by the
 // leader's window); queued_bytes tells who could exceed it.
 //
-// Threads: Write, queued_bytes, has_room and metrics from any thread. The groups' functions are
-// called on the writer's sequence, which is `executor`, and on which LogDisk::Sync calls its
-// `done`.
+// Threads: Write, queued_bytes, has_room, failure and metrics from any thread. The groups'
+// functions are called on the writer's sequence, which is `executor`, and on which LogDisk::Sync
+// calls its `done`.
 class LogWriter {
  public:
   // What a group hears: the log batches up to `ticket` are durable, or the error.
@@ -72,6 +72,8 @@ class LogWriter {
   size_t queued_bytes() const { return metrics_->queued_bytes(); }
   // False: let no new entries in.
   bool has_room() const;
+  // The disk's error, once there was one. From then on nothing of the log is sure to be durable.
+  absl::Status failure() const;
   // What it has to do and has done; may outlive it.
   std::shared_ptr<const LogWriterMetrics> metrics() const { return metrics_; }
 
@@ -107,12 +109,12 @@ class LogWriter {
   const Clock* const clock_;
   const std::shared_ptr<LogWriterMetrics> metrics_ = std::make_shared<LogWriterMetrics>();
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Item> queue_ CAIRN_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Group>> groups_ CAIRN_GUARDED_BY(mutex_);
   std::vector<Client> left_ CAIRN_GUARDED_BY(mutex_);  // places in groups_ without one
   bool scheduled_ CAIRN_GUARDED_BY(mutex_) = false;
-  bool failed_ CAIRN_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ CAIRN_GUARDED_BY(mutex_);  // sticky
 
   // On the writer's sequence.
   std::vector<Item> round_;

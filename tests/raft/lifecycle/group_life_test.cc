@@ -184,6 +184,25 @@ TEST_F(GroupLifeTest, AGroupThatIsOpenedAgainNumbersItsQuestionsAnew) {
   EXPECT_NE(first[1].first, first[2].first);
 }
 
+// A failed disk reports a group that was closed with what was never synced, as if that were
+// durable.
+TEST(GroupLifeOnAFailedDiskTest, NothingIsOpened) {
+  LifeCluster cluster;
+  cluster.OpenEverywhere(kGroup);
+  const uint64_t follower = cluster.Follower(kGroup);
+  cluster.Files(follower).set_fault_hook([](const FileAccess& access) {
+    return FileFault{.error = access.operation == FileAccess::Operation::kSync ? 5 : 0};
+  });
+  cluster.Fill(kGroup, 1);
+  ASSERT_TRUE(cluster.Await([&] { return !cluster.Stopped(follower).ok(); }));
+  std::optional<absl::Status> closed;
+  cluster.HostAt(follower).Close(kGroup, Instant{},
+                                 [&](const absl::Status& status) { closed = status; });
+  ASSERT_TRUE(cluster.Await([&] { return closed.has_value(); }));
+  EXPECT_EQ(cluster.Open(follower, kGroup), cluster.Stopped(follower));
+  cluster.Files(follower).set_fault_hook(nullptr);
+}
+
 // What is under way is answered: by its result if that comes in time, else as unknown.
 TEST_F(GroupLifeTest, ClosingDrains) {
   const uint64_t leader = cluster_.Leader(kGroup);
