@@ -4,36 +4,37 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "storage/checksum.h"
 
 namespace cairn::sim {
 
-void Calls::Answered(NodeId node, bool& answered) {
-  if (answered) {
-    cluster_.world().violations.Report(
+bool Calls::Open::Answered() {
+  if (answered_) {
+    calls_.cluster_.world().violations.Report(
         "each callback is called once",
-        absl::StrCat("n", ToInteger(node), " calls one for the second time"));
-    return;
+        absl::StrCat("n", ToInteger(node_), " calls one for the second time"));
+    return false;
   }
-  answered = true;
-  --open_;
+  answered_ = true;
+  --calls_.open_;
+  return Lives();
 }
 
-bool Calls::Lives(NodeId node, uint64_t life) const {
-  const SimNode& asked = cluster_.node(node);
-  return asked.running() && asked.life() == life;
+bool Calls::Open::Lives() const {
+  const SimNode& asked = calls_.cluster_.node(node_);
+  return asked.running() && asked.life() == life_;
+}
+
+Calls::Open Calls::Begin(NodeId node) {
+  ++open_;
+  return Open(*this, node, cluster_.node(node).life());
 }
 
 ProposalCallback Calls::Wrap(NodeId node, Done done) {
-  ++open_;
-  uint64_t life = cluster_.node(node).life();
-  return
-      [this, node, life, done = std::move(done), answered = false](ProposalResult result) mutable {
-        Answered(node, answered);
-        if (!Lives(node, life)) result = ProposalUnknown{{}, "process ended"};
-        done(std::move(result));
-      };
+  return [open = Begin(node), done = std::move(done)](ProposalResult result) mutable {
+    if (!open.Answered()) result = ProposalUnknown{{}, "process ended"};
+    done(std::move(result));
+  };
 }
 
 Group* Calls::Reach(GroupId group, NodeId node, const Done& done) {
@@ -47,7 +48,7 @@ Group* Calls::Reach(GroupId group, NodeId node, const Done& done) {
 void Calls::Propose(GroupId group, NodeId node, CommandId id, const std::string& command,
                     ProposeOptions options, Done done) {
   Referee& referee = *cluster_.referees().at(group);
-  referee.states().Proposed(id, Checksum(command), options.session);
+  referee.states().Proposed(id, Checksum(command), options.session, options.expected_term);
   referee.clients().Asked(id);
   Done told = [&referee, node, id, done = std::move(done)](ProposalResult result) {
     referee.clients().Told(id, node, result);
@@ -60,19 +61,19 @@ void Calls::Propose(GroupId group, NodeId node, CommandId id, const std::string&
   Group* handle = Reach(group, node, told);
   if (handle == nullptr) return;
   // What is refused at once was never taken.
-  auto open = std::make_shared<bool>(false);
+  auto taken = std::make_shared<bool>(false);
   auto answered = std::make_shared<bool>(false);
   const size_t bytes = command.size();
   const uint64_t life = cluster_.node(node).life();
   handle->Propose(command, std::move(options),
-                  Wrap(node, [this, &referee, told = std::move(told), open, answered, bytes, node,
-                              life](ProposalResult result) {
+                  Wrap(node, [open = Open(*this, node, life), &referee, told = std::move(told),
+                              taken, answered, bytes, node](ProposalResult result) {
                     *answered = true;
-                    if (*open && Lives(node, life)) referee.bounds().Answered(node, bytes);
+                    if (*taken && open.Lives()) referee.bounds().Answered(node, bytes);
                     told(std::move(result));
                   }));
   if (*answered) return;
-  *open = true;
+  *taken = true;
   referee.bounds().Taken(node, bytes);
 }
 
@@ -98,13 +99,11 @@ void Calls::Read(GroupId group, NodeId node, const ReadOptions& options, Index h
   Group* handle = cluster_.node(node).group(group);
   if (handle == nullptr) return done(false);
   ClientChecker& clients = cluster_.referees().at(group)->clients();
-  ++open_;
-  uint64_t life = cluster_.node(node).life();
-  handle->BeginRead(options, [this, node, life, horizon, &clients, done = std::move(done),
-                              answered = false](ReadResult result) mutable {
-    Answered(node, answered);
+  handle->BeginRead(options, [this, node, horizon, &clients, open = Begin(node),
+                              done = std::move(done)](ReadResult result) mutable {
+    const bool lives = open.Answered();
     const auto* ready = std::get_if<ReadReady>(&result);
-    bool counts = ready != nullptr && Lives(node, life);
+    bool counts = ready != nullptr && lives;
     cluster_.world().log.Add(node, "read", {counts, horizon}, [&] {
       return counts ? absl::StrCat("ready at ", ready->index) : std::string("refused");
     });
@@ -129,7 +128,9 @@ struct Ask {
   }
   void operator()(CampaignRequest&) { group.Campaign(std::move(done)); }
   void operator()(StepDownRequest&) { group.StepDown(std::move(done)); }
-  void operator()(UnsafeRecoveryRequest&) { CAIRN_CHECK(false) << "what it loses is no violation"; }
+  void operator()(UnsafeRecoveryRequest& request) {
+    group.RecoverUnsafely(std::move(request), std::move(done));
+  }
 };
 
 }  // namespace
@@ -138,14 +139,12 @@ void Calls::Control(GroupId group, NodeId node, ControlRequest request, Instant 
                     ControlTold done) {
   Group* handle = cluster_.node(node).group(group);
   if (handle == nullptr) return;
-  ++open_;
   const uint64_t number = ++requests_;
   cluster_.world().log.Add(node, "operator", {number, request.index()},
                            [&] { return absl::StrCat("asks, request ", number); });
-  ControlCallback told = [this, node, number, life = cluster_.node(node).life(),
-                          done = std::move(done), answered = false](ControlResult result) mutable {
-    Answered(node, answered);
-    if (!Lives(node, life)) {
+  ControlCallback told = [this, node, number, open = Begin(node),
+                          done = std::move(done)](ControlResult result) mutable {
+    if (!open.Answered()) {
       result = ControlRefused{ControlRefused::Reason::kUnknown, "process ended", NodeId::kNone};
     }
     const auto* refused = std::get_if<ControlRefused>(&result);
@@ -173,9 +172,8 @@ void Calls::Declare(GroupId group, NodeId node, MembershipRequest request, const
 void Calls::Snapshot(GroupId group, NodeId node) {
   Group* handle = cluster_.node(node).group(group);
   if (handle == nullptr) return;
-  ++open_;
-  handle->Snapshot([this, node, answered = false](const absl::StatusOr<LogPosition>& at) mutable {
-    Answered(node, answered);
+  handle->Snapshot([this, open = Begin(node)](const absl::StatusOr<LogPosition>& at) mutable {
+    open.Answered();
     cluster_.world().counters.Count(at.ok() ? "snapshot asked for: taken"
                                             : "snapshot asked for: not taken");
   });

@@ -22,7 +22,26 @@ namespace cairn::sim {
 // once. One thread. `cluster` outlives it.
 class Calls {
  public:
+  // A callback of the process that was asked.
+  class Open {
+   public:
+    Open(Calls& calls, NodeId node, uint64_t life) : calls_(calls), node_(node), life_(life) {}
+    // It is called. False if the process has ended: what it is told is unknown to who asked.
+    bool Answered();
+    // Whether the process still lives.
+    bool Lives() const;
+
+   private:
+    Calls& calls_;
+    NodeId node_;
+    uint64_t life_;
+    bool answered_ = false;
+  };
+
   explicit Calls(SimCluster& cluster) : cluster_(cluster) {}
+
+  // A call to the node, which runs, is made now, and will be answered.
+  Open Begin(NodeId node);
 
   CommandId NewCommand() { return ++commands_; }
 
@@ -58,9 +77,6 @@ class Calls {
   ProposalCallback Wrap(NodeId node, Done done);
   // Null, and `done` answered, if the node does not run.
   Group* Reach(GroupId group, NodeId node, const Done& done);
-  void Answered(NodeId node, bool& answered);
-  bool Lives(NodeId node, uint64_t life) const;
-
   SimCluster& cluster_;
   CommandId commands_ = 0;
   uint64_t requests_ = 0;  // of operators

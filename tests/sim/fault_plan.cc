@@ -137,10 +137,96 @@ void DrawOperations(FaultPlan& plan) {
   if (!changes) return;
   operations.changes = 40;
   if (random.OneIn(2)) operations.cancels = OneOf<uint64_t>(random, {1, 5, 20});
-  // One that leaves a group leaves the process.
-  plan.groups = 1;
+  if (random.OneIn(2)) plan.groups = 1;
   plan.members = OneOf<size_t>(random, {1, 2, 3, 3, 3, 4, 5});
   plan.nodes.resize(plan.members + OneOf<size_t>(random, {2, 4, 6}));
+}
+
+// State machines are paused and replayed in a third of the runs.
+void DrawApplying(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "applying"));
+  if (!random.OneIn(3)) return;
+  const Duration timeout = plan.group.election_timeout;
+  if (!random.OneIn(4)) plan.applying.pauses = OneOf<uint64_t>(random, {1, 5});
+  if (!random.OneIn(4)) plan.applying.replays = OneOf<uint64_t>(random, {1, 5});
+  plan.applying.longest_think = timeout * OneOf<int64_t>(random, {1, 2, 4});
+  plan.applying.longest_pause = timeout * OneOf<int64_t>(random, {1, 4, 16});
+  // What is replayed is the last snapshot.
+  if (plan.applying.replays > 0) plan.operations.snapshots = OneOf<uint64_t>(random, {0, 5, 20});
+}
+
+void DrawTails(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "tails"));
+  const Duration timeout = plan.group.election_timeout;
+  plan.tails.followers = OneOf<size_t>(random, {0, 0, 1, 3});
+  plan.tails.max_bytes = OneOf<size_t>(random, {1, 300, 3000, 1 << 20});
+  plan.tails.longest_think = timeout / OneOf<int64_t>(random, {1000, 20, 2});
+}
+
+// Groups come and go in a quarter of the runs.
+void DrawLives(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "lives"));
+  if (!random.OneIn(4)) return;
+  const Duration timeout = plan.group.election_timeout;
+  plan.lives.closes = !random.OneIn(3);
+  plan.lives.longest_think = timeout * OneOf<int64_t>(random, {1, 4, 10});
+  plan.lives.longest_absence = timeout * OneOf<int64_t>(random, {1, 2, 8});
+  plan.groups = OneOf<size_t>(random, {2, 3});
+  // What a deleted member has acknowledged may be missed where another one's disk is damaged.
+  if (plan.operations.changes > 0 || plan.damages() || random.OneIn(3)) return;
+  plan.lives.doomed = static_cast<GroupId>(plan.groups);
+  plan.lives.doomed_at = Between(random, timeout * 5, plan.under_fire / 2);
+}
+
+// In one of ten runs a majority is lost for good. These have no other damage, and members that
+// could all lead.
+void DrawRescue(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "rescue"));
+  if (plan.members < 2 || !random.OneIn(10)) return;
+  for (FaultKind kind : {FaultKind::kRot, FaultKind::kForgetPromise}) {
+    plan.weights[static_cast<size_t>(kind)] = 0;
+  }
+  plan.rescue = random.OneIn(3) ? RescueKind::kQuorum : RescueKind::kEvict;
+  plan.operations = {};
+  plan.lives = {};
+  plan.groups = 1;
+  // One more, who joins afterwards.
+  plan.nodes.resize(plan.members + 1);
+  for (NodeOptions& node : plan.nodes) node.never_campaigns = false;
+}
+
+// In a third of the runs leaders with slow disks are not put up with for long.
+void DrawSlowDisks(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "slow disks"));
+  if (!random.OneIn(3)) return;
+  plan.group.slow_disk_timeout = plan.group.election_timeout / OneOf<int64_t>(random, {1, 2, 4});
+}
+
+// Commands that are good for one term only.
+void DrawFences(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "fences"));
+  plan.workload.fenced = OneOf<uint64_t>(random, {0, 0, 100, 500});
+}
+
+// Logs that are cut by their bytes alone.
+void DrawCompactionByBytes(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "compaction by bytes"));
+  if (!random.OneIn(4)) return;
+  plan.group.compaction = {};
+  plan.group.compaction.snapshot_bytes = OneOf<uint64_t>(random, {1, 500, 4000, 30'000});
+  plan.group.compaction.retained_bytes = OneOf<uint64_t>(random, {0, 300, 5000});
+}
+
+// Members that vote and never lead: fewer than half of the voters, so that what they hold and
+// nobody else is never all there is of an entry (GroupOptions::never_campaigns). So the voters stay
+// who they are, and no disk is damaged.
+void DrawObservers(FaultPlan& plan) {
+  Random random(SubSeed(plan.seed, "observers"));
+  if (plan.members < 3 || plan.operations.changes > 0 || plan.damages() || !random.OneIn(3)) return;
+  const size_t most = (plan.members - 1) / 2;
+  for (size_t i = 0; i < most; ++i) {
+    plan.nodes[random.Below(plan.members)].never_campaigns = true;
+  }
 }
 
 void DrawFaults(FaultPlan& plan) {
@@ -291,6 +377,14 @@ FaultPlan DrawFaultPlan(uint64_t seed) {
   DrawScenario(plan);
   DrawScrub(plan);
   DrawCompression(plan);
+  DrawApplying(plan);
+  DrawFences(plan);
+  DrawTails(plan);
+  DrawLives(plan);
+  DrawSlowDisks(plan);
+  DrawCompactionByBytes(plan);
+  DrawObservers(plan);
+  DrawRescue(plan);
   AllowForDrift(plan);
   // A damaged disk has to stay in the minority.
   if (plan.damages()) plan.operations.least_voters = 3;
@@ -330,7 +424,13 @@ std::string ToString(const FaultPlan& plan) {
       "\n  operator: changes ", plan.operations.changes, ", cancels ", plan.operations.cancels,
       ", transfers ", plan.operations.transfers, ", campaigns ", plan.operations.campaigns,
       ", step-downs ", plan.operations.step_downs, ", snapshots ", plan.operations.snapshots,
-      ", one in up to ", ToMilliseconds(plan.operations.longest_think), " ms\n");
+      ", one in up to ", ToMilliseconds(plan.operations.longest_think), " ms\n  applying: pauses ",
+      plan.applying.pauses, " of up to ", ToMilliseconds(plan.applying.longest_pause),
+      " ms, replays ", plan.applying.replays, ", fenced ", plan.workload.fenced, ", tails ",
+      plan.tails.followers, " of ", plan.tails.max_bytes, " bytes\n");
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    if (plan.nodes[i].never_campaigns) absl::StrAppend(&text, "  n", i + 1, " never campaigns\n");
+  }
   return text;
 }
 

@@ -61,6 +61,7 @@ struct NodeOptions {
   DiskOptions disk;
   int64_t clock_rate_per_mille = 1000;
   uint32_t priority = 0;
+  bool never_campaigns = false;
 };
 
 struct WorkloadOptions {
@@ -72,6 +73,7 @@ struct WorkloadOptions {
   uint64_t sessions = 500;    // of 1000 clients
   uint64_t deadlines = 100;   // of 1000 operations
   uint64_t no_forward = 100;  // of 1000 appends
+  uint64_t fenced = 0;        // of 1000 appends: for one term only
   uint64_t moves = 200;       // of 1000 operations go to another node than the last one
   size_t longest_filling = 200;
   size_t window = 1;              // operations of one client under way
@@ -94,6 +96,35 @@ struct OperatorOptions {
   }
 };
 
+// How often somebody pauses or replays a state machine; see tests/sim/apply_operator.h.
+struct ApplyOptions {
+  uint64_t pauses = 0;
+  uint64_t replays = 0;
+  Duration longest_think = Seconds(1);
+  Duration longest_pause = Seconds(1);
+
+  uint64_t total() const { return pauses + replays; }
+};
+
+// How groups come and go; see tests/sim/life_operator.h.
+struct LifeOptions {
+  bool closes = false;
+  GroupId doomed = GroupId::kNone;  // is deleted everywhere
+  Duration doomed_at;
+  Duration longest_think = Seconds(1);
+  Duration longest_absence = Seconds(1);
+};
+
+// A majority is lost for good at the end, see tests/sim/rescue.h.
+enum class RescueKind { kNone, kEvict, kQuorum };
+
+// Who follows the committed entries; see tests/sim/tail_followers.h.
+struct TailOptions {
+  size_t followers = 0;
+  size_t max_bytes = 1000;
+  Duration longest_think = Seconds(1);
+};
+
 struct FaultPlan {
   uint64_t seed = 0;
   std::vector<NodeOptions> nodes;  // node ids 1..
@@ -104,6 +135,10 @@ struct FaultPlan {
   SchedulingOptions scheduling;
   WorkloadOptions workload;
   OperatorOptions operations;
+  ApplyOptions applying;
+  TailOptions tails;
+  LifeOptions lives;
+  RescueKind rescue = RescueKind::kNone;
 
   uint64_t durable_every =
       0;  // state machines keep their state on disk, each so many entries; 0: no

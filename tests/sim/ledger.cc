@@ -212,7 +212,50 @@ bool Ledger::Holds(NodeId node, Index index) const {
 
 bool Ledger::QuorumHolds(Index index) const {
   auto holds = [&](NodeId node) { return Holds(node, index); };
-  return IsMajority(configuration().voters, holds);
+  const auto& voters = configuration().voters;
+  const auto held = std::count_if(voters.begin(), voters.end(),
+                                  [&](const Member& voter) { return holds(voter.node); });
+  return static_cast<size_t>(held) >= Enough(voters);
+}
+
+size_t Ledger::Enough(const std::vector<Member>& voters) const {
+  const size_t majority = voters.size() / 2 + 1;
+  const bool lowered = override_ && override_->quorum > 0;
+  return lowered ? std::min(majority, override_->quorum) : majority;
+}
+
+bool Ledger::Elects(const Configuration& configuration,
+                    const std::function<bool(NodeId)>& voted) const {
+  if (!override_) return IsQuorum(configuration, voted);
+  const auto& evicted = override_->evicted;
+  const bool evicts = std::any_of(evicted.begin(), evicted.end(),
+                                  [&](NodeId node) { return configuration.IsMember(node); });
+  auto elected = [&](const std::vector<Member>& voters) {
+    size_t count = 0;
+    size_t needed = 0;
+    for (const Member& voter : voters) {
+      if (evicts && evicted.contains(voter.node)) continue;
+      ++needed;
+      count += voted(voter.node) ? 1 : 0;
+    }
+    return count >= (evicts ? needed : Enough(voters));
+  };
+  return elected(configuration.voters) &&
+         (!configuration.joint() || elected(configuration.outgoing_voters));
+}
+
+void Ledger::Rescue(NodeId best, const std::set<NodeId>& lost, Override rule) {
+  override_ = std::move(rule);
+  const LogImage& log = logs_.at(best).live();
+  Index kept = std::min<Index>(commit(), log.last());
+  while (kept > log.base() && *log.Find(kept) != Committed(kept)) --kept;
+  if (kept < commit()) counters_.Count("committed entries lost with a majority");
+  committed_.resize(kept);
+  committed_in_.resize(kept);
+  configurations_.erase(configurations_.upper_bound(kept), configurations_.end());
+  claimed_ = std::min(claimed_, kept);
+  for (NodeId node : lost) logs_.erase(node);
+  for (auto& [term, reign] : reigns_) reign.over = true;
 }
 
 // Takes note of what `node` holds of the log of its term's leader, and what that commits.
@@ -235,10 +278,12 @@ void Ledger::Decide(Term term, const Reign& reign) {
     return held == reign.match.end() ? 0 : held->second;
   };
   const Configuration& configuration = *reign.configuration;
-  const Index by_new = ReachedByMajority(configuration.voters, reached);
+  auto reached_in = [&](const std::vector<Member>& voters) {
+    return ReachedBy(Enough(voters), voters, reached);
+  };
+  const Index by_new = reached_in(configuration.voters);
   if (configuration.joint()) {
-    Commit(term, reign,
-           std::min(by_new, ReachedByMajority(configuration.outgoing_voters, reached)));
+    Commit(term, reign, std::min(by_new, reached_in(configuration.outgoing_voters)));
     if (commit() < reign.configuration_index) return;
   }
   Commit(term, reign, by_new);

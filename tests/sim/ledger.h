@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -67,6 +68,19 @@ class Ledger {
     configuration_committed_ = std::move(committed);
   }
 
+  // A majority is lost for good, and an operator says who is not counted any more, or how many
+  // voters are enough (raft/core/unsafe_override.h). Of what was committed that stays of which
+  // `best` holds the same, the survivor whose log is furthest; up to there it is committed, and
+  // nobody speaks of more.
+  struct Override {
+    std::set<NodeId> evicted;
+    size_t quorum = 0;  // 0: an eviction
+  };
+  void Rescue(NodeId best, const std::set<NodeId>& lost, Override rule);
+  bool rescued() const { return override_.has_value(); }
+  // Whether the votes of the nodes that have `voted` elect by `configuration`.
+  bool Elects(const Configuration& configuration, const std::function<bool(NodeId)>& voted) const;
+
   // `node` says or shows that it leads `term`.
   void Led(NodeId node, Term term);
   // `node` sends entries it leads `term` with; they may not be on its own disk yet.
@@ -109,6 +123,11 @@ class Ledger {
   // counted on it before. It counts as a holder from now on.
   void Damaged(NodeId node) { damaged_.insert(node); }
   bool damaged(NodeId node) const { return damaged_.contains(node); }
+  // All that `node` held is deleted. Nobody who counted on it before did wrong.
+  void Deleted(NodeId node) {
+    logs_[node] = LogModel();
+    damaged_.insert(node);
+  }
 
  private:
   // The time of one leader.
@@ -128,6 +147,8 @@ class Ledger {
   void Adopt(Term term, Reign& reign, Index index, ConfigurationPointer configuration);
   void Count(NodeId node);
   void Decide(Term term, const Reign& reign);
+  // How many of them decide.
+  size_t Enough(const std::vector<Member>& voters) const;
   void CheckOwnLog(NodeId node, Term term, const LogChange& change);
   void Commit(Term term, const Reign& reign, Index index);
   void CommitConfiguration(Term term, const Reign& reign, Index index,
@@ -137,6 +158,7 @@ class Ledger {
   void CheckTruncation(NodeId node, Index from);
 
   std::set<NodeId> damaged_;
+  std::optional<Override> override_;
   Violations& violations_;
   Counters& counters_;
   std::function<void(NodeId, Term)> observer_;

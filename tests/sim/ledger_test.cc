@@ -171,5 +171,42 @@ TEST_F(LedgerTest, ADiskThatRottedStaysAHolder) {
   EXPECT_TRUE(ledger_.QuorumHolds(1));
 }
 
+// One that is left of three: what it holds stays committed, and it may commit alone.
+TEST_F(LedgerTest, ALostMajority) {
+  for (NodeId node : {kA, kB, kC}) Enter(node, 1);
+  for (Index index = 1; index <= 3; ++index) {
+    Append(kA, index, 1, 10 + index);
+    Append(kB, index, 1, 10 + index);
+    if (index < 3) Append(kC, index, 1, 10 + index);
+  }
+  ledger_.Claimed(kA, 3, "test");
+  ASSERT_EQ(ledger_.commit(), 3u);
+  ledger_.Rescue(kC, {kA, kB}, {.evicted = {}, .quorum = 1});
+  EXPECT_EQ(ledger_.commit(), 2u);
+  EXPECT_EQ(ledger_.claimed(), 2u);
+  const auto by_c = [](NodeId node) { return node == kC; };
+  EXPECT_TRUE(ledger_.Elects(ledger_.configuration(), by_c));
+  EXPECT_FALSE(ledger_.Elects(ledger_.configuration(), [](NodeId) { return false; }));
+  Enter(kC, 9);
+  Append(kC, 3, 9, 93);
+  EXPECT_EQ(ledger_.commit(), 3u);
+  EXPECT_TRUE(ledger_.QuorumHolds(3));
+  EXPECT_EQ(Violation(), "");
+}
+
+// An eviction takes every vote that is left.
+TEST_F(LedgerTest, AnEvictionTakesEveryVote) {
+  Enter(kA, 1);
+  ledger_.Rescue(kA, {kC}, {.evicted = {kC}, .quorum = 0});
+  const auto& members = ledger_.configuration();
+  EXPECT_FALSE(ledger_.Elects(members, [](NodeId node) { return node != kB; }));
+  EXPECT_TRUE(ledger_.Elects(members, [](NodeId node) { return node != kC; }));
+  // Without it a majority is enough again.
+  const Configuration rest = {
+      {{kA, Incarnation::kUnknown, ""}, {kB, Incarnation::kUnknown, ""}}, {}, {}};
+  EXPECT_FALSE(ledger_.Elects(rest, [](NodeId node) { return node == kA; }));
+  EXPECT_TRUE(ledger_.Elects(rest, [](NodeId) { return true; }));
+}
+
 }  // namespace
 }  // namespace cairn::sim

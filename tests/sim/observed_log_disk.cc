@@ -106,7 +106,7 @@ absl::StatusOr<OpenedLog> ObservedLogDisk::OpenGroup(GroupId group) {
   absl::StatusOr<OpenedLog> opened = disk_.OpenGroup(group);
   if (!opened.ok()) return opened;
   observer_.OnOpened(group, *opened);
-  auto store = std::make_unique<Store>(*opened->store, group, observer_);
+  auto store = std::make_shared<Store>(*opened->store, group, observer_);
   opened->store = store.get();
   stores_[group] = std::move(store);
   return opened;
@@ -118,12 +118,20 @@ void ObservedLogDisk::CloseGroup(GroupId group) {
 }
 
 void ObservedLogDisk::Sync(absl::AnyInvocable<void(absl::Status)> done) {
-  std::vector<std::pair<GroupId, uint64_t>> appended;
-  for (const auto& [group, store] : stores_) appended.emplace_back(group, store->appended());
+  // Of a group that is closed and opened meanwhile all is durable already.
+  struct Appended {
+    GroupId group;
+    std::weak_ptr<Store> store;
+    uint64_t count;
+  };
+  std::vector<Appended> appended;
+  for (const auto& [group, store] : stores_) appended.push_back({group, store, store->appended()});
   disk_.Sync(
       [this, appended = std::move(appended), done = std::move(done)](absl::Status status) mutable {
         if (status.ok()) {
-          for (const auto& [group, count] : appended) observer_.OnSynced(group, count);
+          for (const Appended& each : appended) {
+            if (!each.store.expired()) observer_.OnSynced(each.group, each.count);
+          }
         }
         done(std::move(status));
       });

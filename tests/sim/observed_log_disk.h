@@ -38,7 +38,7 @@ class ObservedLogDisk final : public LogDisk {
 
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
   void CloseGroup(GroupId group) override;
-  // The simulation deletes no groups.
+  // The graveyard tells when that is done, and the referee hears it from there.
   absl::Status DropGroup(GroupId group) override { return disk_.DropGroup(group); }
   std::vector<GroupId> Groups() const override { return disk_.Groups(); }
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
@@ -51,7 +51,7 @@ class ObservedLogDisk final : public LogDisk {
   class Store;
   LogDisk& disk_;
   LogObserver& observer_;
-  std::map<GroupId, std::unique_ptr<Store>> stores_;
+  std::map<GroupId, std::shared_ptr<Store>> stores_;
 };
 
 }  // namespace cairn::sim

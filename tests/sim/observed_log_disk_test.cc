@@ -68,5 +68,48 @@ TEST_F(ImageOfTest, NobodyIsBelievedWhoKnewAnotherEntry) {
   }
 }
 
+// A disk whose syncs end when the test says so.
+class LateDisk final : public LogDisk {
+ public:
+  absl::StatusOr<OpenedLog> OpenGroup(GroupId) override {
+    return OpenedLog{.store = &store_, .recovered = {}};
+  }
+  void CloseGroup(GroupId) override {}
+  absl::Status DropGroup(GroupId) override { return absl::OkStatus(); }
+  std::vector<GroupId> Groups() const override { return {}; }
+  void Sync(absl::AnyInvocable<void(absl::Status)> done) override { done_ = std::move(done); }
+  const char* name() const override { return "late"; }
+  void EndSync() { done_(absl::OkStatus()); }
+
+ private:
+  RottenStore store_;
+  absl::AnyInvocable<void(absl::Status)> done_;
+};
+
+class CountingObserver final : public LogObserver {
+ public:
+  void OnOpened(GroupId, const OpenedLog&) override {}
+  void OnAppended(GroupId, LogChange) override {}
+  void OnSynced(GroupId, uint64_t appended) override { synced.push_back(appended); }
+  std::vector<uint64_t> synced;
+};
+
+TEST(ObservedLogDiskTest, ASyncIsOfTheStoresThatWereOpenWhenItBegan) {
+  LateDisk late;
+  CountingObserver observer;
+  ObservedLogDisk disk(late, observer);
+  const GroupId group{1};
+  LogStore* store = disk.OpenGroup(group)->store;
+  ASSERT_TRUE(store->DropPrefix(1).ok());
+  disk.Sync([](const absl::Status&) {});
+  late.EndSync();
+  EXPECT_EQ(observer.synced, std::vector<uint64_t>{1});
+  disk.Sync([](const absl::Status&) {});
+  disk.CloseGroup(group);
+  ASSERT_TRUE(disk.OpenGroup(group).ok());
+  late.EndSync();
+  EXPECT_EQ(observer.synced.size(), 1u);
+}
+
 }  // namespace
 }  // namespace cairn::sim

@@ -30,18 +30,18 @@ void Operator::Start() {
   if (options_.total() == 0) return;
   Run();
   if (options_.changes == 0) return;
-  cluster_.referees().at(GroupId::kDefault)->ObserveLeaders([this](NodeId leader) {
-    OnLeader(leader);
-  });
+  for (const auto& [group, referee] : cluster_.referees()) {
+    referee->ObserveLeaders([this, group = group](NodeId leader) { OnLeader(group, leader); });
+  }
 }
 
 // A leader is often asked before it has committed anything.
-void Operator::OnLeader(NodeId leader) {
+void Operator::OnLeader(GroupId group, NodeId leader) {
   if (stopped_ || !random_.OneIn(3)) return;
   const int64_t longest = cluster_.plan().network.longest_delay.nanoseconds + 1;
   const auto wait = static_cast<int64_t>(random_.Below(static_cast<uint64_t>(longest)));
-  cluster_.world().events.After(Nanoseconds(wait), [this, leader] {
-    if (!stopped_) Declare(GroupId::kDefault, cluster_.node(leader));
+  cluster_.world().events.After(Nanoseconds(wait), [this, group, leader] {
+    if (!stopped_) Declare(group, cluster_.node(leader));
   });
 }
 
@@ -141,7 +141,7 @@ void Operator::Declare(GroupId group, SimNode& node) {
   const GroupStatus status = handle->Status();
   if (status.configuration.voters.empty()) return;
   std::string tag;
-  MembershipRequest request = {Draw(status.configuration, status.leader, &tag), 0};
+  MembershipRequest request = {Draw({group, status.configuration, status.leader}, &tag), 0};
   if (random_.OneIn(2)) request.based_on = status.configuration_index;
   calls_.Declare(group, node.id(), std::move(request), tag, Deadline(node));
   // Somebody changes their mind.
@@ -152,13 +152,14 @@ void Operator::Declare(GroupId group, SimNode& node) {
   });
 }
 
-DeclaredMembers Operator::Draw(const Configuration& current, NodeId leader, std::string* tag) {
+DeclaredMembers Operator::Draw(const Current& now, std::string* tag) {
+  const Configuration& current = now.configuration;
   const bool further = current.target && random_.OneIn(2);
   DeclaredMembers members = further
                                 ? DeclaredMembers{current.target->voters, current.target->learners}
                                 : DeclaredMembers{current.voters, current.learners};
   for (uint64_t edits = random_.OneIn(4) ? 2 : 1; edits > 0; --edits) {
-    Edit(members, current, leader);
+    Edit(members, now);
   }
   if (random_.OneIn(30)) members.voters.clear();
   if (random_.OneIn(30) && !members.voters.empty()) members.voters.push_back(members.voters[0]);
@@ -180,7 +181,7 @@ DeclaredMembers Operator::Draw(const Configuration& current, NodeId leader, std:
   return members;
 }
 
-void Operator::Edit(DeclaredMembers& members, const Configuration& current, NodeId leader) {
+void Operator::Edit(DeclaredMembers& members, const Current& current) {
   auto add = [&](std::vector<Member>& list) {
     if (std::optional<Member> fresh = TakeNew(members, current)) list.push_back(*fresh);
   };
@@ -199,7 +200,7 @@ void Operator::Edit(DeclaredMembers& members, const Configuration& current, Node
       if (MayShrink(members)) Drop(members.voters, AnyOf(members.voters));
       return;
     case 4:
-      if (MayShrink(members)) Drop(members.voters, leader);
+      if (MayShrink(members)) Drop(members.voters, current.leader);
       return;
     case 5:
       return Drop(members.learners, AnyOf(members.learners));
@@ -219,7 +220,7 @@ void Operator::Edit(DeclaredMembers& members, const Configuration& current, Node
   }
 }
 
-void Operator::Replace(DeclaredMembers& members, const Configuration& current, uint64_t count) {
+void Operator::Replace(DeclaredMembers& members, const Current& current, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     std::optional<Member> fresh;
     if (!members.learners.empty()) {
@@ -236,7 +237,7 @@ void Operator::Replace(DeclaredMembers& members, const Configuration& current, u
 }
 
 // Everybody there is becomes anything.
-void Operator::Shuffle(DeclaredMembers& members, const Configuration& current) {
+void Operator::Shuffle(DeclaredMembers& members, const Current& current) {
   std::vector<Member> all = members.voters;
   all.insert(all.end(), members.learners.begin(), members.learners.end());
   if (std::optional<Member> fresh = TakeNew(members, current)) all.push_back(*fresh);
@@ -257,16 +258,16 @@ bool Operator::MayShrink(const DeclaredMembers& members) const {
   return members.voters.size() > options_.least_voters;
 }
 
-// A node that was never a member: one that waits to be, or one that starts now.
-std::optional<Member> Operator::TakeNew(const DeclaredMembers& members,
-                                        const Configuration& current) {
-  const MembershipChecker& checker = cluster_.referees().at(GroupId::kDefault)->membership();
+// A node that was never a member of this group: one that waits to be, or is in others, or one that
+// starts now.
+std::optional<Member> Operator::TakeNew(const DeclaredMembers& members, const Current& current) {
+  const MembershipChecker& checker = cluster_.referees().at(current.group)->membership();
   for (const auto& node : cluster_.nodes()) {
     const NodeId id = node->id();
-    if (checker.EverMember(id) || current.IsMember(id) || !node->MayJoin()) continue;
+    if (checker.EverMember(id) || current.configuration.IsMember(id) || !node->MayJoin()) continue;
     if (Names(members.voters, id) || Names(members.learners, id)) continue;
     if (!node->present()) {
-      node->Join(current);
+      node->Join(current.configuration);
       cluster_.world().counters.Count("node started to join");
     }
     // An operator may not know which disk it is.
@@ -277,8 +278,7 @@ std::optional<Member> Operator::TakeNew(const DeclaredMembers& members,
 }
 
 void Operator::Tend(SimNode& node) {
-  const MembershipChecker& checker = cluster_.referees().at(GroupId::kDefault)->membership();
-  if (!checker.WasRemoved(node.id())) return;
+  if (!cluster_.HasLeft(node.id())) return;
   Counters& counters = cluster_.world().counters;
   switch (random_.Below(6)) {
     case 0:

@@ -31,20 +31,26 @@ class Operator {
 
  private:
   void Run();
-  void OnLeader(NodeId leader);
+  void OnLeader(GroupId group, NodeId leader);
   void Act(GroupId group);
   void Declare(GroupId group, SimNode& node);
   void Cancel(GroupId group, SimNode& node);
   void Transfer(GroupId group, SimNode& node);
   void Tend(SimNode& node);
 
-  // What is drawn is worked out from `current`.
-  DeclaredMembers Draw(const Configuration& current, NodeId leader, std::string* tag);
-  void Edit(DeclaredMembers& members, const Configuration& current, NodeId leader);
-  void Replace(DeclaredMembers& members, const Configuration& current, uint64_t count);
-  void Shuffle(DeclaredMembers& members, const Configuration& current);
+  // What is drawn is worked out from there.
+  // The group whose members are drawn, and who they are.
+  struct Current {
+    GroupId group;
+    const Configuration& configuration;
+    NodeId leader;
+  };
+  DeclaredMembers Draw(const Current& current, std::string* tag);
+  void Edit(DeclaredMembers& members, const Current& current);
+  void Replace(DeclaredMembers& members, const Current& current, uint64_t count);
+  void Shuffle(DeclaredMembers& members, const Current& current);
   void Drop(std::vector<Member>& members, NodeId node);
-  std::optional<Member> TakeNew(const DeclaredMembers& members, const Configuration& current);
+  std::optional<Member> TakeNew(const DeclaredMembers& members, const Current& current);
   bool MayShrink(const DeclaredMembers& members) const;
   NodeId AnyOf(const std::vector<Member>& members);
   NodeId AnyId();

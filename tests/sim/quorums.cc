@@ -21,11 +21,15 @@ bool IsQuorum(const Configuration& configuration, const std::function<bool(NodeI
 
 Index ReachedByMajority(const std::vector<Member>& voters,
                         const std::function<Index(NodeId)>& reached) {
+  return ReachedBy(voters.size() / 2 + 1, voters, reached);
+}
+
+Index ReachedBy(size_t count, const std::vector<Member>& voters,
+                const std::function<Index(NodeId)>& reached) {
   std::vector<Index> indexes;
   for (const Member& voter : voters) indexes.push_back(reached(voter.node));
-  std::sort(indexes.begin(), indexes.end());
-  // So many, from here on, are more than half.
-  return indexes.empty() ? 0 : indexes[(indexes.size() - 1) / 2];
+  std::sort(indexes.begin(), indexes.end(), std::greater<>());
+  return count == 0 || count > indexes.size() ? 0 : indexes[count - 1];
 }
 
 bool QuorumsMeet(const Configuration& a, const Configuration& b) {

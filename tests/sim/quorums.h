@@ -4,6 +4,7 @@
 #ifndef TESTS_SIM_QUORUMS_H_
 #define TESTS_SIM_QUORUMS_H_
 
+#include <cstddef>
 #include <functional>
 #include <vector>
 
@@ -22,6 +23,10 @@ bool IsQuorum(const Configuration& configuration, const std::function<bool(NodeI
 // The largest index that a majority of `voters` has `reached`.
 Index ReachedByMajority(const std::vector<Member>& voters,
                         const std::function<Index(NodeId)>& reached);
+
+// The largest index that so many of `voters` have `reached`; 0 if there are not so many.
+Index ReachedBy(size_t count, const std::vector<Member>& voters,
+                const std::function<Index(NodeId)>& reached);
 
 // Whether each quorum of `a` has a node in common with each of `b`, so that they cannot decide two
 // things. By trying all sets of nodes.

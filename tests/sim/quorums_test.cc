@@ -58,5 +58,14 @@ TEST(QuorumsTest, WhoseQuorumsMeet) {
   EXPECT_TRUE(QuorumsMeet(joint, {Members({1, 6, 7}), Members({1, 2, 3}), {}}));
 }
 
+TEST(QuorumsTest, ReachedBySoMany) {
+  const auto own_id = [](NodeId node) { return Index{ToInteger(node)}; };
+  const auto four = Members({1, 2, 3, 4});
+  EXPECT_EQ(ReachedBy(1, four, own_id), 4u);
+  EXPECT_EQ(ReachedBy(4, four, own_id), 1u);
+  EXPECT_EQ(ReachedBy(5, four, own_id), 0u);
+  EXPECT_EQ(ReachedBy(1, {}, own_id), 0u);
+}
+
 }  // namespace
 }  // namespace cairn::sim

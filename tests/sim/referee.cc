@@ -24,13 +24,16 @@ Referee::Referee(World& world, GroupId group, std::vector<NodeId> voters,
     : world_(world),
       group_(group),
       recover_(recover),
+      by_bytes_(limits.compaction.retained_entries == CompactionOptions().retained_entries),
       ledger_(std::move(voters), world.violations, world.counters),
-      states_(ledger_, world.violations),
+      states_(ledger_, world.violations, world.counters),
       durability_(ledger_, world.violations, world.counters, std::move(recover), options),
       clients_(ledger_, states_, durability_, world.violations, world.counters),
       membership_(ledger_, world.violations, world.counters),
-      bounds_(limits, world.violations) {
+      bounds_(limits, world.violations),
+      candidacy_(world.violations, world.counters) {
   ledger_.ObserveLeaders([this](NodeId leader, Term term) {
+    candidacy_.Elected(leader, term);
     membership_.Elected(leader, term,
                         [&](NodeId voter) { return durability_.VotedFor(voter, term, leader); });
     for (const auto& observer : observers_) observer(leader);
@@ -50,6 +53,36 @@ void Referee::Report(const char* invariant, NodeId node, const std::string& what
       invariant, absl::StrCat("g", ToInteger(group_), ", n", ToInteger(node), ": ", what));
 }
 
+void Referee::Deleted(NodeId node) {
+  if (!deleted_.insert(node).second) return;
+  opened_.erase(node);
+  torn_.erase(node);
+  ProcessEnded(node);
+  ledger_.Deleted(node);
+  candidacy_.Deleted(node);
+}
+
+void Referee::Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override rule) {
+  ledger_.Rescue(best, lost, std::move(rule));
+  states_.ForgetBehind(ledger_.commit());
+  clients_.ForgiveBehind(ledger_.commit());
+}
+
+void Referee::Opened(NodeId node, Incarnation incarnation, Incarnation of_disk) {
+  const bool is_gone = incarnation != of_disk;
+  const bool is_empty = ledger_.log(node).live().last() == 0;
+  const bool vanished = vanished_.erase(node) > 0;
+  if (is_gone && is_empty && deleting_.contains(node)) return Deleted(node);
+  if (!is_gone && !vanished && !deleted_.contains(node)) return;
+  Report("a deleted group is gone", node,
+         absl::StrCat("opens it as ", is_gone ? "another" : "the same", " member with ",
+                      is_empty ? "nothing" : "what it had", ", it was ",
+                      deleted_.contains(node)    ? ""
+                      : deleting_.contains(node) ? "to be "
+                                                 : "not ",
+                      "deleted"));
+}
+
 void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   const LogImage known = opened_.contains(node) ? ledger_.log(node).durable() : LogImage();
   absl::StatusOr<LogImage> image = ImageOf(opened, &known, rotten);
@@ -66,14 +99,19 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
                         " cut bytes ", recovered.report.torn_bytes);
   });
   CountRecovery(node, recovered);
-  if (opened_.contains(node)) CheckRecovery(node, opened, *image, rotten);
+  const bool is_empty = image->last() == 0 && image->hard_state() == HardState();
+  if (deleting_.contains(node) && is_empty && known.last() > 0) {
+    vanished_.insert(node);
+  } else if (opened_.contains(node)) {
+    CheckRecovery(node, opened, *image, rotten);
+  }
   if (rotten) ledger_.Damaged(node);
   if (!rotten) CheckRecoveredIsDurable(node, *image);
   opened_.insert(node);
   HardState hard_state = image->hard_state();
   ledger_.Recovered(node, *std::move(image));
   ledger_.Claimed(node, recovered.known_commit, "recovered");
-  durability_.HardStateDurable(node, hard_state);
+  if (!deleted_.contains(node)) durability_.HardStateDurable(node, hard_state);
 }
 
 void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image,
@@ -158,12 +196,15 @@ void Referee::LogAppended(NodeId node, LogChange change) {
     }
     return text;
   });
+  if (change.drop_up_to && by_bytes_) world_.counters.Count("log compacted by its bytes");
   ledger_.Appended(node, std::move(change));
 }
 
 void Referee::LogSynced(NodeId node, uint64_t appended) {
   ledger_.Synced(node, appended);
-  durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
+  if (!deleted_.contains(node)) {
+    durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
+  }
   world_.log.Add(node, "synced", {appended}, [&] {
     return absl::StrCat("g", ToInteger(group_), " durable up to ",
                         ledger_.log(node).durable_floor(), " term ",
@@ -194,6 +235,10 @@ void Referee::Sent(const Envelope& envelope) {
     } else if (const auto* read = std::get_if<ReadIndexReply>(body)) {
       if (read->ready) ledger_.Claimed(envelope.from, read->index, "ReadIndexReply");
       if (read->ready) clients_.LeaderAnswered(envelope.to, read->request, read->index);
+    } else if (const auto* vote = std::get_if<VoteReply>(body)) {
+      if (vote->granted) candidacy_.Voted(envelope.from);
+    } else if (const auto* votes = std::get_if<VoteRequest>(body)) {
+      candidacy_.AskedForVotes(envelope.from, votes->term);
     } else if (const auto* asked = std::get_if<ReadIndexRequest>(body)) {
       clients_.AskedLeader(envelope.from, asked->request);
     }
@@ -211,7 +256,9 @@ void Referee::Sent(const Envelope& envelope) {
   } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
     world_.counters.Count(piece->gone ? "snapshot gone" : "snapshot piece sent");
   }
-  durability_.Sent(envelope);
+  bounds_.Sent(envelope);
+  // What another life of it has said binds it no more, and its votes elect nobody.
+  if (!deleted_.contains(envelope.from)) durability_.Sent(envelope);
 }
 
 // Who asks for the manifest of a snapshot of which it has asked for chunks goes on with it.
@@ -256,6 +303,7 @@ void Referee::Shown(NodeId node, const GroupStatus& status) {
 void Referee::ProcessEnded(NodeId node) {
   shown_.erase(node);
   bounds_.ProcessEnded(node);
+  candidacy_.Resumed(node);
 }
 
 ListMachine::Observer Referee::MachineObserver(NodeId node) {

@@ -16,6 +16,7 @@
 #include "raft/group.h"
 #include "storage/log_store.h"
 #include "tests/sim/checkers/bounds_checker.h"
+#include "tests/sim/checkers/candidacy_checker.h"
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/durability_checker.h"
 #include "tests/sim/checkers/membership_checker.h"
@@ -39,6 +40,16 @@ class Referee {
   void LogAppended(NodeId node, LogChange change);
   void LogSynced(NodeId node, uint64_t appended);
 
+  // The group's part of a node is to be deleted: from now on it may be gone whenever the log is
+  // opened; it is. Then the node is no member any more, and counts for nothing.
+  void Deleting(NodeId node) { deleting_.insert(node); }
+  void Deleted(NodeId node);
+  // The group is open on a node of this disk, under this incarnation.
+  void Opened(NodeId node, Incarnation incarnation, Incarnation of_disk);
+
+  // See Ledger::Rescue.
+  void Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override rule);
+
   // An envelope of this group is sent.
   void Sent(const Envelope& envelope);
   // A node shows its status, within the life of one process.
@@ -57,6 +68,7 @@ class Referee {
   ClientChecker& clients() { return clients_; }
   MembershipChecker& membership() { return membership_; }
   BoundsChecker& bounds() { return bounds_; }
+  CandidacyChecker& candidacy() { return candidacy_; }
 
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
@@ -68,15 +80,20 @@ class Referee {
   World& world_;
   GroupId group_;
   DurabilityChecker::RecoverWorstCase recover_;
+  const bool by_bytes_;  // alone the bytes of a log decide what of it is kept
   Ledger ledger_;
   StateChecker states_;
   DurabilityChecker durability_;
   ClientChecker clients_;
   MembershipChecker membership_;
   BoundsChecker bounds_;
+  CandidacyChecker candidacy_;
   std::vector<std::function<void(NodeId)>> observers_;  // of leaders
   std::set<NodeId> opened_;                             // at least once
-  std::map<NodeId, Index> torn_;                        // first undecided entry
+  std::set<NodeId> deleting_;
+  std::set<NodeId> deleted_;
+  std::set<NodeId> vanished_;     // the log, while it was to be deleted; until Opened
+  std::map<NodeId, Index> torn_;  // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
   std::map<NodeId, ContentId> pulled_;
 };

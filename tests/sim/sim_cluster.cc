@@ -35,6 +35,10 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
         world, group, members.Nodes(),
         [this, group](NodeId node_id) { return node(node_id).disk().RecoverWorstCase(group); },
         options, plan.group);
+    for (size_t n = 1; n <= plan.nodes.size(); ++n) {
+      if (!plan.nodes[n - 1].never_campaigns) continue;
+      referees_[group]->candidacy().Observes(static_cast<NodeId>(n));
+    }
   }
   network_.ObserveSends([this](const Envelope& envelope) {
     auto referee = referees_.find(envelope.group);
@@ -48,6 +52,14 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
 
 SimCluster::~SimCluster() = default;
 
+std::vector<GroupId> SimCluster::LastingGroups() const {
+  std::vector<GroupId> lasting;
+  for (const auto& [group, referee] : referees_) {
+    if (group != plan_.lives.doomed) lasting.push_back(group);
+  }
+  return lasting;
+}
+
 SimNode* SimCluster::Leader(GroupId group) {
   const Ledger& ledger = referees_.at(group)->ledger();
   NodeId leader = ledger.LeaderOf(ledger.last_term());
@@ -58,11 +70,13 @@ SimNode* SimCluster::Leader(GroupId group) {
 }
 
 bool SimCluster::EverLed() const {
-  for (const auto& [group, referee] : referees_) {
-    if (referee->ledger().reigns() == 0) return false;
+  for (GroupId group : LastingGroups()) {
+    if (referees_.at(group)->ledger().reigns() == 0) return false;
   }
   return true;
 }
+
+bool SimCluster::HasLeft(NodeId node) const { return sim::HasLeft(referees_, node); }
 
 void SimCluster::WatchStatus() {
   for (const auto& node : nodes_) node->ShowStatus();

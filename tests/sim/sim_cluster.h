@@ -35,10 +35,16 @@ class SimCluster {
   std::vector<NodeId> Present() const;
   SimNode& AnyPresent(Random& random);
 
+  // The groups that are there to the end: all but one that is doomed.
+  std::vector<GroupId> LastingGroups() const;
+
   // The node that runs and leads the newest known term of `group`; null if there is none.
   SimNode* Leader(GroupId group);
   // True once a leader was elected in every group.
   bool EverLed() const;
+
+  // Whether `node` was removed from a group, and is in none that it was ever in.
+  bool HasLeft(NodeId node) const;
 
   // Looks at every node's status now and then, for the referees. Goes on for ever.
   void WatchStatus();

@@ -27,6 +27,9 @@ class ProductTrace final : public LogSink, public TraceSink {
     if (absl::StrContains(message, "has started again")) {
       counters_.Count("group woken by a host that started again");
     }
+    if (absl::StrContains(message, "the log's disk is slow")) {
+      counters_.Count("leader with a slow disk handed over");
+    }
     log_.Add(node_, "log", {}, [&] { return std::string(message); });
   }
   void Trace(Instant, NodeId, absl::string_view decision) override {
@@ -58,7 +61,18 @@ struct SimNode::Process {
   std::unique_ptr<ObservedLogDisk> observed_disk;
   std::unique_ptr<Host> host;
   std::map<GroupId, Group> groups;
+  std::map<GroupId, int> leaving;  // closed or deleted, which is not done yet
 };
+
+bool HasLeft(const Referees& referees, NodeId node) {
+  bool removed = false;
+  for (const auto& [group, referee] : referees) {
+    const MembershipChecker& members = referee->membership();
+    if (members.EverMember(node) && !members.WasRemoved(node)) return false;
+    removed |= members.WasRemoved(node);
+  }
+  return removed;
+}
 
 SimNode::SimNode(Surroundings surroundings, NodeId node)
     : surroundings_(std::move(surroundings)),
@@ -105,6 +119,7 @@ void SimNode::Start() {
   if (running() || !present_) return;
   ++life_;
   halted_ = absl::OkStatus();
+  stays_ = false;
   world_.counters.Count("process started");
   world_.log.Add(node_, "start", {life_});
   process_ = std::make_unique<Process>(world_.events, *clock_, random_.Next(),
@@ -146,7 +161,7 @@ absl::Status SimNode::StartProcess() {
   process_->observed_disk = std::make_unique<ObservedLogDisk>(*process_->log_disk, observer);
   process_->transport = surroundings_.network->MakeTransport(node_);
   process_->trace = std::make_unique<ProductTrace>(world_.log, world_.counters, node_);
-  return OpenGroups(*identity);
+  return StartHost(*identity);
 }
 
 HostDependencies SimNode::MakeDependencies() {
@@ -174,21 +189,38 @@ HostDependencies SimNode::MakeDependencies() {
   return dependencies;
 }
 
-absl::Status SimNode::OpenGroups(const NodeIdentity& identity) {
+absl::Status SimNode::StartHost(const NodeIdentity& identity) {
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(identity, MakeDependencies());
   if (!host.ok()) return host.status();
   process_->host = *std::move(host);
   surroundings_.network->SetHost(node_, process_->host.get());
   for (auto& [group, referee] : *surroundings_.referees) {
-    GroupOptions group_options = surroundings_.plan->group;
-    group_options.priority = options().priority;
-    auto machine = std::make_unique<ListMachine>(referee->MachineObserver(node_),
-                                                 surroundings_.plan->durable_every);
-    absl::StatusOr<Group> opened =
-        process_->host->Open(group, std::move(machine), std::move(group_options));
-    if (!opened.ok()) return opened.status();
-    process_->groups.emplace(group, *std::move(opened));
+    if (deleted_.contains(group)) {
+      // Whole or gone, or on its way out: then nothing is opened.
+      if (!told_deleted_.contains(group)) {
+        world_.events.After(Duration{}, [this, group = group, life = life_] {
+          if (life == life_) OpenHalfDeleted(group);
+        });
+      }
+      continue;
+    }
+    if (absl::Status opened = OpenGroup(group); !opened.ok()) return opened;
   }
+  return absl::OkStatus();
+}
+
+absl::Status SimNode::OpenGroup(GroupId group) {
+  GroupOptions group_options = surroundings_.plan->group;
+  group_options.priority = options().priority;
+  group_options.never_campaigns = options().never_campaigns;
+  auto machine = std::make_unique<ListMachine>(referee(group).MachineObserver(node_),
+                                               surroundings_.plan->durable_every);
+  absl::StatusOr<Group> opened =
+      process_->host->Open(group, std::move(machine), std::move(group_options));
+  if (!opened.ok()) return opened.status();
+  const Incarnation incarnation = opened->Status().incarnation;
+  process_->groups.emplace(group, *std::move(opened));
+  referee(group).Opened(node_, incarnation, incarnation_);
   return absl::OkStatus();
 }
 
@@ -219,16 +251,27 @@ void SimNode::Stopped(NodeState state, const absl::Status& why) {
                  [&] { return absl::StrCat(NameOf(state), ": ", why.ToString()); });
   const bool halted = state == NodeState::kHalted;
   CheckStop(state, why);
+  // Who is removed from one group serves the others.
+  const bool removed = absl::StartsWith(why.message(), "MEMBER_REMOVED");
+  if (halted && removed && !HasLeft(*surroundings_.referees, node_)) {
+    world_.counters.Count("node left one group and stayed in another");
+    stays_ = true;
+    return;
+  }
   if (halted) halted_ = why;
-  // The program answers health checks for a while, then exits.
+  ExitSoon(halted);
+}
+
+// The program answers health checks for a while, then exits.
+void SimNode::ExitSoon(bool for_good) {
   Duration grace = surroundings_.plan->group.election_timeout;
   world_.events.After(Nanoseconds(static_cast<int64_t>(
                           random_.Below(static_cast<uint64_t>(grace.nanoseconds) + 1))),
-                      [this, life = life_, halted] {
+                      [this, life = life_, for_good] {
                         if (life != life_ || !running()) return;
                         Kill();
                         // No injector is left to start it again; a disk whose sync failed is fine.
-                        if (healed_ && !halted) Start();
+                        if (healed_ && !for_good) Start();
                       });
 }
 
@@ -283,6 +326,83 @@ Group* SimNode::group(GroupId group) {
   return found == process_->groups.end() ? nullptr : &found->second;
 }
 
+void SimNode::CloseGroup(GroupId group, Instant deadline, Host::LifeDone done) {
+  world_.log.Add(node_, "close", {ToInteger(group)});
+  process_->host->Close(group, deadline, Leaving(group, std::move(done)));
+}
+
+void SimNode::DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done) {
+  world_.log.Add(node_, "delete", {ToInteger(group)});
+  deleted_.insert(group);
+  process_->host->Delete(group, deadline, Leaving(group, std::move(done)));
+}
+
+Host::LifeDone SimNode::Leaving(GroupId group, Host::LifeDone done) {
+  process_->groups.erase(group);
+  ++process_->leaving[group];
+  return [this, group, life = life_, done = std::move(done)](const absl::Status& status) mutable {
+    if (life == life_ && running()) --process_->leaving[group];
+    done(status);
+  };
+}
+
+bool SimNode::MayOpen(GroupId group) {
+  return running() && process_->host != nullptr && !disk_.power_gone() &&
+         !process_->groups.contains(group) && process_->leaving[group] == 0;
+}
+
+void SimNode::OpenClosed(GroupId group) {
+  if (!deleted_.contains(group)) OpenAgain(group);
+}
+
+void SimNode::OpenDeleted(GroupId group) {
+  world_.counters.Count("deleted group opened again");
+  OpenAgain(group);
+}
+
+void SimNode::OpenAgain(GroupId group) {
+  if (!MayOpen(group)) return;
+  world_.log.Add(node_, "open", {ToInteger(group)});
+  const absl::Status status = OpenGroup(group);
+  if (status.ok() || !running() || disk_.power_gone()) return;
+  Stopped(disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
+}
+
+void SimNode::OpenHalfDeleted(GroupId group) {
+  if (!MayOpen(group) || told_deleted_.contains(group)) return;
+  world_.log.Add(node_, "open", {ToInteger(group)});
+  const absl::Status status = OpenGroup(group);
+  world_.counters.Count(status.ok() ? "half deleted group opened"
+                                    : "half deleted group not opened");
+}
+
+void SimNode::OpenAllClosed() {
+  for (auto& [group, referee] : *surroundings_.referees) OpenClosed(group);
+}
+
+void SimNode::GroupDeleted(GroupId group) {
+  told_deleted_.insert(group);
+  referee(group).Deleted(node_);
+  if (disk_.power_gone()) return;
+  disk_.Observe([&] {
+    const absl::StatusOr<LogImage> image = disk_.RecoverWorstCase(group);
+    const std::string number = absl::StrCat(ToInteger(group));
+    std::string left;
+    if (!image.ok()) left = image.status().ToString();
+    if (image.ok() && (image->last() > 0 || image->hard_state() != HardState())) {
+      left = absl::StrCat("its log up to ", image->last());
+    }
+    for (const std::string& path :
+         {absl::StrCat("/snapshots/", number), absl::StrCat("/groups/", number, "/machine")}) {
+      const auto there = disk_.file_system().Exists(SimDisk::kDirectory + path);
+      if (there.ok() && *there) absl::StrAppend(&left, " ", path);
+    }
+    if (left.empty()) return;
+    world_.violations.Report("a deleted group is gone",
+                             absl::StrCat("g", number, ", n", ToInteger(node_), ": ", left));
+  });
+}
+
 std::optional<ScrubProgress> SimNode::scrub() const {
   if (!running() || process_->host == nullptr) return std::nullopt;
   const std::optional<ScrubStatus> status = process_->host->Scrub();
@@ -302,6 +422,11 @@ void SimNode::Heal() {
 void SimNode::ShowStatus() {
   if (!running()) return;
   const bool with_files = ++shown_ % 16 == 0 && !disk_.power_gone();
+  // The host tells its program to stop just once.
+  if (stays_ && disk_.sync_failed()) {
+    stays_ = false;
+    ExitSoon(false);
+  }
   for (const auto& [group, handle] : process_->groups) {
     referee(group).Shown(node_, handle.Status());
     BoundsChecker& bounds = referee(group).bounds();

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@
 namespace cairn::sim {
 
 using Referees = std::map<GroupId, std::unique_ptr<Referee>>;
+
+// Whether `node` was removed from a group, and is in none that it was ever in.
+bool HasLeft(const Referees& referees, NodeId node);
 
 // Runs what a server runs: identity, log disk, Host and one Group each. One thread.
 class SimNode final : private LogObserver {
@@ -70,8 +74,20 @@ class SimNode final : private LogObserver {
   void Kill();
   void Shutdown();
 
-  // Null if the node does not run.
+  // Null if the node does not run, or the group is not open there.
   Group* group(GroupId group);
+
+  // Host::Close and Host::Delete; the node runs. A group that was closed is opened again by the
+  // next start, one that was to be deleted is not, or only to see whether it is whole or gone.
+  void CloseGroup(GroupId group, Instant deadline, Host::LifeDone done);
+  void DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done);
+  // It has ended there, says the host; and is deleted: reports what is left of it.
+  void GroupEnded(GroupId group) { referee(group).ProcessEnded(node_); }
+  void GroupDeleted(GroupId group);
+  // Opens it, unless it is open or on its way out.
+  void OpenClosed(GroupId group);
+  void OpenDeleted(GroupId group);
+  void OpenAllClosed();
   // Nothing if the node does not run, or has none.
   std::optional<ScrubProgress> scrub() const;
   Instant Now() const { return clock_->Now(); }
@@ -92,12 +108,18 @@ class SimNode final : private LogObserver {
   void OnSynced(GroupId group, uint64_t appended) override;
 
   absl::Status StartProcess();
-  absl::Status OpenGroups(const NodeIdentity& identity);
+  absl::Status StartHost(const NodeIdentity& identity);
+  absl::Status OpenGroup(GroupId group);
+  bool MayOpen(GroupId group);
+  void OpenAgain(GroupId group);
+  void OpenHalfDeleted(GroupId group);
+  Host::LifeDone Leaving(GroupId group, Host::LifeDone done);
   HostDependencies MakeDependencies();
   void EndProcess();
   void Boot();
   void CheckStop(NodeState state, const absl::Status& why);
   void Stopped(NodeState state, const absl::Status& why);
+  void ExitSoon(bool for_good);
   Referee& referee(GroupId group) { return *surroundings_.referees->at(group); }
   const NodeOptions& options() const;
 
@@ -114,6 +136,9 @@ class SimNode final : private LogObserver {
   Incarnation incarnation_ = Incarnation::kUnknown;
   bool present_;
   bool retired_ = false;
+  std::set<GroupId> deleted_;  // or to be; a start does not open them
+  std::set<GroupId> told_deleted_;
+  bool stays_ = false;  // the process was told to go, and is still a member of another group
   uint64_t shown_ = 0;
   bool healed_ = false;
 };

@@ -44,6 +44,7 @@ class Workload::Client {
     CommandId id = 0;
     std::string command;
     SessionCall call;
+    Term fence = 0;    // 0: none
     int tries = 0;     // answers to any but the last one come too late
     int answered = 0;  // the last one that had an answer
     bool over = false;
@@ -85,8 +86,16 @@ class Workload::Client {
     if (session_ != 0) {
       append->call = {.session = session_, .number = ++session_number_, .in_order = wants_order_};
     }
+    if (random_.Chance(options_.fenced, 1000)) append->fence = DrawFence();
     ++under_way_;
     Try(append);
+  }
+
+  // As if it had read something from a state of that term.
+  Term DrawFence() {
+    Group* handle = cluster_.node(node_).group(group_);
+    const Term term = handle == nullptr ? 0 : handle->Status().term;
+    return random_.OneIn(8) ? term + 1 : term;
   }
 
   std::string DrawFilling() {
@@ -151,6 +160,7 @@ class Workload::Client {
     NodeId node = PickNode();
     ProposeOptions options = DrawOptions(node);
     options.session = append->call;
+    options.expected_term = append->fence;
     if (attempt > 1 && append->call.session != 0) {
       cluster_.world().counters.Count("session call retried");
     }
@@ -190,6 +200,14 @@ class Workload::Client {
         cluster_.world().violations.Report(
             "I15 exactly once", absl::StrCat("command ", append.id, " is told that its number ",
                                              append.call.number, " came with another payload"));
+        return false;
+      case Reason::kTermChanged:
+        cluster_.world().counters.Count("fenced command refused: another term");
+        if (append.fence == 0 || refused.term == append.fence) {
+          cluster_.world().violations.Report(
+              "answers are true", absl::StrCat("command ", append.id, " for term ", append.fence,
+                                               " is refused, as it is term ", refused.term));
+        }
         return false;
       case Reason::kSessionNumberTooOld:
       case Reason::kTooLarge:

@@ -1,6 +1,7 @@
 #include "tests/sim/checkers/bounds_checker.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,10 @@ constexpr size_t kMostTasks = 5000;
 // being read by members that pull them. Each has a manifest and three files.
 constexpr size_t kMostSnapshots = 8;
 constexpr size_t kFilesOfSnapshot = 4;
+// To each peer: the entry, and that it is committed; with their answers.
+constexpr size_t kMessagesOfCommit = 4;
+// A peer that is probed, or a round of reads that is still under way, before and after.
+constexpr size_t kMessagesBeside = 4;
 
 }  // namespace
 
@@ -62,6 +67,29 @@ void BoundsChecker::Answered(NodeId node, size_t bytes) {
   if (open == open_.end() || open->second.calls == 0) return;  // of a process that has ended
   --open->second.calls;
   open->second.bytes -= std::min(bytes, open->second.bytes);
+}
+
+// Not what is said about elections and membership: strangers begin that, too.
+void BoundsChecker::Sent(const Envelope& envelope) {
+  const auto* body = std::get_if<MessageBody>(&envelope.body);
+  const bool counts = body == nullptr ? std::holds_alternative<ForwardedProposals>(envelope.body) ||
+                                            std::holds_alternative<ForwardedResults>(envelope.body)
+                                      : std::holds_alternative<AppendEntries>(*body) ||
+                                            std::holds_alternative<AppendReply>(*body) ||
+                                            std::holds_alternative<Heartbeat>(*body) ||
+                                            std::holds_alternative<HeartbeatReply>(*body) ||
+                                            std::holds_alternative<ReadIndexRequest>(*body) ||
+                                            std::holds_alternative<ReadIndexReply>(*body);
+  if (counts) ++messages_;
+}
+
+void BoundsChecker::Committed(const Commits& seen) {
+  // A clock may run faster than virtual time, by a tenth.
+  const int64_t heartbeats =
+      seen.took.nanoseconds * 11 / 10 / options_.heartbeat_interval.nanoseconds + 2;
+  const size_t of_peer =
+      seen.commits * kMessagesOfCommit + static_cast<size_t>(heartbeats) * 2 + kMessagesBeside;
+  Require(NodeId::kNone, "messages for a few commits", seen.messages, of_peer * seen.peers);
 }
 
 void BoundsChecker::Waiting(NodeId node, size_t tasks) {

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "base/types.h"
+#include "raft/envelope.h"
 #include "raft/group_options.h"
 #include "raft/group_status.h"
 #include "tests/sim/violations.h"
@@ -17,8 +19,8 @@
 namespace cairn::sim {
 
 // I23 (bounded), of one group: bytes sent to a peer and not acknowledged, commands not answered,
-// sessions, entries kept in memory, files of snapshots; and tasks that wait on one node. One
-// thread.
+// sessions, entries kept in memory, files of snapshots, messages per commit; and tasks that wait on
+// one node. One thread.
 class BoundsChecker {
  public:
   BoundsChecker(const GroupOptions& options, Violations& violations)
@@ -35,6 +37,19 @@ class BoundsChecker {
   void Answered(NodeId node, size_t bytes);
   void ProcessEnded(NodeId node) { open_.erase(node); }
 
+  // Somebody says something for entries or reads to go on; how often that was.
+  void Sent(const Envelope& envelope);
+  uint64_t messages() const { return messages_; }
+  // On a network that loses nothing commands were committed one after the other by one leader, and
+  // so much was said, within a time by the fastest clock there is.
+  struct Commits {
+    uint64_t commits = 0;
+    size_t peers = 0;  // of the leader
+    uint64_t messages = 0;
+    Duration took;
+  };
+  void Committed(const Commits& seen);
+
   // Tasks that wait on all sequences of `node`.
   void Waiting(NodeId node, size_t tasks);
   // The names in the directory of the group's snapshots.
@@ -50,6 +65,7 @@ class BoundsChecker {
   const GroupOptions options_;
   Violations& violations_;
   std::map<NodeId, Open> open_;
+  uint64_t messages_ = 0;
 };
 
 }  // namespace cairn::sim

@@ -96,5 +96,19 @@ TEST_F(BoundsCheckerTest, Tasks) {
   EXPECT_TRUE(violated());
 }
 
+TEST_F(BoundsCheckerTest, MessagesPerCommit) {
+  Envelope envelope;
+  envelope.body = MessageBody(AppendReply());
+  checker_.Sent(envelope);
+  envelope.body = SnapshotPiece();
+  checker_.Sent(envelope);
+  EXPECT_EQ(checker_.messages(), 1u);
+  // Each to two peers: three commits of four messages, two heartbeats, and what is beside.
+  checker_.Committed({.commits = 3, .peers = 2, .messages = 2 * (12 + 4 + 4), .took = {}});
+  EXPECT_FALSE(violated()) << violations_.first();
+  checker_.Committed({.commits = 3, .peers = 2, .messages = 2 * (12 + 4 + 4) + 1, .took = {}});
+  EXPECT_TRUE(violated());
+}
+
 }  // namespace
 }  // namespace cairn::sim

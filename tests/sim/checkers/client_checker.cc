@@ -105,6 +105,19 @@ void ClientChecker::Applied(CommandId id) {
   }
 }
 
+void ClientChecker::ForgiveBehind(Index index) {
+  horizon_ = std::min(horizon_, index);
+  for (auto& [id, command] : commands_) {
+    command.horizon = std::min(command.horizon, index);
+    if (command.at <= index) continue;
+    counters_.Count("acknowledged command lost with a majority");
+    command.at = 0;
+    // It may still be found in a log, and be applied elsewhere.
+    command.maybe = true;
+  }
+  for (auto& [question, known] : asked_) known = std::min(known, index);
+}
+
 void ClientChecker::CheckNothingLost(NodeId node) const {
   for (const auto& [id, command] : commands_) {
     if (command.at == 0) continue;

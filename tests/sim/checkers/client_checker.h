@@ -51,6 +51,9 @@ class ClientChecker {
   // `command` was applied for the first time.
   void Applied(CommandId command);
 
+  // What was acknowledged or read behind `index` is lost with a majority; nothing else is.
+  void ForgiveBehind(Index index);
+
   // At the end: every acknowledged command is in the state of `node`, which has caught up.
   void CheckNothingLost(NodeId node) const;
 

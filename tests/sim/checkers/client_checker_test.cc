@@ -47,7 +47,7 @@ class ClientCheckerTest : public ::testing::Test {
   Violations violations_{log_};
   Counters counters_;
   Ledger ledger_{{kA}, violations_, counters_};
-  StateChecker states_{ledger_, violations_};
+  StateChecker states_{ledger_, violations_, counters_};
   DurabilityChecker durability_{ledger_, violations_, counters_, nullptr, {.real_one_in = 0}};
   ClientChecker clients_{ledger_, states_, durability_, violations_, counters_};
 };
@@ -170,6 +170,22 @@ TEST_F(ClientCheckerTest, RetryGetsAnotherAnswer) {
   Apply(1);
   Acknowledge(1, 1, "another", true);
   EXPECT_EQ(Violation(), "I15");
+}
+
+TEST_F(ClientCheckerTest, OnlyWhatIsLostWithAMajorityIsForgiven) {
+  for (CommandId id : {1, 2}) {
+    Propose(id);
+    Apply(id);
+    Acknowledge(id, id);
+  }
+  states_.ForgetBehind(1);
+  clients_.ForgiveBehind(1);
+  EXPECT_EQ(clients_.AskedToRead(), 2u);  // by the ledger, which was not told
+  clients_.CheckNothingLost(kA);
+  EXPECT_EQ(Violation(), "");
+  states_.ForgetBehind(0);
+  clients_.CheckNothingLost(kA);
+  EXPECT_EQ(Violation(), "I11");
 }
 
 }  // namespace

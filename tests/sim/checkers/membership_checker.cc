@@ -53,6 +53,30 @@ void MembershipChecker::Appended(const Ledger::ConfigurationChange& change) {
   const std::string what =
       absl::StrCat("appends ", ToString(*change.next), " at ", change.index, "/", change.term,
                    " behind ", ToString(*change.previous), " at ", change.previous_index);
+  const uint64_t forced = change.next->unsafe_recoveries.count;
+  const uint64_t forced_before = change.previous->unsafe_recoveries.count;
+  if (forced == forced_before) {
+    CheckFollows(change, what);
+    CheckActive(change);
+  } else if (forced < forced_before) {
+    Report(change.leader, absl::StrCat(what, ", which forgets an unsafe recovery"));
+  } else if (forced > forced_before + 1 || !ledger_.rescued()) {
+    Report(change.leader, absl::StrCat(what, ", and nobody asked for an unsafe recovery"));
+  } else {
+    counters_.Count("configuration forced by an unsafe recovery");
+  }
+  for (const Member& member : AllOf(*change.next)) {
+    Index& first = ever_.try_emplace(member.node, change.index).first->second;
+    first = std::min(first, change.index);
+    appended_.insert(member.address);
+    if (!refused_.contains(member.address)) continue;
+    Report(change.leader, absl::StrCat(what, ": it was refused"));
+  }
+  counters_.Count("configuration appended");
+}
+
+void MembershipChecker::CheckFollows(const Ledger::ConfigurationChange& change,
+                                     const std::string& what) {
   const bool initial = change.previous_index == 0 && change.index == change.first_of_term;
   if (change.previous_index > ledger_.commit()) {
     Report(change.leader, absl::StrCat(what, ", which is not committed"));
@@ -64,15 +88,6 @@ void MembershipChecker::Appended(const Ledger::ConfigurationChange& change) {
   if (!QuorumsMeet(*change.previous, *change.next)) {
     Report(change.leader, absl::StrCat(what, ": their quorums need not meet"));
   }
-  CheckActive(change);
-  for (const Member& member : AllOf(*change.next)) {
-    Index& first = ever_.try_emplace(member.node, change.index).first->second;
-    first = std::min(first, change.index);
-    appended_.insert(member.address);
-    if (!refused_.contains(member.address)) continue;
-    Report(change.leader, absl::StrCat(what, ": it was refused"));
-  }
-  counters_.Count("configuration appended");
 }
 
 // Whoever holds the last committed configuration may come to lead with what it has behind it.
@@ -126,7 +141,7 @@ void MembershipChecker::Elected(NodeId leader, Term term,
                                 const std::function<bool(NodeId)>& voted) {
   const Ledger::ConfigurationPointer configuration = ledger_.InForce(term);
   if (configuration->joint()) counters_.Count("leader elected by a joint configuration");
-  if (IsQuorum(*configuration, voted)) return;
+  if (ledger_.Elects(*configuration, voted)) return;
   std::string voters;
   for (const auto& [node, log] : ledger_.logs()) {
     if (voted(node)) absl::StrAppend(&voters, " n", ToInteger(node));

@@ -24,7 +24,8 @@ namespace cairn::sim {
 // a leader appends none while the one before is not committed, and none before an entry of its own
 // term is; elections are won by a quorum of voters (commits are the ledger's, which never counts
 // learners). And the answers to operators: what was done is committed, and what was refused for
-// sure is never appended. One thread.
+// sure is never appended. Only where a majority was lost and an operator has said so a leader may
+// begin with other members, once, and it stays written down for ever. One thread.
 class MembershipChecker {
  public:
   MembershipChecker(const Ledger& ledger, Violations& violations, Counters& counters)
@@ -64,6 +65,7 @@ class MembershipChecker {
     std::string tag;
   };
   void Report(NodeId node, const std::string& what);
+  void CheckFollows(const Ledger::ConfigurationChange& change, const std::string& what);
   void CheckActive(const Ledger::ConfigurationChange& change);
   void CheckDone(NodeId node, const Request& request, const ControlDone& done);
   void CountCommitted(const Ledger::ConfigurationChange& change);

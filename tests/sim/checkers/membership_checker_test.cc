@@ -216,5 +216,35 @@ TEST_F(MembershipCheckerTest, WhatWasRefusedIsNotAppended) {
   EXPECT_EQ(Violation(), "I16 ");
 }
 
+// Another majority than that of the members before: an operator has to say so.
+TEST_F(MembershipCheckerTest, AForcedConfigurationTakesAnOperator) {
+  Begin();
+  Configuration forced = *Make({4, 5});
+  forced.unsafe_recoveries.count = 1;
+  Append({1}, 3, std::make_shared<const Configuration>(forced));
+  EXPECT_EQ(Violation(), "I16 ");
+}
+
+TEST_F(MembershipCheckerTest, AForcedConfigurationStaysWrittenDown) {
+  Begin();
+  ledger_.Rescue(kA, {NodeId{2}, NodeId{3}}, {.evicted = {NodeId{2}, NodeId{3}}, .quorum = 0});
+  // Whoever led before the loss leads no more.
+  LogChange term;
+  term.hard_state = {2, kA};
+  Write(kA, term);
+  LogChange change;
+  change.first = 3;
+  Configuration forced = *Make({1});
+  forced.unsafe_recoveries.count = 1;
+  change.entries = {{2, {3, 3}, std::make_shared<const Configuration>(forced)}};
+  Write(kA, change);
+  EXPECT_EQ(violations_.first(), "");
+  EXPECT_EQ(counters_.Get("configuration forced by an unsafe recovery"), 1u);
+  change.first = 4;
+  change.entries = {{2, {4, 4}, Make({1})}};
+  Write(kA, change);
+  EXPECT_EQ(Violation(), "I16 ");
+}
+
 }  // namespace
 }  // namespace cairn::sim

@@ -7,9 +7,24 @@
 
 namespace cairn::sim {
 
+void StateChecker::Started(NodeId node) { machines_[node] = Machine(); }
+
+bool StateChecker::paused(NodeId node) const {
+  const auto machine = machines_.find(node);
+  return machine != machines_.end() && machine->second.paused;
+}
+
+void StateChecker::CheckNotPaused(NodeId node, Index index) {
+  if (!paused(node)) return;
+  violations_.Report("what is paused is not applied",
+                     absl::StrCat("n", ToInteger(node), " comes to ", index, ", has ",
+                                  applied(node), " and said that it is paused"));
+}
+
 void StateChecker::Applied(NodeId node, const AppliedCommand& applied) {
   Index index = applied.position.index;
-  LogPosition& last = applied_[node];
+  const LogPosition& last = machines_[node].applied;
+  CheckNotPaused(node, index);
   if (index <= last.index) {
     violations_.Report(
         "I17 order", absl::StrCat("n", ToInteger(node), " applies ", index, " after ", last.index));
@@ -27,6 +42,12 @@ void StateChecker::Applied(NodeId node, const AppliedCommand& applied) {
 }
 
 void StateChecker::Restored(NodeId node, LogPosition position, uint64_t state_hash) {
+  Machine& machine = machines_[node];
+  CheckNotPaused(node, position.index);
+  if (machine.replays > 0 && position.index <= machine.applied.index) {
+    if (position.index < machine.applied.index) counters_.Count("replay went back");
+    machine.applied = {};
+  }
   AppliedUpTo(node, position);
   auto behind = by_index_.upper_bound(position.index);
   const uint64_t known = behind == by_index_.begin() ? 0 : std::prev(behind)->second.state_hash;
@@ -64,6 +85,14 @@ void StateChecker::CheckFirst(NodeId node, const AppliedCommand& applied) {
                                     applied.position.index, " where others had none"));
   }
   CheckSession(applied.command, proposed->second.call);
+  const Term fence = proposed->second.fence;
+  if (fence == 0) return;
+  counters_.Count("fenced command applied");
+  if (applied.position.term == fence) return;
+  violations_.Report(
+      "fenced commands keep their term",
+      absl::StrCat("command ", applied.command, " is applied at ", ToString(applied.position),
+                   ", proposed for term ", fence, " only"));
 }
 
 void StateChecker::CheckSession(CommandId command, const SessionCall& call) {
@@ -79,7 +108,7 @@ void StateChecker::CheckSession(CommandId command, const SessionCall& call) {
 }
 
 void StateChecker::AppliedUpTo(NodeId node, LogPosition position) {
-  LogPosition& last = applied_[node];
+  LogPosition& last = machines_[node].applied;
   if (position.index < last.index) {
     violations_.Report("I17 order", absl::StrCat("n", ToInteger(node), " goes back from ",
                                                  last.index, " to ", position.index));
@@ -95,14 +124,25 @@ void StateChecker::AppliedUpTo(NodeId node, LogPosition position) {
   }
 }
 
+void StateChecker::ForgetBehind(Index index) {
+  const auto lost = by_index_.upper_bound(index);
+  for (auto each = lost; each != by_index_.end(); ++each) {
+    by_command_.erase(each->second.command);
+    const SessionCall& call = proposed_.at(each->second.command).call;
+    if (call.session != 0) session_numbers_[call.session].erase(call.number);
+  }
+  by_index_.erase(lost, by_index_.end());
+  snapshots_.erase(snapshots_.upper_bound({index, ~Term{0}}), snapshots_.end());
+}
+
 const AppliedCommand* StateChecker::Find(CommandId command) const {
   auto found = by_command_.find(command);
   return found == by_command_.end() ? nullptr : &by_index_.at(found->second);
 }
 
 Index StateChecker::applied(NodeId node) const {
-  auto found = applied_.find(node);
-  return found == applied_.end() ? 0 : found->second.index;
+  auto found = machines_.find(node);
+  return found == machines_.end() ? 0 : found->second.applied.index;
 }
 
 std::vector<CommandId> StateChecker::Commands() const {

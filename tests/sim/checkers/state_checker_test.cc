@@ -36,7 +36,7 @@ class StateCheckerTest : public ::testing::Test {
   Violations violations_{log_};
   Counters counters_;
   Ledger ledger_{{kA}, violations_, counters_};
-  StateChecker states_{ledger_, violations_};
+  StateChecker states_{ledger_, violations_, counters_};
 };
 
 TEST_F(StateCheckerTest, SameOnAllMembersAndAfterRestarts) {
@@ -131,6 +131,68 @@ TEST_F(StateCheckerTest, SessionCallWithoutTheOneBefore) {
   EXPECT_EQ(Violation(), "");
   Apply(kA, 3, 2, 200);
   EXPECT_EQ(Violation(), "I15");
+}
+
+TEST_F(StateCheckerTest, NothingIsAppliedWhileItIsPaused) {
+  Apply(kA, 2, 1, 100);
+  states_.Paused(kA);
+  Apply(kB, 2, 1, 100);
+  states_.Resumed(kA);
+  Apply(kA, 3, 2, 200);
+  EXPECT_EQ(violations_.first(), "");
+  states_.Paused(kA);
+  Apply(kA, 4, 3, 300);
+  EXPECT_EQ(violations_.first().substr(0, 14), "what is paused");
+}
+
+TEST_F(StateCheckerTest, ARestartEndsAPause) {
+  states_.Paused(kA);
+  states_.Started(kA);
+  Apply(kA, 2, 1, 100);
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(StateCheckerTest, OnlyAReplayGoesBack) {
+  Apply(kA, 2, 1, 100);
+  Apply(kA, 4, 2, 200);
+  states_.ReplayAsked(kA);
+  states_.Restored(kA, {2, 1}, 100);
+  Apply(kA, 4, 2, 200);
+  states_.ReplayTold(kA);
+  EXPECT_EQ(Violation(), "");
+  states_.Restored(kA, {2, 1}, 100);
+  EXPECT_EQ(Violation(), "I17");
+}
+
+TEST_F(StateCheckerTest, AReplayMakesTheSame) {
+  Apply(kA, 2, 1, 100);
+  Apply(kA, 4, 2, 200);
+  states_.ReplayAsked(kA);
+  states_.Restored(kA, {2, 1}, 100);
+  Apply(kA, 4, 2, 201);
+  EXPECT_EQ(Violation(), "I8 ");
+}
+
+TEST_F(StateCheckerTest, FencedCommandsKeepTheirTerm) {
+  states_.Proposed(1, 1, {}, 1);
+  Apply(kA, 2, 1, 100);
+  EXPECT_EQ(Violation(), "");
+  states_.Proposed(2, 2, {}, 2);
+  Apply(kA, 3, 2, 200);
+  EXPECT_EQ(violations_.first().substr(0, 6), "fenced");
+}
+
+TEST_F(StateCheckerTest, WhatIsLostMayBeAppliedAgain) {
+  states_.Proposed(2, 2, {.session = 1, .number = 1});
+  Apply(kA, 2, 1, 100);
+  Apply(kA, 4, 2, 200);
+  states_.ForgetBehind(2);
+  EXPECT_NE(states_.Find(1), nullptr);
+  EXPECT_EQ(states_.Find(2), nullptr);
+  states_.Started(kA);
+  states_.Restored(kA, {2, 1}, 100);
+  Apply(kA, 5, 2, 201);
+  EXPECT_EQ(violations_.first(), "");
 }
 
 }  // namespace
