@@ -33,7 +33,12 @@ SimCluster::SimCluster(World& world, const FaultPlan& plan)
     options.seed = SubSeed(plan.seed, "checked by real recovery", i);
     referees_[group] = std::make_unique<Referee>(
         world, group, members.Nodes(),
-        [this, group](NodeId node_id) { return node(node_id).disk().RecoverWorstCase(group); },
+        [this, group](NodeId node_id) -> absl::StatusOr<LogImage> {
+          SimDisk& disk = node(node_id).disk();
+          // What has rotted while the process runs may not be repaired yet.
+          if (disk.rotten()) return referees_.at(group)->ledger().log(node_id).durable();
+          return disk.RecoverWorstCase(group);
+        },
         options, plan.group);
     for (size_t n = 1; n <= plan.nodes.size(); ++n) {
       if (!plan.nodes[n - 1].never_campaigns) continue;
