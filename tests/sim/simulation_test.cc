@@ -122,8 +122,9 @@ struct Shard {
   uint64_t count = 1;
 };
 Shard shard;
-// In one of 65 seeds a start finds damaged entries. Run by each shard, so that all see the state.
-constexpr uint64_t kDamageFound = 1009;
+// Few seeds have a start that finds damaged entries, or entries torn on several nodes. Run by each
+// shard, so that all see these states.
+constexpr uint64_t kRareStates[] = {1009, 32};
 std::vector<uint64_t> fixed_seeds;
 std::vector<uint64_t> fresh_seeds;
 
@@ -176,7 +177,9 @@ void DrawSeeds() {
   auto now = std::chrono::system_clock::now().time_since_epoch();
   uint64_t first =
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  if (total >= shard.count * kEnoughForAllStates) fixed_seeds.push_back(kDamageFound);
+  if (total >= shard.count * kEnoughForAllStates) {
+    fixed_seeds.assign(std::begin(kRareStates), std::end(kRareStates));
+  }
   for (uint64_t i = 0; i < total; ++i) {
     if (i % shard.count != shard.index) continue;
     if (i < total - fresh) {
