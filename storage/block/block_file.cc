@@ -19,6 +19,8 @@ namespace cairn {
 namespace {
 
 constexpr size_t kDigits = 20;
+// There are numbers behind those of all files.
+constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 constexpr absl::string_view kBlockSuffix = ".block";
 constexpr absl::string_view kSpareSuffix = ".spare";
 constexpr absl::string_view kCompressedSuffix = ".block.tmp";
@@ -27,7 +29,7 @@ std::optional<uint64_t> ParseName(absl::string_view name, absl::string_view suff
   uint64_t number = 0;
   if (!absl::ConsumeSuffix(&name, suffix) || name.size() != kDigits ||
       name.find_first_not_of("0123456789") != absl::string_view::npos ||
-      !absl::SimpleAtoi(name, &number)) {
+      !absl::SimpleAtoi(name, &number) || number > kMaxNumber) {
     return std::nullopt;
   }
   return number;

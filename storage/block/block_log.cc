@@ -68,7 +68,7 @@ BlockLog::BlockLog(FileSystem& file_system, BlockLogOptions options, RecoveredDi
       lock_(std::move(disk.lock)),
       blocks_(std::move(disk.blocks)),
       notes_(std::move(disk.notes)),
-      findings_({.damaged = std::move(disk.damaged),
+      findings_({.lost_files = std::move(disk.lost_files),
                  .lost_batches = disk.lost_batches || options_.new_groups_are_lost,
                  .torn_bytes = disk.torn_bytes,
                  .torn = std::move(disk.torn)}),
@@ -320,6 +320,9 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool opening) {
     if (status.ok() && !opening) status = WriteCopies(batch);
     if (!status.ok()) return Fail(std::move(status));
     if (!end_.at_block_begin()) batch = Gather(/*checkpoint=*/false);
+    // What was released meanwhile is not to be missed.
+    std::erase_if(batch.id().live_blocks,
+                  [this](uint64_t id) { return blocks_->Find(id) == nullptr; });
   }
   end_.Place(batch);
   const BatchPlace place = end_.place();
@@ -429,7 +432,25 @@ absl::Status BlockLog::ReleaseUnused() {
     }
     if (absl::Status status = blocks_->Release(id); !status.ok()) return status;
   }
-  return absl::OkStatus();
+  return RemoveLostFiles();
+}
+
+// No entry is in no block, and no group is one that may have forgotten what it promised.
+bool BlockLog::IsWhole() const {
+  MutexLock lock(mutex_);
+  return usage_->Of(0).spans == 0 &&
+         std::none_of(groups_.begin(), groups_.end(),
+                      [](const auto& group) { return group.second->written().hard_state_lost; });
+}
+
+// Nobody can read them, but as long as something is missing they are what is left of it.
+absl::Status BlockLog::RemoveLostFiles() {
+  if (findings_.lost_files.empty() || !IsWhole()) return absl::OkStatus();
+  for (const std::string& path : findings_.lost_files) {
+    if (absl::Status status = file_system_.Remove(path); !status.ok()) return status;
+  }
+  findings_.lost_files.clear();
+  return file_system_.SyncDirectory(options_.directory);
 }
 
 BlockLog::Figures BlockLog::figures() const {

@@ -87,8 +87,8 @@ class BlockLog final : public LogDisk {
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another
   // process has it open. FAILED_PRECONDITION naming both for another identity or a newer format.
   // The same for a block that is encrypted with a key that is not given, naming file and key.
-  // DATA_LOSS naming the file and what to do where nobody can tell what stood there. Whatever it
-  // cannot read it leaves as it is.
+  // DATA_LOSS naming the file and what to do where nobody can tell whose log it is, or no block is
+  // left. Whatever else is missing or cannot be read is lost (RecoveredLog), and left as it is.
   static absl::StatusOr<std::unique_ptr<BlockLog>> Open(FileSystem& file_system,
                                                         BlockLogOptions options);
   ~BlockLog() override;
@@ -118,9 +118,9 @@ class BlockLog final : public LogDisk {
 
  private:
   friend class BlockLogStore;
-  // What recovery found of groups, until they are opened.
+  // What recovery found.
   struct Findings {
-    std::map<GroupId, absl::Status> damaged;
+    std::vector<std::string> lost_files;  // to be removed once nothing is missing
     bool lost_batches = false;
     uint64_t torn_bytes = 0;
     std::map<GroupId, TornEntries> torn;
@@ -164,6 +164,8 @@ class BlockLog final : public LogDisk {
                            const RecordRun* next) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   absl::Status ReleaseUnused();
+  bool IsWhole() const;
+  absl::Status RemoveLostFiles();
   absl::Status RewriteSome();
   enum class Added { kSome, kNothing, kNothingYet };
   Added AddSomeOf(uint64_t block, SyncBatch& batch);

@@ -34,8 +34,6 @@ absl::StatusOr<OpenedLog> BlockLog::OpenGroup(GroupId group) {
   {
     MutexLock lock(mutex_);
     CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
-    auto damaged = findings_.damaged.find(group);
-    if (damaged != findings_.damaged.end()) return damaged->second;
     is_new = !groups_.contains(group);
     state = &StateOf(group);
     if (is_new && findings_.lost_batches) {
@@ -58,7 +56,6 @@ absl::Status BlockLog::DropGroup(GroupId group) {
   MutexLock lock(mutex_);
   CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
   if (!failed_.ok()) return failed_;
-  findings_.damaged.erase(group);
   if (!groups_.contains(group)) return absl::OkStatus();
   StateOf(group).Drop();
   cached_.recent.TruncateFrom(group, 0);

@@ -32,14 +32,16 @@ bool IsDropped(const WrittenLog& log) {
          log.last == LogPosition();
 }
 
-SalvagedGroup PlanGroup(const SalvageSource& log, GroupId group, const WrittenLog& written) {
+// `last`: of the entries the log names.
+SalvagedGroup PlanGroup(const SalvageSource& log, GroupId group, const WrittenLog& written,
+                        Index last) {
   SalvagedGroup plan;
   plan.group = group;
   plan.hard_state = written.hard_state;
   plan.hard_state_lost = written.hard_state_lost;
   plan.base = written.base;
   plan.base_hash = written.base_hash;
-  PlanEntries(log, written.last.index, plan);
+  PlanEntries(log, last, plan);
   return plan;
 }
 
@@ -145,7 +147,12 @@ SalvagePlan PlanSalvage(const LogInspector& log) {
   const SalvageSource source = SourceOf(log);
   for (const auto& [group, written] : log.groups()) {
     if (IsDropped(written)) continue;
-    plan.groups.push_back(PlanGroup(source, group, written));
+    Index last = written.last.index;
+    if (log.scan().ok()) {
+      const auto given_up = log.scan()->given_up.find(group);
+      if (given_up != log.scan()->given_up.end()) last = given_up->second.last;
+    }
+    plan.groups.push_back(PlanGroup(source, group, written, last));
   }
   for (const auto& [id, block] : log.blocks()) {
     if (!block.status.ok()) plan.unreadable.push_back(block.path);

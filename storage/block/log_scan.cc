@@ -5,14 +5,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "storage/block/failed_sync.h"
 #include "storage/block/log_reader.h"
+#include "storage/block/seams/log_seams.h"
 #include "storage/checksum.h"
 
 namespace cairn {
 namespace {
+
+// Of files that are missing so many are named.
+constexpr size_t kMaxNamed = 16;
 
 bool HoldsSomething(const ScannedBlock& block) {
   return block.walk && (!block.walk->batches.empty() || !block.walk->remainder.empty);
@@ -33,37 +36,44 @@ class Scanner {
   }
 
   absl::StatusOr<LogScan> Run(const std::vector<uint64_t>& blocks) {
-    absl::StatusOr<ScannedBlocks> opened = OpenBlocks(source_, blocks, helpers_, &scan_.notes);
+    absl::StatusOr<ScannedBlocks> opened =
+        OpenBlocks(source_, blocks, helpers_, &scan_.lost_blocks, &scan_.notes);
     if (!opened.ok()) return opened.status();
     scan_.blocks = *std::move(opened);
     absl::Status status = ReadBoot();
     if (status.ok()) status = WalkNewest();
-    if (status.ok()) status = ReadFootersOrWalk(scan_.blocks, helpers_, &scan_.notes);
+    if (status.ok()) {
+      status = ReadFootersOrWalk(scan_.blocks, helpers_, &scan_.lost_blocks, &scan_.notes);
+    }
     if (!status.ok()) return status;
+    FindMissing();
     for (auto& [id, block] : scan_.blocks) Replay(id, block);
     FindHead();
     FinishGroups();
-    if (scan_.end_lost && scan_.groups.empty()) return NothingIsSure();
+    for (const auto& [id, why] : scan_.lost_blocks) Note(why);
     return std::move(scan_);
   }
 
  private:
   absl::Status ReadBoot();
   absl::Status WalkNewest();
-  absl::Status CheckNoneMissing(uint64_t first) const;
-  absl::Status JudgeEnd(ScannedBlock& block);
+  bool IsPrepared(uint64_t id) const;
+  void FindLostEnd();
+  void FindMissing();
+  void JudgeEnd(ScannedBlock& block);
   void Cut(ScannedBlock& block);
   void LoseEnd(const ScannedBlock& block);
   void FindHead();
   void Replay(uint64_t id, ScannedBlock& block);
   void ReplayBatch(uint64_t id, ScannedBlock& block, size_t at);
-  void Lose(const ScannedBlock& block);
+  void Lose(const ScannedBlock& block, absl::string_view what);
   void ApplyBehindLoss(const GroupSection& section, const BatchPlace& place, WrittenLog& log);
+  std::optional<RecordRun> ReadEntry(GroupId group, const Span& span, Index index) const;
   EntryHash HashOf(GroupId group, const WrittenLog& log, Index index) const;
   void AddBadEntries(const ScannedBlock& block, const std::vector<BadEntry>& bad, bool undecided);
-  absl::Status TakeGaps(bool none_missing, WrittenLog& log) const;
+  void TakeGaps(WrittenLog& log) const;
+  void JoinSpans(GroupId id, WrittenLog& log);
   void FinishGroups();
-  absl::Status NothingIsSure() const;
   WrittenLog& GroupOf(GroupId group) {
     const auto [at, is_new] = scan_.groups.try_emplace(group, scan_.usage.get());
     if (is_new && scan_.lost_batches) at->second.Lose();
@@ -80,7 +90,14 @@ class Scanner {
   bool synced_ = false;  // the last batch was, because something was written behind it
   // The last batch of the log, if some of it may be torn.
   const FoundBatch* undecided_ = nullptr;
-  std::set<uint64_t> listed_;  // blocks in use, as the newest checkpoint names them
+  // Blocks that the newest checkpoint lists; then those of them that are not there, because they
+  // are lost or were released since.
+  std::set<uint64_t> listed_;
+  std::set<uint64_t> missing_;  // blocks that were not released and are not there
+  uint64_t newest_ = 0;         // the last block that holds something; 0 if none does
+  uint64_t checkpoint_ = 0;     // the last one that begins with a checkpoint; 0 if none does
+  bool newest_lost_ = false;    // blocks behind the newest one
+  bool batches_lost_ = false;
   uint64_t replayed_block_ = 0;
   LogScan scan_;
 };
@@ -95,53 +112,82 @@ absl::Status Scanner::ReadBoot() {
 
 // Walks the newest blocks back to one that begins with a checkpoint.
 absl::Status Scanner::WalkNewest() {
-  for (auto at = scan_.blocks.rbegin(); at != scan_.blocks.rend(); ++at) {
-    auto& [id, block] = *at;
-    auto before = std::next(at);
-    if (before != scan_.blocks.rend() && before->first + 1 == id && !before->second.seal.seal &&
-        LooksUnused(*block.file)) {
-      block.walk.emplace();  // prepared ahead of time
+  std::vector<uint64_t> ids;
+  for (const auto& [id, block] : scan_.blocks) ids.push_back(id);
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    ScannedBlock& block = scan_.blocks.at(*id);
+    if (IsPrepared(*id)) {
+      block.walk.emplace();
       block.walk->data_end = block.file->geometry().data_begin();
       block.walk->id_begin = block.file->geometry().id_end();
       continue;
     }
-    absl::Status status = WalkOne(id, scan_.blocks);
-    if (status.ok()) status = JudgeEnd(block);
-    if (!status.ok()) return status;
+    absl::StatusOr<bool> walked = WalkOne(*id, scan_.blocks, &scan_.lost_blocks);
+    if (!walked.ok()) return walked.status();
+    if (!*walked) continue;
+    if (newest_ == 0 && (HoldsSomething(block) || block.seal.seal)) {
+      newest_ = *id;
+      FindLostEnd();
+    }
+    JudgeEnd(block);
     if (BeginsWithCheckpoint(*block.walk)) {
+      checkpoint_ = *id;
       const std::vector<uint64_t>& listed = block.walk->batches.front().id.live_blocks;
       listed_.insert(listed.begin(), listed.end());
-      return CheckNoneMissing(id);
+      break;
     }
   }
-  const bool is_new = std::all_of(scan_.blocks.begin(), scan_.blocks.end(), [](const auto& each) {
-    return each.second.walk->batches.empty() && each.second.walk->lost_before.empty();
-  });
-  if (is_new) return CheckNoneMissing(1);
-  return absl::DataLossError(
-      absl::StrCat(directory_,
-                   ": no block begins with a readable id record: restore the files, "
-                   "or remove this member and add it under a new id"));
-}
-
-// A block is sealed only once its successor is there, and the newest checkpoint comes after
-// whatever was released.
-absl::Status Scanner::CheckNoneMissing(uint64_t first) const {
-  const auto& [newest, block] = *scan_.blocks.rbegin();
-  const uint64_t last = block.seal.seal ? newest + 1 : newest;
-  for (uint64_t id = first; id <= last; ++id) {
-    if (scan_.blocks.contains(id)) continue;
-    return absl::DataLossError(absl::StrCat(
-        JoinPath(directory_, BlockFileName(id)),
-        ": the file is missing, and the log goes through it: bring it back, or remove this member "
-        "and add it under a new id"));
-  }
+  if (newest_ == 0) FindLostEnd();
   return absl::OkStatus();
 }
 
+// Made ahead of time, behind the one that is written to.
+bool Scanner::IsPrepared(uint64_t id) const {
+  const auto before = scan_.blocks.find(id - 1);
+  return before != scan_.blocks.end() && !before->second.seal.seal &&
+         LooksUnused(*scan_.blocks.at(id).file);
+}
+
+// A block is sealed only once its successor is there, and none is made ahead but behind the last
+// one. So if one behind the newest is not there, or cannot be read, the log may have gone through
+// it.
+void Scanner::FindLostEnd() {
+  uint64_t last = newest_;
+  if (newest_ != 0 && scan_.blocks.at(newest_).seal.seal) ++last;
+  if (!scan_.blocks.empty()) last = std::max(last, scan_.blocks.rbegin()->first);
+  if (!scan_.lost_blocks.empty()) last = std::max(last, scan_.lost_blocks.rbegin()->first);
+  const auto behind = scan_.blocks.upper_bound(newest_);
+  const uint64_t found = static_cast<uint64_t>(std::distance(behind, scan_.blocks.end()));
+  newest_lost_ = found < last - newest_;
+  // The one that is empty, if it is the last one, or another.
+  scan_.next = found > 0 && scan_.blocks.contains(last) ? last : last + 1;
+  if (!newest_lost_) return;
+  for (uint64_t id = newest_ + 1; id <= last && missing_.size() < kMaxNamed; ++id) {
+    if (!scan_.blocks.contains(id) && !scan_.lost_blocks.contains(id)) missing_.insert(id);
+  }
+  Note(absl::StrCat(directory_, ": the blocks behind ", newest_ == 0 ? "its beginning" : "block ",
+                    newest_ == 0 ? "" : absl::StrCat(newest_), " are lost"));
+  scan_.end_lost = scan_.repairs.write_checkpoint = synced_ = true;
+}
+
+// The newest checkpoint comes after whatever was released: of blocks from there on none is missing
+// otherwise. Of those before it some may have been released since.
+void Scanner::FindMissing() {
+  uint64_t next = checkpoint_ + 1;
+  for (auto at = scan_.blocks.upper_bound(checkpoint_); at != scan_.blocks.end(); ++at) {
+    for (; next < at->first && missing_.size() < kMaxNamed; ++next) {
+      if (!scan_.lost_blocks.contains(next)) missing_.insert(next);
+    }
+    next = at->first + 1;
+  }
+  std::erase_if(listed_, [this](uint64_t id) {
+    return scan_.blocks.contains(id) || scan_.lost_blocks.contains(id);
+  });
+}
+
 // Decides, newest block first, what stands at the end of the log and what its last batch is.
-absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
-  if (judged_) return absl::OkStatus();
+void Scanner::JudgeEnd(ScannedBlock& block) {
+  if (judged_) return;
   const Remainder& remainder = block.walk->remainder;
   if (!remainder.empty && !synced_) {
     scan_.repairs.seal_head = true;
@@ -159,7 +205,7 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
   }
   // That checkpoint is to say, too, that the batch behind is lost.
   if (block.seal.seal && block.seal.seal->end_lost) LoseEnd(block);
-  if (block.walk->batches.empty()) return absl::OkStatus();
+  if (block.walk->batches.empty()) return;
 
   judged_ = true;
   const FoundBatch& last = block.walk->batches.back();
@@ -183,7 +229,6 @@ absl::Status Scanner::JudgeEnd(ScannedBlock& block) {
     case TailVerdict::kLost:
       CAIRN_CHECK(false) << "one of its id records names it";
   }
-  return absl::OkStatus();
 }
 
 // Neither copy of its id record is good: what it held, and whether it was synced, nobody can tell.
@@ -212,7 +257,8 @@ void Scanner::Cut(ScannedBlock& block) {
 
 void Scanner::Replay(uint64_t id, ScannedBlock& block) {
   // Batches are numbered without gaps, but for blocks that were released.
-  const bool continues = replayed_block_ + 1 == id;
+  const bool after = replayed_block_ + 1 == id;
+  const bool continues = after || id > checkpoint_;
   replayed_block_ = id;
   if (block.footer) {
     for (auto& [group, spans] : block.footer->spans) {
@@ -225,19 +271,24 @@ void Scanner::Replay(uint64_t id, ScannedBlock& block) {
   const std::vector<FoundBatch>& batches = block.walk->batches;
   for (size_t i = 0; i < batches.size(); ++i) {
     const bool follows = batches[i].id.batch == scan_.last_batch + 1;
-    if (!follows && (i > 0 || continues)) Lose(block);
+    if (!follows && (i > 0 || continues)) {
+      Lose(block, i > 0 || after ? "a batch is lost: both its id records are bad"
+                                 : "blocks before it are lost");
+    }
     ReplayBatch(id, block, i);
   }
   const std::vector<size_t>& lost = block.walk->lost_before;
-  if (!lost.empty() && lost.back() == batches.size()) Lose(block);
+  if (!lost.empty() && lost.back() == batches.size()) {
+    Lose(block, "a batch is lost: both its id records are bad");
+  }
   if (block.seal.seal) scan_.last_batch = block.seal.seal->last_batch;
 }
 
 // A batch that was synced is nowhere. It may have held a vote of any group; what else it held shows
 // when the groups' logs are put together.
-void Scanner::Lose(const ScannedBlock& block) {
-  Note(absl::StrCat(block.file->path(), ": a batch is lost: both its id records are bad"));
-  scan_.lost_batches = true;
+void Scanner::Lose(const ScannedBlock& block, absl::string_view what) {
+  Note(absl::StrCat(block.file->path(), ": ", what));
+  batches_lost_ = scan_.lost_batches = true;
   for (auto& [group, log] : scan_.groups) log.Lose();
 }
 
@@ -259,13 +310,18 @@ void Scanner::ApplyBehindLoss(const GroupSection& section, const BatchPlace& pla
   log.spans.SetLastHash(at, hash);
 }
 
+std::optional<RecordRun> Scanner::ReadEntry(GroupId group, const Span& span, Index index) const {
+  absl::StatusOr<std::vector<RecordRun>> runs =
+      ReadEntries(*scan_.blocks.at(span.block).file, span.MarkFor(index), group, index, index, 1);
+  return runs.ok() ? std::optional(runs->front()) : std::nullopt;
+}
+
 // That of no entry if it cannot be read.
 EntryHash Scanner::HashOf(GroupId group, const WrittenLog& log, Index index) const {
   const Span* span = log.spans.Find(index);
   if (span == nullptr || !span->is_in_block()) return EntryHash();
-  absl::StatusOr<std::vector<RecordRun>> runs =
-      ReadEntries(*scan_.blocks.at(span->block).file, span->MarkFor(index), group, index, index, 1);
-  return runs.ok() ? runs->front().last_hash() : EntryHash();
+  const std::optional<RecordRun> entry = ReadEntry(group, *span, index);
+  return entry ? entry->last_hash() : EntryHash();
 }
 
 void Scanner::ReplayBatch(uint64_t id, ScannedBlock& block, size_t at) {
@@ -322,15 +378,22 @@ void Scanner::AddBadEntries(const ScannedBlock& block, const std::vector<BadEntr
 }
 
 void Scanner::FindHead() {
-  CAIRN_CHECK(!scan_.blocks.empty());
-  auto head = std::prev(scan_.blocks.end());
-  while (head != scan_.blocks.begin() && !HoldsSomething(head->second) &&
-         !std::prev(head)->second.seal.seal) {
-    --head;  // prepared ahead of time
+  if (newest_lost_) {
+    scan_.head = newest_;
+    if (scan_.head == 0) return;
+  } else {
+    CAIRN_CHECK(!scan_.blocks.empty());
+    auto head = std::prev(scan_.blocks.end());
+    while (head != scan_.blocks.begin() && !HoldsSomething(head->second) &&
+           !std::prev(head)->second.seal.seal) {
+      --head;  // prepared ahead of time
+    }
+    scan_.head = head->first;
+    scan_.next = head->first + 1;
+    CAIRN_CHECK(!head->second.seal.seal) << "FindLostEnd finds that there is a next one";
   }
-  ScannedBlock& block = head->second;
-  scan_.head = head->first;
-  CAIRN_CHECK(!block.seal.seal) << "CheckNoneMissing finds that there is a next one";
+  const auto head = scan_.blocks.find(scan_.head);
+  const ScannedBlock& block = head->second;
   scan_.data_end = block.walk->data_end;
   scan_.id_begin = block.walk->id_begin;
   if (scan_.last_batch == 0 && head != scan_.blocks.begin() && std::prev(head)->second.seal.seal) {
@@ -339,27 +402,17 @@ void Scanner::FindHead() {
   }
   scan_.repairs.free_begin = block.walk->free_begin;
   scan_.repairs.free_end = block.walk->free_end;
+  if (block.seal.seal) return;
   scan_.repairs.head_has_bad_entries = !block.walk->bad.empty();
   scan_.repairs.head_is_faulty =
       undecided_ == nullptr && block.walk->bad.contains(block.walk->batches.size() - 1);
-  if (scan_.repairs.head_has_bad_entries) scan_.repairs.seal_head = true;
+  if (scan_.repairs.head_has_bad_entries || newest_lost_) scan_.repairs.seal_head = true;
 }
 
-absl::Status Scanner::NothingIsSure() const {
-  return absl::DataLossError(
-      absl::StrCat(directory_,
-                   ": the only batch of the log is lost: restore the files, or remove this member "
-                   "and add it under a new id"));
-}
-
-// Entries that are in no block: faulty, unless a file is to be brought back that may have them.
-absl::Status Scanner::TakeGaps(bool none_missing, WrittenLog& log) const {
+// Entries that are in no block: faulty.
+void Scanner::TakeGaps(WrittenLog& log) const {
   for (const Span& span : log.spans.spans()) {
     if (span.is_in_block()) continue;
-    if (!none_missing) {
-      return absl::DataLossError(
-          absl::StrCat("entries ", span.first, "..", span.last, " are in no block"));
-    }
     for (Index index = span.first; index <= span.last; ++index) {
       if (log.torn_from && index >= *log.torn_from) break;
       log.faulty[index] = {.at = {index, log.spans.TermAt(index)},
@@ -368,32 +421,50 @@ absl::Status Scanner::TakeGaps(bool none_missing, WrittenLog& log) const {
                            .reason = "it is in no block: the batch that held it is lost"};
     }
   }
-  return absl::OkStatus();
+}
+
+// Makes one log of what the blocks say, as far as that is one.
+void Scanner::JoinSpans(GroupId id, WrittenLog& log) {
+  const auto read = [&](const Span& span, Index index) { return ReadEntry(id, span, index); };
+  // A block that is lost may have cut off what stands before it.
+  if (batches_lost_ || scan_.end_lost || !listed_.empty() || !scan_.lost_blocks.empty()) {
+    LearnSeams(read, log);
+  }
+  const std::optional<LogBreak> lost = LoseBehindBreak(read, log);
+  if (!lost) return;
+  Note(absl::StrCat(directory_, ": group ", ToInteger(id), ": entries ", lost->first, "..",
+                    lost->last, " ", lost->reason, ": they are given up, and asked of a leader"));
+  scan_.given_up[id] = *lost;
+  // Nobody decides anew which they are: the checkpoint of another block says it.
+  scan_.repairs.write_checkpoint = true;
+  const auto head = scan_.blocks.find(scan_.head);
+  if (head != scan_.blocks.end() && HoldsSomething(head->second) && !head->second.seal.seal) {
+    scan_.repairs.seal_head = true;
+  }
 }
 
 void Scanner::FinishGroups() {
+  scan_.lost_batches = scan_.lost_batches || scan_.end_lost;
   for (auto& [id, log] : scan_.groups) {
     if (scan_.end_lost) log.hard_state_lost = true;
+    log.end_unknown = false;
+    JoinSpans(id, log);
+    TakeGaps(log);
     // Until its groups are sure of what they knew, a group that is new to this disk need not be.
     if (log.hard_state_lost) scan_.lost_batches = true;
-    log.end_unknown = false;
   }
-  std::vector<std::string> missing;
-  for (uint64_t id : listed_) {
-    if (!scan_.blocks.contains(id)) missing.push_back(JoinPath(directory_, BlockFileName(id)));
-  }
-  for (auto& [id, log] : scan_.groups) {
-    absl::Status status = log.spans.Check(log.base, log.base_hash, log.last, log.last_hash);
-    if (status.ok()) status = TakeGaps(missing.empty(), log);
-    if (status.ok()) continue;
-    scan_.damaged[id] = absl::DataLossError(absl::StrCat(
-        directory_, ": group ", ToInteger(id), ": ", status.message(),
-        missing.empty() ? "" : absl::StrCat("; missing: ", absl::StrJoin(missing, ", ")),
-        ": restore the files, or remove this member and add it under a new id"));
+  // With no group to say it of, the blocks say it as they stand.
+  if (scan_.groups.empty()) scan_.repairs.write_checkpoint = false;
+  if (scan_.usage->Of(0).spans != 0 || !scan_.given_up.empty()) missing_.merge(listed_);
+  for (uint64_t id : missing_) {
+    scan_.missing.push_back(JoinPath(directory_, BlockFileName(id)));
+    Note(absl::StrCat(scan_.missing.back(), ": the file is missing"));
   }
 }
 
 }  // namespace
+
+bool LogScan::whole() const { return !end_lost && !lost_batches && usage->Of(0).spans == 0; }
 
 absl::StatusOr<LogScan> ScanLog(const BlockSource& source, const std::vector<uint64_t>& blocks,
                                 const ReadHelpers& helpers) {

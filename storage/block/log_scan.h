@@ -31,15 +31,22 @@ struct LogScan {
   ScannedBlocks blocks;
   std::unique_ptr<BlockUsage> usage;
   std::map<GroupId, WrittenLog> groups;
-  // Groups whose log cannot be put together.
-  std::map<GroupId, absl::Status> damaged;
+  // What of a group's log was given up, because nobody can tell what stood before it. What is left
+  // may be older than what was acknowledged (hard_state_lost).
+  std::map<GroupId, LogBreak> given_up;
+  LostBlocks lost_blocks;
+  // Files that are not there and without which something is missing; not all if they are many.
+  std::vector<std::string> missing;
   // A batch that was synced is lost, nobody knows what of.
   bool lost_batches = false;
-  // Behind the end stands what no power cut leaves: the last batch, which may have been synced.
+  // The last batch, which may have been synced, is lost: behind the end stands what no power cut
+  // leaves, or the blocks that followed cannot be read.
   bool end_lost = false;
 
-  // The end of the log: the next batch goes to `head`, which is not sealed, at these places.
+  // The end of the log: the next batch goes to `head` at these places, or, if that is sealed or 0
+  // (none is left), to the beginning of `next`.
   uint64_t head = 0;
+  uint64_t next = 0;  // goes on behind `head`
   uint64_t last_batch = 0;
   EntryHash last_id_hash;
   uint64_t data_end = 0;
@@ -66,11 +73,15 @@ struct LogScan {
   uint64_t torn_bytes = 0;
   std::map<GroupId, TornEntries> torn;
   std::vector<std::string> notes;
+
+  // Nothing is missing that others would have to supply, so files that are lost held nothing that
+  // is still in use.
+  bool whole() const;
 };
 
 // Scans the blocks of a log, which has a manifest of this identity and these blocks.
 // FAILED_PRECONDITION for blocks of another identity or format, or encrypted with a key that is not
-// given; DATA_LOSS naming the file for what is beyond the decisions of tail.h. The same whoever
+// given. Whatever else is wrong with them is no error: what they held is lost. The same whoever
 // helps to read.
 absl::StatusOr<LogScan> ScanLog(const BlockSource& source, const std::vector<uint64_t>& blocks,
                                 const ReadHelpers& helpers = {});

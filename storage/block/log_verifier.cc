@@ -158,18 +158,14 @@ class Verifier {
     ok_.emplace_back();
     file.path = block.path;
     if (!block.status.ok()) {
-      file.faulty.push_back({.path = block.path,
-                             .bytes = block.bytes,
-                             .reason = std::string(block.status.message())});
+      AddLostFile(block, block.status);
       return;
     }
     file.notes = NotesOf(block);
     const std::unique_ptr<BlockBytes> image = images_.Take(id);
     absl::StatusOr<BlockWalk> walk = log_.Walk(id, *image);
     if (!walk.ok()) {
-      file.faulty.push_back({.path = block.path,
-                             .bytes = block.bytes,
-                             .reason = std::string(walk.status().message())});
+      AddLostFile(block, walk.status());
       return;
     }
     for (std::string& note : NotesOf(*walk)) file.notes.push_back(std::move(note));
@@ -179,6 +175,16 @@ class Verifier {
       AddBatch(walk->batches[i], bad == walk->bad.end() ? std::vector<BadEntry>() : bad->second);
     }
     if (log_.scan().ok() && log_.scan()->head == id) AddTorn();
+  }
+
+  void AddLostFile(const LogInspector::Block& block, const absl::Status& why) {
+    VerifiedFile& file = files_.back();
+    if (log_.scan().ok() && log_.scan()->whole()) {
+      file.notes.push_back(absl::StrCat(why.message(), "; nothing of it is missing any more"));
+      return;
+    }
+    file.faulty.push_back(
+        {.path = block.path, .bytes = block.bytes, .reason = std::string(why.message())});
   }
 
   void AddLost(const LogInspector::Block& block, const BlockWalk& walk, size_t place) {
@@ -286,15 +292,22 @@ class Verifier {
         if (next <= log.last.index) add(group, {next, log.last.index}, "in no block");
       }
     } else {
-      for (const auto& [group, status] : log_.scan()->damaged) add(group, {}, status.message());
+      for (const std::string& path : log_.scan()->missing) {
+        whole.faulty.push_back({.path = path, .reason = "the file is missing"});
+      }
+      for (const auto& [group, lost] : log_.scan()->given_up) {
+        add(group, {lost.first, lost.last},
+            absl::StrCat("they, or the first of them, ", lost.reason));
+      }
       for (const auto& [group, log] : log_.scan()->groups) {
         for (const Span& span : log.spans.spans()) {
-          if (span.is_in_block() || log_.scan()->damaged.contains(group)) continue;
+          if (span.is_in_block()) continue;
           add(group, {span.first, span.last}, "in no block: the batch that held them is lost");
         }
         if (!log.hard_state_lost) continue;
         add(group, {}, "a batch that was synced is lost, perhaps with its term and vote");
-        whole.faulty.back().is_mark = !log_.scan()->end_lost;
+        whole.faulty.back().is_mark =
+            !log_.scan()->end_lost && !log_.scan()->given_up.contains(group);
       }
     }
     if (!whole.faulty.empty() || !whole.notes.empty()) files_.push_back(std::move(whole));

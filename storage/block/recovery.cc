@@ -58,7 +58,8 @@ class Recovery {
   absl::Status SyncEnd(const LogScan& scan);
   static absl::Status HealTables(BlockFile& block);
   absl::Status Heal(LogScan& scan);
-  absl::Status SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end);
+  absl::Status GoOn(const LogScan& scan, BlockSet& blocks, LogEnd& end);
+  absl::Status SealHead(const LogScan& scan, LogEnd& end);
 
   FileSystem& file_system_;
   const BlockSet::Options options_;
@@ -140,31 +141,29 @@ absl::StatusOr<RecoveredDisk> Recovery::Load(std::unique_ptr<FileLock> lock) {
   auto blocks = std::make_shared<BlockSet>(file_system_, options_, files_.spares);
   for (auto& [id, block] : scan->blocks) blocks->Add(block.file);
   LogEnd end(boot_, scan->last_batch, scan->last_id_hash);
-  const ScannedBlock& head = scan->blocks.at(scan->head);
-  blocks->Continue(scan->head);
-  end.Continue(head.file, head.walk->batches.empty() ? 0 : head.walk->batches.front().id.batch,
-               scan->data_end, scan->id_begin);
-  if (scan->repairs.seal_head) {
-    if (absl::Status status = SealHead(*scan, *blocks, end); !status.ok()) return status;
-  }
+  if (absl::Status status = GoOn(*scan, *blocks, end); !status.ok()) return status;
   RecoveredDisk disk = {.lock = std::move(lock),
                         .blocks = std::move(blocks),
                         .usage = std::move(scan->usage),
                         .groups = std::move(scan->groups),
                         .end = std::move(end),
                         .write_checkpoint = scan->repairs.write_checkpoint,
-                        .damaged = std::move(scan->damaged),
+                        .lost_files = {},
                         .lost_batches = scan->lost_batches,
                         .torn_bytes = scan->torn_bytes,
                         .torn = std::move(scan->torn),
                         .notes = std::move(scan->notes)};
   disk.notes.insert(disk.notes.end(), notes_.begin(), notes_.end());
+  for (const auto& [id, why] : scan->lost_blocks) {
+    disk.lost_files.push_back(JoinPath(options_.directory, BlockFileName(id)));
+  }
   return disk;
 }
 
 // A process that died may have written without a sync. Comes first: writing to the block syncs its
 // header, if it is encrypted.
 absl::Status Recovery::SyncEnd(const LogScan& scan) {
+  if (scan.head == 0) return absl::OkStatus();
   absl::Status status = file_system_.SyncNow(scan.blocks.at(scan.head).file->file());
   if (!status.ok()) MarkFailedSync(file_system_, options_.directory, boot_, scan.last_batch);
   return status;
@@ -209,24 +208,39 @@ absl::Status Recovery::Heal(LogScan& scan) {
   return absl::OkStatus();
 }
 
-// What stands behind the end of the log stays there, but counts for nothing any more.
-absl::Status Recovery::SealHead(LogScan& scan, BlockSet& blocks, LogEnd& end) {
-  const std::shared_ptr<BlockFile> head = end.block();
+// In the head of the log, or behind it.
+absl::Status Recovery::GoOn(const LogScan& scan, BlockSet& blocks, LogEnd& end) {
+  bool is_open = false;
+  if (scan.head != 0) {
+    const ScannedBlock& head = scan.blocks.at(scan.head);
+    is_open = !head.seal.seal;
+    blocks.Continue(scan.head);
+    end.Continue(head.file, head.walk->batches.empty() ? 0 : head.walk->batches.front().id.batch,
+                 scan.data_end, scan.id_begin);
+  }
+  if (is_open && !scan.repairs.seal_head) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<BlockFile>> next =
-      blocks.Begin(head->block() + 1, 0, BlockSet::Reserve::kTake);
+      blocks.Begin(scan.next, 0, BlockSet::Reserve::kTake);
   if (!next.ok()) return next.status();
+  if (is_open) {
+    if (absl::Status status = SealHead(scan, end); !status.ok()) return status;
+  }
+  end.Begin(*std::move(next));
+  return absl::OkStatus();
+}
+
+// What stands behind the end of the log stays there, but counts for nothing any more.
+absl::Status Recovery::SealHead(const LogScan& scan, LogEnd& end) {
+  const std::shared_ptr<BlockFile> head = end.block();
   const BlockFooter footer = MakeFooter(
       *head, scan.groups, [](const WrittenLog& log) -> const WrittenLog& { return log; });
   const uint64_t unit = head->geometry().unit_bytes;
-  absl::Status status = end.Seal(file_system_, footer,
-                                 {.has_bad_entries = scan.repairs.head_has_bad_entries,
-                                  .last_is_faulty = scan.repairs.head_is_faulty,
-                                  .end_lost = scan.end_lost},
-                                 std::max(scan.repairs.free_begin, scan.data_end + unit),
-                                 std::min(scan.repairs.free_end, scan.id_begin - unit));
-  if (!status.ok()) return status;
-  end.Begin(*std::move(next));
-  return absl::OkStatus();
+  return end.Seal(file_system_, footer,
+                  {.has_bad_entries = scan.repairs.head_has_bad_entries,
+                   .last_is_faulty = scan.repairs.head_is_faulty,
+                   .end_lost = scan.end_lost},
+                  std::max(scan.repairs.free_begin, scan.data_end + unit),
+                  std::min(scan.repairs.free_end, scan.id_begin - unit));
 }
 
 }  // namespace

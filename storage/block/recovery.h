@@ -30,7 +30,7 @@ struct RecoveredDisk {
   // the last batch is not decided again on other grounds.
   bool write_checkpoint = false;
 
-  std::map<GroupId, absl::Status> damaged;
+  std::vector<std::string> lost_files;  // of blocks that cannot be read
   bool lost_batches = false;
   uint64_t torn_bytes = 0;
   std::map<GroupId, TornEntries> torn;

@@ -36,18 +36,29 @@ class ImageBudget {
 
 // What came of one block.
 struct Outcome {
-  absl::Status status;
+  absl::Status status;  // DATA_LOSS: it is lost
   std::vector<std::string> notes;
 };
 
-// Works on each of `blocks`, in any order, and gives the first error by their order. The notes are
-// those up to there.
-absl::Status WorkOnEach(size_t blocks, const ReadHelpers& helpers,
-                        const std::function<void(size_t, Outcome&)>& work,
-                        std::vector<std::string>* notes) {
-  std::vector<Outcome> outcomes(blocks);
-  ShareWork(blocks, helpers, [&](size_t i) { work(i, outcomes[i]); });
-  for (Outcome& outcome : outcomes) {
+// Takes `id` off `blocks`.
+void Lose(uint64_t id, const absl::Status& why, ScannedBlocks& blocks, LostBlocks* lost) {
+  blocks.erase(id);
+  (*lost)[id] = std::string(why.message());
+}
+
+// Works on each of these blocks, in any order, and gives the first error by their order. The notes
+// are those up to there.
+absl::Status WorkOnEach(const std::vector<uint64_t>& ids, const ReadHelpers& helpers,
+                        const std::function<void(size_t, Outcome&)>& work, ScannedBlocks& blocks,
+                        LostBlocks* lost, std::vector<std::string>* notes) {
+  std::vector<Outcome> outcomes(ids.size());
+  ShareWork(ids.size(), helpers, [&](size_t i) { work(i, outcomes[i]); });
+  for (size_t i = 0; i < ids.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    if (absl::IsDataLoss(outcome.status)) {
+      Lose(ids[i], outcome.status, blocks, lost);
+      continue;
+    }
     if (!outcome.status.ok()) return std::move(outcome.status);
     for (std::string& note : outcome.notes) notes->push_back(std::move(note));
   }
@@ -76,10 +87,8 @@ absl::StatusOr<ScannedBlock> OpenBlock(const BlockSource& source, uint64_t id,
   }
   // Nothing may be written to it, so it must not be taken for the end of the log.
   if (block.file->is_compressed() && !block.seal.seal) {
-    return absl::DataLossError(absl::StrCat(
-        path,
-        ": both copies of its seal and of its frame table are bad: restore the file, or "
-        "remove this member and add it under a new id"));
+    return absl::DataLossError(
+        absl::StrCat(path, ": both copies of its seal and of its frame table are bad"));
   }
   return block;
 }
@@ -104,38 +113,46 @@ const ScannedBlock* Find(const ScannedBlocks& blocks, uint64_t id) {
 
 absl::StatusOr<ScannedBlocks> OpenBlocks(const BlockSource& source,
                                          const std::vector<uint64_t>& ids,
-                                         const ReadHelpers& helpers,
+                                         const ReadHelpers& helpers, LostBlocks* lost,
                                          std::vector<std::string>* notes) {
   std::vector<ScannedBlock> opened(ids.size());
+  ScannedBlocks blocks;
+  for (uint64_t id : ids) blocks[id] = {};
   const absl::Status status = WorkOnEach(
-      ids.size(), helpers,
+      ids, helpers,
       [&](size_t i, Outcome& outcome) {
         absl::StatusOr<ScannedBlock> block = OpenBlock(source, ids[i], outcome.notes);
         outcome.status = block.status();
         if (block.ok()) opened[i] = *std::move(block);
       },
-      notes);
+      blocks, lost, notes);
   if (!status.ok()) return status;
-  ScannedBlocks blocks;
-  for (size_t i = 0; i < ids.size(); ++i) blocks[ids[i]] = std::move(opened[i]);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (blocks.contains(ids[i])) blocks[ids[i]] = std::move(opened[i]);
+  }
   return blocks;
 }
 
-absl::Status WalkOne(uint64_t id, ScannedBlocks& blocks) {
-  return Walk(id, Find(blocks, id - 1), blocks.at(id));
+absl::StatusOr<bool> WalkOne(uint64_t id, ScannedBlocks& blocks, LostBlocks* lost) {
+  const absl::Status status = Walk(id, Find(blocks, id - 1), blocks.at(id));
+  if (status.ok()) return true;
+  if (!absl::IsDataLoss(status)) return status;
+  Lose(id, status, blocks, lost);
+  return false;
 }
 
-absl::Status ReadFootersOrWalk(ScannedBlocks& blocks, const ReadHelpers& helpers,
+absl::Status ReadFootersOrWalk(ScannedBlocks& blocks, const ReadHelpers& helpers, LostBlocks* lost,
                                std::vector<std::string>* notes) {
-  std::vector<std::pair<uint64_t, ScannedBlock*>> wanted;
+  std::vector<uint64_t> wanted;
   for (auto& [id, block] : blocks) {
-    if (!block.walk) wanted.emplace_back(id, &block);
+    if (!block.walk) wanted.push_back(id);
   }
   ImageBudget budget;
   return WorkOnEach(
-      wanted.size(), helpers,
+      wanted, helpers,
       [&](size_t i, Outcome& outcome) {
-        const auto& [id, block] = wanted[i];
+        const uint64_t id = wanted[i];
+        ScannedBlock* const block = &blocks.at(id);
         if (block->seal.seal && !block->seal.seal->has_bad_entries) {
           absl::StatusOr<BlockFooter> footer = ReadFooter(*block->file, *block->seal.seal);
           if (footer.ok()) {
@@ -150,7 +167,7 @@ absl::Status ReadFootersOrWalk(ScannedBlocks& blocks, const ReadHelpers& helpers
         outcome.status = Walk(id, Find(blocks, id - 1), *block);
         budget.Give(bytes);
       },
-      notes);
+      blocks, lost, notes);
 }
 
 }  // namespace cairn

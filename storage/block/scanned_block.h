@@ -29,6 +29,10 @@ struct ScannedBlock {
 
 using ScannedBlocks = std::map<uint64_t, ScannedBlock>;
 
+// Blocks of which there is a file and nothing can be believed: cut short, without a header, or
+// batches that contradict each other. Why, naming the file.
+using LostBlocks = std::map<uint64_t, std::string>;
+
 // Where blocks stand, and whose they are. `keys` may be null.
 struct BlockSource {
   FileSystem& file_system;
@@ -42,18 +46,19 @@ struct BlockSource {
 // errors and notes below are those of blocks that were read one after the other.
 using ReadHelpers = std::vector<std::unique_ptr<Executor>>;
 
-// Of each block headers and seal. FAILED_PRECONDITION and DATA_LOSS as ScanLog. Adds to `notes`.
+// Of each block headers and seal. FAILED_PRECONDITION as ScanLog. Adds to `lost` and `notes`.
 absl::StatusOr<ScannedBlocks> OpenBlocks(const BlockSource& source,
                                          const std::vector<uint64_t>& ids,
-                                         const ReadHelpers& helpers,
+                                         const ReadHelpers& helpers, LostBlocks* lost,
                                          std::vector<std::string>* notes);
 
-// Walks block `id` of `blocks`, which says of the one before how its batches go on.
-absl::Status WalkOne(uint64_t id, ScannedBlocks& blocks);
+// Walks block `id` of `blocks`, which says of the one before how its batches go on. False if it is
+// lost.
+absl::StatusOr<bool> WalkOne(uint64_t id, ScannedBlocks& blocks, LostBlocks* lost);
 
 // Of those that were not walked the footer, or what their id records say where there is no good
-// one. What is held of them in memory to be walked is bounded. Adds to `notes`.
-absl::Status ReadFootersOrWalk(ScannedBlocks& blocks, const ReadHelpers& helpers,
+// one. What is held of them in memory to be walked is bounded. Adds to `lost` and `notes`.
+absl::Status ReadFootersOrWalk(ScannedBlocks& blocks, const ReadHelpers& helpers, LostBlocks* lost,
                                std::vector<std::string>* notes);
 
 }  // namespace cairn

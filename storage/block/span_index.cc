@@ -5,13 +5,13 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
 
 namespace cairn {
 namespace {
 
-// More entries than the batches of some blocks hold are not taken for lost: each is told.
+// Each entry that is missing is told. Where there are more than some blocks hold, those behind them
+// are given up, and so a leader sends them all.
 constexpr Index kMaxGap = Index{1} << 20;
 
 // Makes the span end at `last`, which is inside it.
@@ -296,6 +296,13 @@ void SpanIndex::SetLastHash(Index last, EntryHash hash) {
   spans_[at].last_hash_known = true;
 }
 
+void SpanIndex::SetPreviousHash(Index first, EntryHash hash) {
+  const size_t at = LowerBound(first);
+  if (at == spans_.size() || spans_[at].first != first || spans_[at].previous_hash_known) return;
+  spans_[at].previous_hash = hash;
+  spans_[at].previous_hash_known = true;
+}
+
 size_t SpanIndex::LowerBound(Index index) const {
   auto found = std::lower_bound(spans_.begin(), spans_.end(), index,
                                 [](const Span& span, Index at) { return span.last < at; });
@@ -337,33 +344,28 @@ std::vector<LogPosition> SpanIndex::Configurations() const {
   return positions;
 }
 
-absl::Status SpanIndex::Check(LogPosition base, EntryHash base_hash, LogPosition last,
-                              EntryHash last_hash) const {
-  Index next = base.index + 1;
-  Term term = base.term;
-  EntryHash hash = base_hash;
-  bool hash_known = true;
-  auto lost = [](Index first, Index end, absl::string_view why) {
-    return absl::DataLossError(absl::StrCat("entries ", first, "..", end - 1, " ", why));
-  };
+std::optional<LogBreak> SpanIndex::FindBreak(const LogBounds& bounds) const {
+  LogPosition end = bounds.base;
+  std::optional<EntryHash> hash = bounds.base_hash;
   for (const Span& span : spans_) {
-    if (span.first != next) return lost(next, span.first, "are in no block");
-    if (hash_known && span.previous_hash_known && span.previous_hash != hash) {
-      return lost(span.first, span.last + 1, "do not continue the log before them");
+    if (span.first != end.index + 1) {
+      return LogBreak{end.index + 1, span.first - 1, "are in no block"};
+    }
+    if (hash && span.previous_hash_known && span.previous_hash != *hash) {
+      return LogBreak{span.first, span.last, "do not continue the log before them"};
     }
     for (const TermRun& run : span.term_runs) {
-      if (run.term < term) return lost(span.first, span.last + 1, "have a falling term");
-      term = run.term;
+      if (run.term < end.term) return LogBreak{end.index + 1, span.last, "have a falling term"};
+      end = {run.last_index, run.term};
     }
-    hash = span.last_hash;
-    hash_known = span.last_hash_known;
-    next = span.last + 1;
+    hash = span.last_hash_known ? std::optional(span.last_hash) : std::nullopt;
   }
-  if (next != last.index + 1) return lost(next, last.index + 1, "are in no block");
-  if (term != last.term || (hash_known && hash != last_hash)) {
-    return lost(last.index, last.index + 1, "is not the last entry that was written");
+  const LogPosition last = bounds.last;
+  if (end.index < last.index) return LogBreak{end.index + 1, last.index, "are in no block"};
+  if (end != last || (hash && *hash != bounds.last_hash)) {
+    return LogBreak{last.index, last.index, "is not the last entry that was written"};
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
 size_t SpanIndex::memory_bytes() const {

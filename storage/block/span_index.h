@@ -7,10 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "base/coding.h"
 #include "base/types.h"
 #include "storage/block/id_record.h"
@@ -82,6 +82,14 @@ bool DecodeSpan(Decoder& from, Span* span);
 // The distance of two marks in a block, in bytes.
 inline constexpr uint64_t kMarkBytes = 64 << 10;
 
+// Entries that are missing, or do not follow what stands before them.
+struct LogBreak {
+  Index first = 0;
+  Index last = 0;
+  std::string reason;  // "are in no block"
+  friend bool operator==(const LogBreak&, const LogBreak&) = default;
+};
+
 // Threads: one at a time.
 class SpanIndex {
  public:
@@ -109,6 +117,8 @@ class SpanIndex {
   void FillGaps(const LogBounds& bounds);
   // The hash of the entry, if it ends a span that was cut and does not know it.
   void SetLastHash(Index last, EntryHash hash);
+  // That of the entry before `first`, if that begins a span that does not know it.
+  void SetPreviousHash(Index first, EntryHash hash);
 
   // Null if none holds `index`.
   const Span* Find(Index index) const;
@@ -119,10 +129,9 @@ class SpanIndex {
   std::vector<TermRun> TermRuns() const;
   std::vector<LogPosition> Configurations() const;
 
-  // DATA_LOSS if base+1..last are not all there, each chained to the one before it where that is
-  // known.
-  absl::Status Check(LogPosition base, EntryHash base_hash, LogPosition last,
-                     EntryHash last_hash) const;
+  // Nothing if the entries behind the base up to the last one are all there, each chained to the
+  // one before it where that is known; otherwise the first that are not.
+  std::optional<LogBreak> FindBreak(const LogBounds& bounds) const;
 
   size_t memory_bytes() const;
 

@@ -75,6 +75,15 @@ void WrittenLog::AddSpan(Span span) {
   spans.AddSpan(std::move(span));
 }
 
+// What was known to be committed may have been entries in the place of those that are left.
+void WrittenLog::LoseBehind(Index end, EntryHash hash) {
+  TruncateFrom(end + 1);
+  last = {end, end == base.index ? base.term : spans.TermAt(end)};
+  last_hash = hash;
+  commit = 0;
+  hard_state_lost = true;
+}
+
 // All but the hard state, which is the one in force behind it.
 void WrittenLog::Forget() {
   TruncateFrom(1);

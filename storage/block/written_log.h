@@ -51,6 +51,9 @@ struct WrittenLog {
 
   // Takes over what the footer of a block says of this group.
   void AddSpan(Span span);
+  // Gives up what stands behind `end`, which has this hash, and may have been acknowledged: then
+  // this is an older state of the log, and it may have been another one since.
+  void LoseBehind(Index end, EntryHash hash);
   // Carries out what the batch at `place` says of this group.
   void Apply(const GroupSection& section, const BatchPlace& place);
 
