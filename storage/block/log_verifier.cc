@@ -293,7 +293,7 @@ class Verifier {
       }
     } else {
       for (const std::string& path : log_.scan()->missing) {
-        whole.faulty.push_back({.path = path, .reason = "the file is missing"});
+        add(GroupId::kNone, {}, absl::StrCat(path, ": the file is missing"));
       }
       for (const auto& [group, lost] : log_.scan()->given_up) {
         add(group, {lost.first, lost.last},

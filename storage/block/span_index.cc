@@ -317,7 +317,7 @@ const Span* SpanIndex::Find(Index index) const {
 Term SpanIndex::TermAt(Index index) const {
   const Span* span = Find(index);
   if (span == nullptr) return 0;
-  auto run = std::find_if(span->term_runs.begin(), span->term_runs.end(),
+  auto run = std::find_if(span->term_runs.begin(), std::prev(span->term_runs.end()),
                           [&](const TermRun& each) { return each.last_index >= index; });
   return run->term;
 }
@@ -354,9 +354,10 @@ std::optional<LogBreak> SpanIndex::FindBreak(const LogBounds& bounds) const {
     if (hash && span.previous_hash_known && span.previous_hash != *hash) {
       return LogBreak{span.first, span.last, "do not continue the log before them"};
     }
+    end.index = span.last;
     for (const TermRun& run : span.term_runs) {
-      if (run.term < end.term) return LogBreak{end.index + 1, span.last, "have a falling term"};
-      end = {run.last_index, run.term};
+      if (run.term < end.term) return LogBreak{span.first, span.last, "have a falling term"};
+      end.term = run.term;
     }
     hash = span.last_hash_known ? std::optional(span.last_hash) : std::nullopt;
   }

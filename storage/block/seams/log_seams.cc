@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+
 namespace cairn {
 namespace {
 
@@ -31,15 +33,16 @@ std::vector<Seam> SeamsOf(const WrittenLog& log) {
 // An entry up to `end` whose hash is known, with that; the base if there is none.
 std::pair<Index, EntryHash> SureEnd(Index end, ReadSpanEntry read, const WrittenLog& log) {
   while (end > log.base.index) {
-    const Span& span = *log.spans.Find(end);
-    if (span.last == end && span.last_hash_known && span.last_hash != kAnother) {
-      return {end, span.last_hash};
+    const Span* span = log.spans.Find(end);
+    CAIRN_CHECK(span != nullptr) << "entry " << end << " is in front of the first break";
+    if (span->last == end && span->last_hash_known && span->last_hash != kAnother) {
+      return {end, span->last_hash};
     }
-    if (!span.is_in_block()) {
-      end = span.first - 1;  // nobody knows the hash of one of these
+    if (!span->is_in_block()) {
+      end = span->first - 1;  // nobody knows the hash of one of these
       continue;
     }
-    if (std::optional<RecordRun> entry = read(span, end)) return {end, entry->last_hash()};
+    if (std::optional<RecordRun> entry = read(*span, end)) return {end, entry->last_hash()};
     --end;
   }
   return {log.base.index, log.base_hash};
@@ -69,7 +72,7 @@ void LearnSeams(ReadSpanEntry read, WrittenLog& log) {
 std::optional<LogBreak> LoseBehindBreak(ReadSpanEntry read, WrittenLog& log) {
   std::optional<LogBreak> lost = log.spans.FindBreak(log.bounds());
   if (!lost) return std::nullopt;
-  const Index whole = std::max(lost->first - 1, log.base.index);
+  const Index whole = std::max(lost->first, log.base.index + 1) - 1;
   const auto [end, hash] = SureEnd(whole, read, log);
   lost->first = end + 1;
   lost->last = std::max({log.last.index, lost->last, lost->first});
