@@ -162,8 +162,7 @@ TEST_F(FlipClusterTest, AnyTwoOfFive) {
 TEST_F(FlipClusterTest, TwoOnOneNodeMayNeedAHand) {
   const std::vector<std::string> reasons = {
       "no intact copy of the node's identity",
-      "/data/log/MANIFEST.copy: ", "neither copy of the block header can be read",
-      "are in no block", "both copies of this node's term and vote are damaged"};
+      "/data/log/MANIFEST.copy: ", "both copies of this node's term and vote are damaged"};
   Make(3);
   ASSERT_FALSE(HasFatalFailure());
   Random random(1);
@@ -180,7 +179,7 @@ TEST_F(FlipClusterTest, TwoOnOneNodeMayNeedAHand) {
     ASSERT_NE(reason, reasons.end()) << wrong << " " << Describe(flips);
     ++stopped[*reason];
   }
-  EXPECT_GE(stopped.size(), 3u);
+  EXPECT_GE(stopped.size(), 2u);
 }
 
 }  // namespace
