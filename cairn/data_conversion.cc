@@ -52,7 +52,6 @@ class Conversion {
     if (status.ok()) status = OpenSource();
     if (status.ok()) status = CheckDestination();
     if (status.ok()) status = CheckWhole(*log_);
-    if (status.ok()) status = CheckPromises();
     if (status.ok()) status = Write();
     if (!status.ok()) return status;
     return std::move(done_);
@@ -124,16 +123,6 @@ class Conversion {
                      "directory: remove it"));
   }
 
-  // A log in RocksDB cannot say that it is not sure of its votes.
-  absl::Status CheckPromises() const {
-    if (options_.log_store == "block" || !Forgets(*log_)) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat(
-        log_->directory(),
-        " may have forgotten a vote or entries, which only a log in blocks "
-        "says of itself: convert it to blocks, start the node on that, wait until it serves, stop "
-        "it, and convert then"));
-  }
-
   absl::Status Write() {
     absl::Status status = file_system_.MakeDirectory(unfinished_);
     if (!status.ok()) return status;
@@ -159,6 +148,7 @@ class Conversion {
       RocksDbLogOptions rocksdb;
       rocksdb.directory = directory;
       rocksdb.identity = LogIdentityOf(done_.identity);
+      rocksdb.new_groups_are_lost = Forgets(*log_);
       return RocksDbLog::Open(file_system_, std::move(rocksdb));
     }
     BlockLogOptions block;

@@ -46,7 +46,7 @@ absl::Status CheckNoLog(FileSystem& file_system, const std::string& directory) {
 absl::StatusOr<bool> HasLog(FileSystem& file_system, const std::string& directory,
                             const std::string& log_store) {
   const std::string log = LogPath(directory);
-  if (log_store == "rocksdb") return file_system.Exists(log + "/db/CURRENT");
+  if (log_store == "rocksdb") return RocksDbLog::IsThere(file_system, log);
   absl::StatusOr<bool> there = file_system.Exists(log);
   if (!there.ok() || !*there) return there;
   absl::StatusOr<std::vector<std::string>> names = file_system.List(log);

@@ -60,6 +60,7 @@ class RocksDbLogView final : public LogView {
       const LogHead& head = log.head();
       ViewedGroup& viewed = groups[group];
       viewed = {.hard_state = head.hard_state,
+                .hard_state_lost = head.unsure,
                 .base = head.base,
                 .base_hash = head.base_hash,
                 .last = head.last,

@@ -31,7 +31,7 @@ SalvagePlan PlanSalvage(const RocksDbInspector& log) {
     SalvagedGroup& group = plan.groups.emplace_back();
     group.group = id;
     group.hard_state = kept.head().hard_state;
-    group.hard_state_lost = !log.has_ledger();
+    group.hard_state_lost = kept.head().unsure;
     group.base = kept.head().base;
     group.base_hash = kept.head().base_hash;
     PlanEntries(source, kept.head().last.index, group);

@@ -9,55 +9,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/coding.h"
 #include "storage/checksum.h"
 #include "storage/no_room.h"
 
 namespace cairn {
 namespace {
 
-constexpr uint32_t kMagic = 0x4b434143;  // "CACK"
-constexpr uint8_t kVersion = 1;
-// A record is written in units of its own: no write touches one that holds acknowledged facts.
-constexpr size_t kUnit = 4096;
+constexpr size_t kUnit = LedgerRecord::kUnit;
 constexpr uint64_t kFileBytes = uint64_t{4} << 20;
 constexpr char kPrefix[] = "acks.";
-constexpr size_t kFixedBytes = 2 * sizeof(uint32_t) + sizeof(uint8_t);
-
-struct LedgerRecord {
-  uint64_t number = 0;
-  size_t units = 0;
-  LedgerGroups groups;
-};
-
-// The record at the front of `bytes`, if there is an intact one.
-std::optional<LedgerRecord> Decode(absl::string_view bytes) {
-  Decoder decoder(bytes);
-  if (decoder.Read<uint32_t>() != kMagic || decoder.Read<uint8_t>() != kVersion) return {};
-  const size_t length = decoder.Read<uint32_t>();
-  const absl::string_view body = decoder.ReadBytes(length);
-  const uint64_t checksum = decoder.Read<uint64_t>();
-  if (!decoder.ok() || checksum != Checksum(body)) return {};
-  LedgerRecord record;
-  record.units = (kFixedBytes + length + sizeof(uint64_t) + kUnit - 1) / kUnit;
-  Decoder fields(body);
-  record.number = fields.Read<uint64_t>();
-  const uint64_t boot = fields.Read<uint64_t>();
-  while (fields.remaining() > 0) {
-    const GroupId group{fields.Read<uint64_t>()};
-    LedgerGroup found;
-    found.boot = boot;
-    found.dropped = fields.Read<uint8_t>() != 0;
-    found.durable_change = fields.Read<uint64_t>();
-    const auto head = DecodeHead(group, fields.ReadLengthPrefixed());
-    auto starts = DecodeTerms(group, fields.ReadLengthPrefixed());
-    if (!fields.ok() || !head.ok() || !starts.ok()) return {};
-    found.head = *head;
-    found.starts = *std::move(starts);
-    record.groups[group] = std::move(found);
-  }
-  return record;
-}
 
 }  // namespace
 
@@ -70,6 +30,13 @@ absl::StatusOr<std::unique_ptr<AckLedger>> AckLedger::Open(FileSystem& file_syst
   ledger->boot_ = Checksum(*boot);
   if (absl::Status status = ledger->ReadFiles(); !status.ok()) return status;
   return ledger;
+}
+
+absl::StatusOr<bool> AckLedger::IsThere(FileSystem& file_system, const std::string& directory) {
+  const auto names = file_system.List(directory);
+  if (!names.ok()) return names.status();
+  return std::any_of(names->begin(), names->end(),
+                     [](const std::string& name) { return absl::StartsWith(name, kPrefix); });
 }
 
 std::string AckLedger::PathOf(uint64_t number) const {
@@ -94,16 +61,46 @@ absl::Status AckLedger::ReadFiles() {
   return absl::OkStatus();
 }
 
-absl::Status AckLedger::ReadOne(const std::string& path) {
-  const absl::StatusOr<std::string> bytes = ReadWholeFile(file_system_, path);
-  if (!bytes.ok()) {
-    notes_.push_back(absl::StrCat(path, " cannot be read: ", bytes.status().message()));
-    return absl::OkStatus();
+// A unit that cannot be read is as one that has rotted; a file that cannot be opened is not.
+absl::StatusOr<std::string> AckLedger::ReadWhatCanBeRead(const std::string& path) {
+  absl::StatusOr<std::string> whole = ReadWholeFile(file_system_, path);
+  if (whole.ok()) return whole;
+  const auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<uint64_t> size = (*file)->Size();
+  if (!size.ok()) return size.status();
+  std::string bytes(*size, '\xff');  // no record begins so
+  for (size_t at = 0; at < bytes.size(); at += kUnit) {
+    std::string unit(std::min(kUnit, bytes.size() - at), '\0');
+    const absl::StatusOr<size_t> read = (*file)->Read(at, unit.size(), unit.data());
+    if (read.ok()) {
+      bytes.replace(at, unit.size(), unit);
+    } else {
+      notes_.push_back(absl::StrCat(read.status().message(), ", at offset ", at));
+    }
   }
-  size_t unread = 0;  // units in a row; only those before an intact record are of interest
+  return bytes;
+}
+
+absl::Status AckLedger::ReadOne(const std::string& path) {
+  const absl::StatusOr<std::string> bytes = ReadWhatCanBeRead(path);
+  if (!bytes.ok()) return bytes.status();
+  end_rotted_ = false;
+  size_t unread = 0;   // units in a row
+  size_t copy_at = 0;  // of the first record, if that is intact
   for (size_t at = 0; at < bytes->size();) {
-    std::optional<LedgerRecord> record = Decode(absl::string_view(*bytes).substr(at));
-    if (!record || record->number <= last_record_) {
+    const absl::string_view here = absl::string_view(*bytes).substr(at);
+    absl::StatusOr<DecodedLedgerRecord> found = DecodeLedgerRecord(here);
+    if (absl::IsFailedPrecondition(found.status())) {
+      return absl::FailedPreconditionError(absl::StrCat(path, ": ", found.status().message()));
+    }
+    if (!found.ok() || found->record.number <= last_record_) {
+      // What follows in a record that rotted says nothing of its own.
+      const bool is_copy = at == copy_at && at > 0;
+      if (unread == 0 && !is_copy && !found.ok() && LedgerRecordRotted(here)) {
+        complete_ = false;
+        end_rotted_ = true;
+      }
       ++unread;
       at += kUnit;
       continue;
@@ -112,38 +109,41 @@ absl::Status AckLedger::ReadOne(const std::string& path) {
       notes_.push_back(absl::StrCat(path, ": what stands before offset ", at, " is damaged"));
     }
     unread = 0;
-    was_there_ = true;
-    last_record_ = record->number;
-    at += record->units * kUnit;
-    for (auto& [group, found] : record->groups) {
-      const auto before = groups_.find(group);
-      found.began_anew = before != groups_.end() && before->second.dropped &&
-                         before->second.head.change == found.durable_change;
-      groups_[group] = std::move(found);
+    end_rotted_ = false;
+    if (at == 0) {
+      found->record.of_all = true;
+      copy_at = found->size;
     }
+    at += found->size;
+    if (absl::Status taken = Take(std::move(found->record), path); !taken.ok()) return taken;
   }
   return absl::OkStatus();
 }
 
-std::string AckLedger::Encode(const LedgerGroups& groups) {
-  std::string body;
-  AppendLittleEndian(&body, ++last_record_);
-  AppendLittleEndian(&body, boot_);
-  for (const auto& [group, entry] : groups) {
-    AppendLittleEndian(&body, ToInteger(group));
-    AppendLittleEndian(&body, static_cast<uint8_t>(entry.dropped ? 1 : 0));
-    AppendLittleEndian(&body, entry.durable_change);
-    AppendLengthPrefixed(&body, EncodeHead(group, entry.head));
-    AppendLengthPrefixed(&body, EncodeTerms(group, entry.starts));
+absl::Status AckLedger::Take(LedgerRecord record, const std::string& path) {
+  if (record.identity && identity_) {
+    absl::Status same = CheckLogIdentity(*record.identity, *identity_, path);
+    if (!same.ok()) return same;
   }
-  std::string bytes;
-  AppendLittleEndian(&bytes, kMagic);
-  AppendLittleEndian(&bytes, kVersion);
-  AppendLittleEndian(&bytes, static_cast<uint32_t>(body.size()));
-  bytes += body;
-  AppendLittleEndian(&bytes, Checksum(body));
-  bytes.resize((bytes.size() + kUnit - 1) / kUnit * kUnit, '\0');
-  return bytes;
+  if (record.identity) identity_ = record.identity;
+  was_there_ = true;
+  if (record.of_all) complete_ = true;  // whatever was before
+  last_record_ = record.number;
+  for (auto& [group, found] : record.groups) {
+    const auto before = groups_.find(group);
+    found.began_anew = before != groups_.end() && before->second.dropped &&
+                       before->second.head.change == found.durable_change;
+    groups_[group] = std::move(found);
+  }
+  return absl::OkStatus();
+}
+
+std::string AckLedger::Encode(const LedgerGroups& groups, bool of_all) {
+  return EncodeLedgerRecord({.number = ++last_record_,
+                             .boot = boot_,
+                             .of_all = of_all,
+                             .identity = identity_,
+                             .groups = groups});
 }
 
 absl::Status AckLedger::WriteTo(File& file, uint64_t offset, const std::string& bytes,
@@ -163,8 +163,8 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups, DiskReserve::Claim
   if (absl::IsResourceExhausted(status)) return NoRoomError(status.message());
   if (!status.ok()) return status;
   // Twice: it may be all that there is, and a log whose ledger cannot be read is refused.
-  std::string bytes = Encode(groups);
-  bytes += Encode(groups);
+  std::string bytes = Encode(groups, /*of_all=*/true);
+  bytes += Encode(groups, /*of_all=*/true);
   status = WriteTo(**file, 0, bytes, claim);
   if (IsNoRoom(status)) {
     // Half a file says nothing that those before it do not say.
@@ -184,7 +184,8 @@ absl::Status AckLedger::StartFile(const LedgerGroups& groups, DiskReserve::Claim
   return absl::OkStatus();
 }
 
-absl::Status AckLedger::Begin(LedgerGroups groups) {
+absl::Status AckLedger::Begin(const LogIdentity& identity, LedgerGroups groups) {
+  identity_ = identity;
   groups_ = std::move(groups);
   return StartFile(groups_, DiskReserve::Claim::kDatabase);
 }
@@ -202,7 +203,7 @@ absl::Status AckLedger::Write(const LedgerGroups& changed) {
     if (is_bad && !status.ok()) is_bad_ = true;
     return status;
   }
-  const std::string bytes = Encode(changed);
+  const std::string bytes = Encode(changed, /*of_all=*/false);
   absl::Status status = WriteTo(*file_, end_, bytes, DiskReserve::Claim::kRecords);
   if (!status.ok()) return status;
   file_->StartWriteback(end_, bytes.size());
@@ -242,13 +243,13 @@ AckLedger::Checked AckLedger::Check() {
     checked.status = absl::DataLossError(bytes.status().message());
   } else {
     for (size_t at = 0; at < written.end && checked.status.ok();) {
-      const std::optional<LedgerRecord> record =
-          at < bytes->size() ? Decode(absl::string_view(*bytes).substr(at)) : std::nullopt;
-      if (!record) {
+      const absl::StatusOr<DecodedLedgerRecord> record =
+          DecodeLedgerRecord(absl::string_view(*bytes).substr(std::min(at, bytes->size())));
+      if (!record.ok()) {
         checked.status = absl::DataLossError(
             absl::StrCat(written.path, ": the record at offset ", at, " was bad"));
       } else {
-        at += record->units * kUnit;
+        at += record->size;
       }
     }
   }

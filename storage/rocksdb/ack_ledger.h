@@ -8,8 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,47 +17,43 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
-#include "base/types.h"
+#include "storage/block/block_header.h"
 #include "storage/file_system.h"
 #include "storage/rocksdb/disk_reserve.h"
-#include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/ledger_record.h"
 
 namespace cairn {
-
-// A group as a sync left it.
-struct LedgerGroup {
-  LogHead head;  // if dropped, its `change` alone counts
-  std::vector<TermStart> starts;
-  bool dropped = false;
-  // Changes of the group up to this one were durable when the sync began, and may have been
-  // acknowledged. Those after it too, if the sync came to its end.
-  uint64_t durable_change = 0;
-  uint64_t boot = 0;  // checksum of the boot id under which this was written
-  // That change was the end of a life of the group before: of this one nothing was durable.
-  bool began_anew = false;
-  friend bool operator==(const LedgerGroup&, const LedgerGroup&) = default;
-};
-using LedgerGroups = std::map<GroupId, LedgerGroup>;
 
 // Threads: one; Check on another one. After an error of Begin, Write or Sync it is of no use any
 // more.
 class AckLedger {
  public:
   // Reads what the directory, which is there, has of ledgers. Records that cannot be read are left
-  // out and named in notes(): each record stands for itself. `reserve` outlives it, and is not
-  // null if anything is written.
+  // out and named in notes(): each record stands for itself. FAILED_PRECONDITION if there are
+  // records of a newer format, or of two logs. `reserve` outlives it, and is not null if anything
+  // is written.
   static absl::StatusOr<std::unique_ptr<AckLedger>> Open(FileSystem& file_system,
                                                          std::string directory,
                                                          DiskReserve* reserve = nullptr);
 
+  // The directory, which is there, has a file of a ledger, whatever stands in it.
+  static absl::StatusOr<bool> IsThere(FileSystem& file_system, const std::string& directory);
+
   // There is a record that can be read. If not, nobody knows what the database must hold.
   bool was_there() const { return was_there_; }
+  // Whose log it is; nothing if no record can be read, or only ones of the format that did not say.
+  const std::optional<LogIdentity>& identity() const { return identity_; }
+  // All groups are known, each as the last sync left it. False where a record has rotted that no
+  // later one repeats. What a power cut tore is no rot: nobody was told that it is there.
+  bool complete() const { return complete_; }
+  // The last record has rotted: nobody knows what the last sync brought.
+  bool end_rotted() const { return end_rotted_; }
   const LedgerGroups& groups() const { return groups_; }
   const std::vector<std::string>& notes() const { return notes_; }
   uint64_t boot() const { return boot_; }
 
   // Starts a file that says this of all groups; durable on return. The older files go.
-  absl::Status Begin(LedgerGroups groups);
+  absl::Status Begin(const LogIdentity& identity, LedgerGroups groups);
   // Adds what changed; durable after Sync. But NoRoomError if the disk is full and the reserve used
   // up: nothing was added then, and the same may be tried again.
   absl::Status Write(const LedgerGroups& changed);
@@ -75,8 +71,10 @@ class AckLedger {
       : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve) {}
   absl::Status ReadFiles();
   absl::Status ReadOne(const std::string& path);
+  absl::StatusOr<std::string> ReadWhatCanBeRead(const std::string& path);
+  absl::Status Take(LedgerRecord record, const std::string& path);
   std::string PathOf(uint64_t number) const;
-  std::string Encode(const LedgerGroups& groups);
+  std::string Encode(const LedgerGroups& groups, bool of_all);
   absl::Status StartFile(const LedgerGroups& groups, DiskReserve::Claim claim);
   absl::Status WriteTo(File& file, uint64_t offset, const std::string& bytes,
                        DiskReserve::Claim claim);
@@ -87,6 +85,9 @@ class AckLedger {
   const std::string directory_;
   DiskReserve* const reserve_;
   bool was_there_ = false;
+  bool complete_ = false;
+  bool end_rotted_ = false;
+  std::optional<LogIdentity> identity_;
   uint64_t boot_ = 0;
   LedgerGroups groups_;
   std::vector<std::string> notes_;

@@ -151,8 +151,18 @@ absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOpt
   return database;
 }
 
+absl::Status RepairDatabase(FileSystem& file_system, const DatabaseOptions& options) {
+  rocksdb::Options log = LogOptions(options);
+  const Database prepared = Prepare(file_system, log, options.room);
+  return FromRocksDb(rocksdb::RepairDB(options.directory, log));
+}
+
 absl::Status StopMerging(rocksdb::DB& db) {
   return FromRocksDb(db.SetOptions({{"disable_auto_compactions", "true"}}));
+}
+
+absl::Status StartMerging(rocksdb::DB& db) {
+  return FromRocksDb(db.SetOptions({{"disable_auto_compactions", "false"}}));
 }
 
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory) {

@@ -76,8 +76,17 @@ struct DatabaseOptions {
 // `file_system` outlives the database. Everything it holds on return is durable.
 absl::StatusOr<Database> OpenDatabase(FileSystem& file_system, const DatabaseOptions& options);
 
+// RocksDB's own repair: makes a database of the tables and write-ahead logs that are there and can
+// be read. It is one that OpenDatabase opens, and no more: values that were overwritten or deleted
+// may be back, and newer ones gone. What was not used is in `lost/` of the directory. May be done
+// again after it was cut short; until it is done, nobody may open the database.
+absl::Status RepairDatabase(FileSystem& file_system, const DatabaseOptions& options);
+
 // No tables are merged from now on, and writes do not wait for that, however many there are.
 absl::Status StopMerging(rocksdb::DB& db);
+
+// And again: they are, also if the database was opened not to.
+absl::Status StartMerging(rocksdb::DB& db);
 
 // As it is now, while nothing is written: `file_system` is one that cannot be written through, or
 // is not written to. NOT_FOUND if there is none.

@@ -87,6 +87,7 @@ void GroupLog::TruncateTo(Index last, EntryHash hash) {
 
 void GroupLog::Append(const LogAppend& append, EntryHash hash) {
   if (append.hard_state) head_.hard_state = *append.hard_state;
+  if (append.sure) head_.unsure = false;
   // Evidence is about what was there before: entries of this batch may be lost with it.
   told_commit_ = std::max(told_commit_, append.commit);
   const Index before = head_.last.index;

@@ -11,6 +11,9 @@ namespace cairn {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+// Of the head of a group that is unsure, and of nothing else: who does not know that fact must not
+// take the log for another one.
+constexpr uint8_t kUnsureVersion = 2;
 constexpr char kIdentityKind = 'i';
 constexpr char kGroupKind = 'l';
 constexpr char kHead = 'h';
@@ -32,7 +35,7 @@ std::string KeyOf(GroupId group, char kind) {
 }
 
 // A value is: version:u8 body checksum:u64, the checksum being of key, version and body.
-std::string Begin() { return std::string(1, static_cast<char>(kVersion)); }
+std::string Begin(uint8_t version = kVersion) { return std::string(1, static_cast<char>(version)); }
 
 uint64_t ChecksumOf(absl::string_view key, absl::string_view value) {
   return Checksum(absl::StrCat(key, value));
@@ -45,7 +48,7 @@ std::string Finish(absl::string_view key, std::string value) {
 
 // The body.
 absl::StatusOr<absl::string_view> Open(absl::string_view key, absl::string_view value,
-                                       absl::string_view what) {
+                                       absl::string_view what, uint8_t newest = kVersion) {
   if (value.size() < 1 + sizeof(uint64_t)) {
     return absl::DataLossError(absl::StrCat("the ", what, " is too short"));
   }
@@ -53,10 +56,10 @@ absl::StatusOr<absl::string_view> Open(absl::string_view key, absl::string_view 
   if (ChecksumOf(key, checked) != LoadLittleEndian<uint64_t>(value.data() + checked.size())) {
     return absl::DataLossError(absl::StrCat("the checksum of the ", what, " is wrong"));
   }
-  if (static_cast<uint8_t>(value[0]) != kVersion) {
+  if (static_cast<uint8_t>(value[0]) < kVersion || static_cast<uint8_t>(value[0]) > newest) {
     return absl::FailedPreconditionError(absl::StrCat("the ", what, " is of format ",
                                                       static_cast<uint8_t>(value[0]),
-                                                      ", this program knows ", kVersion));
+                                                      ", this program knows ", newest));
   }
   return checked.substr(1);
 }
@@ -101,7 +104,7 @@ std::optional<GroupId> GroupOfKey(absl::string_view key) {
 }
 
 std::string EncodeHead(GroupId group, const LogHead& head) {
-  std::string value = Begin();
+  std::string value = Begin(head.unsure ? kUnsureVersion : kVersion);
   AppendLittleEndian(&value, head.change);
   AppendLittleEndian(&value, head.hard_state.term);
   AppendLittleEndian(&value, ToInteger(head.hard_state.vote));
@@ -113,7 +116,8 @@ std::string EncodeHead(GroupId group, const LogHead& head) {
 }
 
 absl::StatusOr<LogHead> DecodeHead(GroupId group, absl::string_view bytes) {
-  const absl::StatusOr<absl::string_view> body = Open(HeadKey(group), bytes, "head of the log");
+  const absl::StatusOr<absl::string_view> body =
+      Open(HeadKey(group), bytes, "head of the log", kUnsureVersion);
   if (!body.ok()) return body.status();
   Decoder decoder(*body);
   LogHead head;
@@ -124,6 +128,7 @@ absl::StatusOr<LogHead> DecodeHead(GroupId group, absl::string_view bytes) {
   ReadPosition(decoder, &head.last, &head.last_hash);
   head.known_commit = decoder.Read<uint64_t>();
   head.torn_from = decoder.Read<uint64_t>();
+  head.unsure = static_cast<uint8_t>(bytes[0]) == kUnsureVersion;
   if (!decoder.Done() || head.last.index < head.base.index) {
     return absl::DataLossError("the head of the log makes no sense");
   }

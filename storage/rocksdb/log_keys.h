@@ -40,6 +40,8 @@ struct LogHead {
   EntryHash last_hash;
   Index known_commit = 0;
   Index torn_from = 0;  // entries from here on may be torn, undecided since a recovery; 0: none
+  // RecoveredLog::hard_state_lost, as long as that holds.
+  bool unsure = false;
   friend bool operator==(const LogHead&, const LogHead&) = default;
 };
 

@@ -74,41 +74,67 @@ Index CommonEnd(const GroupLog& one, const GroupLog& other) {
   return common;
 }
 
+// Whether they are of different changes, or say the same. What a recovery wrote of the change it
+// found does not count: the ledger did not have that yet.
+bool MayBeOneChange(const GroupLog& log, const LedgerGroup& ledger) {
+  if (log.head().change != ledger.head.change) return true;
+  LogHead head = ledger.head;
+  head.torn_from = log.head().torn_from;
+  head.unsure = log.head().unsure;
+  return log.head() == head && log.starts() == ledger.starts;
+}
+
 class Reconciler {
  public:
-  Reconciler(rocksdb::DB& db, const AckLedger& ledger) : db_(db), ledger_(ledger) {}
+  Reconciler(rocksdb::DB& db, const AckLedger& ledger, bool repaired)
+      : db_(db), ledger_(ledger), repaired_(repaired) {}
 
   absl::StatusOr<FoundGroups> Run() {
     std::set<GroupId> groups;
     const absl::Status searched = FindGroupsIn(db_, groups);
     // The ledger knows them all, if it is whole.
-    const bool ledger_whole = ledger_.was_there() && ledger_.notes().empty();
-    if (!searched.ok() && !(absl::IsDataLoss(searched) && ledger_whole)) return searched;
+    if (!searched.ok() && !(absl::IsDataLoss(searched) && ledger_.complete())) return searched;
     for (const auto& [group, said] : ledger_.groups()) {
       groups.insert(group);
-      found_.last_change = std::max(found_.last_change, said.head.change);
+      newest_in_ledger_ = std::max(newest_in_ledger_, said.head.change);
     }
-    for (const GroupId group : groups) Take(group);
+    for (const GroupId group : groups) {
+      absl::StatusOr<GroupLog> log = LoadGroup(db_, group);
+      if (absl::IsFailedPrecondition(log.status())) return log.status();
+      Take(group, std::move(log));
+    }
+    found_.last_change = std::max(newest_in_ledger_, newest_in_database_);
+    if (InDoubt()) BeUnsure();
     return std::move(found_);
   }
 
  private:
-  void Take(GroupId group) {
-    absl::StatusOr<GroupLog> log = LoadGroup(db_, group);
-    if (log.ok()) found_.last_change = std::max(found_.last_change, log->head().change);
+  void Take(GroupId group, absl::StatusOr<GroupLog> log) {
+    if (log.ok()) newest_in_database_ = std::max(newest_in_database_, log->head().change);
     const auto said = ledger_.groups().find(group);
     if (said == ledger_.groups().end()) {
-      Keep(group, std::move(log));
+      // No sync has left it there.
+      const bool is_back = repaired_ && ledger_.complete();
+      if (is_back) {
+        Drop(group, "it was dropped, and is back in the repaired database");
+      } else {
+        Keep(group, std::move(log));
+      }
       return;
     }
     const LedgerGroup& ledger = said->second;
+    if (log.ok() && !ledger.dropped && !MayBeOneChange(*log, ledger)) {
+      log = absl::DataLossError("the head of the log is none that was written here");
+    }
     if (log.ok() && log->head().change >= ledger.head.change) {
       Keep(group, std::move(log));
     } else if (ledger.dropped) {
-      if (!absl::IsNotFound(log.status())) {
-        Note(group, "the database has it, and the ledger says that it was dropped");
-      }
-      found_.repairs.DeleteRange(GroupBegin(group), GroupEnd(group));
+      Drop(group, absl::IsNotFound(log.status())
+                      ? ""
+                      : "the database has it, and the ledger says that it was dropped");
+    } else if (repaired_) {
+      // Its head is of any time; its entries prove themselves.
+      Adopt(group, nullptr, ledger, false);
     } else if (absl::IsNotFound(log.status())) {
       // Nothing of this life of the group is in the database.
       const GroupLog none(group);
@@ -120,7 +146,33 @@ class Reconciler {
     }
   }
 
+  // Something that both are to know may have been lost in both: a later term and vote, entries
+  // behind the last ones, or that these were truncated. What is known is true, and may be older.
+  bool InDoubt() const {
+    if (ledger_.complete()) return false;
+    if (!ledger_.was_there() || repaired_ || behind_) return true;
+    return ledger_.end_rotted() && newest_in_database_ <= newest_in_ledger_;
+  }
+
+  void BeUnsure() {
+    for (auto& [group, log] : found_.groups) {
+      if (log.head().unsure) continue;
+      log.head().unsure = true;
+      found_.repairs.Put(HeadKey(group), EncodeHead(group, log.head()));
+      Note(group,
+           "the ledger cannot vouch for it: a later term and vote may be lost, and entries that "
+           "were acknowledged");
+    }
+  }
+
+  void Drop(GroupId group, absl::string_view why) {
+    if (!why.empty()) Note(group, why);
+    found_.repairs.DeleteRange(GroupBegin(group), GroupEnd(group));
+  }
+
   void Keep(GroupId group, absl::StatusOr<GroupLog> log) {
+    // It may be a mark of entries that are gone now.
+    if (repaired_) found_.repairs.Delete(MarkKey(group));
     if (log.ok()) {
       found_.groups.emplace(group, *std::move(log));
     } else {
@@ -136,6 +188,7 @@ class Reconciler {
   // what is missing is of the last sync and no other.
   void Adopt(GroupId group, const GroupLog* old, const LedgerGroup& ledger, bool only_last) {
     GroupLog log(group, ledger.head, ledger.starts);
+    behind_ = true;
     Note(group, absl::StrCat("the ledger knows change ", ledger.head.change, ", the database ",
                              old != nullptr ? absl::StrCat("only ", old->head().change)
                                             : "has no head that can be read"));
@@ -162,6 +215,10 @@ class Reconciler {
 
   rocksdb::DB& db_;
   const AckLedger& ledger_;
+  const bool repaired_;
+  uint64_t newest_in_database_ = 0;  // change
+  uint64_t newest_in_ledger_ = 0;
+  bool behind_ = false;  // the database, of the ledger
   FoundGroups found_;
 };
 
@@ -218,8 +275,8 @@ std::optional<Believed> BelievedMark(rocksdb::DB& db, const GroupLog& log) {
 
 }  // namespace
 
-absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger) {
-  return Reconciler(db, ledger).Run();
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired) {
+  return Reconciler(db, ledger, repaired).Run();
 }
 
 RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t walked_bytes,
@@ -227,6 +284,7 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t wa
   const LogHead& head = log.head();
   RecoveredLog recovered;
   recovered.hard_state = head.hard_state;
+  recovered.hard_state_lost = head.unsure;
   recovered.base = head.base;
   recovered.base_hash = head.base_hash;
   recovered.runs = log.Runs();

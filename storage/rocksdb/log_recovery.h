@@ -30,8 +30,9 @@ struct FoundGroups {
   std::vector<std::string> notes;  // where the ledger is ahead
 };
 
-// Reads, and writes nothing.
-absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger);
+// Reads, and writes nothing. `repaired`: by RepairDatabase, or as good as that: more of what was
+// synced may be missing than the last sync, and what was gone may be back.
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired);
 
 // Reads the entries of the log that no mark in the database speaks for, and tells `log` which are
 // faulty. The next mark leaves `walked_bytes`. `directory` is for messages.

@@ -106,6 +106,13 @@ IOStatus ReadInto(const File& file, uint64_t offset, size_t length, Slice* resul
   return ToRocksDb(read.status());
 }
 
+// Where rot and reads that fail are one matter. It is not one of IDENTITY, which RocksDB makes
+// anew.
+bool DatabaseHangsOn(const std::string& path) {
+  return absl::EndsWith(path, ".log") || absl::EndsWith(path, "/CURRENT") ||
+         absl::StrContains(path, "/MANIFEST-");
+}
+
 class SequentialFile final : public rocksdb::FSSequentialFile {
  public:
   explicit SequentialFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
@@ -113,8 +120,11 @@ class SequentialFile final : public rocksdb::FSSequentialFile {
   IOStatus Read(size_t length, const IOOptions&, Slice* result, char* scratch,
                 IODebugContext*) override {
     IOStatus status = ReadInto(*file_, at_, length, result, scratch);
+    // What RocksDB takes for rot it forgets for good; a disk may be better at the second attempt.
+    if (!status.ok()) status = ReadInto(*file_, at_, length, result, scratch);
     at_ += result->size();
-    return status;
+    if (status.ok() || !DatabaseHangsOn(file_->path())) return status;
+    return IOStatus::Corruption("cannot be read", status.ToString());
   }
   IOStatus Skip(uint64_t length) override {
     const absl::StatusOr<uint64_t> size = file_->Size();
@@ -259,6 +269,11 @@ class RocksDbFileSystem final : public rocksdb::FileSystem {
   IOStatus FileExists(const std::string& path, const IOOptions&, IODebugContext*) override {
     const absl::StatusOr<bool> there = file_system_.Exists(Plain(path));
     if (!there.ok()) return ToRocksDb(there.status());
+    // What stands in it matters to nobody, and RocksDB makes another one where there is none.
+    const bool is_name = absl::EndsWith(path, "/IDENTITY");
+    if (is_name && *there && !ReadWholeFile(file_system_, Plain(path)).ok()) {
+      return IOStatus::NotFound(path);
+    }
     return *there ? IOStatus::OK() : IOStatus::NotFound(path);
   }
   IOStatus GetChildren(const std::string& path, const IOOptions&, std::vector<std::string>* result,

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "rocksdb/options.h"
+#include "storage/rocksdb/database_repair.h"
 #include "storage/rocksdb/entry_walk.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_status.h"
@@ -57,9 +58,14 @@ absl::Status RocksDbInspector::Load() {
   if (!ledger.ok()) return ledger.status();
   ledger_ = *std::move(ledger);
   auto opened = OpenDatabaseToRead(file_system_, database_directory());
-  if (!opened.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(database_directory(), " cannot be opened: ", opened.status().message()));
+  const auto repairing = DatabaseRepair(file_system_, directory_).IsUnderWay();
+  if (!repairing.ok()) return repairing.status();
+  if (!opened.ok() || *repairing) {
+    return absl::DataLossError(absl::StrCat(
+        database_directory(),
+        " cannot be opened: ", opened.ok() ? "its repair was cut short" : opened.status().message(),
+        ledger_->identity() ? "; a start of the node repairs it, and asks the others for the rest"
+                            : ""));
   }
   database_ = *std::move(opened);
   std::string value;
@@ -67,12 +73,16 @@ absl::Status RocksDbInspector::Load() {
   absl::StatusOr<LogIdentity> identity =
       read.ok() ? DecodeLogIdentity(value) : absl::StatusOr<LogIdentity>(FromRocksDb(read));
   if (absl::IsFailedPrecondition(identity.status())) return identity.status();
+  const bool ledger_knows = !identity.ok() && ledger_->identity();
   if (identity.ok()) {
     identity_ = *identity;
+  } else if (ledger_knows) {
+    identity_ = ledger_->identity();
   } else {
     no_identity_ = absl::StrCat("nobody can tell whose log it is: ", identity.status().message());
   }
-  absl::StatusOr<FoundGroups> found = FindGroups(*database_.db, *ledger_);
+  const bool as_repaired = ledger_knows && absl::IsNotFound(identity.status());
+  absl::StatusOr<FoundGroups> found = FindGroups(*database_.db, *ledger_, as_repaired);
   if (!found.ok()) return found.status();
   found_ = *std::move(found);
   return absl::OkStatus();
@@ -153,6 +163,11 @@ std::vector<LogFinding> RocksDbInspector::FindingsOfWhole() const {
         "all it acknowledged");
   }
   for (const auto& [group, status] : found_.damaged) add(group, status.message());
+  for (const auto& [group, log] : found_.groups) {
+    if (!log.head().unsure || !has_ledger()) continue;
+    add(group, "what was synced may be lost, perhaps with its term and vote");
+    faulty.back().is_mark = ledger_->complete();
+  }
   return faulty;
 }
 

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/log_keys.h"
@@ -18,16 +17,6 @@ namespace {
 absl::Status NotInLog(const LogHead& head, Index index) {
   return absl::OutOfRangeError(absl::StrCat("index ", index, " is not in the log, which holds ",
                                             head.base.index + 1, "..", head.last.index));
-}
-
-// A new log has no group before its first ledger is durable. So one was here, and what the database
-// says may be less than what was acknowledged: a write-ahead log that lost its end looks whole.
-absl::Status LedgerIsGone(const std::string& directory) {
-  return absl::DataLossError(absl::StrCat(
-      directory,
-      ": there is no ledger (acks.*) that can be read beside the database, so nobody can "
-      "tell whether that holds all it acknowledged; restore the files, or remove this member and "
-      "add it under a new id"));
 }
 
 rocksdb::Slice SliceOf(absl::string_view bytes) { return {bytes.data(), bytes.size()}; }
@@ -62,53 +51,6 @@ class RocksDbLog::Store final : public LogStore {
   const GroupId group_;
 };
 
-absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
-                                                        const RocksDbLogOptions& options) {
-  Parts parts;
-  const std::string directory = options.directory + "/db";
-  absl::Status status = file_system.MakeDirectory(options.directory);
-  if (!status.ok()) return status;
-  parts.room = std::make_unique<DatabaseRoom>(file_system, options.directory + "/reserve",
-                                              options.reserve_bytes);
-  status = parts.room->reserve().Open();
-  if (!status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<AckLedger>> ledger =
-      AckLedger::Open(file_system, options.directory, &parts.room->reserve());
-  if (!ledger.ok()) return ledger.status();
-  DatabaseOptions database;
-  database.room = parts.room.get();
-  database.directory = directory;
-  // A ledger is begun when the database is there: a ledger alone means that it was taken away.
-  database.may_create = !(*ledger)->was_there();
-  database.write_buffer_bytes = options.write_buffer_bytes;
-  database.merges_tables = options.merges_tables;
-  absl::StatusOr<Database> opened = OpenDatabase(file_system, database);
-  // A start writes tables, which need room; nothing is lost.
-  if (absl::IsResourceExhausted(opened.status())) return opened.status();
-  if (!opened.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(directory, " cannot be opened: ", opened.status().message(),
-                     "; restore it, or remove this member and add it under a new id"));
-  }
-  parts.ledger = *std::move(ledger);
-  parts.database = *std::move(opened);
-  return parts;
-}
-
-absl::StatusOr<std::unique_ptr<RocksDbLog>> RocksDbLog::Open(FileSystem& file_system,
-                                                             RocksDbLogOptions options) {
-  absl::StatusOr<Parts> parts = OpenParts(file_system, options);
-  if (!parts.ok()) return parts.status();
-  std::unique_ptr<RocksDbLog> log(
-      new RocksDbLog(file_system, std::move(options), *std::move(parts)));
-  absl::Status status = log->CheckIdentity();
-  if (status.ok()) status = log->Recover();
-  if (!status.ok()) return status;
-  log->room_.reserve().Fill();
-  log->room_.Opened();
-  return log;
-}
-
 RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
@@ -121,59 +63,11 @@ RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts
 
 RocksDbLog::~RocksDbLog() { room_.Close(); }
 
-absl::Status RocksDbLog::CheckIdentity() {
-  std::string value;
-  const rocksdb::Status found = db_.Get(rocksdb::ReadOptions(), IdentityKey(), &value);
-  if (found.ok()) {
-    const absl::StatusOr<LogIdentity> identity = DecodeLogIdentity(value);
-    if (!identity.ok()) return identity.status();
-    return CheckLogIdentity(*identity, options_.identity, options_.directory);
-  }
-  if (!found.IsNotFound()) return FromRocksDb(found);
-  const std::unique_ptr<rocksdb::Iterator> any(db_.NewIterator(rocksdb::ReadOptions()));
-  any->SeekToFirst();
-  if (any->Valid() || ledger_.was_there()) {
-    return absl::DataLossError(absl::StrCat(
-        options_.directory,
-        ": the identity of the log is gone: restore the files, or remove this member and add it "
-        "under a new id"));
-  }
-  rocksdb::WriteBatch batch;
-  batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
-  absl::Status status = Write(batch);
-  return status.ok() ? FromRocksDb(db_.FlushWAL(/*sync=*/true)) : status;
-}
-
-absl::Status RocksDbLog::Recover() {
-  absl::StatusOr<FoundGroups> found = FindGroups(db_, ledger_);
-  if (!found.ok()) return found.status();
-  if (!ledger_.was_there() && !(found->groups.empty() && found->damaged.empty())) {
-    return LedgerIsGone(options_.directory);
-  }
-  notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
-  absl::Status status = found->repairs.Count() == 0 ? absl::OkStatus() : Write(found->repairs);
-  if (status.ok()) status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
-  if (!status.ok()) return status;
-  LedgerGroups durable;
-  for (const auto& [group, log] : found->groups) {
-    durable[group] = {.head = log.head(),
-                      .starts = log.starts(),
-                      .durable_change = log.head().change,
-                      .boot = ledger_.boot()};
-  }
-  status = ledger_.Begin(durable);
-  if (!status.ok()) return status;
-  MutexLock lock(mutex_);
-  for (const auto& [group, entry] : durable) durable_changes_[group] = entry.durable_change;
-  groups_ = std::move(found->groups);
-  damaged_ = std::move(found->damaged);
-  last_change_ = found->last_change;
-  return absl::OkStatus();
-}
-
 GroupLog RocksDbLog::LogOf(GroupId group) const {
-  const auto found = groups_.find(group);
-  return found != groups_.end() ? found->second : GroupLog(group);
+  if (const auto found = groups_.find(group); found != groups_.end()) return found->second;
+  GroupLog fresh(group);
+  fresh.head().unsure = options_.new_groups_are_lost;
+  return fresh;
 }
 
 LogHead RocksDbLog::HeadOf(GroupId group) const {

@@ -46,6 +46,10 @@ struct RocksDbLogOptions {
   size_t walked_bytes = size_t{4} << 20;
   // Kept for a full disk, in the file `reserve`.
   uint64_t reserve_bytes = 0;
+  // Groups that are new to this disk may have promised what nobody here knows
+  // (RecoveredLog::hard_state_lost), each until LogAppend::sure: for writing a log from what is
+  // left of another one.
+  bool new_groups_are_lost = false;
 };
 
 // The contract is LogDisk's and LogStore's. In addition:
@@ -60,12 +64,17 @@ struct RocksDbLogOptions {
 // log. RocksDB has threads of its own, too, which is why this store is not in the simulator.
 class RocksDbLog final : public LogDisk {
  public:
-  // Makes the log if the directory has none. FAILED_PRECONDITION for another identity or a newer
-  // format, DATA_LOSS if RocksDB cannot open what is there, RESOURCE_EXHAUSTED if there is no room
-  // for what a start writes. `file_system` outlives the log.
+  // Makes the log if the directory has none. Of database and ledger one may be lost: then the other
+  // one tells what was there, and groups of which it cannot tell all are unsure
+  // (RecoveredLog::hard_state_lost). FAILED_PRECONDITION for another identity or a newer format,
+  // DATA_LOSS if both are lost, RESOURCE_EXHAUSTED if there is no room for what a start writes.
+  // `file_system` outlives the log.
   static absl::StatusOr<std::unique_ptr<RocksDbLog>> Open(FileSystem& file_system,
                                                           RocksDbLogOptions options);
   ~RocksDbLog() override;
+
+  // Whether a log has been begun there, of which the database or the ledger is left.
+  static absl::StatusOr<bool> IsThere(FileSystem& file_system, const std::string& directory);
 
   absl::StatusOr<OpenedLog> OpenGroup(GroupId group) override;
   void CloseGroup(GroupId group) override;
@@ -89,12 +98,18 @@ class RocksDbLog final : public LogDisk {
     std::unique_ptr<DatabaseRoom> room;
     std::unique_ptr<AckLedger> ledger;
     Database database;
+    bool repaired = false;
+    std::vector<std::string> notes;
   };
 
   RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts parts);
   static absl::StatusOr<Parts> OpenParts(FileSystem& file_system, const RocksDbLogOptions& options);
-  absl::Status CheckIdentity();
-  absl::Status Recover();
+  struct Lost {
+    bool repaired = false;  // as FindGroups has it
+    bool identity = false;
+  };
+  absl::StatusOr<Lost> CheckIdentity();
+  absl::Status Recover(const Lost& lost);
   absl::Status SyncNow();
   LedgerGroups TakeChanged();
   absl::Status WriteChanged(const LedgerGroups& changed);

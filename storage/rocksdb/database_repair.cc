@@ -1,0 +1,97 @@
+#include "storage/rocksdb/database_repair.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/coding.h"
+#include "storage/checksum.h"
+
+namespace cairn {
+namespace {
+
+bool IsTable(const std::string& name) { return absl::EndsWith(name, ".sst"); }
+bool IsContent(const std::string& name) { return IsTable(name) || absl::EndsWith(name, ".log"); }
+
+}  // namespace
+
+DatabaseRepair::DatabaseRepair(FileSystem& file_system, const std::string& log_directory)
+    : file_system_(file_system),
+      log_directory_(log_directory),
+      directory_(log_directory + "/db"),
+      lost_(directory_ + "/lost"),
+      mark_(log_directory + "/repairing") {}
+
+absl::StatusOr<bool> DatabaseRepair::IsUnderWay() const { return file_system_.Exists(mark_); }
+
+// RocksDB begins a repair with an empty database, and would throw away what that does not name. So
+// from here on it is repaired, and not opened.
+absl::Status DatabaseRepair::Begin(DiskReserve& reserve) {
+  if (absl::Status made = file_system_.MakeDirectory(directory_); !made.ok()) return made;
+  auto names = file_system_.List(directory_);
+  if (!names.ok()) return names.status();
+  std::erase_if(*names, [](const std::string& name) { return !IsContent(name); });
+  std::string content = absl::StrJoin(*names, "\n");
+  AppendLittleEndian(&content, Checksum(content));
+  return reserve.WithRoom(DiskReserve::Claim::kDatabase, content.size(),
+                          [&] { return WriteFileAtomically(file_system_, mark_, content); });
+}
+
+absl::StatusOr<std::vector<std::string>> DatabaseRepair::FilesAtBegin() const {
+  const absl::StatusOr<std::string> content = ReadWholeFile(file_system_, mark_);
+  if (!content.ok()) return content.status();
+  const size_t size = std::max(content->size(), sizeof(uint64_t)) - sizeof(uint64_t);
+  const absl::string_view names = absl::string_view(*content).substr(0, size);
+  if (content->size() < sizeof(uint64_t) ||
+      LoadLittleEndian<uint64_t>(content->data() + size) != Checksum(names)) {
+    return absl::DataLossError(absl::StrCat(mark_, " is damaged"));
+  }
+  return std::vector<std::string>(absl::StrSplit(names, '\n', absl::SkipEmpty()));
+}
+
+// An attempt that was cut short has made tables of write-ahead logs that it may have moved away or
+// not: of those that are still there a second one would be made, which RocksDB does not open.
+absl::Status DatabaseRepair::Restore() {
+  const auto wanted = FilesAtBegin();
+  if (!wanted.ok()) return wanted.status();
+  if (absl::Status made = file_system_.MakeDirectory(lost_); !made.ok()) return made;
+  const auto here = file_system_.List(directory_);
+  if (!here.ok()) return here.status();
+  const std::set<std::string> names(here->begin(), here->end());
+  const std::set<std::string> first(wanted->begin(), wanted->end());
+  for (const std::string& name : names) {
+    if (!IsContent(name) || first.contains(name)) continue;
+    absl::Status moved =
+        file_system_.Rename(absl::StrCat(directory_, "/", name), absl::StrCat(lost_, "/", name));
+    if (!moved.ok()) return moved;
+  }
+  for (const std::string& name : first) {
+    if (names.contains(name)) continue;
+    const std::string moved_to = absl::StrCat(lost_, "/", name);
+    const absl::StatusOr<bool> there = file_system_.Exists(moved_to);
+    if (!there.ok()) return there.status();
+    if (!*there) continue;
+    absl::Status moved = file_system_.Rename(moved_to, absl::StrCat(directory_, "/", name));
+    if (!moved.ok()) return moved;
+  }
+  absl::Status synced = file_system_.SyncDirectory(directory_);
+  return synced.ok() ? file_system_.SyncDirectory(lost_) : synced;
+}
+
+absl::Status DatabaseRepair::Run(const DatabaseOptions& options) {
+  const absl::StatusOr<bool> under_way = IsUnderWay();
+  if (!under_way.ok()) return under_way.status();
+  absl::Status status = *under_way ? Restore() : Begin(options.room->reserve());
+  return status.ok() ? RepairDatabase(file_system_, options) : status;
+}
+
+absl::Status DatabaseRepair::Finish() {
+  absl::Status status = file_system_.Remove(mark_);
+  return status.ok() ? file_system_.SyncDirectory(log_directory_) : status;
+}
+
+}  // namespace cairn
