@@ -12,6 +12,7 @@ RUNFILES = pathlib.Path.cwd()
 sys.path.insert(0, str(RUNFILES / "tests/integration"))
 
 from servers import NODES, Servers, wait_until  # noqa: E402 (found through the path above)
+from cairn.v1 import cluster_pb2  # noqa: E402
 
 CAIRN = RUNFILES / "service/cli/cairn"
 MESSAGES = 200
@@ -66,6 +67,56 @@ class RocksDbTest(unittest.TestCase):
         wait_until("it has caught up",
                    lambda: self.servers.status(away).groups[0].applied_index >= last)
         self.expect(away, 2 * MESSAGES)
+
+    def rot(self, path):
+        """Turns over a bit of each 100th byte."""
+        content = bytearray(path.read_bytes())
+        for at in range(20, len(content), 100):
+            content[at] ^= 0x10
+        path.write_bytes(content)
+
+    def comes_back(self, node, damage):
+        """Ends `node`, whose log then suffers `damage`, and sees it serve again by itself."""
+        self.servers.kill(node)
+        damage(self.servers.data(node) / "log")
+        self.servers.start(node)
+        self.servers.wait_ready(node)
+
+        def serves():
+            self.assertTrue(self.servers.running(node), self.servers.log(node))
+            status = self.servers.status(node)
+            return status and status.groups[0].state == cluster_pb2.MEMBER_STATE_SERVING
+        wait_until(f"node {node} serves", serves, tell=self.servers.report)
+
+    def test_a_member_whose_log_has_rotted_serves_again_by_itself(self):
+        def manifest(log):
+            self.rot(*(log / "db").glob("MANIFEST-*"))
+
+        def newest_write_ahead_log(log):
+            self.rot(max((log / "db").glob("*.log")))
+
+        def current(log):
+            (log / "db" / "CURRENT").unlink()
+
+        def database(log):
+            for path in (log / "db").iterdir():
+                if path.is_file():
+                    path.unlink()
+
+        def ledger(log):
+            for path in log.glob("acks.*"):
+                path.unlink()
+
+        self.append(0)
+        count = MESSAGES
+        for damage in (manifest, newest_write_ahead_log, current, database, ledger):
+            for node in {self.servers.leader(), NODES[0]}:
+                with self.subTest(damage=damage.__name__, node=node):
+                    self.comes_back(node, damage)
+                    self.append(count)
+                    count += MESSAGES
+                    for each in NODES:
+                        self.expect(each, count)
 
 
 if __name__ == "__main__":
