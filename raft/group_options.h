@@ -28,6 +28,10 @@ struct GroupOptions {
   // As a leader, hand over when the log's disk has not synced for this long what a majority's disks
   // have: commands are answered by what the leader's own disk holds. 0: never.
   Duration slow_disk_timeout = Milliseconds(500);
+  // As a leader, step down when a majority answers and has taken no entries for this long:
+  // heartbeats may pass where entries do not. Longer than the largest command takes on the slowest
+  // link. 0: never.
+  Duration stall_timeout = Seconds(30);
   size_t max_command_bytes = size_t{1} << 20;
   size_t max_inflight_bytes = size_t{64} << 20;  // proposals not yet answered, per group
   size_t max_sessions = 10'000;                  // the same on every member

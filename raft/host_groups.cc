@@ -30,6 +30,7 @@ absl::Status CheckOptions(const GroupOptions& options) {
   raft.priority = options.priority;
   raft.max_clock_drift_per_mille = options.max_clock_drift_per_mille;
   raft.slow_disk_timeout = options.slow_disk_timeout;
+  raft.stall_timeout = options.stall_timeout;
   raft.never_campaigns = options.never_campaigns;
   return Validate(raft);
 }

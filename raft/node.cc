@@ -31,6 +31,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings, bool hosts_are_watched
   options.align_heartbeats = true;
   options.priority = settings.options.priority;
   options.slow_disk_timeout = settings.options.slow_disk_timeout;
+  options.stall_timeout = settings.options.stall_timeout;
   options.never_campaigns = settings.options.never_campaigns;
   options.lease = settings.options.lease;
   options.max_clock_drift_per_mille = settings.options.max_clock_drift_per_mille;

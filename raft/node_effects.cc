@@ -1,8 +1,10 @@
 // The half of Node that carries out what Raft wants.
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -15,6 +17,23 @@ namespace {
 
 // The log writer holds so much that a busy node does better to refuse or drop.
 constexpr size_t kMaxUnwrittenBytes = size_t{64} << 20;
+
+// Why leadership goes from here.
+std::vector<std::string> ComplaintsOf(const Effects& effects, const GroupOptions& options) {
+  std::vector<std::string> complaints;
+  if (effects.slow_disk_successor != NodeId::kNone) {
+    complaints.push_back(absl::StrCat(
+        "the log's disk is slow: a majority has what it has not synced for ",
+        ToMilliseconds(options.slow_disk_timeout), " ms; hands leadership over to node ",
+        ToInteger(effects.slow_disk_successor)));
+  }
+  if (effects.stalled) {
+    complaints.push_back(absl::StrCat("a majority answers, and has taken no entries for ",
+                                      ToMilliseconds(options.stall_timeout),
+                                      " ms; leads no more, so that another member can try"));
+  }
+  return complaints;
+}
 
 }  // namespace
 
@@ -59,12 +78,8 @@ void Node::Flush(Instant now) {
     for (const ReadOutcome& outcome : effects.reads) TakeReadOutcome(outcome);
     for (const ControlOutcome& outcome : effects.controls) controls_.Take(outcome);
     controls_.Committed(raft_.commit(), [this](Index index) { return raft_.TermAt(index); });
-    if (effects.slow_disk_successor != NodeId::kNone) {
-      Complain(now,
-               absl::StrCat("the log's disk is slow: a majority has what it has not synced for ",
-                            ToMilliseconds(settings_.options.slow_disk_timeout),
-                            " ms; hands leadership over to node ",
-                            ToInteger(effects.slow_disk_successor)));
+    for (const std::string& complaint : ComplaintsOf(effects, settings_.options)) {
+      Complain(now, complaint);
     }
     if (raft_.configuration_position() != told_.peers_of) SetPeers();
     if (effects.restore.has_value()) RestoreFrom(*effects.restore);

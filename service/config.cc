@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "cairn/initial_cluster.h"
+#include "raft/core/options.h"
 #include "service/version.h"
 
 namespace cairn {
@@ -29,6 +30,7 @@ struct Flags {
   std::string max_clock_jump = "10s";
   std::string fence_grace = "30s";
   std::string slow_disk_timeout = "500ms";
+  std::string stall_timeout = "30s";
   std::string scrub_period = "24h";
   std::string fsync = "always";
   std::string log_level = "info";
@@ -140,6 +142,16 @@ void AddTuningFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
                  "as a leader, hand over when the own disk has not synced for so long what a "
                  "majority's disks have; 0s: never")
       ->capture_default_str();
+  app.add_option("--stall_timeout", flags.stall_timeout,
+                 "as a leader, step down when a majority answers and has taken no entries for so "
+                 "long; 0s: never")
+      ->capture_default_str();
+  app.add_option("--priority", config.priority,
+                 "0 leads where it can; the higher, the longer a node waits before it campaigns")
+      ->check(CLI::Range(uint32_t{0}, kLowestPriority))
+      ->capture_default_str();
+  app.add_flag("--never_campaigns", config.never_campaigns,
+               "votes and acknowledges, and leads never; a majority of the voters must be others");
   app.add_option("--fence_grace", flags.fence_grace,
                  "how long a node whose storage failed still answers status and health")
       ->capture_default_str();
@@ -322,6 +334,9 @@ absl::Status TakeFlags(const Flags& flags, ServerConfig& config) {
   absl::StatusOr<Duration> slow = ParseDurationFlag("--slow_disk_timeout", flags.slow_disk_timeout);
   if (!slow.ok()) return slow.status();
   config.slow_disk_timeout = *slow;
+  absl::StatusOr<Duration> stall = ParseDurationFlag("--stall_timeout", flags.stall_timeout);
+  if (!stall.ok()) return stall.status();
+  config.stall_timeout = *stall;
   absl::StatusOr<Duration> period =
       ParseDurationFlag("--scrub_period", flags.scrub_period, kLongestScrubPeriodHours);
   if (!period.ok()) return period.status();

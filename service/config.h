@@ -44,6 +44,9 @@ struct ServerConfig {
   int64_t max_clock_drift_per_mille = 50;
   Duration fence_grace = Seconds(30);
   Duration slow_disk_timeout = Milliseconds(500);
+  Duration stall_timeout = Seconds(30);
+  uint32_t priority = 0;
+  bool never_campaigns = false;
   uint64_t block_bytes = uint64_t{16} << 20;
   uint64_t reserve_bytes = uint64_t{32} << 20;
   std::string log_compression = "none";

@@ -162,12 +162,13 @@ struct Effects {
   std::optional<LogPosition> removed = {};
   // Said once for each: leadership goes to this node, because the own disk is slow.
   NodeId slow_disk_successor = NodeId::kNone;
+  bool stalled = false;  // leads no more, because a quorum answered and took no entries
 
   bool empty() const {
     return log_batches.empty() && messages.empty() && send_entries.empty() &&
            send_snapshots.empty() && !restore && apply_up_to == 0 && proposals.empty() &&
            reads.empty() && controls.empty() && !leadership && !fence && !removed &&
-           slow_disk_successor == NodeId::kNone;
+           slow_disk_successor == NodeId::kNone && !stalled;
   }
 };
 

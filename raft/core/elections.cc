@@ -86,9 +86,12 @@ VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
 
 void Raft::State::OnElectionTimeout() {
   const std::string fault = CampaignFault();
-  if (fault.empty() && !trail_.holes().empty() && !doubt_.gave_way) {
-    Trace("election timeout: lets one go first whose log is whole");
+  const bool has_holes = !trail_.holes().empty() && !doubt_.gave_way;
+  if (fault.empty() && (has_holes || control_.stalled)) {
+    Trace("election timeout: lets one go first ",
+          has_holes ? "whose log is whole" : "who can replicate");
     doubt_.gave_way = true;
+    control_.stalled = false;
     ChangeRole(Follower{});
     return clock_.Restart(now_);
   }

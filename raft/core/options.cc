@@ -8,7 +8,6 @@ namespace {
 // Two heartbeats may be late before a follower campaigns.
 constexpr int64_t kHeartbeatsPerElection = 3;
 // Keeps sums of instants and timeouts, lengthened by any priority, far from overflow.
-constexpr uint32_t kLowestPriority = 1000;
 
 }  // namespace
 
@@ -33,6 +32,9 @@ absl::Status Validate(const RaftOptions& options) {
   }
   if (options.slow_disk_timeout < Duration{} || options.slow_disk_timeout > kLongestTimeout) {
     return absl::InvalidArgumentError("slow_disk_timeout: is negative or above one hour");
+  }
+  if (options.stall_timeout < Duration{} || options.stall_timeout > kLongestTimeout) {
+    return absl::InvalidArgumentError("stall_timeout: is negative or above one hour");
   }
   if (options.max_clock_drift_per_mille < 0 || options.max_clock_drift_per_mille > 500) {
     return absl::InvalidArgumentError("max_clock_drift_per_mille: is not in 0..500");

@@ -20,6 +20,7 @@ namespace cairn {
 
 // Election timeouts, and with them promises, are at most this.
 inline constexpr Duration kLongestTimeout = Seconds(3600);
+inline constexpr uint32_t kLowestPriority = 1000;
 
 struct RaftOptions {
   NodeId node = NodeId::kNone;
@@ -41,11 +42,15 @@ struct RaftOptions {
   // requests are drawn from it, and an answer to a request of an earlier process must not fit a
   // later one.
   uint64_t seed = 0;
-  uint32_t priority =
-      0;  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer
+  // 0 is the highest; lower ones wait priority * election_timeout / 2 longer.
+  uint32_t priority = 0;
   // A leader whose disk has not synced for this long what a quorum's disks have hands over. 0: it
   // goes on.
   Duration slow_disk_timeout = Milliseconds(500);
+  // A leader from which a quorum has taken nothing of what it lacks for this long, though it
+  // answers heartbeats (fault catalogue N9), steps down and lets others go first. 0: it stays.
+  // Longer than the largest command takes on the slowest link.
+  Duration stall_timeout = Seconds(30);
   // As a leader, answer reads that allow it by the promises of a quorum and without asking it
   // (raft/core/lease.h). Members need not agree on this: promises are made either way.
   bool lease = false;

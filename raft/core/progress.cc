@@ -75,6 +75,7 @@ bool Progress::TakeOffer() {
 bool Progress::OnAck(Index match, Instant now) {
   if (match <= match_) return false;
   match_ = match;
+  last_progress_ = now;
   if (const auto* probing = std::get_if<Probing>(&state_)) {
     const Probing probe = *probing;
     // A peer that has the entry before the probe has taken the probe, or will; what it does not

@@ -50,7 +50,7 @@ struct Snapshotting {
 class Progress {
  public:
   // `next`: the entry after the leader's last one when its term began (paper figure 2, nextIndex).
-  Progress(Index next, Instant now) : next_(next), last_contact_(now) {}
+  Progress(Index next, Instant now) : next_(next), last_contact_(now), last_progress_(now) {}
 
   Index match() const { return match_; }
   Index next() const { return next_; }
@@ -64,6 +64,11 @@ class Progress {
   Instant last_contact() const { return last_contact_; }
   // Whether it ever was; last_contact() begins with the leadership.
   bool heard() const { return heard_; }
+
+  // When it last acknowledged something new, or got a snapshot, or lacked nothing.
+  Instant last_progress() const { return last_progress_; }
+  // There is nothing to send to it, or it waits for a snapshot.
+  void LacksNothing(Instant now) { last_progress_ = now; }
 
   // How many bytes of entries from next() on may be asked for now; 0: nothing may be sent. (Whether
   // there are entries is the caller's to know.)
@@ -105,6 +110,7 @@ class Progress {
   Index match_ = 0;
   Index next_;
   Instant last_contact_;
+  Instant last_progress_;
   bool heard_ = false;
   Outstanding outstanding_;
   std::variant<Probing, Replicating, Snapshotting> state_;

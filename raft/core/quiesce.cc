@@ -101,6 +101,7 @@ void Raft::State::Stir(Leader& leader, absl::string_view why, NodeId silent) {
     state.resting.reset();
     if (!rested) continue;
     state.heartbeat = true;
+    state.progress.LacksNothing(now_);
     if (peer != silent) state.progress.OnContact(now_);
   }
   if (!rested) return;

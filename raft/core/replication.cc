@@ -184,6 +184,23 @@ bool Raft::State::HeardFromQuorum(const Leader& leader) const {
   return now_ - since < options_.election_timeout;
 }
 
+// Heartbeats may pass where entries do not: then the leader is heard, and commits nothing (fault
+// catalogue N9).
+bool Raft::State::QuorumTakesEntries(Leader& leader) const {
+  if (options_.stall_timeout == Duration{}) return true;
+  for (auto& [peer, state] : leader.peers) {
+    const bool lacks = state.progress.match() < trail_.last().index;
+    if (!lacks || state.progress.snapshotting()) state.progress.LacksNothing(now_);
+  }
+  const auto last_progress = [&](NodeId voter) {
+    if (voter == node()) return now_;
+    const auto peer = leader.peers.find(voter);
+    return peer == leader.peers.end() ? Instant() : peer->second.progress.last_progress();
+  };
+  return now_ - QuorumContact(membership_.in_force(), last_progress, Rule()) <
+         options_.stall_timeout;
+}
+
 void Raft::State::OnHeartbeatDue(Leader& leader) {
   if (!HeardFromQuorum(leader)) {
     StepDownWithoutQuorum();
@@ -191,6 +208,12 @@ void Raft::State::OnHeartbeatDue(Leader& leader) {
   }
   if (HeldUpByHoles()) {
     Trace("steps down: entry ", HoleToApply(), " cannot be read here, and is not repaired");
+    return ChangeRole(Follower{});
+  }
+  if (!QuorumTakesEntries(leader)) {
+    Trace("steps down: a quorum takes no entries");
+    effects_.stalled = true;
+    control_.stalled = true;
     return ChangeRole(Follower{});
   }
   leader.heartbeat_due = NextHeartbeat();

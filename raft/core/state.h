@@ -105,6 +105,7 @@ class Raft::State {
     std::optional<UnsafeOverride> unsafe;
     std::optional<Instant> led_until;  // when this node stopped leading last
     bool candidacy_held = false;
+    bool stalled = false;  // led, and could not replicate; others go first
   };
   // What the others are asked about. Answers hold as long as this does not change: an entry that
   // was here again in between may have been acknowledged, one of another term is another entry, and
@@ -224,6 +225,7 @@ class Raft::State {
   bool MayCommitByCounting(Index index, const Leader& leader) const;
   void AdvanceCommit();
   bool HeardFromQuorum(const Leader& leader) const;
+  bool QuorumTakesEntries(Leader& leader) const;
   void OnHeartbeatDue(Leader& leader);
   void SendHeartbeat(NodeId peer, Leader& leader);
   void RequestEntries(NodeId peer, Leader& leader);

@@ -25,6 +25,7 @@ TEST(EffectsTest, AnyPartMakesThemNotEmpty) {
       [](Effects& effects) { effects.reads.emplace_back(); },
       [](Effects& effects) { effects.leadership.emplace(); },
       [](Effects& effects) { effects.fence.emplace(); },
+      [](Effects& effects) { effects.stalled = true; },
   };
   for (const auto& add : kParts) {
     Effects effects;

@@ -30,6 +30,7 @@ TEST(OptionsTest, NamesTheSettingThatMakesNoSense) {
       {"election_timeout: ", [](RaftOptions& o) { o.election_timeout = Milliseconds(299); }},
       {"election_timeout: ", [](RaftOptions& o) { o.election_timeout = Milliseconds(-5); }},
       {"election_timeout: ", [](RaftOptions& o) { o.election_timeout = Seconds(3601); }},
+      {"stall_timeout: ", [](RaftOptions& o) { o.stall_timeout = Milliseconds(-1); }},
       {"priority: ", [](RaftOptions& o) { o.priority = 1001; }},
       {"max_inflight_messages: ", [](RaftOptions& o) { o.max_inflight_messages = 0; }},
       {"max_inflight_bytes: ", [](RaftOptions& o) { o.max_inflight_bytes = 0; }},

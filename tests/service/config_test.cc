@@ -39,6 +39,9 @@ TEST(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.max_message_bytes, 1048576u);
   EXPECT_EQ(config.fence_grace, Seconds(30));
   EXPECT_EQ(config.slow_disk_timeout, Milliseconds(500));
+  EXPECT_EQ(config.stall_timeout, Seconds(30));
+  EXPECT_EQ(config.priority, 0u);
+  EXPECT_FALSE(config.never_campaigns);
   EXPECT_EQ(config.max_clock_jump, Seconds(10));
   EXPECT_FALSE(config.lease_reads);
   EXPECT_EQ(config.snapshot_bytes, uint64_t{64} << 20);
@@ -163,6 +166,8 @@ TEST(ConfigTest, NonsenseIsRefused) {
   ExpectRefused(With({"--fsync=sometimes"}), "fsync");
   ExpectRefused(With({"--fence_grace=soon"}), "fence_grace");
   ExpectRefused(With({"--slow_disk_timeout=never"}), "slow_disk_timeout");
+  ExpectRefused(With({"--stall_timeout=never"}), "stall_timeout");
+  ExpectRefused(With({"--priority=1001"}), "priority");
   ExpectRefused(With({"--max_clock_drift_per_mille=501"}), "max_clock_drift_per_mille");
   ExpectRefused(With({"--max_message_bytes=2097152", "--max_inflight_bytes=1048576"}),
                 "--max_inflight_bytes");
