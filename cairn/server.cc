@@ -81,6 +81,9 @@ class GrpcServer final : public Server {
   }
 
   std::optional<ScrubStatus> Scrub() const override { return host_->Scrub(); }
+  std::map<std::string, uint64_t> RefusedFrameCounts() const override {
+    return transport_->refused_frames().counts();
+  }
 
   void Shutdown(Duration patience) override;
 
@@ -213,6 +216,7 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   peer.frame_ends = [transport] { transport->EndBurst(); };
   peer.calls = &peer_calls_;
   peer.by_sender = &transport->sender_calls();
+  peer.refused = &transport->refused_frames();
   peer.log = options_.log != nullptr ? options_.log : &NullLogSink();
   peer_service_ = MakePeerService(std::move(peer));
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -119,6 +120,9 @@ class Server {
   virtual std::vector<std::string> Warnings() const = 0;
   // How far the scrub of the log is; nothing if there is none.
   virtual std::optional<ScrubStatus> Scrub() const = 0;
+  // Frames of other nodes that were refused since the start, by the reason they were told
+  // (docs/protocol.md).
+  virtual std::map<std::string, uint64_t> RefusedFrameCounts() const = 0;
   // What was found damaged or lost, in the data directory's lost-data.jsonl (docs/storage.md).
   virtual const LossReport& losses() const = 0;
 

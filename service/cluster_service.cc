@@ -242,6 +242,13 @@ void WriteStatus(const ServiceContext& context, const NodeDescription& descripti
   if (const auto scrub = description.scrub ? description.scrub() : std::nullopt) {
     WriteScrub(*scrub, to->mutable_scrub());
   }
+  if (description.refused_frames) {
+    for (const auto& [reason, count] : description.refused_frames()) {
+      v1::RefusalCount* added = to->add_refused_frames();
+      added->set_reason(reason);
+      added->set_count(count);
+    }
+  }
   if (description.losses != nullptr) WriteLosses(*description.losses, to);
   if (const ServiceContext::Opened* opened = context.opened()) {
     const GroupStatus status = opened->group.Status();

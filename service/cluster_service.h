@@ -3,7 +3,9 @@
 #ifndef SERVICE_CLUSTER_SERVICE_H_
 #define SERVICE_CLUSTER_SERVICE_H_
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +38,8 @@ struct NodeDescription {
   std::function<std::vector<std::string>()> warnings;
   // How far the scrub of its log is; from any thread. May be null.
   std::function<std::optional<ScrubStatus>()> scrub;
+  // Frames of others it has refused, by reason; from any thread. May be null.
+  std::function<std::map<std::string, uint64_t>()> refused_frames;
   const LossReport* losses = nullptr;  // outlives the service; may be null
 };
 

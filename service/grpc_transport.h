@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "raft/peers/peer_book.h"
 #include "raft/transport.h"
+#include "service/refused_frames.h"
 #include "service/wire/sender_calls.h"
 
 namespace cairn {
@@ -39,8 +40,8 @@ struct GrpcTransportOptions {
 
 // The sending half, and the place where the receiving half (peer_service.h) delivers.
 //
-// Control and append envelopes go over calls of their own on the same connection; frames of at most
-// 64 KiB interleave there. A connection that breaks is made again after 20 ms to 1 s.
+// Control, append and snapshot envelopes go over calls of their own on one connection; frames of at
+// most 64 KiB interleave there. A connection that breaks is made again after 20 ms to 1 s.
 //
 // It dials the peers it is told of, and strangers that have introduced themselves for as long as
 // they are believed (raft/peers/peer_book.h).
@@ -67,6 +68,7 @@ class GrpcTransport final : public Transport {
   using Believes = absl::FunctionRef<bool(const Introduction&)>;
   Standing Hear(NodeId node, const std::vector<Introduction>* introductions, Believes believes);
   SenderCalls& sender_calls() { return calls_; }
+  RefusedFrames& refused_frames() { return refused_frames_; }
 
   // Frames sent so far, to all peers.
   uint64_t frames() const;
@@ -89,8 +91,10 @@ class GrpcTransport final : public Transport {
 
   const GrpcTransportOptions options_;
   const std::unique_ptr<Owner> owner_;
-  SenderCalls calls_;  // of the receiving half
-  Mutex following_;    // one after the other; taken before mutex_
+  // Of the receiving half.
+  SenderCalls calls_;
+  RefusedFrames refused_frames_;
+  Mutex following_;  // one after the other; taken before mutex_
   mutable Mutex mutex_;
   PeerBook book_ CAIRN_GUARDED_BY(mutex_);
   Instant doubt_at_ CAIRN_GUARDED_BY(mutex_) =

@@ -129,6 +129,7 @@ void ExchangeReactor::Refuse(const RpcError& error) {
   options_.log->Log(LogLevel::kWarning,
                     absl::StrCat("refused a frame from ", context_.peer(), ": ", error.reason, " ",
                                  absl::Utf8SafeCHexEscape(error.message)));
+  if (options_.refused != nullptr) options_.refused->Add(error.reason);
   end_ = ToGrpc(error, context_);
 }
 

@@ -10,6 +10,7 @@
 #include "raft/envelope.h"
 #include "service/call_registry.h"
 #include "service/frame_reader.h"
+#include "service/refused_frames.h"
 #include "service/wire/sender_calls.h"
 
 namespace grpc {
@@ -31,6 +32,8 @@ struct PeerServiceOptions {
   CallRegistry* calls = nullptr;
   // Where each call stands while it is open; outlives the service. Null: nowhere.
   SenderCalls* by_sender = nullptr;
+  // Counts what ends calls; outlives the service. Null: nobody does.
+  RefusedFrames* refused = nullptr;
 };
 
 // Ends a call with the error docs/protocol.md gives for what came in; nothing of that reaches

@@ -159,6 +159,9 @@ GroupOptions ToGroupOptions(const ServerConfig& config) {
   options.max_inflight_bytes = config.max_inflight_bytes;
   options.max_clock_jump = config.max_clock_jump;
   options.slow_disk_timeout = config.slow_disk_timeout;
+  options.stall_timeout = config.stall_timeout;
+  options.priority = config.priority;
+  options.never_campaigns = config.never_campaigns;
   options.lease = config.lease_reads;
   options.max_clock_drift_per_mille = config.max_clock_drift_per_mille;
   options.compaction.snapshot_bytes = config.snapshot_bytes;

@@ -207,6 +207,8 @@ std::string MetricsPage(const std::vector<v1::GetStatusResponse>& members) {
                    SecondsOf(member.uptime()));
     families.Gauge("cairn_warnings", "What an operator should know (GetStatus says what).",
                    static_cast<uint64_t>(member.warnings_size()));
+    AddRefusals(member.refused_frames(), "cairn_frames_refused_total",
+                "Frames of other nodes that were refused, by reason.", families);
     if (member.has_log_writer()) AddLogWriter(member.log_writer(), families);
     for (const v1::GroupStatus& group : member.groups()) {
       Labels labels = node;

@@ -64,8 +64,15 @@ class PeerCase(Cluster):
                                          (self.leader, self.followers[0])):
                     with self.subTest(name, to=receiver):
                         frames = frames_of(sender, receiver)
+                        before = self.refused_frames(receiver, reason or name)
                         answer = self.call("Peer/Exchange", *frames, node=receiver)
                         self.expect(answer, code, reason or name)
+                        self.assertEqual(before + 1,
+                                         self.refused_frames(receiver, reason or name))
+
+    def refused_frames(self, node, reason):
+        return sum(each.count for each in self.servers.status(node).refused_frames
+                   if each.reason == reason)
 
     def expect_invalid_parcels(self, parcels, reason, lane=peer_pb2.FRAME_LANE_CONTROL):
         def frames_of(parcel):

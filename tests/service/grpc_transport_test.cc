@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "base/random.h"
@@ -241,6 +244,45 @@ TEST(GrpcTransportTest, EnvelopesArriveInOrderOnEachLane) {
   EXPECT_EQ(commit, count);
   EXPECT_EQ(appended, (std::vector<Index>{2, 51, 101, 151, 201, 251, 301, 1001}));
   EXPECT_EQ(b.received().back().from_incarnation, Incarnation{77});
+}
+
+// Established connections of the server at this port.
+int ConnectionsTo(int port) {
+  const std::string local = absl::StrFormat(":%04X", port);
+  constexpr char kEstablished[] = "01";
+  int count = 0;
+  for (const char* path : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream table(path);
+    std::string line;
+    while (std::getline(table, line)) {
+      const std::vector<std::string> fields = absl::StrSplit(line, ' ', absl::SkipEmpty());
+      const bool is_it = fields.size() > 3 && absl::EndsWith(fields[1], local);
+      if (is_it && fields[3] == kEstablished) ++count;
+    }
+  }
+  return count;
+}
+
+TEST(GrpcTransportTest, AllLanesAndGroupsShareOneConnection) {
+  TestNode a(1, Cluster(7)), b(2, Cluster(7));
+  Connect(a, b);
+  size_t sent = 0;
+  for (uint64_t group = 1; group <= 50; ++group) {
+    Envelope heartbeat = HeartbeatOf(1);
+    heartbeat.group = GroupId{group};
+    a.transport().Send(std::move(heartbeat));
+    ++sent;
+  }
+  a.transport().Send(AppendOf(1, 1000));
+  Envelope piece = HeartbeatOf(1);
+  SnapshotRequest request;
+  request.bytes = 1;
+  piece.body = request;
+  ASSERT_EQ(LaneOf(piece), Lane::kSnapshot);
+  a.transport().Send(std::move(piece));
+  ASSERT_TRUE(b.Await([&](const auto& received, int) { return received.size() == sent + 2; }));
+  EXPECT_EQ(ConnectionsTo(b.port()), 1);
+  EXPECT_LE(ConnectionsTo(a.port()), 1);  // that of b
 }
 
 // The heartbeats of a host's groups, which are due together.
