@@ -356,7 +356,21 @@ absl::Status CheckBody(const Envelope&, const SnapshotPiece& piece) {
 }  // namespace
 
 const char* NameOf(SnapshotAnswer::Verdict verdict) {
-  return verdict == SnapshotAnswer::Verdict::kAlreadyHave ? "ALREADY_HAVE" : "STALE_TERM";
+  switch (verdict) {
+    case SnapshotAnswer::Verdict::kAlreadyHave:
+      return "ALREADY_HAVE";
+    case SnapshotAnswer::Verdict::kStaleTerm:
+      return "STALE_TERM";
+    case SnapshotAnswer::Verdict::kDataLoss:
+      return "DATA_LOSS";
+    case SnapshotAnswer::Verdict::kNoSpace:
+      return "NO_SPACE";
+    case SnapshotAnswer::Verdict::kBusy:
+      return "BUSY";
+    case SnapshotAnswer::Verdict::kStorageFailed:
+      return "STORAGE_FAILED";
+  }
+  return "UNKNOWN";
 }
 
 Lane LaneOf(const Envelope& envelope) {

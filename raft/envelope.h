@@ -71,17 +71,27 @@ struct SnapshotOffer {
   uint64_t manifest_bytes = 0;
   // The sender knows SnapshotAnswer: who does not ask for it would take it for no parcel at all.
   bool answer_wanted = false;
+  // It knows all verdicts: who does not would take the later ones for damage.
+  bool failures_wanted = false;
 };
-// Why an offer is of no use (fault catalogue 5.2, row 19); no answer to one that is. Raft needs it
-// not, as replies to entries and heartbeats say the same; it is for people.
+// Why an offer is of no use (fault catalogue 5.2, row 19), or what ended the transfer (S4, rows 20
+// and 22); no answer to one that goes well. Raft needs it not, as replies to entries and heartbeats
+// say what it has to know; it is for people.
 struct SnapshotAnswer {
-  enum class Verdict { kAlreadyHave = 1, kStaleTerm = 2 };
+  enum class Verdict {
+    kAlreadyHave = 1,
+    kStaleTerm = 2,
+    kDataLoss = 3,       // what came is not what its hash says
+    kNoSpace = 4,        // the receiver's disk is full
+    kBusy = 5,           // another one comes in
+    kStorageFailed = 6,  // the receiver's disk
+  };
   ContentId id;
   Verdict verdict = Verdict::kAlreadyHave;
   Term term = 0;     // of who answers
   Index commit = 0;  // likewise
 };
-const char* NameOf(SnapshotAnswer::Verdict verdict);  // "ALREADY_HAVE", "STALE_TERM"
+const char* NameOf(SnapshotAnswer::Verdict verdict);  // as "ALREADY_HAVE"
 // Bytes of one file of the snapshot, or of its manifest.
 inline constexpr uint32_t kManifestPart = 0xffffffff;
 struct SnapshotRequest {

@@ -66,11 +66,15 @@ void Node::TakeAnswer(NodeId from, const SnapshotAnswer& answer) {
   const auto [told, first] = told_.snapshot_answers.try_emplace(from, what);
   if (!first && told->second == what) return;
   told->second = what;
+  const bool failed = answer.verdict != SnapshotAnswer::Verdict::kAlreadyHave &&
+                      answer.verdict != SnapshotAnswer::Verdict::kStaleTerm;
   dependencies_.log->Log(
-      LogLevel::kInfo,
+      failed ? LogLevel::kWarning : LogLevel::kInfo,
       absl::StrCat("group ", ToInteger(settings_.group), ": node ", ToInteger(from),
                    " does not take the snapshot offered: ", NameOf(answer.verdict),
-                   ", it is in term ", answer.term, " and has entries up to ", answer.commit));
+                   failed ? ""
+                          : absl::StrCat(", it is in term ", answer.term, " and has entries up to ",
+                                         answer.commit)));
 }
 
 void Node::Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot> snapshot) {

@@ -160,6 +160,7 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
   }
   if (offer) {
     offer->answer_wanted = !send.asked;
+    offer->failures_wanted = true;
     const auto [last, first] = offered_.try_emplace(send.to, offer->id);
     if (first || last->second != offer->id) parts_.metrics->snapshots.offered.Add();
     last->second = offer->id;
@@ -217,6 +218,7 @@ void SnapshotMover::DoDeliver(Envelope envelope) {
 
 void SnapshotMover::AfterReceiver() {
   for (auto& [to, request] : receiver_.TakeRequests()) Send(to, request);
+  for (auto& [to, answer] : receiver_.TakeAnswers()) Send(to, answer);
   for (const std::string& complaint : receiver_.TakeComplaints()) Complain(complaint);
   if (std::optional<SnapshotReceiver::Received> received = receiver_.TakeReceived()) {
     parts_.metrics->snapshots.received.Add();

@@ -75,7 +75,10 @@ void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instan
   }
   if (now < quiet_until_) return;
   // While the one before comes on, it goes on.
-  if (transfer_ && now - transfer_->last_news < kPatience * 2) return AskAgain(now);
+  if (transfer_ && now - transfer_->last_news < kPatience * 2) {
+    Answer(from, offer, SnapshotAnswer::Verdict::kBusy);
+    return AskAgain(now);
+  }
   Begin(from, offer, now);
 }
 
@@ -227,7 +230,18 @@ void SnapshotReceiver::Publish(Instant now) {
 
 // Ends --------------------------------------------------------------------------------------------
 
+// For people, who see the sender's log rather than this one's.
+void SnapshotReceiver::Answer(NodeId to, const SnapshotOffer& offer,
+                              SnapshotAnswer::Verdict verdict) {
+  if (!offer.failures_wanted) return;
+  answers_.emplace_back(to, SnapshotAnswer{offer.id, verdict, offer.term, 0});
+}
+
 void SnapshotReceiver::Fail(absl::string_view what, const absl::Status& status) {
+  Answer(transfer_->from, transfer_->offer,
+         absl::IsDataLoss(status)            ? SnapshotAnswer::Verdict::kDataLoss
+         : absl::IsResourceExhausted(status) ? SnapshotAnswer::Verdict::kNoSpace
+                                             : SnapshotAnswer::Verdict::kStorageFailed);
   complaints_.push_back(absl::StrCat("the ", what, " of node ", ToInteger(transfer_->from), " at ",
                                      ToString(transfer_->offer.position),
                                      " was not taken: ", status.ToString()));
@@ -240,6 +254,10 @@ void SnapshotReceiver::Expire(Instant now) {
 
 std::vector<std::pair<NodeId, SnapshotRequest>> SnapshotReceiver::TakeRequests() {
   return std::exchange(requests_, {});
+}
+
+std::vector<std::pair<NodeId, SnapshotAnswer>> SnapshotReceiver::TakeAnswers() {
+  return std::exchange(answers_, {});
 }
 
 std::optional<SnapshotReceiver::Received> SnapshotReceiver::TakeReceived() {

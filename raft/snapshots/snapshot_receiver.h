@@ -51,6 +51,8 @@ class SnapshotReceiver {
     std::shared_ptr<const StoredSnapshot> snapshot;
   };
   std::optional<Received> TakeReceived();
+  // What the senders of those that failed are to be told.
+  std::vector<std::pair<NodeId, SnapshotAnswer>> TakeAnswers();
   // What went wrong, for people.
   std::vector<std::string> TakeComplaints();
 
@@ -116,12 +118,14 @@ class SnapshotReceiver {
   void TakeChunk(ChunkPlace place, Instant now);
   void Publish(Instant now);
   void GiveBack(Instant now);
+  void Answer(NodeId to, const SnapshotOffer& offer, SnapshotAnswer::Verdict verdict);
   void Fail(absl::string_view what, const absl::Status& status);
 
   SnapshotStore* const store_;
   std::optional<Transfer> transfer_;
   Instant quiet_until_;  // the disk had no room
   std::vector<std::pair<NodeId, SnapshotRequest>> requests_;
+  std::vector<std::pair<NodeId, SnapshotAnswer>> answers_;
   std::optional<Received> received_;
   std::vector<std::string> complaints_;
   Figures figures_;

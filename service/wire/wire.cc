@@ -206,12 +206,17 @@ void WriteBody(const SnapshotOffer& from, v1::Parcel* parcel) {
   WritePosition(from.position, to->mutable_position());
   to->set_manifest_bytes(from.manifest_bytes);
   to->set_answer_wanted(from.answer_wanted);
+  to->set_failures_wanted(from.failures_wanted);
 }
 absl::StatusOr<SnapshotOffer> Read(const v1::SnapshotOffer& from) {
   absl::StatusOr<ContentId> id = ReadId(from.id());
   if (!id.ok()) return id.status();
-  return SnapshotOffer{from.term(), *id, ReadPosition(from.position()), from.manifest_bytes(),
-                       from.answer_wanted()};
+  return SnapshotOffer{from.term(),
+                       *id,
+                       ReadPosition(from.position()),
+                       from.manifest_bytes(),
+                       from.answer_wanted(),
+                       from.failures_wanted()};
 }
 void WriteBody(const SnapshotAnswer& from, v1::Parcel* parcel) {
   v1::SnapshotAnswer* to = parcel->mutable_snapshot_answer();
@@ -223,8 +228,8 @@ void WriteBody(const SnapshotAnswer& from, v1::Parcel* parcel) {
 absl::StatusOr<SnapshotAnswer> Read(const v1::SnapshotAnswer& from) {
   absl::StatusOr<ContentId> id = ReadId(from.id());
   if (!id.ok()) return id.status();
-  if (from.verdict() != v1::SNAPSHOT_VERDICT_ALREADY_HAVE &&
-      from.verdict() != v1::SNAPSHOT_VERDICT_STALE_TERM) {
+  if (from.verdict() == v1::SNAPSHOT_VERDICT_UNSPECIFIED ||
+      !v1::SnapshotVerdict_IsValid(from.verdict())) {
     return Invalid("a verdict there is not");
   }
   return SnapshotAnswer{*id, static_cast<SnapshotAnswer::Verdict>(from.verdict()), from.term(),

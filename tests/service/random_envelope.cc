@@ -165,8 +165,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
   } else if (kind == 22) {
     envelope.body = SnapshotAnswer{ContentIdOf(Text(random, 9)),
-                                   random.OneIn(2) ? SnapshotAnswer::Verdict::kAlreadyHave
-                                                   : SnapshotAnswer::Verdict::kStaleTerm,
+                                   static_cast<SnapshotAnswer::Verdict>(1 + random.Below(6)),
                                    Small(random) + 1, Small(random)};
   } else if (kind < 12 || kind >= 19) {
     envelope.body = RandomMessage(random, kind, envelope);
@@ -187,6 +186,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
                                   ContentIdOf(Text(random, 9)),
                                   {Small(random) + 1, term},
                                   1 + random.Below(9999),
+                                  random.OneIn(2),
                                   random.OneIn(2)};
   } else if (kind == 16) {
     envelope.body =

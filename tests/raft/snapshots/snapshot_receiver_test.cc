@@ -37,6 +37,16 @@ void ExpectReceived(const SnapshotTransfer& transfer, Index index,
   EXPECT_TRUE(snapshot.Read(2, 0, files[2].second.size()).value() == files[2].second);
 }
 
+// The sender is told of nothing else.
+void ExpectTold(const SnapshotTransfer& transfer, SnapshotAnswer::Verdict verdict) {
+  const std::vector<std::pair<NodeId, SnapshotAnswer>> answers = transfer.receiver->TakeAnswers();
+  ASSERT_FALSE(answers.empty());
+  for (const auto& [to, answer] : answers) {
+    EXPECT_EQ(to, SnapshotTransfer::kLeader);
+    EXPECT_EQ(answer.verdict, verdict);
+  }
+}
+
 TEST(SnapshotReceiverTest, PullsWhatIsOffered) {
   SnapshotTransfer transfer;
   const TestContent::Files files = Content(9);
@@ -44,6 +54,7 @@ TEST(SnapshotReceiverTest, PullsWhatIsOffered) {
   ASSERT_TRUE(transfer.Run(Seconds(10)));
   ExpectReceived(transfer, 100, files);
   EXPECT_FALSE(transfer.receiver->active());
+  EXPECT_TRUE(transfer.receiver->TakeAnswers().empty());
   EXPECT_EQ(transfer.receiver->figures().bytes - BytesOf(files),
             transfer.received->snapshot->encoded().size());
 }
@@ -148,6 +159,7 @@ TEST(SnapshotReceiverTest, ALaterOfferWaitsWhileTheFirstComesOn) {
   transfer.Serve(101, Content(32, 'y'));
   ASSERT_TRUE(transfer.Run(Seconds(10)));
   ExpectReceived(transfer, 100, first);
+  ExpectTold(transfer, SnapshotAnswer::Verdict::kBusy);
 }
 
 // Fault catalogue 5.2, row 20: a sender whose chunks are not what it says is given up, and told of.
@@ -158,6 +170,7 @@ TEST(SnapshotReceiverTest, WrongChunksAreNotTaken) {
   EXPECT_FALSE(transfer.Run(Seconds(2)));
   EXPECT_GE(transfer.receiver->figures().refused, 3u);
   EXPECT_FALSE(transfer.receiver->TakeComplaints().empty());
+  ExpectTold(transfer, SnapshotAnswer::Verdict::kDataLoss);
   EXPECT_EQ(transfer.store->last(), nullptr);
   served->lying = false;
   ASSERT_TRUE(transfer.Run(Seconds(10)));
@@ -210,6 +223,7 @@ TEST(SnapshotReceiverTest, AFullDiskIsGivenItsSpaceBack) {
   const uint64_t sent = transfer.bytes_sent;
   EXPECT_LT(sent, uint64_t{8} << 20) << "it does not try over and over";
   EXPECT_FALSE(transfer.receiver->TakeComplaints().empty());
+  ExpectTold(transfer, SnapshotAnswer::Verdict::kNoSpace);
   EXPECT_TRUE(transfer.file_system.List("/snapshots")->empty());
   transfer.file_system.set_capacity_bytes(UINT64_MAX);
   ASSERT_TRUE(transfer.Run(Seconds(60)));

@@ -85,6 +85,7 @@ class SnapshotTransfer {
       if (now >= next_offer_) {
         next_offer_ = now + Milliseconds(100);
         if (std::optional<SnapshotOffer> offer = sender->Offer(5, base, now)) {
+          offer->failures_wanted = true;
           receiver->TakeOffer(from, *offer, now);
         }
       }
