@@ -34,6 +34,10 @@ enum class Mutant {
   kLeaderOverwrites = 15,    // a leader puts a command in the place of its last uncommitted entry
   kUnsureVotes = 16,         // who cannot tell what it has promised votes all the same
   kUnsureAcknowledges = 17,  // and acknowledges, whatever the leader has named
+  // Found by tests of the core alone (tests/core/mutants), not by the simulator.
+  kOneDenialFewer = 18,  // an entry is dropped although one voter more could have acknowledged it
+  kUnsureDenies = 19,    // who cannot tell what it has held says that it lacks an entry
+  kAnswersKept = 20,     // answers count although what was asked about has changed
 };
 
 inline bool MutantEnabled(Mutant mutant) {

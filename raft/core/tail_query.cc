@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "raft/core/mutants.h"
 #include "raft/core/quorum.h"
 #include "raft/core/state.h"
 
@@ -46,7 +47,8 @@ bool Raft::State::CouldCommit(const EntryQuery::Claims& claims, Index index) con
     const auto vote = [&](NodeId voter) {
       const bool faulty = claims.faulty.contains(voter);
       all_torn = all_torn && !faulty;
-      return std::optional<bool>(faulty || claims.torn.contains(voter));
+      const bool denies = MutantEnabled(Mutant::kOneDenialFewer) && voter == node();
+      return std::optional<bool>(!denies && (faulty || claims.torn.contains(voter)));
     };
     Configuration half;
     half.voters = voters;
@@ -95,7 +97,7 @@ void Raft::State::QueryDoubt() {
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
   // What it lacks it may have held: it must not be counted among those that never had it.
-  if (unsure()) return;
+  if (unsure() && !MutantEnabled(Mutant::kUnsureDenies)) return;
   const Index held = HeldOf(query);
   // What the state machine has applied was committed, also where the log has lost it. But where
   // this log has another entry than the asker, what is committed there is not the asker's.
@@ -166,7 +168,8 @@ void Raft::State::Handle(NodeId from, const TailReply& reply) {
 // it lasts this node acknowledges nothing from its first entry on; so what was answered to the
 // question is true of all that it ever acknowledged.
 void Raft::State::ForgetAnswers() {
-  if (doubt_.query.id() != 0 && ToAsk() != doubt_.asked) doubt_.query.Start(0);
+  const bool same = ToAsk() == doubt_.asked || MutantEnabled(Mutant::kAnswersKept);
+  if (doubt_.query.id() != 0 && !same) doubt_.query.Start(0);
   if (doubt_.nowhere != 0 && !trail_.holes().Contains(doubt_.nowhere)) doubt_.nowhere = 0;
 }
 
