@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Bits rot in the logs of a running cluster's members: they get the entries back from each other,
-and nobody does anything."""
+"""Bits rot in the logs of a running cluster's members, and files of them are lost: they get the
+entries back from each other, and nobody does anything."""
 
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,11 +20,15 @@ CAIRN = RUNFILES / "service/cli/cairn"
 MESSAGES = 300
 
 
-class RepairTest(unittest.TestCase):
+class Kept(unittest.TestCase):
+    """Three servers that keep messages, which all have to be there in the end."""
+
+    FLAGS = ()
+
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.servers = Servers(pathlib.Path(directory.name))
+        self.servers = Servers(pathlib.Path(directory.name), flags=self.FLAGS)
         self.addCleanup(self.servers.kill_all)
         self.servers.start_all()
         self.cairn("stream", "create", "kept")
@@ -45,21 +51,6 @@ class RepairTest(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 
-    def rot(self, node, numbers):
-        """Flips a bit of each of these messages in the log of a member that is down."""
-        for number in numbers:
-            wanted = self.message(number).encode()
-            found = 0
-            for block in sorted((self.servers.data(node) / "log").glob("*.block")):
-                content = bytearray(block.read_bytes())
-                at = content.find(wanted)
-                if at < 0:
-                    continue
-                content[at + 3] ^= 0x10
-                block.write_bytes(content)
-                found += 1
-            self.assertEqual(1, found, f"message {number} of node {node}")
-
     def verify(self, node):
         """The exit code of `cairn log verify`, of a member that is down: 10 for faulty entries."""
         done = subprocess.run([str(CAIRN), "log", "verify", str(self.servers.data(node))],
@@ -77,6 +68,23 @@ class RepairTest(unittest.TestCase):
         wanted = "".join(f"{self.message(i)}\n" for i in range(MESSAGES)).encode()
         for node in NODES:
             self.assertEqual(wanted, self.cairn("read", "kept", "--raw", node=node))
+
+
+class RepairTest(Kept):
+    def rot(self, node, numbers):
+        """Flips a bit of each of these messages in the log of a member that is down."""
+        for number in numbers:
+            wanted = self.message(number).encode()
+            found = 0
+            for block in sorted((self.servers.data(node) / "log").glob("*.block")):
+                content = bytearray(block.read_bytes())
+                at = content.find(wanted)
+                if at < 0:
+                    continue
+                content[at + 3] ^= 0x10
+                block.write_bytes(content)
+                found += 1
+            self.assertEqual(1, found, f"message {number} of node {node}")
 
     def test_one_member(self):
         node = next(node for node in NODES if node != self.servers.leader())
@@ -104,6 +112,47 @@ class RepairTest(unittest.TestCase):
         for node in NODES:
             self.servers.kill(node)
             self.assertEqual(0, self.verify(node))
+
+
+class LostFileTest(Kept):
+    """Whole files of the log are gone, or cut short: the node never ends with 75."""
+
+    FLAGS = ("--block_bytes=65536",)
+
+    def lose(self, node, place):
+        """Takes away, or cuts short, a file of the log of a member that is down; its name."""
+        done = subprocess.run([str(CAIRN), "log", "verify", str(self.servers.data(node))],
+                              capture_output=True, text=True, timeout=120, check=True)
+        # Of the others nothing is in use any more, or yet.
+        in_use = sorted(set(re.findall(r"^ok .*/(\d+\.block) ", done.stdout, re.MULTILINE)))
+        self.assertGreater(len(in_use), 2)
+        block = self.servers.data(node) / "log" / in_use[place]
+        if place == 0:
+            os.truncate(block, block.stat().st_size // 2)
+        else:
+            block.unlink()
+        return block.name
+
+    def expect_healed(self, node, name):
+        done = subprocess.run([str(CAIRN), "log", "verify", str(self.servers.data(node))],
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(10, done.returncode, done.stderr)
+        self.assertIn(name, done.stdout)
+        self.servers.start(node)
+        self.servers.wait_ready(node)
+        self.wait_whole()
+        self.expect_all()
+        self.assertTrue(self.servers.running(node))
+        self.servers.kill(node)
+        self.assertEqual(0, self.verify(node))
+        self.servers.start(node)
+        self.servers.wait_ready(node)
+
+    def test_one_member(self):
+        for place in (0, 1, -1):
+            node = next(node for node in NODES if node != self.servers.leader())
+            self.servers.kill(node)
+            self.expect_healed(node, self.lose(node, place))
 
 
 if __name__ == "__main__":

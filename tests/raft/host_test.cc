@@ -73,6 +73,40 @@ TEST(HostTest, ThreeNodesElectAndReplicate) {
   }
 }
 
+// By what each has acknowledged, and when it was heard; nobody else says anything of peers.
+TEST(HostTest, TheLeaderKnowsHowFarItsPeersAre) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t leader = cluster.AwaitLeader();
+  const uint64_t away = leader % 3 + 1;
+  const uint64_t other = 6 - leader - away;
+  EXPECT_EQ(Text(cluster.Propose(leader, "a")), "reply 1");
+  cluster.Run(Seconds(1));
+  cluster.network.CutOff(NodeId{away});
+  const Index before = cluster.At(leader).Status().last_index;
+  for (int i = 2; i <= 6; ++i) {
+    EXPECT_EQ(Text(cluster.Propose(leader, "b")), "reply " + std::to_string(i));
+  }
+  cluster.Run(Milliseconds(400));
+  const auto expect_matches = [&](Index of_away, Index of_other) {
+    const GroupStatus status = cluster.At(leader).Status();
+    ASSERT_EQ(status.peers.size(), 2u);
+    for (const PeerStatus& peer : status.peers) {
+      const bool is_away = peer.node == NodeId{away};
+      ASSERT_TRUE(is_away || peer.node == NodeId{other});
+      EXPECT_EQ(peer.match, is_away ? of_away : of_other);
+      EXPECT_GE(peer.next, peer.match + 1);
+      const bool heard = peer.since_contact <= Milliseconds(200);
+      EXPECT_EQ(heard, !is_away || of_away == of_other) << ToMilliseconds(peer.since_contact);
+    }
+    EXPECT_TRUE(cluster.At(other).Status().peers.empty());
+  };
+  expect_matches(before, before + 5);
+  cluster.network.Rejoin(NodeId{away});
+  cluster.Run(Seconds(2));
+  expect_matches(before + 5, before + 5);
+}
+
 TEST(HostTest, NobodyTakesPartBeforeEverybodyHasAnswered) {
   TestCluster cluster(3);
   cluster.Start(1);
