@@ -43,6 +43,7 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kNodes = 3;
 constexpr GroupId kGroup{1};
+constexpr uint64_t kBlockBytes = uint64_t{1} << 20;
 constexpr size_t kCommandBytes = 256;
 constexpr size_t kHeaderBytes = 112;  // of an entry on the disk
 constexpr uint64_t kCommands = 60'000;
@@ -73,7 +74,7 @@ class Cluster {
       options.data_directory = Directory(node);
       options.initial_members = members;
       options.apply_on_runner = true;
-      options.block_bytes = uint64_t{1} << 20;
+      options.block_bytes = kBlockBytes;
       options.log_compression = compression;
       options.scrub_bytes_per_second = uint64_t{256} << 20;
       options.scrub_period = Seconds(1);
@@ -326,8 +327,10 @@ void MeasureMany(const std::string& directory, uint64_t apart, const std::string
 
 void MeasureCompressed(Bench& bench, Report& report) {
   constexpr uint64_t kTimes = 10;
-  while (bench.OldBlocks().size() < kTimes) Sleep(0.1);
+  const auto compressed = [](const fs::path& file) { return fs::file_size(file) < kBlockBytes; };
   const std::vector<fs::path> blocks = bench.OldBlocks();
+  while (!std::all_of(blocks.begin(), blocks.end(), compressed)) Sleep(0.1);
+  CAIRN_CHECK(blocks.size() >= kTimes);
   std::vector<double> milliseconds;
   std::vector<double> kibibytes;
   for (uint64_t i = 0; i < kTimes; ++i) {

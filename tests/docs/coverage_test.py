@@ -83,6 +83,9 @@ PAGES = [
          numbered("H", 18, NOT_THERE_YET), STORE_NAMES),
     # Of the fault catalogue: disks, and row 34 of the bad inputs.
     Page("docs/disk-faults.md", numbered("D", 24) + ["B34"]),
+    # The others, and the bad inputs that speak of Raft.
+    Page("docs/faults.md", numbered("N", 10) + numbered("S", 4) + numbered("M", 6) +
+         numbered("C", 4) + [f"B{row}" for row in (12, *range(15, 23), 24, 25)]),
 ]
 
 # The heads of the columns that name tests.

@@ -69,8 +69,7 @@ TEST(FlipClusterTest, AnyTwoOfFive) {
 TEST(FlipClusterTest, TwoOnOneNodeMayNeedAHand) {
   const std::vector<std::string> reasons = {
       "no intact copy of the node's identity",
-      "/data/log/MANIFEST.copy: ", "neither copy of the block header can be read",
-      "are in no block", "both copies of this node's term and vote are damaged"};
+      "/data/log/MANIFEST.copy: ", "both copies of this node's term and vote are damaged"};
   FlipCluster cluster(3);
   ASSERT_EQ(cluster.wrong(), "");
   Random random(1);
@@ -87,7 +86,7 @@ TEST(FlipClusterTest, TwoOnOneNodeMayNeedAHand) {
     ASSERT_NE(reason, reasons.end()) << wrong << " " << Describe(flips);
     ++stopped[*reason];
   }
-  EXPECT_GE(stopped.size(), 3u);
+  EXPECT_GE(stopped.size(), 2u);
 }
 
 }  // namespace
