@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "raft/snapshots/snapshot_receiver.h"
 #include "tests/sim/list_machine.h"
 
 namespace cairn::sim {
@@ -61,7 +62,7 @@ class Recovery {
       // ledger does not know to be committed.
       AppendLast(group);
       FinishChange(group);
-      Require("members do not come to the same state", Timeout() * 20,
+      Require("members do not come to the same state", Timeout() * 20 + TakesNoSnapshot(),
               [this, group] { return Converged(group); });
       const std::vector<SimNode*> healthy = cluster_.Healthy(group);
       for (SimNode* node : healthy) referee.clients().CheckNothingLost(node->id());
@@ -80,6 +81,12 @@ class Recovery {
   }
   void Require(const char* what, Duration length, const std::function<bool()>& done) {
     world_.Require(what, length, done, [this] { return DescribeNodes(); });
+  }
+
+  // Whose disk failed under a snapshot takes none for some time.
+  Duration TakesNoSnapshot() const {
+    const bool some = world_.counters.Get("snapshot not taken: its disk failed") > 0;
+    return some ? SnapshotReceiver::kIdle : Duration{};
   }
 
   std::string DescribeNodes() {

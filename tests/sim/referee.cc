@@ -99,8 +99,10 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
                         " cut bytes ", recovered.report.torn_bytes);
   });
   CountRecovery(node, recovered);
-  const bool is_empty = image->last() == 0 && image->hard_state() == HardState();
-  if (deleting_.contains(node) && is_empty && known.last() > 0) {
+  const auto is_empty = [](const LogImage& log) {
+    return log.last() == 0 && log.hard_state() == HardState();
+  };
+  if (deleting_.contains(node) && is_empty(*image) && !is_empty(known)) {
     vanished_.insert(node);
   } else if (opened_.contains(node)) {
     CheckRecovery(node, opened, *image, rotten);
@@ -250,6 +252,9 @@ void Referee::Sent(const Envelope& envelope) {
     ledger_.Claimed(envelope.from, offer->position.index, "SnapshotOffer");
   } else if (const auto* answer = std::get_if<SnapshotAnswer>(&envelope.body)) {
     world_.counters.Count("snapshot offered in vain");
+    if (answer->verdict == SnapshotAnswer::Verdict::kStorageFailed) {
+      world_.counters.Count("snapshot not taken: its disk failed");
+    }
     ledger_.Claimed(envelope.from, answer->commit, "SnapshotAnswer");
   } else if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
     CountPull(envelope.from, *request);
