@@ -158,8 +158,10 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
   // Entries that replace their like are written too: those there may be faulty.
   const bool has_entries = std::any_of(append.runs.begin(), append.runs.end(),
                                        [](const RecordRun& run) { return !run.empty(); });
-  if (!has_entries && log.head() == before) {  // a commit index alone waits for entries
-    if (const auto known = groups_.find(group); known != groups_.end()) known->second = log;
+  const auto known = groups_.find(group);
+  // A commit index alone waits for entries; that a new group is unsure is written down.
+  if (!has_entries && log.head() == before && (known != groups_.end() || !before.unsure)) {
+    if (known != groups_.end()) known->second = log;
     return absl::OkStatus();
   }
   rocksdb::WriteBatch batch;
