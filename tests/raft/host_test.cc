@@ -259,11 +259,15 @@ TEST(HostTest, ALeaderWithPromisesAnswersReadsThatAllowItAtOnce) {
 }
 
 TEST(HostTest, AReadThatMayBeOldNeedsNobodyAsLongAsSomebodyAskedLately) {
-  TestCluster cluster(3);
+  GroupOptions options;
+  options.quiesce_after = 0;
+  TestCluster cluster(3, options);
   cluster.StartAll();
   uint64_t leader = cluster.AwaitLeader();
   cluster.Propose(leader, "a");
   uint64_t follower = cluster.SomeFollower();
+  // When it came to know its leader it has asked how far that is.
+  cluster.Run(Seconds(6));
   std::optional<ReadResult> read;
   auto ask = [&](Duration max_staleness) {
     read.reset();
@@ -271,7 +275,7 @@ TEST(HostTest, AReadThatMayBeOldNeedsNobodyAsLongAsSomebodyAskedLately) {
                                    [&](ReadResult r) { read = r; });
     return read.has_value();
   };
-  // Nobody has asked here: this one asks the leader.
+  // Nobody has asked here lately: this one asks the leader.
   EXPECT_FALSE(ask(Seconds(5)));
   cluster.Run(Milliseconds(50));
   EXPECT_EQ(Text(read.value()), "ready at 3");
