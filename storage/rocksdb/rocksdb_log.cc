@@ -187,10 +187,16 @@ absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& run
     log = LogOf(group);
   }
   rocksdb::WriteBatch batch;
+  // A run may be known by the one before it alone.
+  std::map<Index, EntryHash> repaired;
+  const auto hash_at = [&](Index index) -> absl::StatusOr<EntryHash> {
+    const auto found = repaired.find(index);
+    return found != repaired.end() ? found->second : HashAt(group, index);
+  };
   for (const RecordRun& run : runs) {
-    const absl::Status fits =
-        log.CheckRepair(run, [this, group](Index index) { return HashAt(group, index); });
+    const absl::Status fits = log.CheckRepair(run, hash_at);
     if (!fits.ok()) return fits;
+    repaired[run.last().index] = run.last_hash();
     for (size_t i = 0; i < run.size(); ++i) {
       batch.Put(EntryKey(group, run[i].position().index), SliceOf(run[i].bytes()));
     }
