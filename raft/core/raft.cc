@@ -333,6 +333,7 @@ bool Raft::State::FollowLeader(NodeId leader) {
     return false;
   }
   ballot_.leader = leader;
+  control_.stalled = false;  // it has let one go first
   const auto* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader != leader) {
     Trace("follows ", ToInteger(leader), " in term ", ballot_.state.term);

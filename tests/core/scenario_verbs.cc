@@ -560,6 +560,8 @@ absl::StatusOr<std::unique_ptr<ScenarioCluster>> MakeCluster(ScenarioArguments& 
   options.quiesce_after = static_cast<uint32_t>(arguments.Number("quiesce_after", 0));
   options.commit_notice_delay =
       Milliseconds(static_cast<int64_t>(arguments.Number("commit_notice_ms", 0)));
+  options.stall_timeout =
+      Milliseconds(static_cast<int64_t>(arguments.Number("stall_timeout_ms", 30'000)));
   options.max_inflight_messages =
       arguments.Number("max_inflight_messages", options.max_inflight_messages);
   options.max_inflight_bytes = arguments.Number("max_inflight_bytes", options.max_inflight_bytes);
