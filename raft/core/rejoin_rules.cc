@@ -31,6 +31,8 @@ void Raft::State::AskToRejoin(NodeId leader) {
     // what has been forgotten since. The time makes up for a seed that is the same at every start.
     const uint64_t drawn = random_.Next() ^ static_cast<uint64_t>(now_.nanoseconds);
     Send(leader, RejoinRequest{.term = term, .nonce = doubt_.rejoin.Ask(term, drawn | 1)});
+  } else if (SnapshotHoldsBarrier()) {
+    return;  // FinishRejoin follows
   } else if (doubt_.rejoin.Stalls(follower.verified)) {
     // Who was told once that these entries are here would never send them again. This log may be
     // the longer one.
@@ -77,12 +79,19 @@ void Raft::State::Handle(NodeId from, const RejoinReply& reply) {
   if (ballot_.state.vote == NodeId::kNone) SetVote(from);
 }
 
+// What a snapshot holds was committed, so the leader has it; and if it ends in the leader's own
+// term it is of the history the barrier is in.
+bool Raft::State::SnapshotHoldsBarrier() const {
+  return base().index >= doubt_.rejoin.barrier() && base().term >= ballot_.state.term;
+}
+
 // After every step.
 void Raft::State::FinishRejoin() {
   const auto* follower = std::get_if<Follower>(&role_);
   if (!unsure() || follower == nullptr || !doubt_.rejoin.answered(ballot_.state.term)) return;
   const Index barrier = doubt_.rejoin.barrier();
-  if (follower->verified < barrier || durable() < barrier) return;
+  if (follower->verified < barrier && !SnapshotHoldsBarrier()) return;
+  if (durable() < barrier) return;
   if (!durability_.HardStateDurable()) return;
   Trace("is sure again: it holds entry ", ToString(LogPosition{barrier, TermAt(barrier)}));
   doubt_.rejoin.Finish();

@@ -284,6 +284,7 @@ class Raft::State {
   void Handle(NodeId from, const RejoinReply& reply);
   void BeUnsure();
   void AskToRejoin(NodeId leader);
+  bool SnapshotHoldsBarrier() const;
   void FinishRejoin();
 
   // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)
