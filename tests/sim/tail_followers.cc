@@ -48,13 +48,16 @@ class TailFollowers::Follower {
     const Instant deadline =
         cluster_.node(node_).Now() + UpTo(cluster_.plan().group.election_timeout * 2);
     const size_t bytes = all_.hurries_ ? size_t{1} << 20 : options_.max_bytes;
-    handle->Tail(
-        checker_.next(), bytes, deadline,
-        [this, node = node_, bytes, open = calls_.Begin(node_)](TailResult result) mutable {
-          if (open.Answered()) checker_.Told(node, bytes, result);
-          if (std::holds_alternative<TailRefused>(result)) return Move();
-          AskLater();
-        });
+    handle->Tail(checker_.next(), bytes, deadline,
+                 [this, node = node_, bytes, first = checker_.next(),
+                  open = calls_.Begin(node_)](TailResult result) mutable {
+                   // Where a rescue went back behind what was asked for, it says nothing of what is
+                   // next.
+                   if (open.Answered() && checker_.next() == first)
+                     checker_.Told(node, bytes, result);
+                   if (std::holds_alternative<TailRefused>(result)) return Move();
+                   AskLater();
+                 });
   }
 
   void Move() {
