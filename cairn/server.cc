@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -85,6 +86,7 @@ class GrpcServer final : public Server {
     return transport_->refused_frames().counts();
   }
 
+  absl::Status HandOver(Duration patience) override;
   void Shutdown(Duration patience) override;
 
  private:
@@ -101,6 +103,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<ThreadExecutor> background_;
   std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<Host> host_;
+  bool handed_over_ = false;
   CallRegistry peer_calls_;
   std::unique_ptr<grpc::Service> peer_service_;
   std::unique_ptr<grpc::Server> server_;
@@ -189,8 +192,9 @@ absl::Status GrpcServer::Start() {
   dependencies.losses = losses_.get();
   dependencies.log = log;
   if (options_.stopped) {
-    dependencies.stopped = [stopped = options_.stopped](NodeState state, absl::Status status) {
-      stopped(state, status);
+    dependencies.stopped = [stopped = options_.stopped](GroupId group, NodeState state,
+                                                        const absl::Status& status) {
+      stopped(group, state, status);
     };
   }
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(identity, std::move(dependencies));
@@ -246,9 +250,26 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
   return absl::OkStatus();
 }
 
+absl::Status GrpcServer::HandOver(Duration patience) {
+  handed_over_ = true;
+  // The answer comes at the deadline at the latest.
+  std::promise<absl::Status> done;
+  host_->HandOver(clock_.Now() + patience,
+                  [&done](const absl::Status& status) { done.set_value(status); });
+  return done.get_future().get();
+}
+
 void GrpcServer::Shutdown(Duration patience) {
+  const Instant deadline = clock_.Now() + patience;
+  if (host_ != nullptr && !handed_over_ && patience > Duration()) {
+    // A group nobody else can lead ends like the others.
+    const absl::Status handed_over = HandOver(Nanoseconds(patience.nanoseconds / 2));
+    if (!handed_over.ok() && options_.log != nullptr) {
+      options_.log->Log(LogLevel::kInfo, std::string(handed_over.message()));
+    }
+  }
   // Groups first: their waiters answer the calls that are under way.
-  if (host_ != nullptr) host_->Shutdown(clock_.Now() + patience);
+  if (host_ != nullptr) host_->Shutdown(deadline);
   peer_calls_.Stop();
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() +

@@ -81,14 +81,15 @@ struct ServerOptions {
   size_t openers = kUsualOpeners;
   // Of recent entries of all groups together (raft/host.h).
   uint64_t log_cache_bytes = kUsualLogCacheBytes;
-  // Called once when this node must stop serving (raft/host.h), on a thread of Cairn's.
-  std::function<void(NodeState, const absl::Status&)> stopped;
+  // What must stop serving, a group or (kNone) the whole node (raft/host.h); on a thread of
+  // Cairn's, or the one that calls Start or Open.
+  std::function<void(GroupId, NodeState, const absl::Status&)> stopped;
 };
 
 // No exception comes out of it, nothing calls exit, no signal handler or flag is set.
 //
-// Threads: Start, Listen and Shutdown by one thread. Open, OpenAll, Close, Delete and Reset by any,
-// and back before Shutdown is called; groups are used from any.
+// Threads: Start, Listen, HandOver and Shutdown by one thread. Open, OpenAll, Close, Delete and
+// Reset by any, and back before Shutdown is called; groups are used from any.
 class Server {
  public:
   // Locks and opens the data directory, recovers the log. The codes of an error are those of
@@ -126,7 +127,11 @@ class Server {
   // What was found damaged or lost, in the data directory's lost-data.jsonl (docs/storage.md).
   virtual const LossReport& losses() const = 0;
 
-  // Ends calls and groups in an orderly way for at most `patience`. Afterwards no callback runs.
+  // Hands leadership of each group this node leads over; blocks until each has another leader, or
+  // for `patience`. FAILED_PRECONDITION names those this node leads still.
+  virtual absl::Status HandOver(Duration patience) = 0;
+  // Hands leadership over, unless HandOver was called, for half of `patience` at most, and ends
+  // calls and groups in an orderly way, all for at most `patience`. Afterwards no callback runs.
   // The destructor does the same without patience.
   virtual void Shutdown(Duration patience) = 0;
 };

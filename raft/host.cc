@@ -38,7 +38,11 @@ HostImpl::HostImpl(const NodeIdentity& identity, HostDependencies dependencies)
       identity_(identity),
       lives_{Openings(dependencies_.openers, dependencies_.clock),
              {},
-             CacheShare(dependencies_.log_cache_bytes)} {
+             CacheShare(dependencies_.log_cache_bytes),
+             StopNews(std::move(dependencies_.stopped))} {
+  log_writer_->WatchFailure([this](const absl::Status& status) {
+    lives_.ends.Tell(GroupId::kNone, NodeState::kFenced, status);
+  });
   for (size_t i = 0; i < dependencies_.appliers; ++i) {
     appliers_.push_back(dependencies_.make_executor("applier"));
   }
@@ -88,14 +92,6 @@ std::shared_ptr<GroupRunner> HostImpl::Find(GroupId group) {
   MutexLock lock(mutex_);
   auto found = groups_.find(group);
   return found == groups_.end() ? nullptr : found->second;
-}
-
-void HostImpl::Stopped(NodeState state, const absl::Status& status) {
-  {
-    MutexLock lock(mutex_);
-    if (std::exchange(ending_.told_stopped, true)) return;
-  }
-  if (dependencies_.stopped != nullptr) dependencies_.stopped(state, status);
 }
 
 void HostImpl::Shutdown(Instant deadline) {
@@ -286,8 +282,8 @@ void HostImpl::RefuseToTakePart(NodeState state, const absl::Status& status) {
     standing_.refusal = status;
     for (auto& [id, group] : groups_) groups.push_back(group);
   }
+  lives_.ends.Tell(GroupId::kNone, state, status);
   for (auto& group : groups) group->Halt(state, status);
-  Stopped(state, status);
 }
 
 // Scrub ------------------------------------------------------------------------------------------

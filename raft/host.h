@@ -75,12 +75,14 @@ struct HostDependencies {
   LossReport* losses = nullptr;
   LogSink* log = nullptr;      // null: nothing is logged
   TraceSink* trace = nullptr;  // null: Raft's decisions are not traced
-  // Called once, on a thread of Cairn's or from within Start or Open, when this node must stop
-  // serving. kFenced: its storage failed (UNAVAILABLE or INTERNAL). kHalted: its data is damaged
-  // beyond what peers can repair (DATA_LOSS), or it is not the member it claims to be
-  // (FAILED_PRECONDITION, message beginning with MEMBER_AMNESIA), or is none any more
-  // (MEMBER_REMOVED).
-  absl::AnyInvocable<void(NodeState, absl::Status)> stopped;
+  // What must stop serving here: each group, once, with its reason, and the whole host (kNone),
+  // once, when its log can take no more or the cluster refuses it; then its groups are told of,
+  // too, those that had stopped before excepted. kFenced: its storage failed (UNAVAILABLE or
+  // INTERNAL). kHalted: its data is damaged beyond what peers can repair (DATA_LOSS), or it is not
+  // the member it claims to be (FAILED_PRECONDITION, message beginning with MEMBER_AMNESIA), or is
+  // none any more (MEMBER_REMOVED). One call at a time, on a thread of Cairn's or from within Start
+  // or Open.
+  absl::AnyInvocable<void(GroupId, NodeState, absl::Status)> stopped;
 };
 
 // One of Host::OpenAll.
@@ -151,6 +153,11 @@ class Host {
   // can tell, since its log cannot be read (remove it, then Delete). Calls under way are not waited
   // for. NOT_FOUND if it is not open.
   virtual void Reset(GroupId group, LifeDone done) = 0;
+
+  // Hands leadership of each group this node leads over to the best of its other voters. `done` is
+  // told when each has been, or could not be until `deadline`: then FAILED_PRECONDITION, naming
+  // them. For before Shutdown, so that no group waits for an election.
+  virtual void HandOver(Instant deadline, LifeDone done) = 0;
 
   // Why an envelope that came off the network should not be given to the transport's receiver, for
   // who can still tell its sender (raft/sender_check.h, Vet). Advice: what passes is checked again.

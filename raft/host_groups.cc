@@ -1,10 +1,15 @@
 // The part of HostImpl by which groups come and go.
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "base/shared_work.h"
@@ -34,6 +39,31 @@ absl::Status CheckOptions(const GroupOptions& options) {
   raft.never_campaigns = options.never_campaigns;
   return Validate(raft);
 }
+
+// Groups whose leadership is handed over at one time; tells `done` when it is gone.
+class HandOvers {
+ public:
+  explicit HandOvers(Host::LifeDone done) : done_(std::move(done)) {}
+  ~HandOvers() {
+    if (kept_.empty()) {
+      done_(absl::OkStatus());
+      return;
+    }
+    done_(absl::FailedPreconditionError(
+        absl::StrCat("leadership was not handed over: ", absl::StrJoin(kept_, ", "))));
+  }
+  void Ended(GroupId group, const ControlResult& result) {
+    const auto* refused = std::get_if<ControlRefused>(&result);
+    if (refused == nullptr) return;
+    MutexLock lock(mutex_);
+    kept_.push_back(absl::StrCat("group ", ToInteger(group), ": ", refused->message));
+  }
+
+ private:
+  Host::LifeDone done_;
+  Mutex mutex_;
+  std::vector<std::string> kept_ CAIRN_GUARDED_BY(mutex_);
+};
 
 }  // namespace
 
@@ -89,8 +119,9 @@ absl::StatusOr<std::shared_ptr<GroupRunner>> HostImpl::Recover(
   const uint64_t seed = Random(random.Next() ^ ++lives_.begun).Next();
   GroupRunnerSettings settings{self, group, options, seed};
   auto runner = std::make_shared<GroupRunner>(
-      settings, PartsFor(group),
-      [this](NodeState state, const absl::Status& status) { Stopped(state, status); });
+      settings, PartsFor(group), [this, group](NodeState state, const absl::Status& status) {
+        lives_.ends.Tell(group, state, status);
+      });
   absl::Status status = runner->Open(std::move(state_machine));
   if (status.ok()) return runner;
   // The machine may have told of itself meanwhile, by tasks for a runner that is to be there.
@@ -229,6 +260,20 @@ void HostImpl::Left(GroupId group, const absl::Status& status) {
                                                           " was not removed: ", status.ToString()));
   }
   leaving.done(status);
+}
+
+void HostImpl::HandOver(Instant deadline, LifeDone done) {
+  std::map<GroupId, std::shared_ptr<GroupRunner>> groups;
+  {
+    MutexLock lock(mutex_);
+    groups = groups_;
+  }
+  auto all = std::make_shared<HandOvers>(std::move(done));
+  for (auto& [id, group] : groups) {
+    if (group->Status().role != Role::kLeader) continue;
+    group->Control(TransferRequest{NodeId::kNone}, deadline,
+                   [all, id = id](const ControlResult& result) { all->Ended(id, result); });
+  }
 }
 
 void HostImpl::Reset(GroupId group, LifeDone done) {

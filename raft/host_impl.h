@@ -24,6 +24,7 @@
 #include "raft/lifecycle/graveyard.h"
 #include "raft/lifecycle/openings.h"
 #include "raft/lifecycle/post_gate.h"
+#include "raft/lifecycle/stop_news.h"
 #include "raft/liveness/group_upkeep.h"
 #include "raft/log_writer.h"
 #include "raft/peers/formation.h"
@@ -55,6 +56,7 @@ class HostImpl final : public Host {
     Leave(group, deadline, /*remove=*/true, std::move(done));
   }
   void Reset(GroupId group, LifeDone done) override;
+  void HandOver(Instant deadline, LifeDone done) override;
   std::optional<ScrubStatus> Scrub() override;
   void Shutdown(Instant deadline) override;
   void StartScrub();
@@ -101,8 +103,6 @@ class HostImpl final : public Host {
   void Leave(GroupId group, Instant deadline, bool remove, LifeDone done);
   void Left(GroupId group, const absl::Status& status);
 
-  void Stopped(NodeState state, const absl::Status& status);
-
   // The log is read in the background.
   void Rotten(const ScrubFinding& finding);
   void Repaired(GroupId group, Index first, Index last);
@@ -132,11 +132,13 @@ class HostImpl final : public Host {
   };
   Forming forming_;
 
-  // A group is there until it is in groups_ and has started. Asked and begun with mutex_ held.
+  // A group is there until it is in groups_ and has started. Openings are asked and begun with
+  // mutex_ held.
   struct Lives {
     Openings openings;
     PostGate posts;
     CacheShare caches;
+    StopNews ends;
     std::atomic<uint64_t> begun = 0;  // how many groups were opened, one that came again included
   };
   Lives lives_;
@@ -145,8 +147,7 @@ class HostImpl final : public Host {
   std::map<GroupId, std::shared_ptr<GroupRunner>> groups_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, Leaving> leaving_ CAIRN_GUARDED_BY(mutex_);
   struct Ending {
-    bool stopping = false;      // Shutdown was called
-    bool told_stopped = false;  // HostDependencies::stopped was
+    bool stopping = false;  // Shutdown was called
   };
   Ending ending_ CAIRN_GUARDED_BY(mutex_);
 };

@@ -234,6 +234,7 @@ void LogWriter::Fail(const absl::Status& status) {
       if (first && group != nullptr) groups.push_back(group.get());
     }
   }
+  if (first && failed_ != nullptr) failed_(status);
   for (Group* group : groups) group->done(status, 0);
   EndErrands(round_, status);
   EndErrands(dropped, status);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -57,6 +58,10 @@ class LogWriter {
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
+  // Told of the disk's error, once, before the groups are. Before there are any.
+  void WatchFailure(absl::AnyInvocable<void(const absl::Status&)> failed) {
+    failed_ = std::move(failed);
+  }
   // Before the group's first Write. `store` is of this writer's disk.
   Client Register(LogStore* store, Done done);
   // What the client wrote before is made durable, then it hears no more, `done` is told, and its
@@ -127,6 +132,7 @@ class LogWriter {
   };
   Room room_;
   absl::Status error_;  // sticky
+  absl::AnyInvocable<void(const absl::Status&)> failed_;
   // Gone with this object; a late SyncDone looks at it.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -146,7 +146,8 @@ ServerOptions ToServerOptions(const ServerConfig& config, std::shared_ptr<const 
   options.sync = config.sync;
   options.apply_on_runner = true;  // streams are written and synced on a thread of their own
   options.log = log;
-  options.stopped = [events](NodeState state, const absl::Status& status) {
+  // There is one group: what ends it ends the node, and what ends the node, ends all.
+  options.stopped = [events](GroupId, NodeState state, const absl::Status& status) {
     events->Stopped(state, status);
   };
   return options;
@@ -250,26 +251,9 @@ std::unique_ptr<Joiner> StartJoiner(const ServerConfig& config, const Server& se
 }
 
 // Lets another member lead before this one goes, if it leads and one can.
-void HandLeadershipOver(Group group, Duration patience, LogSink& log) {
-  if (group.Status().role != Role::kLeader) return;
-  struct Waiter {
-    Mutex mutex;
-    CondVar answered;
-    std::optional<ControlResult> result CAIRN_GUARDED_BY(mutex);
-  };
-  auto waiter = std::make_shared<Waiter>();
-  SystemClock clock;
-  group.TransferLeadership(NodeId::kNone, clock.Now() + patience, [waiter](ControlResult result) {
-    MutexLock lock(waiter->mutex);
-    waiter->result = std::move(result);
-    waiter->answered.NotifyAll();
-  });
-  // The answer comes at the deadline at the latest.
-  MutexLock lock(waiter->mutex);
-  while (!waiter->result.has_value()) waiter->answered.Wait(waiter->mutex);
-  if (const auto* refused = std::get_if<ControlRefused>(&*waiter->result)) {
-    log.Log(LogLevel::kWarning, absl::StrCat("leadership was not handed over: ", refused->message));
-  }
+void HandLeadershipOver(Server& server, Duration patience, LogSink& log) {
+  const absl::Status handed_over = server.HandOver(patience);
+  if (!handed_over.ok()) log.Log(LogLevel::kWarning, std::string(handed_over.message()));
 }
 
 ExitLine ExitOfListen(const absl::Status& status, const std::string& address) {
@@ -307,7 +291,7 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   std::unique_ptr<Joiner> joiner = StartJoiner(config, server, *group, &events, &log);
   ExitLine exit = Serve(arguments, config, keys->get(), events, log);
   joiner.reset();
-  if (exit.code == kServerStopped) HandLeadershipOver(*group, config.election_timeout * 2, log);
+  if (exit.code == kServerStopped) HandLeadershipOver(server, config.election_timeout * 2, log);
   http.reset();
   services.Stop();
   server.Shutdown(kDrainPatience);

@@ -59,7 +59,7 @@ class MemoryLogTest : public testing::Test {
       return std::make_unique<ManualExecutor>(&world_);
     };
     dependencies.seed = ++seeds_;
-    dependencies.stopped = [&parts](NodeState, const absl::Status& status) {
+    dependencies.stopped = [&parts](GroupId, NodeState, const absl::Status& status) {
       parts.stopped = status;
     };
     parts.host = Host::Start(parts.data->identity(), std::move(dependencies)).value();

@@ -121,7 +121,7 @@ class EmbeddingTest : public testing::Test {
     options.node = cairn::NodeId{1};
     options.data_directory = directory_;
     options.initial_members = *members;
-    options.stopped = [this](cairn::NodeState state, const absl::Status& why) {
+    options.stopped = [this](cairn::GroupId, cairn::NodeState state, const absl::Status& why) {
       stopped_ = absl::StrCat(cairn::NameOf(state), ": ", why.ToString());
     };
     auto server = cairn::Server::Start(options);

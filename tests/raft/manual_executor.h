@@ -60,6 +60,12 @@ class ManualWorld final : public Clock {
   }
   void RunFor(Duration duration) { RunUntil(now_ + duration); }
 
+  // The clock goes on to the next timer, which does not run yet.
+  void AdvanceToTimer() {
+    if (!timers_.empty() && timers_.begin()->first.first > now_)
+      now_ = timers_.begin()->first.first;
+  }
+
   size_t ready() const { return queue_.size(); }
 
   // The executor whose task runs is busy for so long from now on: its other tasks wait.

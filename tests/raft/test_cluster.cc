@@ -43,6 +43,7 @@ void TestCluster::Start(uint64_t node) {
   parts.incarnation = identity->incarnation;
   parts.transport = network.MakeTransport(NodeId{node});
   parts.stopped.reset();
+  parts.told_of.clear();
   HostDependencies dependencies;
   dependencies.clock = &world;
   dependencies.file_system = &file_system_;
@@ -57,9 +58,9 @@ void TestCluster::Start(uint64_t node) {
   parts.losses = std::make_unique<LossReport>(
       file_system_, parts.directory->path() + "/lost-data.jsonl", world, nullptr);
   dependencies.losses = parts.losses.get();
-  dependencies.stopped = [&parts](NodeState state, const absl::Status& status) {
-    CAIRN_CHECK(!parts.stopped.has_value()) << "told twice";
-    parts.stopped.emplace(state, status);
+  dependencies.stopped = [&parts](GroupId group, NodeState state, const absl::Status& status) {
+    CAIRN_CHECK(parts.told_of.insert(group).second) << "told twice of " << ToInteger(group);
+    if (!parts.stopped.has_value()) parts.stopped.emplace(state, status);
   };
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(*identity, std::move(dependencies));
   CAIRN_CHECK(host.ok()) << host.status().ToString();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,7 +81,7 @@ class TestCluster {
   FakeLogDisk& Disk(uint64_t node) { return *nodes_.at(node).disk; }
   const LossReport& Losses(uint64_t node) { return *nodes_.at(node).losses; }
   const std::vector<std::string>& Commands(uint64_t node) { return *nodes_.at(node).commands; }
-  // What the host said when it stopped serving.
+  // What the host said first when it, or its group, stopped serving.
   const std::optional<std::pair<NodeState, absl::Status>>& Stopped(uint64_t node) {
     return nodes_.at(node).stopped;
   }
@@ -110,6 +111,7 @@ class TestCluster {
     LogPosition held;
     std::unique_ptr<std::vector<std::string>> commands;
     std::optional<std::pair<NodeState, absl::Status>> stopped;
+    std::set<GroupId> told_of;
     Incarnation incarnation = Incarnation::kUnknown;  // since its last start
     bool joined = false;
   };

@@ -119,7 +119,7 @@ void SimNode::Start() {
   if (running() || !present_) return;
   ++life_;
   halted_ = absl::OkStatus();
-  stays_ = false;
+  exiting_ = false;
   world_.counters.Count("process started");
   world_.log.Add(node_, "start", {life_});
   process_ = std::make_unique<Process>(world_.events, *clock_, random_.Next(),
@@ -131,8 +131,9 @@ void SimNode::Start() {
   }
   absl::Status status = StartProcess();
   if (status.ok() || !running()) return;
-  if (!disk_.power_gone())
-    Stopped(disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
+  if (!disk_.power_gone()) {
+    Stopped(GroupId::kNone, disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
+  }
 }
 
 absl::Status SimNode::StartProcess() {
@@ -183,8 +184,9 @@ HostDependencies SimNode::MakeDependencies() {
   dependencies.log = process_->trace.get();
   // Decisions are text from the start, so they are made for people only and left out of the hash.
   if (world_.log.tracing()) dependencies.trace = process_->trace.get();
-  dependencies.stopped = [this, life = life_](NodeState state, absl::Status why) {
-    if (life == life_ && running() && !disk_.power_gone()) Stopped(state, why);
+  dependencies.stopped = [this, life = life_](GroupId group, NodeState state,
+                                              const absl::Status& why) {
+    if (life == life_ && running() && !disk_.power_gone()) Stopped(group, state, why);
   };
   return dependencies;
 }
@@ -224,16 +226,15 @@ absl::Status SimNode::OpenGroup(GroupId group) {
   return absl::OkStatus();
 }
 
-void SimNode::CheckStop(NodeState state, const absl::Status& why) {
+void SimNode::CheckStop(GroupId group, NodeState state, const absl::Status& why) {
   const bool halted = state == NodeState::kHalted;
   if (halted && absl::StartsWith(why.message(), "MEMBER_REMOVED")) {
     world_.counters.Count("node learned that it was removed");
-    for (auto& [group, referee] : *surroundings_.referees) {
-      if (referee->membership().WasRemoved(node_)) return;
-    }
+    if (referee(group).membership().WasRemoved(node_)) return;
     return world_.violations.Report(
         "I16 membership safety",
-        absl::StrCat("n", ToInteger(node_), " leaves, and was not removed: ", why.ToString()));
+        absl::StrCat("n", ToInteger(node_), " leaves group ", ToInteger(group),
+                     ", and was not removed: ", why.ToString()));
   }
   world_.counters.Count(halted ? "node halted" : "node fenced");
   if (halted && !disk_.rotten()) {
@@ -246,18 +247,20 @@ void SimNode::CheckStop(NodeState state, const absl::Status& why) {
   }
 }
 
-void SimNode::Stopped(NodeState state, const absl::Status& why) {
-  world_.log.Add(node_, "stopped", {static_cast<uint64_t>(state)},
-                 [&] { return absl::StrCat(NameOf(state), ": ", why.ToString()); });
+void SimNode::Stopped(GroupId group, NodeState state, const absl::Status& why) {
+  world_.log.Add(node_, "stopped", {static_cast<uint64_t>(state), ToInteger(group)}, [&] {
+    return absl::StrCat("group ", ToInteger(group), " ", NameOf(state), ": ", why.ToString());
+  });
+  if (exiting_) return;  // a failed disk ends the host, and each of its groups
   const bool halted = state == NodeState::kHalted;
-  CheckStop(state, why);
+  CheckStop(group, state, why);
   // Who is removed from one group serves the others.
   const bool removed = absl::StartsWith(why.message(), "MEMBER_REMOVED");
   if (halted && removed && !HasLeft(*surroundings_.referees, node_)) {
     world_.counters.Count("node left one group and stayed in another");
-    stays_ = true;
     return;
   }
+  exiting_ = true;
   if (halted) halted_ = why;
   ExitSoon(halted);
 }
@@ -365,7 +368,7 @@ void SimNode::OpenAgain(GroupId group) {
   world_.log.Add(node_, "open", {ToInteger(group)});
   const absl::Status status = OpenGroup(group);
   if (status.ok() || !running() || disk_.power_gone()) return;
-  Stopped(disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
+  Stopped(group, disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
 }
 
 void SimNode::OpenHalfDeleted(GroupId group) {
@@ -422,11 +425,6 @@ void SimNode::Heal() {
 void SimNode::ShowStatus() {
   if (!running()) return;
   const bool with_files = ++shown_ % 16 == 0 && !disk_.power_gone();
-  // The host tells its program to stop just once.
-  if (stays_ && disk_.sync_failed()) {
-    stays_ = false;
-    ExitSoon(false);
-  }
   for (const auto& [group, handle] : process_->groups) {
     referee(group).Shown(node_, handle.Status());
     BoundsChecker& bounds = referee(group).bounds();

@@ -117,8 +117,8 @@ class SimNode final : private LogObserver {
   HostDependencies MakeDependencies();
   void EndProcess();
   void Boot();
-  void CheckStop(NodeState state, const absl::Status& why);
-  void Stopped(NodeState state, const absl::Status& why);
+  void CheckStop(GroupId group, NodeState state, const absl::Status& why);
+  void Stopped(GroupId group, NodeState state, const absl::Status& why);
   void ExitSoon(bool for_good);
   Referee& referee(GroupId group) { return *surroundings_.referees->at(group); }
   const NodeOptions& options() const;
@@ -138,7 +138,7 @@ class SimNode final : private LogObserver {
   bool retired_ = false;
   std::set<GroupId> deleted_;  // or to be; a start does not open them
   std::set<GroupId> told_deleted_;
-  bool stays_ = false;  // the process was told to go, and is still a member of another group
+  bool exiting_ = false;  // the process was told to go
   uint64_t shown_ = 0;
   bool healed_ = false;
 };

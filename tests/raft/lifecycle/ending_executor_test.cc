@@ -99,7 +99,7 @@ TEST(EndingExecutorTest, AHostThatAsksWhoTheOthersAreIsWaitedFor) {
     return std::make_unique<ManualExecutor>(&world);
   };
   dependencies.seed = 1;
-  dependencies.stopped = [](NodeState, const absl::Status&) {};
+  dependencies.stopped = [](GroupId, NodeState, const absl::Status&) {};
   std::unique_ptr<Host> host = Host::Start(identity, std::move(dependencies)).value();
   host.reset();
   EXPECT_EQ(posted_late, 1);  // the next question

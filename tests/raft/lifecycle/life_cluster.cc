@@ -69,7 +69,7 @@ void LifeCluster::Start(uint64_t id) {
   log.geometry = {.block_bytes = uint64_t{64} << 10, .unit_bytes = 512};
   node.disk = BlockLog::Open(*node.files, log).value();
   node.transport = network.MakeTransport(NodeId{id});
-  node.stopped = absl::OkStatus();
+  node.stops.clear();
   HostDependencies dependencies;
   dependencies.clock = &world;
   dependencies.file_system = node.files.get();
@@ -81,8 +81,11 @@ void LifeCluster::Start(uint64_t id) {
     if (hooks_.make_executor != nullptr) return hooks_.make_executor(&world, id, name);
     return std::make_unique<ManualExecutor>(&world);
   };
+  dependencies.snapshot_bytes_per_second = hooks_.snapshot_bytes_per_second;
   dependencies.seed = ++seeds_;
-  dependencies.stopped = [&node](NodeState, const absl::Status& status) { node.stopped = status; };
+  dependencies.stopped = [&node](GroupId group, NodeState state, const absl::Status& status) {
+    node.stops.push_back({group, state, status});
+  };
   node.host = Host::Start(identity, std::move(dependencies)).value();
 }
 
@@ -118,6 +121,15 @@ bool LifeCluster::Await(const std::function<bool()>& done, Duration most) {
   const Instant end = world.Now() + most;
   while (!done() && world.Now() < end) world.RunFor(Milliseconds(5));
   return done();
+}
+
+bool LifeCluster::AwaitEachTask(const std::function<bool()>& done, Duration most) {
+  const Instant end = world.Now() + most;
+  while (world.Now() < end) {
+    if (done()) return true;
+    if (!world.RunOne()) world.AdvanceToTimer();
+  }
+  return false;
 }
 
 uint64_t LifeCluster::Leader(GroupId group) {

@@ -55,6 +55,7 @@ struct LifeHooks {
       make_executor;
   // The disk the node is given instead of this one; both outlive the host.
   std::function<LogDisk*(uint64_t node, LogDisk* disk)> wrap;
+  uint64_t snapshot_bytes_per_second = 0;  // HostDependencies
 };
 
 class LifeCluster {
@@ -73,6 +74,8 @@ class LifeCluster {
   void OpenEverywhere(GroupId group);
 
   bool Await(const std::function<bool()>& done, Duration most = Seconds(30));
+  // As Await, but looks between any two tasks.
+  bool AwaitEachTask(const std::function<bool()>& done, Duration most = Seconds(30));
   uint64_t Leader(GroupId group);  // 0: none in time
   uint64_t Follower(GroupId group);
   ProposalResult Propose(uint64_t node, GroupId group, const std::string& command,
@@ -92,8 +95,17 @@ class LifeCluster {
   MachineView& View(uint64_t node, GroupId group) { return *nodes_.at(node).views.at(group); }
   SimulatedFileSystem& Files(uint64_t node) { return *nodes_.at(node).files; }
   BlockLog& Disk(uint64_t node) { return *nodes_.at(node).disk; }
-  // What the host said when it stopped serving.
-  const absl::Status& Stopped(uint64_t node) { return nodes_.at(node).stopped; }
+  // What the host said last of what stopped serving.
+  absl::Status Stopped(uint64_t node) {
+    return Stops(node).empty() ? absl::OkStatus() : Stops(node).back().status;
+  }
+  struct StopTold {
+    GroupId group;
+    NodeState state;
+    absl::Status status;
+  };
+  // All of it, since the node's start.
+  const std::vector<StopTold>& Stops(uint64_t node) { return nodes_.at(node).stops; }
   Incarnation IncarnationOf(uint64_t node) { return Incarnation{100 + node}; }
   const Configuration& members() const { return members_; }
 
@@ -110,7 +122,7 @@ class LifeCluster {
     std::unique_ptr<Host> host;
     std::map<GroupId, std::unique_ptr<MachineView>> views;
     std::map<GroupId, std::optional<Group>> groups;
-    absl::Status stopped;
+    std::vector<StopTold> stops;
   };
   absl::Status Told(const std::optional<absl::Status>& told);
 

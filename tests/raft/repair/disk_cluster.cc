@@ -75,7 +75,9 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
   };
   dependencies.scrub = options_.scrub;
   dependencies.seed = ++seeds_ * 100 + id;
-  dependencies.stopped = [&node](NodeState, const absl::Status& status) { node.stopped = status; };
+  dependencies.stopped = [&node](GroupId, NodeState, const absl::Status& status) {
+    node.stopped = status;
+  };
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(*identity, std::move(dependencies));
   if (!host.ok()) return host.status();
   node.host = *std::move(host);

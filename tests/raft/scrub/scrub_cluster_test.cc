@@ -70,7 +70,7 @@ class ScrubCluster {
     };
     dependencies.scrub = {.bytes_per_second = 1 << 20, .period = Seconds(1)};
     dependencies.seed = ++seeds_;
-    dependencies.stopped = [&node](NodeState, const absl::Status& status) {
+    dependencies.stopped = [&node](GroupId, NodeState, const absl::Status& status) {
       node.stopped = status;
     };
     node.host = Host::Start(identity, std::move(dependencies)).value();

@@ -114,7 +114,7 @@ class SnapshotClusterTest : public testing::TestWithParam<Kind> {
       return std::make_unique<ManualExecutor>(&world_);
     };
     dependencies.seed = ++seeds_;
-    dependencies.stopped = [&node](NodeState, const absl::Status& status) {
+    dependencies.stopped = [&node](GroupId, NodeState, const absl::Status& status) {
       node.stopped = status;
     };
     node.host = Host::Start(identity, std::move(dependencies)).value();
