@@ -123,6 +123,8 @@ void Group::Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)
   runner_->Snapshot(std::move(done));
 }
 
+bool Group::AbortSnapshot() { return runner_->AbortSnapshot(); }
+
 void Group::Tail(Index first, size_t max_bytes, std::optional<Instant> deadline,
                  TailCallback done) {
   runner_->Tail(TailRequest(first, max_bytes, deadline, std::move(done)));

@@ -106,6 +106,13 @@ class Group {
   // snapshots are taken by themselves (GroupOptions::compaction).
   void Snapshot(absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> done);
 
+  // Ends the attempt to save the state that runs on this member, whoever asked for it: who waits
+  // for it is told CANCELLED, and nothing of it stays on the disk. True if there was one; it may
+  // have come to its end by then, and is told of as ever. The next one that is due by itself begins
+  // 10 s later at the earliest; Snapshot begins one at once. What other members are sent goes on,
+  // and a durable machine that makes its state safe by itself is not stopped in that.
+  bool AbortSnapshot();
+
   // From the moment `done` is told OK nothing more is given to this member's state machine, until
   // ResumeApply or a restart. It still replicates, votes and learns what is committed
   // (GroupStatus::commit_index), but never leads meanwhile; reads that need what is not applied

@@ -118,6 +118,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void BeginRead(const ReadOptions& options, ReadCallback done);
   void Control(ControlRequest request, Instant deadline, ControlCallback done);
   void Snapshot(SnapshotMover::TakenCallback done);
+  bool AbortSnapshot() { return mover_ != nullptr && mover_->AbortTaking(); }
   void Tail(TailRequest request);
   // group_runner_apply.cc
   using ApplyDone = absl::AnyInvocable<void(const absl::Status&)>;

@@ -67,6 +67,7 @@ void SnapshotMover::Installed() {
 void SnapshotMover::Take(std::optional<FrozenState> frozen) {
   Post([this, frozen = std::move(frozen)]() mutable {
     freezing_ = false;
+    BeginAttempt();  // by an offer it has not begun yet
     absl::StatusOr<LogPosition> taken = absl::UnimplementedError("there is nothing to save");
     if (frozen) taken = DoTake(*std::move(frozen));
     for (const std::string& note : store_->TakeNotes()) Complain(note);
@@ -76,14 +77,22 @@ void SnapshotMover::Take(std::optional<FrozenState> frozen) {
       // A machine without snapshots never has any; a disk may be full for a while.
       not_before_ = frozen ? (Now() + kRetryInterval).nanoseconds : kDistantFuture.nanoseconds;
     }
-    taking_ = false;
+    attempt_ = Attempt::kNone;
     events_.taken(taken);
     for (TakenCallback& done : std::exchange(tell_taken_, {})) done(taken);
   });
 }
 
-bool SnapshotMover::BeginTaking() {
-  return Now().nanoseconds >= not_before_ && !taking_.exchange(true);
+bool SnapshotMover::BeginTaking() { return Now().nanoseconds >= not_before_ && BeginAttempt(); }
+
+bool SnapshotMover::BeginAttempt() {
+  Attempt none = Attempt::kNone;
+  return attempt_.compare_exchange_strong(none, Attempt::kRuns);
+}
+
+bool SnapshotMover::AbortTaking() {
+  Attempt runs = Attempt::kRuns;
+  return attempt_.compare_exchange_strong(runs, Attempt::kAborted);
 }
 
 void SnapshotMover::GiveUp() {
@@ -95,7 +104,7 @@ void SnapshotMover::GiveUp() {
 void SnapshotMover::TellTaken(TakenCallback done) {
   Post([this, done = std::move(done)]() mutable {
     tell_taken_.push_back(std::move(done));
-    if (!taking_.exchange(true)) events_.freeze();
+    if (BeginAttempt()) events_.freeze();
   });
 }
 
@@ -121,7 +130,7 @@ absl::StatusOr<LogPosition> SnapshotMover::DoTake(FrozenState frozen) {
   }
   absl::StatusOr<SnapshotManifest> head = HeadOf(frozen);
   if (!head.ok()) return head.status();
-  const auto aborted = [this] { return aborted_.load(); };
+  const auto aborted = [this] { return aborted_ || attempt_ == Attempt::kAborted; };
   if (parts_.durable_machine) {
     auto served = ServedFromMemory::Make(std::move(frozen), *std::move(head), aborted);
     if (!served.ok()) return served.status();

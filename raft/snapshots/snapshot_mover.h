@@ -89,6 +89,9 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   // After Abort: tasks posted so far run, later ones do nothing; then `ended` is called on the
   // executor, and the parts are not used any more.
   void End(absl::AnyInvocable<void()> ended);
+  // The running attempt ends soon, with CANCELLED; false: none runs. By itself none is begun for a
+  // while.
+  bool AbortTaking();
   // The running attempt ends soon, and no new one is begun.
   void Abort() { aborted_ = true; }
 
@@ -103,6 +106,8 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
  private:
   using Part = std::tuple<NodeId, ContentId, uint32_t, uint64_t>;
 
+  // False: another one is not over.
+  bool BeginAttempt();
   void Post(absl::AnyInvocable<void()> task);
   // The task, unless the mover has ended, or is gone, by then.
   absl::AnyInvocable<void()> Guard(absl::AnyInvocable<void()> task);
@@ -123,7 +128,8 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   const std::unique_ptr<SnapshotStore> store_;
   Events events_;
   std::atomic<bool> aborted_ = false;
-  std::atomic<bool> taking_ = false;
+  enum class Attempt { kNone, kRuns, kAborted };
+  std::atomic<Attempt> attempt_ = Attempt::kNone;
   std::atomic<int64_t> not_before_ = 0;  // nanoseconds of the clock
   std::atomic<size_t> waiting_ = 0;      // envelopes
   std::atomic<Index> wanted_ = 0;        // 0: none
