@@ -60,6 +60,7 @@ bool BatchWalker::IsSound(const FoundBatch& batch) const {
     return false;
   }
   if (id.id_begin > id_begin_ - geometry_.RoundUp(batch.id_bytes)) return false;
+  if (id.data_begin >= id.id_begin) return false;
   if (id.data_bytes < batch.id_bytes || id.data_bytes > id.id_begin - id.data_begin) return false;
   const uint64_t available = id.data_bytes - batch.id_bytes;
   auto is_inside = [&](const EntryIds& ids) {

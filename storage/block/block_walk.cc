@@ -118,7 +118,9 @@ FoundSeal ReadSeal(const BlockFile& file) {
 }
 
 absl::StatusOr<BlockFooter> ReadFooter(const BlockFile& file, const BlockSeal& seal) {
-  if (seal.footer_begin == 0 || seal.footer_bytes > file.geometry().block_bytes) {
+  const uint64_t end = file.geometry().block_bytes;
+  if (seal.footer_begin == 0 || seal.footer_begin > end ||
+      seal.footer_bytes > end - seal.footer_begin) {
     return absl::DataLossError("no footer");
   }
   Bytes bytes = file.ReadDirect(seal.footer_begin, seal.footer_bytes);

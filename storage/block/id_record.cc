@@ -87,16 +87,6 @@ bool IsPossible(LogPosition position) {
   return position.index <= kMaxIndex && position.term <= kMaxTerm;
 }
 
-// Runs follow each other.
-bool ArePossible(const std::vector<TermRun>& runs) {
-  LogPosition before;
-  return std::all_of(runs.begin(), runs.end(), [&](const TermRun& run) {
-    const bool follows = run.term >= before.term && run.last_index > before.index;
-    before = {run.last_index, run.term};
-    return follows && IsPossible(before);
-  });
-}
-
 // False if what was read makes no sense; that there was enough of it the decoder knows.
 bool ReadEntries(Decoder& from, EntryIds* ids) {
   ids->first = from.Read<uint64_t>();
@@ -126,8 +116,8 @@ bool ReadEntries(Decoder& from, EntryIds* ids) {
     uint32_t length = from.Read<uint32_t>();
     ids->entries.push_back({length, from.Read<uint32_t>()});
   }
-  if (!from.ok() || runs == 0 || ids->term_runs.back().last_index != ids->last()) return false;
-  return ids->last() <= kMaxIndex && ArePossible(ids->term_runs);
+  return from.ok() && ids->last() <= kMaxIndex &&
+         ArePossible(ids->first, ids->last(), ids->term_runs, ids->configurations);
 }
 
 size_t SectionBytes(const GroupSection& section) {
@@ -222,6 +212,23 @@ bool ReadSection(Decoder& from, GroupSection* section) {
 }
 
 }  // namespace
+
+bool ArePossible(Index first, Index last, const std::vector<TermRun>& runs,
+                 const std::vector<Index>& configurations) {
+  LogPosition before = {first - 1, 0};
+  for (const TermRun& run : runs) {
+    if (run.term < before.term || run.last_index <= before.index) return false;
+    before = {run.last_index, run.term};
+    if (!IsPossible(before)) return false;
+  }
+  if (before.index != last) return false;
+  Index at = first - 1;
+  for (const Index configuration : configurations) {
+    if (configuration <= at || configuration > last) return false;
+    at = configuration;
+  }
+  return true;
+}
 
 uint64_t EntryIds::record_bytes() const {
   uint64_t bytes = 0;

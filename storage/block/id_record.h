@@ -38,6 +38,10 @@ struct EntryIds {
   friend bool operator==(const EntryIds&, const EntryIds&) = default;
 };
 
+// The runs are those of the entries first..last, and the configurations some of these, in order.
+bool ArePossible(Index first, Index last, const std::vector<TermRun>& runs,
+                 const std::vector<Index>& configurations);
+
 // Everything behind `last` and up to `base` is forgotten.
 struct LogBounds {
   LogPosition base;

@@ -64,10 +64,19 @@ Span MakeSpan(const BatchPlace& place, const EntryIds& ids) {
           .configurations = ids.configurations};
 }
 
+// At most one for each entry, in order.
+bool MarksAreSound(const Span& span) {
+  if (span.marks.empty() || span.marks.front().first > span.first) return false;
+  return span.marks.back().first <= span.last &&
+         std::adjacent_find(span.marks.begin(), span.marks.end(), [](const Mark& a, const Mark& b) {
+           return a.first >= b.first;
+         }) == span.marks.end();
+}
+
 bool IsSound(const Span& span) {
   return span.block != 0 && span.first != 0 && span.first <= span.last && span.last <= kMaxIndex &&
-         !span.marks.empty() && span.marks.front().first <= span.first && !span.term_runs.empty() &&
-         span.term_runs.back().last_index == span.last;
+         MarksAreSound(span) &&
+         ArePossible(span.first, span.last, span.term_runs, span.configurations);
 }
 
 }  // namespace

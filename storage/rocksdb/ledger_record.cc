@@ -42,7 +42,7 @@ bool DecodeBody(uint8_t version, absl::string_view body, LedgerRecord& record) {
     found.durable_change = fields.Read<uint64_t>();
     const auto head = DecodeHead(group, fields.ReadLengthPrefixed());
     auto starts = DecodeTerms(group, fields.ReadLengthPrefixed());
-    if (!fields.ok() || !head.ok() || !starts.ok()) return false;
+    if (!fields.ok() || !head.ok() || !starts.ok() || group == GroupId::kNone) return false;
     found.head = *head;
     found.starts = *std::move(starts);
     record.groups[group] = std::move(found);

@@ -78,6 +78,14 @@ void ReadPosition(Decoder& decoder, LogPosition* position, EntryHash* hash) {
   hash->high = decoder.Read<uint64_t>();
 }
 
+bool IsPossible(const LogHead& head) {
+  return head.base.index <= head.last.index && head.last.index <= kMaxIndex &&
+         head.base.term <= head.last.term && head.last.term <= kMaxTerm &&
+         head.hard_state.term <= kMaxTerm &&
+         (head.torn_from == 0 ||
+          (head.torn_from > head.base.index && head.torn_from <= head.last.index));
+}
+
 }  // namespace
 
 std::string IdentityKey() { return std::string(1, kIdentityKind); }
@@ -129,7 +137,7 @@ absl::StatusOr<LogHead> DecodeHead(GroupId group, absl::string_view bytes) {
   head.known_commit = decoder.Read<uint64_t>();
   head.torn_from = decoder.Read<uint64_t>();
   head.unsure = static_cast<uint8_t>(bytes[0]) == kUnsureVersion;
-  if (!decoder.Done() || head.last.index < head.base.index) {
+  if (!decoder.Done() || !IsPossible(head)) {
     return absl::DataLossError("the head of the log makes no sense");
   }
   return head;
@@ -155,7 +163,9 @@ absl::StatusOr<std::vector<TermStart>> DecodeTerms(GroupId group, absl::string_v
     start.term = decoder.Read<uint64_t>();
     const bool grows =
         starts.empty() || (start.first > starts.back().first && start.term > starts.back().term);
-    if (!decoder.ok() || !grows) return absl::DataLossError("the list of terms makes no sense");
+    const bool possible = start.first <= kMaxIndex && start.term <= kMaxTerm;
+    if (!decoder.ok() || !grows || !possible)
+      return absl::DataLossError("the list of terms makes no sense");
     starts.push_back(start);
   }
   return starts;
