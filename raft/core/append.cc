@@ -35,6 +35,8 @@ void Raft::State::Handle(NodeId from, const AppendEntries& append, PayloadId pay
   if (append.runs.empty() || !FollowLeader(from) || !StillHas(from, append.acknowledged)) return;
   if (KeepsOffTheLog()) return;
   if (!MatchesPrevious(from, append)) return;
+  // A probe behind a hole matches, and is answered by nothing that its leader does not know.
+  AskForSnapshot(from, append.previous.index);
   if (const auto first = trail_.FirstMissing(append.previous, append.runs)) {
     if (!MakeRoom(*first, append)) return;
     AppendReceived(*first, append, payload);

@@ -41,15 +41,15 @@ void Raft::State::On(const EntryNowhere& nowhere) {
 }
 
 // A follower that nobody can give the entry needs a snapshot, and its leader may think that it has
-// everything.
-void Raft::State::AskForSnapshot(NodeId leader) {
+// everything. `refused`: what a leader that replicates has sent, or one that probes.
+void Raft::State::AskForSnapshot(NodeId leader, Index refused) {
   const Index hole = HoleToApply();
-  if (hole == 0 || hole != doubt_.nowhere) return;
+  if (hole == 0 || hole != doubt_.nowhere || refused < hole) return;
   outbox_.SendUnlessHeld({.from = node(),
                           .to = leader,
                           .body = AppendReply{.term = ballot_.state.term,
                                               .hint = {hole - 1, trail_.TermAt(hole - 1)},
-                                              .refused_index = trail_.last().index}});
+                                              .refused_index = refused}});
 }
 
 // The leader's log does not have the entry at `next`, nor has anybody's, and its state does.

@@ -143,7 +143,7 @@ void Raft::State::Handle(NodeId from, const Heartbeat& heartbeat) {
     SendReadRequest(*request);
   }
   AskToRejoin(from);
-  AskForSnapshot(from);
+  AskForSnapshot(from, trail_.last().index);
   if (!doubt_.torn.empty()) {
     // A leader to whom these entries were acknowledged once would never send them again. One that
     // probes waits for the refusal of its probe.

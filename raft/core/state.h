@@ -294,7 +294,7 @@ class Raft::State {
   bool HoleUpTo(Index index) const { return HoleToApply() != 0 && HoleToApply() <= index; }
   bool NeedsSnapshotForHole(Index next) const;
   bool HeldUpByHoles();
-  void AskForSnapshot(NodeId leader);
+  void AskForSnapshot(NodeId leader, Index refused);
 
   // change_membership.cc
   void Handle(NodeId from, const RemovedNotice& notice);
