@@ -74,6 +74,11 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
     return std::make_unique<ManualExecutor>(&world_);
   };
   dependencies.scrub = options_.scrub;
+  if (options_.loss_report) {
+    node.losses = std::make_unique<LossReport>(*node.files, absl::StrCat(kDirectory, "/LOSSES"),
+                                               world_, nullptr);
+    dependencies.losses = node.losses.get();
+  }
   dependencies.seed = ++seeds_ * 100 + id;
   dependencies.stopped = [&node](GroupId, NodeState, const absl::Status& status) {
     node.stopped = status;
@@ -122,6 +127,7 @@ void DiskCluster::Stop(uint64_t id) {
   node.host.reset();
   node.transport.reset();
   node.log.reset();
+  node.losses.reset();
 }
 
 bool DiskCluster::Await(const std::function<bool()>& done, Duration most) {

@@ -20,6 +20,7 @@
 #include "raft/host.h"
 #include "raft/identity.h"
 #include "storage/log_store.h"
+#include "storage/loss_report.h"
 #include "storage/simulated_file_system.h"
 #include "tests/raft/loopback_network.h"
 #include "tests/raft/manual_executor.h"
@@ -34,6 +35,7 @@ class DiskCluster {
   struct Options {
     std::string log_store = "block";  // or "rocksdb"
     ScrubOptions scrub = {};          // off
+    bool loss_report = false;         // each keeps one
     std::string tail = {};            // at the end of each command
     uint64_t block_bytes = 16 << 10;
     // See GroupOptions::compaction.
@@ -69,6 +71,8 @@ class DiskCluster {
 
   bool runs(uint64_t node) const { return nodes_.at(node).host != nullptr; }
   GroupStatus Status(uint64_t node) const { return nodes_.at(node).group->Status(); }
+  // Of a node with a loss report that runs.
+  LossReport& Losses(uint64_t node) { return *nodes_.at(node).losses; }
   ScrubProgress Scrubbed(uint64_t node) const {
     return nodes_.at(node).host->Scrub().value().progress;
   }
@@ -82,6 +86,7 @@ class DiskCluster {
  private:
   struct Node {
     Disk files;
+    std::unique_ptr<LossReport> losses;
     std::unique_ptr<LogDisk> log;
     std::unique_ptr<Transport> transport;
     std::unique_ptr<Host> host;

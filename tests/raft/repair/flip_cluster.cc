@@ -32,6 +32,9 @@ FlipCluster::FlipCluster(uint64_t nodes, DiskCluster::Options options)
   }
   expected_ = cluster.Commands(1);
   for (uint64_t node = 1; node <= nodes; ++node) {
+    if (options_.loss_report && cluster.runs(node)) {
+      cluster.Losses(node).Add({.group = DiskCluster::kGroup, .text = "a copy that was healed"});
+    }
     fine = fine && cluster.runs(node) && cluster.Status(node).first_index > 30;
     cluster.Stop(node);
     disks_.push_back(cluster.ImageOf(node));

@@ -25,6 +25,8 @@ std::string KindOf(const std::string& path) {
   if (absl::StrContains(path, "MANIFEST")) return "log manifest";
   if (absl::EndsWith(path, ".block")) return "log block";
   if (absl::EndsWith(path, ".spare")) return "spare block";
+  if (absl::EndsWith(path, "/SCRUB")) return "scrub progress";
+  if (absl::EndsWith(path, "/LOSSES")) return "loss report";
   return absl::StrContains(path, "/identity") ? "identity" : path;
 }
 
@@ -62,6 +64,78 @@ TEST(FlipClusterTest, AnyTwoOfFive) {
     ASSERT_EQ(cluster.After(flips), "") << Describe(flips);
   }
   EXPECT_GE(cluster.repairs(), 500);
+}
+
+// A node that also scrubs its log and keeps a loss report.
+DiskCluster::Options EveryKindOfFile() {
+  DiskCluster::Options options;
+  options.scrub.bytes_per_second = uint64_t{1} << 20;
+  options.loss_report = true;
+  return options;
+}
+
+TEST(FlipClusterTest, AnyByteOfTheScrubsProgressAndOfTheLossReport) {
+  FlipCluster cluster(3, EveryKindOfFile());
+  ASSERT_EQ(cluster.wrong(), "");
+  std::map<std::string, int> tried;
+  for (const auto& [path, bytes] : cluster.FilesOf(2)) {
+    const std::string kind = KindOf(path);
+    if (kind != "scrub progress" && kind != "loss report") continue;
+    for (uint64_t offset = 0; offset < bytes.size(); ++offset) {
+      const std::vector<Flip> flips = {{2, path, offset}};
+      ASSERT_EQ(cluster.After(flips), "") << Describe(flips);
+      ++tried[kind];
+    }
+  }
+  EXPECT_GE(tried["scrub progress"], 20);
+  EXPECT_GE(tried["loss report"], 100);
+}
+
+// The first, the middle and the last byte, and some drawn ones, of a file of that kind.
+std::vector<Flip> SomeFlips(uint64_t node, const std::map<std::string, std::string>& files,
+                            const std::string& kind, Random& random) {
+  std::map<std::string, std::string> of_kind;
+  for (const auto& file : files) {
+    if (KindOf(file.first) == kind) of_kind.insert(file);
+  }
+  std::vector<Flip> flips;
+  if (of_kind.empty()) return flips;
+  for (int i = 0; i < 6; ++i) flips.push_back(DrawFlip(node, of_kind, random));
+  const uint64_t bytes = of_kind.at(flips[0].path).size();
+  flips[0].offset = 0;
+  const std::string path = flips[0].path;
+  flips[1] = {node, path, bytes / 2};
+  flips[2] = {node, path, bytes - 1};
+  return flips;
+}
+
+// Every kind of file with every other, on every two nodes.
+TEST(FlipClusterTest, EveryTwoKindsOfFileOfEveryTwoOfFive) {
+  FlipCluster cluster(5, EveryKindOfFile());
+  ASSERT_EQ(cluster.wrong(), "");
+  const std::vector<std::string> kinds = {"identity",          "log manifest",    "log block",
+                                          "spare block",       "scrub progress",  "loss report",
+                                          "snapshot manifest", "snapshot content"};
+  Random random(2);
+  std::vector<std::map<std::string, std::string>> files;
+  for (uint64_t node = 1; node <= 5; ++node) files.push_back(cluster.FilesOf(node));
+  std::map<std::string, int> tried;
+  for (uint64_t one = 1; one <= 5; ++one) {
+    for (uint64_t other = one + 1; other <= 5; ++other) {
+      for (const std::string& kind : kinds) {
+        for (const std::string& other_kind : kinds) {
+          const std::vector<Flip> here = SomeFlips(one, files[one - 1], kind, random);
+          const std::vector<Flip> there = SomeFlips(other, files[other - 1], other_kind, random);
+          for (size_t i = 0; i < std::min(here.size(), there.size()); ++i) {
+            const std::vector<Flip> flips = {here[i], there[(i + one) % there.size()]};
+            ASSERT_EQ(cluster.After(flips), "") << Describe(flips);
+            ++tried[kind + ", " + other_kind];
+          }
+        }
+      }
+    }
+  }
+  EXPECT_EQ(tried.size(), kinds.size() * kinds.size()) << "a kind of file that is not there";
 }
 
 // Where both copies of one thing are bad, and only there, the node does not start, and says so; the
