@@ -75,8 +75,8 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
   };
   dependencies.scrub = options_.scrub;
   if (options_.loss_report) {
-    node.losses = std::make_unique<LossReport>(*node.files, absl::StrCat(kDirectory, "/LOSSES"),
-                                               world_, nullptr);
+    node.losses = std::make_unique<LossReport>(
+        *node.files, absl::StrCat(kDirectory, "/lost-data.jsonl"), world_, nullptr);
     dependencies.losses = node.losses.get();
   }
   dependencies.seed = ++seeds_ * 100 + id;

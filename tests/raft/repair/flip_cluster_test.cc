@@ -26,7 +26,7 @@ std::string KindOf(const std::string& path) {
   if (absl::EndsWith(path, ".block")) return "log block";
   if (absl::EndsWith(path, ".spare")) return "spare block";
   if (absl::EndsWith(path, "/SCRUB")) return "scrub progress";
-  if (absl::EndsWith(path, "/LOSSES")) return "loss report";
+  if (absl::EndsWith(path, "/lost-data.jsonl")) return "loss report";
   return absl::StrContains(path, "/identity") ? "identity" : path;
 }
 
