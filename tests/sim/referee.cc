@@ -54,10 +54,11 @@ void Referee::Report(const char* invariant, NodeId node, const std::string& what
 }
 
 void Referee::Deleted(NodeId node) {
+  // What was deleted half, opened and deleted again begins anew, too.
+  ProcessEnded(node);
   if (!deleted_.insert(node).second) return;
   opened_.erase(node);
   torn_.erase(node);
-  ProcessEnded(node);
   ledger_.Deleted(node);
   candidacy_.Deleted(node);
 }
