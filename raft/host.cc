@@ -83,6 +83,7 @@ absl::Status HostImpl::Begin() {
     forming_.formation = std::make_unique<Formation>(identity_, options, now);
     DriveFormation(now);
   });
+  log_writer_->KeepUp();
   dependencies_.transport->Start({[this](Envelope envelope) { Receive(std::move(envelope)); },
                                   [this](NodeId peer) { PeerLost(peer); }});
   return absl::OkStatus();

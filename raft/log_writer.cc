@@ -12,6 +12,9 @@ namespace {
 // How long a full disk is left alone.
 constexpr Duration kFirstPatience = Milliseconds(100);
 constexpr Duration kLongestPatience = Seconds(5);
+// How often the disk is asked whether there is upkeep due, and what lies between two pieces of it.
+constexpr Duration kUpkeepInterval = Seconds(1);
+constexpr Duration kLeastUpkeepPause = Milliseconds(10);
 
 LogWriterMetrics::Load LoadOf(const LogAppend& append) {
   LogWriterMetrics::Load load = {.batches = 1};
@@ -217,6 +220,28 @@ void LogWriter::SeekRoom() {
   } else {
     AwaitRoom(std::min(room_.patience * 2, kLongestPatience));
   }
+}
+
+void LogWriter::AwaitUpkeep(Duration pause) {
+  executor_->PostAt(clock_->Now() + pause, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) Upkeep();
+  });
+}
+
+void LogWriter::Upkeep() {
+  if (!error_.ok()) return;
+  bool idle = !syncing_ && room_.patience == Duration();
+  {
+    MutexLock lock(mutex_);
+    idle = idle && !scheduled_;
+  }
+  if (!idle) return AwaitUpkeep(kUpkeepInterval);
+  const Instant begin = clock_->Now();
+  const absl::StatusOr<bool> more = disk_->Upkeep();
+  if (!more.ok()) return Fail(more.status());
+  metrics_->SetUpkeep(disk_->upkeep());
+  // What comes to be written meanwhile waits for one piece.
+  AwaitUpkeep(*more ? std::max(clock_->Now() - begin, kLeastUpkeepPause) : kUpkeepInterval);
 }
 
 void LogWriter::Fail(const absl::Status& status) {

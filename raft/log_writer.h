@@ -71,6 +71,9 @@ class LogWriter {
   // is durable, or of the error. No client waits for it.
   void Do(absl::AnyInvocable<absl::Status()> change,
           absl::AnyInvocable<void(const absl::Status&)> done);
+  // From now on, whenever nothing is to be written, the disk does what no write waits for
+  // (LogDisk::Upkeep), half of the time at most. Once, before the writer is used.
+  void KeepUp() { AwaitUpkeep(Duration()); }
   // Queues the batches, in order. Tickets of one client grow.
   void Write(Client client, std::vector<Batch> batches);
 
@@ -107,6 +110,8 @@ class LogWriter {
   void SyncDone(const absl::Status& status);
   void AwaitRoom(Duration patience);
   void SeekRoom();
+  void AwaitUpkeep(Duration pause);
+  void Upkeep();
   void Fail(const absl::Status& status);
 
   LogDisk* const disk_;

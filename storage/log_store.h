@@ -120,6 +120,14 @@ class LogStore {
   virtual absl::Status Reset(LogPosition base, EntryHash hash) = 0;
 };
 
+// How far a log disk is with bringing what it wrote before to how it writes now.
+struct LogUpkeep {
+  uint64_t blocks = 0;      // that there are
+  uint64_t to_rewrite = 0;  // of these: not encrypted as is wanted now
+  uint64_t to_rewrap = 0;   // encrypted with a master key that was replaced
+  friend bool operator==(const LogUpkeep&, const LogUpkeep&) = default;
+};
+
 struct OpenedLog {
   LogStore* store = nullptr;  // owned by the disk
   RecoveredLog recovered;
@@ -156,6 +164,13 @@ class LogDisk {
   // Looks for room again, here or beside: has_room() tells what came of it. On the writer's
   // sequence, while no Sync runs.
   virtual void SeekRoom() {}
+  // Does a piece of what is due and no write waits for: what was written otherwise than is wanted
+  // now is written anew, keys are wrapped by a new one, what is not in use is released. True if
+  // there is more to do at once. An error is final, as one of Sync. On the writer's sequence, while
+  // no Sync runs; may take as long as some syncs.
+  virtual absl::StatusOr<bool> Upkeep() { return false; }
+  // What of that is left. Any thread.
+  virtual LogUpkeep upkeep() const { return {}; }
   // What is wrong with the disk though it serves on, for an operator: a sentence each. Any thread.
   virtual std::vector<std::string> Warnings() const { return {}; }
   // Looks for what has rotted; null: this store has nothing to look at. Owned by the disk.

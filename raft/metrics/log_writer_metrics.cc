@@ -16,6 +16,12 @@ void LogWriterMetrics::SyncEnded(Instant now, const Load& load) {
   bytes_.Add(load.bytes);
 }
 
+void LogWriterMetrics::SetUpkeep(const LogUpkeep& upkeep) {
+  upkeep_.blocks.store(upkeep.blocks, std::memory_order_relaxed);
+  upkeep_.to_rewrite.store(upkeep.to_rewrite, std::memory_order_relaxed);
+  upkeep_.to_rewrap.store(upkeep.to_rewrap, std::memory_order_relaxed);
+}
+
 LogWriterStatus LogWriterMetrics::status() const {
   LogWriterStatus status;
   status.queued_entries = queued_entries_.load(std::memory_order_relaxed);
@@ -25,6 +31,9 @@ LogWriterStatus LogWriterMetrics::status() const {
   status.bytes = bytes_.value();
   status.syncs = syncs_.counts();
   status.failed = failed_.load(std::memory_order_relaxed);
+  status.upkeep = {.blocks = upkeep_.blocks.load(std::memory_order_relaxed),
+                   .to_rewrite = upkeep_.to_rewrite.load(std::memory_order_relaxed),
+                   .to_rewrap = upkeep_.to_rewrap.load(std::memory_order_relaxed)};
   return status;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "raft/metrics/counter.h"
+#include "storage/log_store.h"
 
 namespace cairn {
 
@@ -22,6 +23,7 @@ struct LogWriterStatus {
   uint64_t bytes = 0;
   DurationCounts syncs;  // that succeeded, each for all that waited
   bool failed = false;   // for good
+  LogUpkeep upkeep;      // as of the last time the disk was asked
 };
 
 // Threads: SyncBegins, SyncEnded and Failed on the writer's sequence, the rest from any.
@@ -42,6 +44,8 @@ class LogWriterMetrics {
   // What the disk said when it was last asked, which is with each turn of a group.
   void SetRoom(bool has_room) { has_room_.store(has_room, std::memory_order_relaxed); }
 
+  void SetUpkeep(const LogUpkeep& upkeep);
+
   bool has_room() const { return has_room_.load(std::memory_order_relaxed); }
   size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }
   LogWriterStatus status() const;
@@ -51,6 +55,12 @@ class LogWriterMetrics {
   std::atomic<size_t> queued_bytes_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> has_room_ = true;
+  struct Upkeep {
+    std::atomic<uint64_t> blocks = 0;
+    std::atomic<uint64_t> to_rewrite = 0;
+    std::atomic<uint64_t> to_rewrap = 0;
+  };
+  Upkeep upkeep_;
   Counter batches_;
   Counter entries_;
   Counter bytes_;

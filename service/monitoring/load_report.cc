@@ -87,6 +87,9 @@ void WriteLoad(const LogWriterStatus& from, v1::LogWriterLoad* to) {
     bucket->set_count(from.syncs.buckets[i]);
   }
   to->set_failed(from.failed);
+  to->set_blocks(from.upkeep.blocks);
+  to->set_blocks_to_rewrite(from.upkeep.to_rewrite);
+  to->set_blocks_to_rewrap(from.upkeep.to_rewrap);
 }
 
 }  // namespace cairn

@@ -424,15 +424,19 @@ void BlockLog::PrepareNext() {
 // say of them. But a last batch of copies may be cut when the log is opened.
 absl::Status BlockLog::ReleaseUnused() {
   if (end_.at_block_begin() || end_.last_batch() == copies_.last_batch) return absl::OkStatus();
-  for (uint64_t id : blocks_->Ids()) {
-    if (id >= end_.block()->block()) break;
-    {
-      MutexLock lock(mutex_);
-      if (usage_->Of(id).spans != 0) continue;
-    }
+  for (uint64_t id : UnusedBlocks()) {
     if (absl::Status status = blocks_->Release(id); !status.ok()) return status;
   }
   return RemoveLostFiles();
+}
+
+std::vector<uint64_t> BlockLog::UnusedBlocks() const {
+  std::vector<uint64_t> unused = blocks_->Ids();
+  MutexLock lock(mutex_);
+  std::erase_if(unused, [this](uint64_t id) {
+    return id >= end_.block()->block() || usage_->Of(id).spans != 0;
+  });
+  return unused;
 }
 
 // No entry is in no block, and no group is one that may have forgotten what it promised.

@@ -80,7 +80,7 @@ struct BlockLogOptions {
 // written to it: so nothing is refused half-way. What is refused stays in memory, and is readable
 // there, until a Sync finds room.
 //
-// Threads: Append, Repair, DropPrefix, Reset, Sync, SeekRoom and DropGroup on one sequence;
+// Threads: Append, Repair, DropPrefix, Reset, Sync, SeekRoom, Upkeep and DropGroup on one sequence;
 // OpenGroup and CloseGroup on any. A sync that ends after the log was destroyed is ignored.
 class BlockLog final : public LogDisk {
  public:
@@ -100,6 +100,8 @@ class BlockLog final : public LogDisk {
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   bool has_room() const override { return !refused_ && blocks_->HasReserve(); }
   void SeekRoom() override;
+  absl::StatusOr<bool> Upkeep() override;
+  LogUpkeep upkeep() const override;
   LogScrub* scrub() override { return scrub_.get(); }
   const char* name() const override { return "block"; }
 
@@ -163,6 +165,7 @@ class BlockLog final : public LogDisk {
   absl::Status CheckRepair(const GroupState& group, const RecordRun& run,
                            const RecordRun* next) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
+  std::vector<uint64_t> UnusedBlocks() const;
   absl::Status ReleaseUnused();
   bool IsWhole() const;
   absl::Status RemoveLostFiles();

@@ -179,6 +179,53 @@ BlockLog::Added BlockLog::AddSomeOf(uint64_t block, SyncBatch& batch) {
   return more ? Added::kNothingYet : Added::kNothing;
 }
 
+// Upkeep ------------------------------------------------------------------------------------------
+
+// What RewriteSome does before each batch is done without one here, and what else waits for writes.
+absl::StatusOr<bool> BlockLog::Upkeep() {
+  CAIRN_CHECK(!syncing_);
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.ok()) return failed_;
+    if (!dirty_.empty()) return false;  // refused for want of room; that comes first
+  }
+  // A batch that says nothing: the log goes on in a block as is wanted now, or what was copied last
+  // cannot be cut any more and the blocks it stood in can go.
+  const auto write_empty = [this]() -> absl::StatusOr<bool> {
+    absl::StatusOr<bool> written = WriteBatch(/*opening=*/true);
+    if (IsNoRoom(written.status())) return false;
+    absl::Status status = written.ok() ? SyncNow() : written.status();
+    if (!status.ok()) return Fail(std::move(status));
+    return true;
+  };
+  if (!blocks_->IsCurrent(*end_.block())) {
+    if (!blocks_->HasReserve()) return false;
+    return write_empty();
+  }
+  const uint64_t before = end_.last_batch();
+  if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
+  if (end_.last_batch() != before) return true;
+  if (UnusedBlocks().empty()) return false;
+  if (end_.at_block_begin() || before == copies_.last_batch) return write_empty();
+  if (absl::Status status = ReleaseUnused(); !status.ok()) return Fail(std::move(status));
+  return false;
+}
+
+LogUpkeep BlockLog::upkeep() const {
+  LogUpkeep upkeep;
+  for (uint64_t id : blocks_->Ids()) {
+    const std::shared_ptr<BlockFile> block = blocks_->Find(id);
+    if (block == nullptr) continue;
+    ++upkeep.blocks;
+    if (!blocks_->HasCurrentCipher(*block)) {
+      ++upkeep.to_rewrite;
+    } else if (!blocks_->IsCurrent(*block)) {
+      ++upkeep.to_rewrap;
+    }
+  }
+  return upkeep;
+}
+
 // Scrub -------------------------------------------------------------------------------------------
 
 std::unique_ptr<BlockScrub> BlockLog::MakeScrub() {

@@ -16,7 +16,7 @@ BlockSet::BlockSet(FileSystem& file_system, Options options, std::vector<uint64_
   if (!spares_.empty()) next_spare_ = *std::max_element(spares_.begin(), spares_.end()) + 1;
   std::erase_if(spares_, [this](uint64_t spare) {
     const std::string path = PathOf(SpareFileName(spare));
-    if (HasUsualLength(path)) return false;
+    if (HasUsualLength(path) && MayStay(path)) return false;
     file_system_.Remove(path).IgnoreError();
     return true;
   });
@@ -185,6 +185,11 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
   const std::string spare_path = PathOf(SpareFileName(*spare));
   absl::Status status = FormatBlock(file_system_, spare_path, create, header, zeroes);
   const std::string path = PathOf(BlockFileName(id));
+  if (IsNoRoom(status)) {  // the file could not be opened
+    MutexLock lock(mutex_);
+    if (!create) spares_.push_back(*spare);
+    return status;
+  }
   if (status.ok()) status = file_system_.Rename(spare_path, path);
   if (absl::IsResourceExhausted(status)) {
     // What there is of it takes what others may need.
@@ -195,6 +200,8 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
+  // It is there, and nothing stands in it: the next attempt makes another one in its place.
+  if (absl::IsUnavailable(file.status())) return NoRoomError(file.status().message());
   if (!file.ok()) return file.status();
   Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key),
                                   options_.keys == nullptr ? nullptr : &options_.keys->random()));
@@ -246,6 +253,21 @@ bool BlockSet::HasUsualLength(const std::string& path) const {
   if (!file.ok()) return false;
   absl::StatusOr<uint64_t> size = (*file)->Size();
   return size.ok() && *size == options_.geometry.block_bytes;
+}
+
+// What was never encrypted does not stay where all is meant to be: the file was a block that was
+// encrypted, or none at all.
+bool BlockSet::MayStay(const std::string& path) const {
+  if (options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone) return true;
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
+  if (!file.ok()) return false;
+  std::string first(kSectorBytes, 0);
+  const absl::StatusOr<size_t> read = (*file)->Read(0, first.size(), first.data());
+  if (!read.ok() || *read != first.size()) return false;
+  if (first.find_first_not_of('\0') == std::string::npos) return true;
+  const absl::StatusOr<BlockHeader> header = BlockHeader::Decode(first);
+  return header.ok() && header->is_encrypted();
 }
 
 bool BlockSet::HasReserve() const {

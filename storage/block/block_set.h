@@ -34,7 +34,8 @@ class BlockSet {
     // What new blocks are encrypted with, if they are. May be null.
     std::shared_ptr<const KeyRing> keys = nullptr;
   };
-  // Spares that have not the usual length are removed: they may be the beginning of one.
+  // Spares that have not the usual length are removed: they may be the beginning of one. Also those
+  // that are plain blocks of once, if new ones are encrypted.
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
   void Add(std::shared_ptr<BlockFile> block);
@@ -54,8 +55,9 @@ class BlockSet {
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
   // there is one. Nothing for a block that was begun or released, and for those before it: who
   // prepares ahead of time may come late, when entries stand there, and numbers are not used again.
-  // NoRoomError if the disk is full; then there is no such block, and nothing else has changed. A
-  // block of the usual length may be taken from the reserve, if `reserve` says so.
+  // NoRoomError if the disk is full, or no file can be opened for want of handles; then there is no
+  // such block, and nothing else has changed. A block of the usual length may be taken from the
+  // reserve, if `reserve` says so.
   enum class Reserve { kKeep, kTake };
   absl::Status Prepare(uint64_t id, uint64_t min_bytes = 0, Reserve reserve = Reserve::kKeep);
 
@@ -95,6 +97,7 @@ class BlockSet {
   absl::Status FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes);
   absl::Status MakeSpare(const std::string& path);
   bool HasUsualLength(const std::string& path) const;
+  bool MayStay(const std::string& path) const;
   std::optional<uint64_t> TakeSpare(size_t keep);
   std::string PathOf(const std::string& name) const;
 

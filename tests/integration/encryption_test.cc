@@ -208,8 +208,8 @@ TEST_F(EncryptionTest, KeysAreRotatedWithoutAStop) {
   WriteKeys("ba");
   process->Signal(SIGHUP);
   EXPECT_TRUE(log_has(absl::StrCat("has ", KeyId('b'), ", ", KeyId('a')))) << ReadFile(Log());
-  Append(1);
-  // The blocks before are wrapped in the background.
+  // Nobody writes to it: the log goes on in a block with the new key by itself, and the blocks
+  // before are wrapped in the background.
   const std::string key = absl::StrCat("--encryption_key_file=", KeyFile());
   std::string listed;
   for (int i = 0; i < 600; ++i) {
@@ -222,6 +222,32 @@ TEST_F(EncryptionTest, KeysAreRotatedWithoutAStop) {
   ExpectAllRead();
   Stop(*process, SIGKILL);
   WriteKeys("b");
+  process = Serve(WithKeys());
+  ASSERT_NE(process, nullptr);
+  ExpectAllRead();
+  Stop(*process, SIGTERM);
+}
+
+TEST_F(EncryptionTest, AnIdleNodeIsEncryptedByItselfAndShowsHowFarItIs) {
+  std::unique_ptr<ChildProcess> process = Serve(Flags({}));
+  ASSERT_NE(process, nullptr);
+  for (int i = 0; i < 10; ++i) Append(40);
+  Stop(*process, SIGTERM);
+  WriteKeys("c");
+  process = Serve(WithKeys());
+  ASSERT_NE(process, nullptr);
+  std::string status;
+  for (int i = 0; i < 600; ++i) {
+    status = absl::StrJoin(
+        Cairn({"status", "-o", "json", absl::StrCat("--endpoints=", address_)}).output, "\n");
+    if (absl::StrContains(status, "\"blocks_to_rewrite\":0") && !SecretIsInTheLog()) break;
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  EXPECT_THAT(status, HasSubstr("\"blocks_to_rewrite\":0"));
+  EXPECT_THAT(status, HasSubstr("\"blocks_to_rewrap\":0"));
+  EXPECT_FALSE(SecretIsInTheLog());
+  ExpectAllRead();
+  Stop(*process, SIGKILL);
   process = Serve(WithKeys());
   ASSERT_NE(process, nullptr);
   ExpectAllRead();

@@ -247,6 +247,19 @@ void FakeLogDisk::EndSync(absl::Status status) {
   Finish(std::move(captured), std::move(done), status);
 }
 
+void FakeLogDisk::MakeUpkeepDue(size_t pieces, absl::Status then) {
+  upkeep_.pieces = pieces;
+  upkeep_.then = std::move(then);
+}
+
+absl::StatusOr<bool> FakeLogDisk::Upkeep() {
+  CAIRN_CHECK(!sync_waits());
+  ++upkeep_.asked;
+  if (upkeep_.pieces == 0 && !upkeep_.then.ok()) return upkeep_.then;
+  if (upkeep_.pieces > 0) --upkeep_.pieces;
+  return upkeep_.pieces > 0;
+}
+
 void FakeLogDisk::FailSyncs(absl::Status status) {
   MutexLock lock(mutex_);
   sync_status_ = std::move(status);

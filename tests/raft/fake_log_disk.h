@@ -89,6 +89,8 @@ class FakeLogDisk final : public LogDisk {
   void Sync(absl::AnyInvocable<void(absl::Status)> done) override;
   bool has_room() const override { return has_room_; }
   void SeekRoom() override { ++sought_; }
+  absl::StatusOr<bool> Upkeep() override;
+  LogUpkeep upkeep() const override { return {.blocks = 9, .to_rewrite = upkeep_.pieces}; }
   const char* name() const override { return "fake"; }
 
   FakeLogStore& store(GroupId group) { return *stores_.at(group); }
@@ -106,6 +108,9 @@ class FakeLogDisk final : public LogDisk {
     refuses_ = refuses;
   }
   size_t sought() const { return sought_; }
+  // There is so much of it to do; then it gives the error, if it is one.
+  void MakeUpkeepDue(size_t pieces, absl::Status then = absl::OkStatus());
+  size_t upkeeps() const { return upkeep_.asked; }
 
   // What is not synced is gone, and so is a sync under way; groups can be opened again.
   void PowerCut();
@@ -123,6 +128,12 @@ class FakeLogDisk final : public LogDisk {
   std::atomic<bool> has_room_ = true;
   std::atomic<bool> refuses_ = false;
   size_t sought_ = 0;
+  struct UpkeepDue {
+    size_t pieces = 0;
+    absl::Status then;
+    size_t asked = 0;
+  };
+  UpkeepDue upkeep_;
   Mutex mutex_;
   absl::Status sync_status_ CAIRN_GUARDED_BY(mutex_);
 };

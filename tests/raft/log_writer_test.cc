@@ -197,6 +197,55 @@ TEST_F(LogWriterTest, ADiskThatIsOnlyShortOfRoomIsWrittenAndAskedSoonAfterAnErra
   EXPECT_EQ(Heard(), Strings{"done"});
 }
 
+TEST_F(LogWriterTest, UpkeepIsDoneWhileNothingIsWritten) {
+  disk_.MakeUpkeepDue(20);
+  writer_->KeepUp();
+  world_.RunFor(Milliseconds(100));
+  EXPECT_GE(disk_.upkeeps(), 9u);
+  EXPECT_LE(disk_.upkeeps(), 11u);  // not one behind the other
+  EXPECT_EQ(writer_->metrics()->status().upkeep, disk_.upkeep());
+  // Writes go first, and no sync runs beside it.
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  const size_t before = disk_.upkeeps();
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(disk_.upkeeps(), before);
+  disk_.EndSync();
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(disk_.upkeep().to_rewrite, 0u);
+  EXPECT_EQ(writer_->metrics()->status().upkeep, disk_.upkeep());
+  // Then it is asked now and then whether there is more.
+  const size_t done = disk_.upkeeps();
+  world_.RunFor(Seconds(10));
+  EXPECT_GE(disk_.upkeeps(), done + 9);
+  EXPECT_LE(disk_.upkeeps(), done + 11);
+}
+
+TEST_F(LogWriterTest, AnErrorOfUpkeepIsFinalForEveryGroup) {
+  disk_.MakeUpkeepDue(2, absl::InternalError("broken"));
+  writer_->KeepUp();
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(Heard(), (Strings{"group 1: broken", "group 2: broken"}));
+  EXPECT_EQ(writer_->failure(), absl::InternalError("broken"));
+  Write(first_, NextBatch(kFirst, 1));
+  const size_t asked = disk_.upkeeps();
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(disk_.syncs(), 0u);
+  EXPECT_EQ(disk_.upkeeps(), asked);
+}
+
+TEST_F(LogWriterTest, ADiskThatIsFullIsNotAskedForUpkeep) {
+  disk_.SetRoom(false, true);
+  writer_->KeepUp();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunFor(Seconds(20));
+  EXPECT_LE(disk_.upkeeps(), 1u);
+  disk_.SetRoom(true, false);
+  world_.RunFor(Seconds(20));
+  EXPECT_GE(disk_.upkeeps(), 10u);
+}
+
 TEST_F(LogWriterTest, AFailedAppendIsFinalAndNotSynced) {
   disk_.store(kSecond).FailAppends(absl::UnavailableError("no space"));
   Write(first_, NextBatch(kFirst, 1));
