@@ -60,7 +60,12 @@ void Scrubber::Begin() {
 
 // Not more than the rate over any two steps, so there is no use in many small ones.
 uint64_t Scrubber::StepBytes() const {
-  return std::clamp(parts_.options.bytes_per_second / kStepsPerSecond, kLeastBytes, kMostBytes);
+  return std::clamp(Rate() / kStepsPerSecond, kLeastBytes, kMostBytes);
+}
+
+uint64_t Scrubber::Rate() const {
+  const uint64_t rate = parts_.options.bytes_per_second;
+  return hurry_.bytes == 0 ? rate : std::min(rate, UINT64_MAX / kHurryFactor) * kHurryFactor;
 }
 
 void Scrubber::Turn() {
@@ -69,12 +74,11 @@ void Scrubber::Turn() {
   bool goes_on = BeginRound(now);
   if (goes_on) goes_on = Scrub(now, bytes);
   const bool compresses = parts_.scrub->compresses();
-  if (compresses) bytes += Compress();
+  if (compresses && hurry_.bytes == 0) bytes += Compress();
   Instant due = compresses ? std::min(next_round_, now + kCompressInterval) : next_round_;
   if (goes_on || bytes > 0) {
     // What was taken too much the next turn waits for.
-    const uint64_t rate = parts_.options.bytes_per_second;
-    due = now + Nanoseconds(static_cast<int64_t>(bytes * 1'000'000'000 / rate) + 1);
+    due = now + Nanoseconds(static_cast<int64_t>(bytes * 1'000'000'000 / Rate()) + 1);
   }
   parts_.executor->PostAt(due, [this] { Turn(); });
 }
@@ -104,8 +108,14 @@ bool Scrubber::Scrub(Instant now, uint64_t& bytes) {
     progress_.bytes += step.bytes;
     progress_.healed += step.healed.size();
   }
+  hurry_.bytes -= std::min(hurry_.bytes, step.bytes);
   Take(step);
-  if (step.round_ended) EndRound();
+  if (step.round_ended) {
+    EndRound();
+    const bool again = std::exchange(hurry_.found, false) && hurry_.bytes > 0;
+    if (!again) hurry_.bytes = 0;
+    if (again) next_round_ = now;
+  }
   if (step.round_ended || now >= save_after_) Save(now);
   return !step.round_ended;
 }
@@ -134,8 +144,10 @@ void Scrubber::Found(const ScrubFinding& finding) {
     MutexLock lock(mutex_);
     const std::pair<GroupId, Index> entry = {finding.group, finding.at.index};
     const bool known = open_.contains(entry);
+    const bool kept = known || open_.size() < kMostOpen;
     if (!known) ++progress_.damaged;
-    if (known || open_.size() < kMostOpen) open_[entry] = {finding, round_};
+    if (kept) open_[entry] = {finding, round_};
+    if (kept && !known) hurry_ = {.bytes = kHurryBytes, .found = true};
   }
   parts_.found(finding);
 }

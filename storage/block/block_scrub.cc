@@ -30,7 +30,7 @@ class BlockScrub::Pass {
       : scrub_(scrub), file_(file), step_(step), seal_(ReadSeal(file)), window_(file) {
     step_.bytes += 2 * file_.seal_bytes();
   }
-  ~Pass() { step_.bytes += window_.bytes_read(); }
+  ~Pass() { step_.bytes += bytes_read(); }
 
   // True if the block is done.
   bool Run(ScrubPosition& position, uint64_t max_bytes) {
@@ -52,7 +52,7 @@ class BlockScrub::Pass {
     std::optional<EntryHash> previous;
     while (position.batch <= seal_.seal->last_batch) {
       // One batch at least, or it would get nowhere.
-      if (previous && step_.bytes + window_.bytes_read() >= max_bytes) return false;
+      if (previous && step_.bytes + bytes_read() >= max_bytes) return false;
       std::optional<FoundBatch> batch = walker.Peek();
       const bool follows = batch && batch->id.batch == position.batch &&
                            (!previous || batch->id.previous == *previous);
@@ -72,6 +72,10 @@ class BlockScrub::Pass {
   }
 
  private:
+  uint64_t bytes_read() const {
+    return window_.bytes_read() + (behind_ ? behind_->bytes_read() : 0);
+  }
+
   bool Continues(const ScrubPosition& position) const {
     const BlockGeometry& geometry = file_.geometry();
     return seal_.seal && position.offset >= geometry.data_begin() &&
@@ -158,7 +162,8 @@ class BlockScrub::Pass {
   void Report(const BadEntry& entry) {
     const std::optional<Span> span = scrub_.parts_.find(entry.group, entry.at);
     if (!span || span->block != file_.block()) return;
-    const absl::Status status = ReadEntries(file_, window_.bytes(), span->MarkFor(entry.at.index),
+    if (!behind_) behind_.emplace(file_);
+    const absl::Status status = ReadEntries(file_, behind_->bytes(), span->MarkFor(entry.at.index),
                                             entry.group, entry.at.index, entry.at.index, 1)
                                     .status();
     if (absl::IsDataLoss(status)) step_.damaged.push_back({entry.group, entry.at, status});
@@ -214,6 +219,8 @@ class BlockScrub::Pass {
   ScrubStep& step_;
   const FoundSeal seal_;
   DirectBlock window_;
+  // For what begins at a mark before, so that neither takes the place of the other.
+  std::optional<DirectBlock> behind_;
   bool head_lost_ = false;  // in a frame; told
 };
 

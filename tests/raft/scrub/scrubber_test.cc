@@ -314,7 +314,7 @@ TEST_F(ScrubberTest, FindingsAreToldAndCountedOnce) {
   scrub.Find(7);
   scrub.Find(8);
   scrub.Heal();
-  world_.RunFor(Seconds(5));
+  world_.RunFor(Milliseconds(50));
   EXPECT_EQ(found_, (std::vector<Index>{7, 8}));
   EXPECT_EQ(Progress().damaged, 2u);
   EXPECT_EQ(Progress().healed, 1u);
@@ -336,6 +336,73 @@ TEST_F(ScrubberTest, FindingsAreToldAndCountedOnce) {
   world_.RunReady();
   EXPECT_EQ(Progress().damaged, 2u);
   EXPECT_EQ(Progress().repaired, 1u);
+}
+
+// Where one is bad, others are: it reads on faster until it has found nothing for a while.
+TEST_F(ScrubberTest, AFindMakesItHurryForSomeBytes) {
+  FakeScrub scrub(10'000);
+  Start(scrub, {.bytes_per_second = kMiB});
+  world_.RunFor(Seconds(2));
+  const uint64_t before = scrub.read();
+  EXPECT_LE(before, 2 * kMiB + (256 << 10));
+  scrub.Find(7);
+  world_.RunFor(Seconds(4));
+  const uint64_t hurried = scrub.read() - before;
+  EXPECT_GE(hurried, 4 * Scrubber::kHurryFactor * kMiB * 8 / 10);
+  EXPECT_LE(hurried, 4 * Scrubber::kHurryFactor * kMiB + (1 << 20));
+  // Each find counts anew.
+  scrub.Find(8);
+  world_.RunFor(Seconds(20));
+  const uint64_t after = scrub.read() - before - hurried;
+  EXPECT_GE(after, Scrubber::kHurryBytes);
+  EXPECT_LE(after, Scrubber::kHurryBytes + 14 * kMiB);
+  // What is known already does not.
+  const uint64_t then = scrub.read();
+  scrub.Find(7);
+  world_.RunFor(Seconds(4));
+  EXPECT_LE(scrub.read(), then + 4 * kMiB + (1 << 20));
+}
+
+// What stands before the find may have rotted since it was read: another round follows at once, and
+// another one as long as something is found.
+TEST_F(ScrubberTest, AFindMakesTheNextRoundFollowAtOnce) {
+  FakeScrub scrub(4);
+  Start(scrub, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunFor(Seconds(1));
+  scrub.Find(7);
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(Progress().rounds, 2u);
+  EXPECT_EQ(scrub.read(), 8 * kMiB);
+  world_.RunFor(Seconds(500));
+  EXPECT_EQ(Progress().rounds, 2u);
+  EXPECT_EQ(scrub.read(), 8 * kMiB);
+}
+
+TEST_F(ScrubberTest, NothingIsCompressedInAHurry) {
+  class Both final : public LogScrub {
+   public:
+    ScrubStep Step(ScrubPosition& position, uint64_t max_bytes) override {
+      position.block = 1;
+      ScrubStep step;
+      step.bytes = max_bytes;
+      if (++steps_ == 20) step.damaged.push_back({kGroup, {7, 1}, absl::DataLossError("rot")});
+      return step;
+    }
+    bool compresses() const override { return true; }
+    CompressStep Compress(uint64_t max_bytes) override {
+      CompressStep step;
+      step.bytes = max_bytes;
+      compressed_at_.push_back(steps_);
+      return step;
+    }
+    int steps_ = 0;
+    std::vector<int> compressed_at_;
+  };
+  Both log;
+  Start(log, {.bytes_per_second = kMiB});
+  world_.RunFor(Seconds(60));
+  for (const int step : log.compressed_at_) EXPECT_TRUE(step < 20 || step > 200) << step;
+  EXPECT_GT(log.compressed_at_.back(), 250);
 }
 
 // Who was not there when something was found hears of it later.
