@@ -14,6 +14,7 @@
 #include "base/coding.h"
 #include "storage/block/block_key.h"
 #include "storage/block/compressed/compressed_bytes.h"
+#include "storage/no_room.h"
 
 namespace cairn {
 namespace {
@@ -468,6 +469,8 @@ absl::Status FormatBlock(FileSystem& file_system, const std::string& path, bool 
                          const BlockHeader& header, Zeroes zeroes) {
   absl::StatusOr<std::unique_ptr<File>> file = file_system.Open(
       path, {.mode = create ? FileSystem::OpenMode::kCreate : FileSystem::OpenMode::kReadWrite});
+  // No handle is left, for the moment. Nothing was written.
+  if (absl::IsUnavailable(file.status())) return NoRoomError(file.status().message());
   if (!file.ok()) return file.status();
   const uint64_t length = header.geometry.block_bytes;
   absl::Status status = zeroes == Zeroes::kWritten ? file_system.Preallocate(**file, length)

@@ -2,9 +2,9 @@
 //
 // FAILING_CALLS names a file. While that is there, calls on files whose path has "/log/" in it
 // fail: if it says "sync once", the next fdatasync or fsync, with EIO, and the file is removed; if
-// it says "full", every write, with ENOSPC. If it says "no room", every call that would make a file
-// below "/data/" longer fails, with ENOSPC; but files of "/log/" may take what another of them gave
-// up since.
+// it says "full", every write, with ENOSPC; if it says "read only", every write and sync, with
+// EROFS. If it says "no room", every call that would make a file below "/data/" longer fails, with
+// ENOSPC; but files of "/log/" may take what another of them gave up since.
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -66,6 +66,10 @@ Function* Next(const char* name) {
 }
 
 int SyncOr(const char* name, int descriptor) {
+  if (Order() == "read only" && IsOfLog(descriptor)) {
+    errno = EROFS;
+    return -1;
+  }
   if (Order() == "sync once" && IsOfLog(descriptor)) {
     unlink(getenv("FAILING_CALLS"));
     errno = EIO;
@@ -84,6 +88,10 @@ int TruncateOr(const char* name, int descriptor, off_t length) {
 }
 
 ssize_t WriteOr(const char* name, int descriptor, const void* data, size_t length, off_t offset) {
+  if (Order() == "read only" && IsOfLog(descriptor)) {
+    errno = EROFS;
+    return -1;
+  }
   const bool full = Order() == "full" && IsOfLog(descriptor);
   if (full || LacksRoom(descriptor, offset + static_cast<off_t>(length))) {
     errno = ENOSPC;

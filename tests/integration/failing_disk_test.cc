@@ -156,6 +156,25 @@ TEST_P(RefusedWriteTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
   EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
 }
 
+// As the kernel makes it when it finds errors.
+TEST_P(RefusedWriteTest, ADiskThatBecomesReadOnlyIs74) {
+  std::unique_ptr<ChildProcess> process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(MakeStream(), absl::OkStatus());
+  ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
+  Order("read only");
+  EXPECT_FALSE(Append("not known", Seconds(5)).ok());
+  ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
+
+  std::filesystem::remove(Control());
+  process = Serve();
+  ASSERT_NE(process, nullptr);
+  ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
+  std::vector<std::string> payloads = Payloads();
+  std::erase(payloads, "not known");
+  EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
+}
+
 // Nothing gets longer in the whole data directory: not the log, not the streams, not a snapshot.
 // The log has its reserve.
 class FullDiskTest : public FailingDiskTest {

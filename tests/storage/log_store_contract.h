@@ -43,6 +43,15 @@ class LogStoreFixture {
   virtual bool CanFillUp() const { return false; }
   // No file can become longer, or can again.
   virtual void FillUp(bool /*full*/) {}
+
+  // Whether Refuse can be played.
+  virtual bool CanRefuse() const { return false; }
+  // From now on the system refuses all calls that change something (EROFS), or to open a file
+  // (EMFILE).
+  enum class Refusal { kNone, kReadOnly, kNoHandles };
+  virtual void Refuse(Refusal /*refusal*/) {}
+  // Whether the store waits for handles, as it does for room; otherwise it fails without.
+  virtual bool WaitsForHandles() const { return false; }
 };
 
 struct LogStoreKind {
@@ -85,6 +94,12 @@ class LogStoreContract : public testing::TestWithParam<LogStoreKind> {
   bool has_power_cuts() const { return fixture_->HasPowerCuts(); }
   bool CanFillUp() const { return fixture_->CanFillUp(); }
   void FillUp(bool full) { fixture_->FillUp(full); }
+  using Refusal = LogStoreFixture::Refusal;
+  bool CanRefuse() const { return fixture_->CanRefuse(); }
+  void Refuse(Refusal refusal) { fixture_->Refuse(refusal); }
+  bool WaitsForHandles() const { return fixture_->WaitsForHandles(); }
+  // No disk is open. One that can be opened is closed again.
+  absl::Status TryOpen() { return fixture_->Open().status(); }
   Random& random() { return random_; }
 
   // Everything the store can be asked agrees with the twin.

@@ -10,6 +10,7 @@
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
 #include "tests/storage/log_store_contract.h"
+#include "tests/storage/refused_calls.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -61,6 +62,9 @@ class SimulatedFixture final : public LogStoreFixture {
     file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
                        random);
   }
+  bool CanRefuse() const override { return true; }
+  bool WaitsForHandles() const override { return true; }
+  void Refuse(Refusal refusal) override { RefuseCalls(file_system_, refusal); }
   bool CanFillUp() const override { return true; }
   void FillUp(bool full) override { file_system_.set_capacity_bytes(full ? 0 : UINT64_MAX); }
 

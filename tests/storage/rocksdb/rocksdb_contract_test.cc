@@ -8,6 +8,7 @@
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/log_store_contract.h"
+#include "tests/storage/refused_calls.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -32,6 +33,8 @@ class SimulatedFixture final : public LogStoreFixture {
     file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
                        random);
   }
+  bool CanRefuse() const override { return true; }
+  void Refuse(Refusal refusal) override { RefuseCalls(file_system_, refusal); }
 
  private:
   const RocksDbLogOptions options_;
