@@ -173,8 +173,9 @@ void Scrubber::EndRound() {
   progress_.in_round = false;
   progress_.last_round_ended = parts_.clock->WallNow();
   ++progress_.rounds;
-  // What this round has not met any more was dropped from the log.
-  std::erase_if(open_, [this](const auto& each) { return each.second.round != round_; });
+  // What two rounds have not met any more was dropped from the log. After one it may be written
+  // again already, and that not be told yet: in a hurry rounds are short.
+  std::erase_if(open_, [this](const auto& each) { return each.second.round + 1 < round_; });
   ++round_;
 }
 

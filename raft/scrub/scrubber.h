@@ -111,7 +111,7 @@ class Scrubber {
     ScrubFinding finding;
     uint64_t round = 0;  // that met it last
   };
-  // Found bad and not repaired yet.
+  // Found bad and not repaired yet, as far as is known.
   std::map<std::pair<GroupId, Index>, Open> open_ CAIRN_GUARDED_BY(mutex_);
 };
 

@@ -326,8 +326,8 @@ TEST_F(ScrubberTest, FindingsAreToldAndCountedOnce) {
   world_.RunFor(Seconds(10));
   EXPECT_EQ(found_.back(), 8u);
   EXPECT_EQ(Progress().damaged, 2u);
-  // The one after that does not: it was dropped.
-  world_.RunFor(Seconds(10));
+  // The two after that do not: it was dropped.
+  world_.RunFor(Seconds(20));
   scrubber_->Repaired(kGroup, 8, 8);
   EXPECT_EQ(Progress().repaired, 1u);
   // Counts are kept.
@@ -372,10 +372,11 @@ TEST_F(ScrubberTest, AFindMakesTheNextRoundFollowAtOnce) {
   scrub.Find(7);
   world_.RunFor(Seconds(10));
   EXPECT_EQ(Progress().rounds, 2u);
-  EXPECT_EQ(scrub.read(), 8 * kMiB);
+  const uint64_t read = scrub.read();
+  EXPECT_GE(read, 8 * kMiB);
   world_.RunFor(Seconds(500));
   EXPECT_EQ(Progress().rounds, 2u);
-  EXPECT_EQ(scrub.read(), 8 * kMiB);
+  EXPECT_EQ(scrub.read(), read);
 }
 
 TEST_F(ScrubberTest, NothingIsCompressedInAHurry) {
