@@ -89,11 +89,20 @@ absl::Status StreamStore::Recover() {
 
 absl::Status StreamStore::OpenBlocks(const StreamCheckpoint& checkpoint) {
   StreamIndex index(options_.max_marks);
+  // Marks that cannot be are left out: without one a message is further to go to, no more.
+  const StreamTable& table = checkpoint.image.table;
+  std::vector<uint64_t> marked(table.size() + 1);
+  const auto add = [&](const StreamMark& mark, uint32_t block) {
+    if (mark.stream == 0 || mark.stream > table.size()) return;
+    uint64_t& last = marked[mark.stream];
+    const bool may_be =
+        mark.first_sequence > last && mark.first_sequence <= table[mark.stream].last_sequence;
+    if (!may_be) return;
+    last = mark.first_sequence;
+    index.Add(mark.stream, {mark.first_sequence, {block, mark.offset}});
+  };
   absl::StatusOr<std::shared_ptr<StreamBlocks>> blocks =
-      StreamBlocks::Open(BlockOptions(checkpoint.generation), checkpoint.image.lengths,
-                         [&index](const StreamMark& mark, uint32_t block) {
-                           index.Add(mark.stream, {mark.first_sequence, {block, mark.offset}});
-                         });
+      StreamBlocks::Open(BlockOptions(checkpoint.generation), checkpoint.image.lengths, add);
   if (!blocks.ok()) return blocks.status();
   MutexLock publishing(publishing_);
   generation_ = checkpoint.generation;
@@ -420,8 +429,13 @@ absl::Status StreamStore::Read(StreamId stream, uint64_t from, size_t max_bytes,
   while (!reader.done()) {
     const StreamWindow window = Find(stream, reader.next());
     if (window.blocks == nullptr) return absl::OkStatus();
+    const uint64_t before = reader.next();
     absl::Status status = reader.ReadWindow(window);
     if (!status.ok()) return status;
+    if (!reader.done() && reader.next() == before) {  // the table has a sequence that cannot be
+      return absl::DataLossError(absl::StrCat(options_.directory, ": no record of stream ", stream,
+                                              " holds sequence ", before));
+    }
   }
   return absl::OkStatus();
 }
