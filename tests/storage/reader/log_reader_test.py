@@ -55,8 +55,9 @@ def without_lost_entries(group):
 class Made:
     """One log of log_maker, and what the store said of it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, loses=False):
         self.seed = int(directory.name)
+        self.loses = loses  # a batch
         self.files = log_reader.read_directory(directory / "log")
         self.recovered = log_reader.read_directory(directory / "recovered")
         self.store = json.loads((directory / "store.json").read_text())
@@ -71,10 +72,10 @@ class Made:
         for name, found in self.store["groups"].items():
             readable = {row[0]: row for row in found["entries"] if row[-1] is not None}
             bodies = [[i, row[1], row[-1]] for i, row in readable.items() if row[2] == 3]
-            assert found["hard_state_lost"] is False and found["faulty"] == 0, found
+            assert self.loses or not found["hard_state_lost"] and found["faulty"] == 0, found
             assert bodies == found["configurations"], (self.seed, name)
             group = {key: found[key] for key in
-                     ("hard_state", "base", "last", "known_commit", "torn_from")}
+                     ("hard_state", "hard_state_lost", "base", "last", "known_commit", "torn_from")}
             group["configurations"] = [at for at, _, _ in found["configurations"]]
             group["entries"] = found["entries"]
             if group["hard_state"] != [0, 0] or group["last"][0] != 0:
@@ -88,7 +89,7 @@ class LogReaderTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls._directory = tempfile.TemporaryDirectory()
-        maker = named("tests/storage/block/log_maker")
+        maker = named("tests/storage/reader/log_maker")
         subprocess.run([maker, cls._directory.name, "1", str(LOGS)], check=True)
         cls.logs = [Made(pathlib.Path(cls._directory.name) / str(seed + 1)) for seed in range(LOGS)]
 
@@ -228,6 +229,38 @@ class LogReaderTest(unittest.TestCase):
                 if found["groups"] != log.groups:
                     # The last blocks: nobody can tell that they were there.
                     self.assertGreaterEqual(name, max(n for n in log.files if "block" in n))
+
+
+class LostBatchTest(unittest.TestCase):
+    """A batch is lost, both copies of its id record: what follows for each group is the same."""
+
+    maxDiff = 4000
+
+    def test_reads_what_the_store_reads(self):
+        with tempfile.TemporaryDirectory() as directory:
+            maker = named("tests/storage/reader/log_maker")
+            subprocess.run([maker, directory, "1", str(LOGS), "lose"], check=True)
+            logs = [Made(pathlib.Path(directory) / str(seed + 1), loses=True)
+                    for seed in range(LOGS)]
+        missing = ended = whole = 0
+        for log in logs:
+            with self.subTest(seed=log.seed):
+                self.assertEqual("OK", log.store["error"])
+                found = log.read()
+                self.assertTrue(any("is lost" in note for note in found["notes"]))
+                for name, group in found["groups"].items():
+                    lacks = sum(row[-1] is None for row in group["entries"])
+                    self.assertEqual(log.store["groups"][name]["faulty"], lacks, name)
+                    missing += lacks > 0
+                    ended += group["hard_state_lost"]
+                    whole += not lacks and not group["hard_state_lost"]
+                mine = {name: without_lost_entries(group)
+                        for name, group in found["groups"].items()}
+                theirs = {name: without_lost_entries(group) for name, group in log.groups.items()}
+                self.assertEqual(theirs, mine)
+        self.assertGreater(missing, 1)
+        self.assertGreater(ended, 20)
+        self.assertGreater(whole, 20)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 """usage: log_reader.py DIRECTORY [BOOT_ID]
 
 Reads a block log and prints it as JSON. Written from storage/block/FORMAT.md alone, as somebody
-would who has no C++: a section of the page stands behind each name in quotes. It writes nothing.
+would who has no C++ (log_format.py has the parts): a section of the page stands behind each name in
+quotes. It writes nothing.
 
 BOOT_ID is the machine's (default: this one's); it decides what a torn tail may be.
 """
 
-import ctypes
 import dataclasses
 import json
 import pathlib
@@ -16,446 +16,22 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import compressed_block  # noqa: E402 (found through the line above)
-
-SECTOR = 512
-FILLER = 0x5A
-MAX_PAYLOAD = 16 << 20
-MAX_NUMBER = 1 << 62
-RECORD_HEADER = 112
-RECORD_MAGIC = 0xC3A1E5B7
-ID_MAGIC = 0x1D4EC04D
-ID_HEADER = 88
-NO_HASH = (0, 0)  # low half, high half
-
-
-class Encrypted(Exception):
-    """A block is encrypted; this reader is of plain logs."""
-
-
-class Damage(Exception):
-    """The log cannot be put together, and why."""
-
-
-class NoLog(Exception):
-    """There is none in the directory."""
-
-
-class _Hash128(ctypes.Structure):
-    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
-
-
-def _load_xxhash():
-    library = ctypes.CDLL("libxxhash.so.0")
-    for function, result in (
-        (library.XXH3_64bits, ctypes.c_uint64),
-        (library.XXH3_128bits, _Hash128),
-    ):
-        function.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
-        function.restype = result
-    return library
-
-
-_XXHASH = _load_xxhash()
-
-
-def checksum(data):
-    return _XXHASH.XXH3_64bits(bytes(data), len(data))
-
-
-def hash_of(data):
-    found = _XXHASH.XXH3_128bits(bytes(data), len(data))
-    return (found.low, found.high)
-
-
-def hash_text(value):
-    """High half first."""
-    return f"{value[1]:016x}{value[0]:016x}"
-
-
-def has_zero_sector(data, begin, end):
-    """Whether one of the sectors that begin..end touches is all zero."""
-    at = begin // SECTOR * SECTOR
-    return any(not any(data[i : i + SECTOR]) for i in range(at, end, SECTOR))
-
-
-class Fields:
-    """Takes one field after the other from bytes; Damage where they end."""
-
-    def __init__(self, data):
-        self._data = data
-        self._at = 0
-
-    def take(self, layout):
-        try:
-            values = struct.unpack_from("<" + layout, self._data, self._at)
-        except struct.error as error:
-            raise Damage(f"fields end too early: {error}") from error
-        self._at += struct.calcsize("<" + layout)
-        return values
-
-    def one(self, layout):
-        return self.take(layout)[0]
-
-    def left(self):
-        return len(self._data) - self._at
-
-
-# ---- "Directory", "Header", "Seal"
-
-
-@dataclasses.dataclass(frozen=True)
-class Identity:
-    cluster: bytes
-    node: int
-    incarnation: int
-
-
-def _one_manifest(data):
-    if data is None or len(data) != 48 or struct.unpack_from("<I", data)[0] != 0x3A71F357:
-        return None
-    if struct.unpack_from("<Q", data, 40)[0] != checksum(data[:40]):
-        return None
-    _, version, cluster, node, incarnation = struct.unpack_from("<II16sQQ", data)
-    if version != 1:
-        raise Damage(f"MANIFEST: format version {version}, this reader knows 1")
-    return Identity(cluster, node, incarnation)
-
-
-def read_manifest(files):
-    names = ("MANIFEST", "MANIFEST.copy")
-    if not any(name in files for name in names):
-        raise NoLog()
-    good = [found for found in (_one_manifest(files.get(name)) for name in names) if found]
-    if not good:
-        raise Damage("MANIFEST: both copies are bad")
-    if len(set(good)) > 1:
-        raise Damage("MANIFEST: the copies differ")
-    return good[0]
-
-
-@dataclasses.dataclass
-class Seal:
-    undecided: bool  # its last batch, if entries of it are bad
-    first_batch: int
-    last_batch: int
-    data_end: int
-    id_begin: int
-    last_hash: tuple
-
-
-class Block:
-    """A file named a block: its header, and its seal if it has one."""
-
-    def __init__(self, name, data, identity):
-        self.name = name
-        self.data = data
-        self.number = int(name.split(".")[0])
-        self.length, self.unit, compression = self._read_header(identity)
-        self.tag = checksum(
-            identity.cluster
-            + struct.pack("<QQQ", identity.node, identity.incarnation, self.number)
-        )
-        expanded = compression and compressed_block.expand(data, compression, self, checksum)
-        self.data = expanded.data if expanded else data
-        self.seal = self._read_seal(self.unit) or self._read_seal(self.length - 2 * self.unit)
-        if expanded and expanded.seal and not self.seal:
-            self.seal = self._seal_of(expanded.seal)
-        if compression and not self.seal:
-            raise Damage(f"{self.name}: it is compressed, and no copy of its seal is good")
-
-    @property
-    def first_data(self):
-        return 2 * self.unit
-
-    @property
-    def first_id_end(self):
-        return self.length - 2 * self.unit
-
-    def round_up(self, length):
-        return -(-length // self.unit) * self.unit
-
-    def _read_header(self, identity):
-        for at in (0, len(self.data) - 4096, len(self.data) - 512):
-            sector = self.data[at : at + SECTOR] if at >= 0 else b""
-            if len(sector) != SECTOR or sector[:4] != struct.pack("<I", 0xB10CDA7A):
-                continue
-            if struct.unpack_from("<Q", sector, 504)[0] != checksum(sector[:504]):
-                continue
-            _, version, cluster, node, incarnation, number, length, unit, key = (
-                struct.unpack_from("<II16sQQQQQQ", sector)
-            )
-            if version == 2 or version == 3 and key != 0:
-                raise Encrypted(f"{self.name}: encrypted with key {key:016x}, not read here")
-            if version not in (1, 3) or key != 0:
-                raise Damage(f"{self.name}: format version {version}, key {key}")
-            compression = struct.unpack_from("<QQQQQQ", sector, 160) if version == 3 else None
-            file_length = compression[0] if compression else length
-            if at != 0 and at != file_length - unit:
-                continue
-            if Identity(cluster, node, incarnation) != identity or number != self.number:
-                raise Damage(f"{self.name}: is of another log, or another block")
-            if (
-                unit not in (512, 4096)
-                or length % 4096 != 0
-                or length < 16 * unit
-                or file_length > len(self.data)
-            ):
-                raise Damage(f"{self.name}: length {length}, unit {unit}")
-            return length, unit, compression
-        raise Damage(f"{self.name}: neither header can be read")
-
-    def _read_seal(self, at):
-        return self._seal_of(self.data[at : at + SECTOR])
-
-    def _seal_of(self, sector):
-        if struct.unpack_from("<Q", sector, len(sector) - 8)[0] != checksum(sector[:-8]):
-            return None
-        magic, bad, tag, first, last, data_end, id_begin, low, high = struct.unpack_from(
-            "<IIQQQQQQQ", sector
-        )
-        if magic != 0x5EA1B10C or bad > 7 or tag != self.tag:
-            return None
-        return Seal(bad in (1, 2, 3), first, last, data_end, id_begin, (low, high))
-
-
-# ---- "Id record"
-
-
-@dataclasses.dataclass
-class Ids:
-    """Where consecutive entries stand, and what they must be."""
-
-    block: Block
-    first: int
-    previous_hash: tuple
-    last_hash: tuple
-    begin: int  # offset of the first record
-    runs: list  # (term, last index)
-    configurations: list
-    entries: list  # (length of the record, low 32 bits of its hash)
-
-    @property
-    def last(self):
-        return self.first + len(self.entries) - 1
-
-    def places(self):
-        """The entries as (index, Place)."""
-        at = self.begin
-        run = 0
-        for i, (length, short_hash) in enumerate(self.entries):
-            index = self.first + i
-            while self.runs[run][1] < index:
-                run += 1
-            yield index, Place(self.block, at, length, self.runs[run][0], short_hash)
-            at += length
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where one entry stands."""
-
-    block: Block
-    offset: int
-    length: int
-    term: int
-    short_hash: int
-
-
-@dataclasses.dataclass
-class Bounds:
-    base: tuple  # index, term, hash
-    last: tuple  # index, term, hash
-    torn_from: int
-
-
-@dataclasses.dataclass
-class Section:
-    """What a batch does to one group."""
-
-    group: int
-    hard_state: tuple
-    durable: int
-    commit: int
-    bounds: Bounds = None
-    copies: list = dataclasses.field(default_factory=list)
-    dropped: bool = False
-    truncation: tuple = None  # from, hash before it
-    entries: Ids = None
-    base: tuple = None
-    torn_from: int = 0  # not read, but decided
-
-
-@dataclasses.dataclass
-class IdRecord:
-    number: int
-    checkpoint: bool
-    boot: int
-    data_begin: int
-    data_bytes: int
-    id_begin: int
-    length: int
-    previous: tuple
-    live_blocks: list
-    sections: list
-    hash: tuple
-
-    def all_ids(self):
-        for section in self.sections:
-            yield from ((section.group, ids) for ids in section.copies)
-            if section.entries:
-                yield section.group, section.entries
-
-
-def _read_position(fields):
-    index, term, low, high = fields.take("QQQQ")
-    return (index, term, (low, high))
-
-
-def _read_ids(fields, block, records_begin):
-    first, *hashes = fields.take("QQQQQ")
-    begin, runs, configurations, count = fields.take("QIII")
-    if max(16 * runs, 8 * configurations, 8 * count) > fields.left() or not count or not runs:
-        raise Damage("counts of entry ids")
-    ids = Ids(
-        block,
-        first,
-        tuple(hashes[:2]),
-        tuple(hashes[2:]),
-        records_begin + begin,
-        [fields.take("QQ") for _ in range(runs)],
-        [fields.one("Q") for _ in range(configurations)],
-        [fields.take("II") for _ in range(count)],
-    )
-    ends = [last for _, last in ids.runs]
-    if ends != sorted(set(ends)) or ends[0] < first or ends[-1] != ids.last or first == 0:
-        raise Damage("term runs of entry ids")
-    return ids
-
-
-def _read_section(fields, block, records_begin):
-    group, flags, zero, copies = fields.take("QHHI")
-    if flags & ~0x3F != 0x8000 or zero != 0 or group == 0:
-        raise Damage(f"flags {flags:x} of a section")
-    term, vote, durable, commit = fields.take("QQQQ")
-    section = Section(group, (term, vote), durable, commit, dropped=bool(flags & 0x10))
-    if flags & 1:
-        base, last = _read_position(fields), _read_position(fields)
-        section.bounds = Bounds(base, last, fields.one("Q"))
-    section.copies = [_read_ids(fields, block, records_begin) for _ in range(copies)]
-    if flags & 2:
-        at, low, high = fields.take("QQQ")
-        section.truncation = (at, (low, high))
-    if flags & 4:
-        section.entries = _read_ids(fields, block, records_begin)
-    if flags & 8:
-        section.base = _read_position(fields)
-    return section
-
-
-def read_id_record(block, at, end):
-    """The good id record, or copy of one, that stands at `at` and ends before `end`; or None."""
-    head = block.data[at : min(at + ID_HEADER, end)]
-    if len(head) < ID_HEADER:
-        return None
-    magic, version, flags, number, tag, boot, data_begin, data_bytes, id_begin, length = (
-        struct.unpack_from("<IHHQQQQQQQ", head)
-    )
-    if magic != ID_MAGIC or version != 1 or flags & ~1 != 0x8000 or tag != block.tag:
-        return None
-    if length < ID_HEADER + 8 or at + length > end:
-        return None
-    data = block.data[at : at + length]
-    if struct.unpack_from("<Q", data, length - 8)[0] != checksum(data[:-8]):
-        return None
-    low, high, sections, live = struct.unpack_from("<QQII", head, 64)
-    try:
-        fields = Fields(data[ID_HEADER:-8])
-        live_blocks = [fields.one("Q") for _ in range(live)]
-        read = [_read_section(fields, block, data_begin + length) for _ in range(sections)]
-        if fields.left() != 0:
-            raise Damage("bytes behind the sections")
-    except Damage:
-        return None
-    return IdRecord(
-        number,
-        bool(flags & 1),
-        boot,
-        data_begin,
-        data_bytes,
-        id_begin,
-        length,
-        (low, high),
-        live_blocks,
-        read,
-        hash_of(data),
-    )
-
-
-# ---- "Record"
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    index: int
-    term: int
-    type: int
-    flags: int
-    timestamp: int
-    session: int
-    number: int
-    version: int
-    previous: tuple
-    hash: tuple
-    payload: bytes
-
-
-def unmask(payload, mask):
-    """None if the masked payload has what masking is there to prevent."""
-    if mask == 0:
-        return payload
-    if bytes(384) in payload:
-        return None
-    pattern = struct.pack("<Q", mask) * (len(payload) // 8 + 1)
-    size = len(payload)
-    return (
-        int.from_bytes(payload, "little") ^ int.from_bytes(pattern[:size], "little")
-    ).to_bytes(size, "little")
-
-
-def read_entry(group, index, place):
-    """The entry, or why there is none."""
-    record = place.block.data[place.offset : place.offset + place.length]
-    if len(record) != place.length or place.length < RECORD_HEADER:
-        return "is cut off"
-    magic, version, kind, codec, flags, its_group, its_index, term, timestamp = (
-        struct.unpack_from("<IBBBBQQQq", record)
-    )
-    session, number, mask, payload_checksum, low, high = struct.unpack_from("<QQQQQQ", record, 40)
-    apply_version, zero16, length, zero64, header_checksum = struct.unpack_from(
-        "<HHIQQ", record, 88
-    )
-    own = hash_of(record[:104])
-    if magic != RECORD_MAGIC or own[0] != header_checksum:
-        return "its header is bad"
-    if version != 1 or not 1 <= kind <= 6 or codec != 0 or flags & ~1 or zero16 or zero64:
-        return "this reader does not know its version, type, codec or flags"
-    if (its_group, its_index, term) != (group, index, place.term):
-        return "another entry stands there"
-    if own[0] & 0xFFFFFFFF != place.short_hash:
-        return "another entry stands there, by its hash"
-    if length > MAX_PAYLOAD or RECORD_HEADER + length != place.length:
-        return "its length is bad"
-    masked = record[RECORD_HEADER:]
-    if checksum(masked) != payload_checksum:
-        return "its payload is bad"
-    payload = unmask(masked, mask)
-    if payload is None:
-        return "its mask is bad"
-    return Entry(
-        index, term, kind, flags, timestamp, session, number, apply_version, (low, high), own,
-        payload,
-    )
+from log_format import (  # noqa: E402 (found through the line above)
+    ID_MAGIC,
+    MAX_NUMBER,
+    NO_HASH,
+    SECTOR,
+    Block,
+    Damage,
+    Encrypted,
+    NoLog,
+    checksum,
+    has_zero_sector,
+    hash_text,
+    read_entry,
+    read_id_record,
+    read_manifest,
+)
 
 
 # ---- "Reading", "Decisions"
@@ -470,8 +46,15 @@ class GroupLog:
     base: tuple = (0, 0, NO_HASH)
     last: tuple = (0, 0, NO_HASH)
     torn_from: int = 0
+    lost: bool = False  # the flag
+    # A batch is lost, and no section has told since where the log ended.
+    untold: bool = False
+    # Entries from before the base on were told of then: its next life, of which it ends.
+    ended: bool = False
+    base_was_missing: bool = False
     places: dict = dataclasses.field(default_factory=dict)
     hashes: dict = dataclasses.field(default_factory=dict)  # of some entries
+    missing: dict = dataclasses.field(default_factory=dict)  # entries in no block: their terms
     configurations: set = dataclasses.field(default_factory=set)
 
     def keep(self, first, last):
@@ -493,6 +76,13 @@ class GroupLog:
             self.hashes[ids.first - 1] = ids.previous_hash
 
     def carry_out(self, section):
+        tells = section.bounds or section.dropped or section.truncation or section.entries
+        self.ended = self.ended and not section.bounds and not section.dropped
+        self.ended = self.ended or self.untold and self._begins_before_the_base(section)
+        if self.ended:
+            self.keep(0, -1)
+            self.hard_state, self.last, self.untold = section.hard_state, self.base, False
+            return
         if section.bounds:
             self.base, self.last = section.bounds.base, section.bounds.last
             self.keep(self.base[0] + 1, self.last[0])
@@ -503,6 +93,7 @@ class GroupLog:
         if section.dropped:
             self.__init__()
         self.hard_state = section.hard_state
+        self.lost = section.lost
         self.commit = max(self.commit, section.commit)
         if section.truncation:
             self.cut(section.truncation[0], section.truncation[1])
@@ -513,18 +104,31 @@ class GroupLog:
                 # All before them goes, whether they follow it or a base that came between.
                 self.keep(ids.first, ids.first)
                 self.last = (ids.first - 1, 0, ids.previous_hash)
+            if self.untold and ids.first > self.last[0] + 1:
+                # Those between are missing.
+                self.last = (ids.first - 1, 0, ids.previous_hash)
             if ids.first != self.last[0] + 1:
                 raise Damage(f"entries from {ids.first} do not follow {self.last[0]}")
             self.take(ids)
             self.last = (ids.last, ids.runs[-1][0], ids.last_hash)
         if section.base:
+            self.base_was_missing = section.base[0] not in self.places
             self.base = section.base
             if self.last[0] <= self.base[0]:
                 self.last = self.base
             self.keep(self.base[0] + 1, self.last[0])
         self.torn_from = self.torn_from or section.torn_from
+        self.untold = self.untold and not tells
+
+    def _begins_before_the_base(self, section):
+        ids = section.entries
+        if section.bounds or section.dropped or section.base or not ids:
+            return False
+        return ids.first <= self.base[0]
 
     def cut(self, at, hash_before):
+        if self.untold and at > self.last[0] + 1:
+            self.last = (at - 1, 0, hash_before)
         if at > self.last[0]:
             return
         before = at - 1
@@ -532,6 +136,49 @@ class GroupLog:
         term = self.base[1] if before <= self.base[0] else place.term if place else 0
         self.keep(self.base[0] + 1, before)
         self.last = (before, term, hash_before) if before > self.base[0] else self.base
+
+
+    def end_before_a_loss(self, group):
+        """"A batch is lost": what is missing is of one term with what stands on both sides, or the
+        log ends before it."""
+        before = self.base
+        index = self.base[0] + 1
+        while index <= self.last[0]:
+            if index not in self.places:
+                behind = index
+                while behind <= self.last[0] and behind not in self.places:
+                    behind += 1
+                place = self.places.get(behind)
+                term = place.term if place else self.last[1]
+                # No entry is of a term before 1.
+                known = before[0] > self.base[0] or not self.base_was_missing
+                if term == 0 or not known or term != (before[1] if before[0] else 1):
+                    return self.end_at(before)
+                for missing in range(index, behind):
+                    self.missing[missing] = term
+                before = (behind - 1, term, None)
+                index = behind
+                continue
+            place = self.places[index]
+            entry = read_entry(group, index, place)
+            if isinstance(entry, str):
+                raise Damage(f"group {group}, index {index}: {entry}, beside a lost batch")
+            if before[2] is not None and entry.previous != before[2]:
+                return self.end_at(before)
+            before = (index, place.term, entry.hash)
+            index += 1
+        if before[2] is not None and before[2] != self.last[2]:
+            return self.end_at(before)
+        return None
+
+    def end_at(self, last):
+        """Nobody can tell what stood behind it: an older state, and nothing known of commits."""
+        self.keep(self.base[0] + 1, last[0])
+        self.missing = {at: term for at, term in self.missing.items() if at <= last[0]}
+        self.hashes.pop(last[0], None)  # of another one that stood there later
+        self.last = last
+        self.commit = 0
+        self.lost = True
 
 
 class Reader:
@@ -545,6 +192,7 @@ class Reader:
         self._boot = checksum(boot_id.encode())
         self._identity = read_manifest(files)
         self._expected = None  # number of the next batch, hash of the id record before it
+        self._lost = False  # a batch is
         self._read_blocks()
         self._check_groups()
 
@@ -580,10 +228,15 @@ class Reader:
         while seal is None or (data_end, id_end) != (seal.data_end, seal.id_begin):
             batch, good_id = self._next_batch(block, data_end, id_end)
             if batch is None:
-                if seal is not None:
+                if seal is not None:  # its footer would tell, which is not read here
                     raise Damage(f"{block.name} at {data_end}: a batch is lost")
-                self._check_end(block, data_end, id_end)
-                return
+                behind = self._behind_a_loss(block, data_end, id_end)
+                if behind is None:
+                    self._check_end(block, data_end, id_end)
+                    return
+                self._lose(block, data_end)
+                data_end, id_end = behind
+                continue
             self._check_number(block, batch)
             first = first or batch.number
             next_data = block.round_up(data_end + batch.data_bytes)
@@ -593,8 +246,30 @@ class Reader:
                     return
             data_end, id_end = next_data, batch.id_begin
             for section in batch.sections:
-                self.groups.setdefault(section.group, GroupLog()).carry_out(section)
+                self._log_of(section.group).carry_out(section)
         self._check_seal(block, first)
+
+    def _log_of(self, group):
+        # A group that is told of only behind a lost batch may have been in that.
+        return self.groups.setdefault(group, GroupLog(untold=self._lost))
+
+    def _behind_a_loss(self, block, data_end, id_end):
+        """Where the next batch stands, if one is lost here; None where the block ends."""
+        number = self._expected[0] - 1 if self._expected else 0
+        found = [record for at in range(data_end, id_end, block.unit)
+                 if (record := read_id_record(block, at, id_end))
+                 and record.number > number and record.data_begin > data_end]
+        if not found:
+            return None
+        batch = min(found, key=lambda record: record.number)
+        return batch.data_begin, batch.id_begin + block.round_up(batch.length)
+
+    def _lose(self, block, data_end):
+        self.notes.append(f"{block.name} at {data_end}: a batch is lost")
+        self._lost = True
+        self._expected = None
+        for log in self.groups.values():
+            log.untold = True
 
     def _check_seal(self, block, first):
         seal = block.seal
@@ -709,6 +384,11 @@ class Reader:
             if log.hard_state != (0, 0) or log.last[0] or log.base[0]
         }
         for group, log in self.groups.items():
+            if self._lost:
+                log.end_before_a_loss(group)
+                log.lost = log.lost or log.untold or log.ended
+                log.commit = 0 if log.ended else log.commit
+                continue
             for index in range(log.base[0] + 1, log.last[0] + 1):
                 if index not in log.places:
                     raise Damage(f"group {group}: entry {index} is nowhere, a block is missing")
@@ -719,6 +399,11 @@ class Reader:
         before = log.base[2]  # None where it is not known
         end = log.torn_from or log.last[0] + 1
         for index in range(log.base[0] + 1, end):
+            if index in log.missing:
+                self.damage.append(f"group {group}, index {index}: is in no block")
+                before = log.hashes.get(index)
+                yield index, "is in no block"
+                continue
             entry = read_entry(group, index, log.places[index])
             if isinstance(entry, str):
                 self.damage.append(f"group {group}, index {index}: {entry}")
@@ -744,7 +429,8 @@ def read_files(files, boot_id):
         rows = []
         for index, entry in reader.entries(group):
             if isinstance(entry, str):
-                rows.append([index, log.places[index].term, None])
+                term = log.missing.get(index) or log.places[index].term
+                rows.append([index, term, None])
                 continue
             rows.append([
                 index, entry.term, entry.type, entry.session, entry.number, entry.flags,
@@ -752,6 +438,7 @@ def read_files(files, boot_id):
             ])
         groups[str(group)] = {
             "hard_state": list(log.hard_state),
+            "hard_state_lost": log.lost,
             "base": [log.base[0], log.base[1], hash_text(log.base[2])],
             "last": [log.last[0], log.last[1], hash_text(log.last[2])],
             "known_commit": log.commit,

@@ -1,9 +1,10 @@
 // Writes logs by chance and what the store itself says of them, for readers in other languages:
-//   log_maker DIRECTORY FIRST_SEED COUNT
+//   log_maker DIRECTORY FIRST_SEED COUNT [lose]
 // For each seed DIRECTORY/<seed>/log gets the files as a process or a power cut left them, and
 // DIRECTORY/<seed>/store.json what BlockLog reports when it opens them (log_reader.py names the
 // fields); DIRECTORY/<seed>/recovered gets them as that left them. One seed in three ends in an
 // orderly way, one in a process killed and one in a power cut at some call to the file system.
+// With `lose` all end in an orderly way, and then a batch is lost, both copies of its id record.
 
 #include <algorithm>
 #include <cstdint>
@@ -16,16 +17,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
+#include "tests/raft/repair/lost_end.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/reader/log_json.h"
 
 namespace cairn {
 namespace {
@@ -57,9 +57,9 @@ void Copy(SimulatedFileSystem& from, FileSystem& to, const std::string& director
 // What happens to groups, drawn from a seed.
 class Life {
  public:
-  // `seed`: of what is compressed when.
-  Life(LogDriver& driver, Random& random, uint64_t seed)
-      : driver_(driver), random_(random), compression_(seed) {}
+  // `seed`: of what is compressed when. One append in `appends_a_term` is of another term.
+  Life(LogDriver& driver, Random& random, uint64_t seed, uint64_t appends_a_term)
+      : driver_(driver), random_(random), compression_(seed), appends_a_term_(appends_a_term) {}
 
   void Step() {
     const GroupId group = kGroups[random_.Below(std::size(kGroups))];
@@ -111,7 +111,7 @@ class Life {
   void Append(GroupId group) {
     const ModelLog log = Log(group);
     LogAppend append;
-    if (random_.OneIn(3)) ++term_;
+    if (random_.OneIn(appends_a_term_)) ++term_;
     RecordRunBuilder builder(group, log.last(), log.last_hash());
     for (std::string& payload : Payloads()) {
       const SessionCall call = {
@@ -146,92 +146,24 @@ class Life {
   LogDriver& driver_;
   Random& random_;
   Random compression_;
+  const uint64_t appends_a_term_;
   Term term_ = 1;
   std::map<GroupId, Index> committed_;
 };
-
-std::string Quoted(absl::string_view text) {
-  return absl::StrCat("\"", absl::StrReplaceAll(absl::CEscape(text), {{"\\'", "'"}}), "\"");
-}
-
-std::string HashText(EntryHash hash) {
-  return absl::StrCat("\"", absl::Hex(hash.high, absl::kZeroPad16),
-                      absl::Hex(hash.low, absl::kZeroPad16), "\"");
-}
-
-// The entries, or their position and null where they cannot be read.
-std::string EntriesJson(LogStore& store) {
-  std::vector<std::string> rows;
-  for (Index index = store.base().index + 1; index <= store.last().index; ++index) {
-    absl::StatusOr<std::vector<RecordRun>> runs = store.Read(index, index, 1);
-    if (!runs.ok()) {
-      rows.push_back(absl::StrCat("[", index, ", null]"));
-      continue;
-    }
-    const RecordRun& run = runs->front();
-    const RecordView entry = run[0];
-    const std::vector<int64_t> numbers = {static_cast<int64_t>(index),
-                                          static_cast<int64_t>(entry.position().term),
-                                          static_cast<int64_t>(entry.type()),
-                                          static_cast<int64_t>(entry.call().session),
-                                          static_cast<int64_t>(entry.call().number),
-                                          entry.call().in_order,
-                                          entry.timestamp().nanoseconds,
-                                          entry.apply_version()};
-    rows.push_back(absl::StrCat("[", absl::StrJoin(numbers, ", "), ", ", HashText(entry.hash()),
-                                ", \"", absl::BytesToHexString(entry.Payload(run.bytes()).view()),
-                                "\"]"));
-  }
-  return absl::StrCat("[", absl::StrJoin(rows, ",\n"), "]");
-}
-
-std::string GroupJson(LogDisk& disk, GroupId group) {
-  absl::StatusOr<OpenedLog> opened = disk.OpenGroup(group);
-  if (!opened.ok()) {
-    return absl::StrCat("{\"error\": ", Quoted(opened.status().ToString()), "}");
-  }
-  const RecoveredLog& found = opened->recovered;
-  std::vector<std::string> configurations;
-  for (const RawConfiguration& each : found.configurations) {
-    configurations.push_back(absl::StrCat("[", each.at.index, ", ", each.at.term, ", \"",
-                                          absl::BytesToHexString(each.body.view()), "\"]"));
-  }
-  std::vector<std::string> runs;
-  for (const TermRun& run : found.runs) {
-    runs.push_back(absl::StrCat("[", run.term, ", ", run.last_index, "]"));
-  }
-  const LogPosition last = opened->store->last();
-  return absl::StrCat(
-      "{\"hard_state\": [", found.hard_state.term, ", ", ToInteger(found.hard_state.vote),
-      "], \"hard_state_lost\": ", found.hard_state_lost ? "true" : "false", ", \"base\": [",
-      found.base.index, ", ", found.base.term, ", ", HashText(found.base_hash), "], \"last\": [",
-      last.index, ", ", last.term, ", ", HashText(found.last_hash),
-      "], \"known_commit\": ", found.known_commit, ", \"torn_from\": ", found.torn_from.value_or(0),
-      ", \"faulty\": ", found.faulty.size(), ", \"term_runs\": [", absl::StrJoin(runs, ", "),
-      "], \"configurations\": [", absl::StrJoin(configurations, ", "),
-      "],\n\"entries\": ", EntriesJson(*opened->store), "}");
-}
 
 // What the store says that opens these files.
 std::string StoreJson(SimulatedFileSystem& file_system, const BlockLogOptions& options) {
   const std::string boot_id = file_system.BootId().value();
   LogDriver driver(file_system, options);
-  std::vector<std::string> groups;
-  if (driver.status().ok()) {
-    for (GroupId group : driver.log().Groups()) {
-      groups.push_back(
-          absl::StrCat("\"", ToInteger(group), "\": ", GroupJson(driver.log(), group)));
-    }
-  }
-  return absl::StrCat("{\"boot_id\": ", Quoted(boot_id),
-                      ", \"error\": ", Quoted(driver.status().ToString()), ", \"groups\": {",
-                      absl::StrJoin(groups, ",\n"), "}}\n");
+  return LogJson(boot_id, driver.status(), driver.status().ok() ? &driver.log() : nullptr);
 }
 
-BlockLogOptions OptionsFor(Random& random, bool compressed) {
+BlockLogOptions OptionsFor(Random& random, bool compressed, bool lose) {
   BlockLogOptions options = TestOptions();
   options.geometry = random.OneIn(3) ? BlockGeometry{.block_bytes = 128 << 10, .unit_bytes = 4096}
                                      : BlockGeometry{.block_bytes = 16 << 10, .unit_bytes = 512};
+  // Of a block that is sealed the footer says what a lost batch held.
+  if (lose) options.geometry.block_bytes = 2 << 20;
   options.copy_distance = 2 + random.Below(3);
   if (compressed) options.compression = LogCompression::kZstd;
   options.compression_distance = 1;
@@ -239,16 +171,15 @@ BlockLogOptions OptionsFor(Random& random, bool compressed) {
 }
 
 // The disk after the life, in the same boot unless the power was cut.
-std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, const BlockLogOptions& options,
-                                             Random& random) {
-  const End end = static_cast<End>(seed % 3);
+std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, End end, uint64_t appends_a_term,
+                                             const BlockLogOptions& options, Random& random) {
   // A copy is in the boot after that of its origin, so that is the second one here.
   std::unique_ptr<SimulatedFileSystem> written = SimulatedFileSystem().CrashImage({});
   SimulatedFileSystem same_boot;
   std::unique_ptr<SimulatedFileSystem> left;
   LogDriver driver(*written, options);
   CAIRN_CHECK(driver.status().ok()) << driver.status();
-  Life life(driver, random, seed);
+  Life life(driver, random, seed, appends_a_term);
   const int steps = kSteps / 2 + static_cast<int>(random.Below(kSteps / 2));
   for (int i = 0; i < steps; ++i) life.Step();
   if (end == End::kOrderly) {
@@ -278,10 +209,30 @@ std::unique_ptr<SimulatedFileSystem> MakeLog(uint64_t seed, const BlockLogOption
   return same_boot.CrashImage({});
 }
 
-void Make(const std::string& directory, uint64_t seed) {
+// Some batch that is there, and not the last one.
+void LoseSome(SimulatedFileSystem& disk, const BlockLogOptions& options, Random& random) {
+  uint64_t batches = 0;
+  {
+    const std::unique_ptr<SimulatedFileSystem> image = disk.WorstCaseImage();
+    LogDriver driver(*image, options);
+    CAIRN_CHECK(driver.status().ok()) << driver.status();
+    batches = driver.log().figures().batches;
+  }
+  // Those of released blocks are not there.
+  for (int tries = 0; tries < 100; ++tries) {
+    const uint64_t batch = random.Below(batches - 1) + 1;
+    if (LoseBatch(disk, kTestDirectory, batch).ok()) return;
+  }
+  CAIRN_CHECK(false) << "no batch is lost";
+}
+
+void Make(const std::string& directory, uint64_t seed, bool lose) {
   Random random(seed);
-  const BlockLogOptions options = OptionsFor(random, seed / 3 % 2 == 1);
-  const std::unique_ptr<SimulatedFileSystem> left = MakeLog(seed, options, random);
+  const BlockLogOptions options = OptionsFor(random, !lose && seed / 3 % 2 == 1, lose);
+  const End end = lose ? End::kOrderly : static_cast<End>(seed % 3);
+  const std::unique_ptr<SimulatedFileSystem> left =
+      MakeLog(seed, end, lose ? 20 : 3, options, random);
+  if (lose) LoseSome(*left, options, random);
   PosixFileSystem posix;
   Copy(*left, posix, directory + "/log", false);
   absl::Status written =
@@ -296,12 +247,14 @@ void Make(const std::string& directory, uint64_t seed) {
 int main(int argc, char** argv) {
   uint64_t first = 0;
   uint64_t count = 0;
-  if (argc != 4 || !absl::SimpleAtoi(argv[2], &first) || !absl::SimpleAtoi(argv[3], &count)) {
-    std::cerr << "usage: log_maker DIRECTORY FIRST_SEED COUNT\n";
+  const bool lose = argc == 5 && std::string(argv[4]) == "lose";
+  if (argc != (lose ? 5 : 4) || !absl::SimpleAtoi(argv[2], &first) ||
+      !absl::SimpleAtoi(argv[3], &count)) {
+    std::cerr << "usage: log_maker DIRECTORY FIRST_SEED COUNT [lose]\n";
     return 64;
   }
   for (uint64_t seed = first; seed < first + count; ++seed) {
-    cairn::Make(absl::StrCat(argv[1], "/", seed), seed);
+    cairn::Make(absl::StrCat(argv[1], "/", seed), seed, lose);
   }
   return 0;
 }
