@@ -11,16 +11,19 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/coding.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/block/block_file.h"
+#include "storage/block/compressed/frame_codec.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_salvage.h"
 #include "storage/block/log_verifier.h"
 #include "storage/checksum.h"
 #include "storage/log_scrub.h"
+#include "storage/record.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
@@ -83,18 +86,26 @@ std::unique_ptr<Subject> Make(Cipher cipher, bool compressed, uint64_t unit_byte
   return subject;
 }
 
-const std::vector<std::unique_ptr<Subject>>& Subjects() {
-  static const auto* const kSubjects = [] {
-    auto* made = new std::vector<std::unique_ptr<Subject>>();
-    for (uint64_t unit_bytes : {512, 4096}) {
-      for (bool compressed : {false, true}) {
-        for (Cipher cipher : {Cipher::kNone, Cipher::kAes256Gcm}) {
-          made->push_back(Make(cipher, compressed, unit_bytes));
-        }
-      }
+using SubjectList = std::vector<std::unique_ptr<Subject>>;
+
+SubjectList* MakeAll(const std::vector<Cipher>& ciphers) {
+  auto* made = new SubjectList();
+  for (uint64_t unit_bytes : {512, 4096}) {
+    for (bool compressed : {false, true}) {
+      for (Cipher cipher : ciphers) made->push_back(Make(cipher, compressed, unit_bytes));
     }
-    return made;
-  }();
+  }
+  return made;
+}
+
+const SubjectList& Subjects() {
+  static const auto* const kSubjects = MakeAll({Cipher::kNone, Cipher::kAes256Gcm});
+  return *kSubjects;
+}
+
+// Apart, so that the seeds of the corpus go on to draw what they drew.
+const SubjectList& ChaChaSubjects() {
+  static const auto* const kSubjects = MakeAll({Cipher::kChaCha20Poly1305});
   return *kSubjects;
 }
 
@@ -104,6 +115,53 @@ std::unique_ptr<SimulatedFileSystem> CopyOf(const SimulatedFileSystem& disk) {
 
 bool IsTyped(const absl::Status& status) {
   return status.ok() || absl::IsDataLoss(status) || absl::IsFailedPrecondition(status);
+}
+
+// A frame of `plain`, as long as `size`: what it lacks is filled with one of zstd's that says
+// nothing. Nothing if it is longer.
+std::optional<std::string> Recode(absl::string_view plain, size_t size) {
+  FrameCompressor compressor;
+  std::string frame = compressor.Compress(plain);
+  constexpr size_t kSkippableHeader = 8;
+  if (frame.size() == size) return frame;
+  if (frame.size() + kSkippableHeader > size) return std::nullopt;
+  AppendLittleEndian(&frame, uint32_t{0x184d2a50});
+  AppendLittleEndian(&frame, static_cast<uint32_t>(size - frame.size() - sizeof(uint32_t)));
+  frame.resize(size, '\0');
+  return frame;
+}
+
+// Changes what stands in a compressed frame, and compresses it again: a record, with checksums that
+// fit, or anything. Says what it did.
+std::string ChangeFrame(Random& random, const Subject& subject, SimulatedFileSystem& disk) {
+  CraftedBlocks blocks(disk, kTestDirectory, subject.options.keys);
+  std::vector<CraftedPiece> frames = blocks.pieces();
+  std::erase_if(frames,
+                [](const CraftedPiece& piece) { return piece.kind != CraftedPiece::Kind::kFrame; });
+  const CraftedPiece frame = frames[random.Below(frames.size())];
+  std::string plain(frame.plain, '\0');
+  FrameExpander expander;
+  EXPECT_TRUE(expander.Expand(blocks.Get(frame), plain.data(), plain.size()));
+  constexpr absl::string_view kMagic = "\xb7\xe5\xa1\xc3";
+  const size_t record = absl::string_view(plain).find(kMagic, random.Below(plain.size()));
+  const auto length = record == std::string::npos
+                          ? absl::StatusOr<size_t>(absl::NotFoundError(""))
+                          : RecordLength(absl::string_view(plain).substr(record));
+  const bool whole = length.ok() && record + *length <= plain.size() && random.Chance(3, 4);
+  const size_t begin = whole ? record : 0;
+  std::string bytes = plain.substr(begin, whole ? *length : plain.size());
+  std::string how = Mutate(random, plain, bytes);
+  if (whole) {
+    StoreLittleEndian(bytes.data() + 64, Checksum(absl::string_view(bytes).substr(112)));
+    StoreLittleEndian(bytes.data() + 104, Hash128(absl::string_view(bytes).substr(0, 104)).low);
+  }
+  plain.replace(begin, bytes.size(), bytes);
+  const std::optional<std::string> recoded = Recode(plain, frame.size);
+  if (!recoded) return "nothing: it is longer now";
+  blocks.Change(frame, *recoded, false);
+  blocks.Write(disk);
+  return absl::StrCat("frame ", frame.number, " of file ", frame.block, whole ? ", record at " : "",
+                      whole ? absl::StrCat(begin) : "", ": ", how);
 }
 
 // Changes pieces of blocks. Says what it did.
@@ -245,13 +303,28 @@ void UseLog(const Subject& subject, SimulatedFileSystem& disk) {
   (*log)->Sync([](absl::Status status) { EXPECT_TRUE(IsTyped(status)) << status; });
 }
 
-void Try(const std::string& name, uint64_t seed, bool files) {
+enum class What { kPieces, kFiles, kFrames };
+
+std::string Change(What what, Random& random, const Subject& subject, SimulatedFileSystem& disk) {
+  switch (what) {
+    case What::kPieces:
+      return ChangePieces(random, subject, disk);
+    case What::kFiles: {
+      std::string said = ChangeFiles(random, disk);
+      if (random.OneIn(3)) absl::StrAppend(&said, "; ", ChangeFiles(random, disk));
+      return said;
+    }
+    case What::kFrames:
+      return ChangeFrame(random, subject, disk);
+  }
+  return "";
+}
+
+void Try(const std::string& name, uint64_t seed, const SubjectList& subjects, What kind) {
   Random random(seed);
-  const auto& subjects = Subjects();
   const Subject& subject = *subjects[random.Below(subjects.size())];
   const auto disk = CopyOf(subject.disk);
-  std::string what = files ? ChangeFiles(random, *disk) : ChangePieces(random, subject, *disk);
-  if (files && random.OneIn(3)) absl::StrAppend(&what, "; ", ChangeFiles(random, *disk));
+  const std::string what = Change(kind, random, subject, *disk);
   Trying(absl::StrCat(name, " seed ", seed, ": ", subject.name, ": ", what));
   InspectAll(subject, *disk);
   UseLog(subject, *disk);
@@ -262,7 +335,10 @@ void Try(const std::string& name, uint64_t seed, bool files) {
 constexpr uint64_t kMemoryOfAttempt = uint64_t{512} << 20;
 
 TEST(BlockLogFuzzTest, TheSubjectsAreWhole) {
-  for (const auto& subject : Subjects()) {
+  std::vector<const Subject*> subjects;
+  for (const auto& subject : Subjects()) subjects.push_back(subject.get());
+  for (const auto& subject : ChaChaSubjects()) subjects.push_back(subject.get());
+  for (const Subject* subject : subjects) {
     const auto disk = CopyOf(subject->disk);
     CraftedBlocks blocks(*disk, kTestDirectory, subject->options.keys);
     // What is changed to itself stays itself.
@@ -282,13 +358,32 @@ TEST(BlockLogFuzzTest, TheSubjectsAreWhole) {
 TEST(BlockLogFuzzTest, PiecesWithChecksumsThatFit) {
   Subjects();
   ForEachSeed("block-pieces", 1000, kMemoryOfAttempt,
-              [](uint64_t seed) { Try("block-pieces", seed, false); });
+              [](uint64_t seed) { Try("block-pieces", seed, Subjects(), What::kPieces); });
 }
 
 TEST(BlockLogFuzzTest, Files) {
   Subjects();
   ForEachSeed("block-files", 400, kMemoryOfAttempt,
-              [](uint64_t seed) { Try("block-files", seed, true); });
+              [](uint64_t seed) { Try("block-files", seed, Subjects(), What::kFiles); });
+}
+
+// What is compressed, changed and compressed again.
+TEST(BlockLogFuzzTest, FramesThatAreCompressedAgain) {
+  static const auto* const kCompressed = [] {
+    auto* made = new SubjectList();
+    for (const Cipher cipher : {Cipher::kNone, Cipher::kAes256Gcm, Cipher::kChaCha20Poly1305}) {
+      for (uint64_t unit_bytes : {512, 4096}) made->push_back(Make(cipher, true, unit_bytes));
+    }
+    return made;
+  }();
+  ForEachSeed("frames", 500, kMemoryOfAttempt,
+              [](uint64_t seed) { Try("frames", seed, *kCompressed, What::kFrames); });
+}
+
+TEST(BlockLogFuzzTest, PiecesOfChaCha20) {
+  ChaChaSubjects();
+  ForEachSeed("chacha-pieces", 500, kMemoryOfAttempt,
+              [](uint64_t seed) { Try("chacha-pieces", seed, ChaChaSubjects(), What::kPieces); });
 }
 
 }  // namespace

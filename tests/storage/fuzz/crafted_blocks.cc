@@ -151,7 +151,8 @@ void CraftedBlocks::FindCompressedPieces(size_t number) {
                        .block = number,
                        .at = layout.frames_at() + table->frames[i].begin,
                        .size = table->frames[i].bytes,
-                       .number = i});
+                       .number = i,
+                       .plain = layout.FrameEnd(i) - layout.FrameBegin(i)});
   }
 }
 

@@ -26,6 +26,7 @@ struct CraftedPiece {
   uint64_t at = 0;   // of a header: which copy
   size_t size = 0;
   size_t number = 0;  // of a frame
+  size_t plain = 0;   // of a frame: what it expands to
 };
 const char* NameOf(CraftedPiece::Kind kind);
 
