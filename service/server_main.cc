@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -306,6 +307,14 @@ ExitLine Run(const std::vector<std::string>& arguments, const ServerConfig& conf
   std::_Exit(kServerInternal);
 }
 
+// A log has a file open for each of its blocks, and systems give 1024 unless they are asked.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Main(const std::vector<std::string>& arguments) {
   SetCheckHandler(EndOnFailedCheck);
   absl::StatusOr<ParsedConfig> parsed = ParseConfig(arguments, Environment());
@@ -329,6 +338,7 @@ int Main(const std::vector<std::string>& arguments) {
     return kServerStopped;
   }
   umask(077);
+  RaiseFileLimit();
   Events events;
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   ExitLine exit;

@@ -1,6 +1,7 @@
 // How cairnd starts and ends, as INTERFACES and scripts have it: real processes, exit codes, last
 // lines.
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,6 +176,22 @@ TEST_F(CairndTest, ServesAndStopsWhenAsked) {
   FinishedProcess finished = Finish(*process, Log());
   EXPECT_EQ(finished.exit_code, 0) << finished.ToString();
   EXPECT_TRUE(finished.output.empty()) << "one line in all: " << finished.ToString();
+}
+
+// A log has a handle for each block: as many as the system lets it have.
+TEST_F(CairndTest, TakesAllTheFileHandlesThereAre) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_GT(before.rlim_max, 300u);
+  rlimit low = before;
+  low.rlim_cur = 300;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  std::unique_ptr<ChildProcess> process = Serve(Flags(1, One()));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_NE(process, nullptr);
+  rlimit now = {};
+  ASSERT_EQ(prlimit(process->pid(), RLIMIT_NOFILE, nullptr, &now), 0);
+  EXPECT_EQ(now.rlim_cur, before.rlim_max);
 }
 
 TEST_F(CairndTest, ADirectoryInUseIs73) {
