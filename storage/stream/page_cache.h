@@ -35,6 +35,14 @@ class PageCache {
     slots_[SlotOf(block, page)] = {block, page, std::move(bytes)};
   }
 
+  // What stands in the file is not what it was.
+  void Forget(uint32_t block) {
+    MutexLock lock(mutex_);
+    for (Slot& slot : slots_) {
+      if (slot.block == block) slot = Slot();
+    }
+  }
+
  private:
   struct Slot {
     uint32_t block = 0;

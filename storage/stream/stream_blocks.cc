@@ -42,6 +42,7 @@ StreamBlocks::StreamBlocks(StreamBlockOptions options, std::vector<uint64_t> len
       lengths_(std::move(lengths)),
       tail_(options_.tail_bytes),
       pages_(options_.cached_pages),
+      damage_(options_.damaged),
       created_(last_block_),
       first_unsynced_(std::max<uint32_t>(last_block_, 1)) {
   CAIRN_CHECK_LE(options_.block_bytes, kLargestBlock);
@@ -149,8 +150,11 @@ std::string StreamBlocks::PathOf(uint32_t block) const {
 }
 
 absl::Status StreamBlocks::Damage(uint32_t block, uint64_t offset, absl::string_view why) const {
-  return absl::DataLossError(
+  const absl::Status status = absl::DataLossError(
       absl::StrCat("stream block ", PathOf(block), " at byte ", offset, ": ", why));
+  pages_.Forget(block);
+  damage_.Add(block, status);
+  return status;
 }
 
 // Appending ---------------------------------------------------------------------------------------

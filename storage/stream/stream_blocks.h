@@ -18,6 +18,7 @@
 #include "base/thread_annotations.h"
 #include "base/types.h"
 #include "storage/file_system.h"
+#include "storage/stream/block_damage.h"
 #include "storage/stream/page_cache.h"
 #include "storage/stream/stream_record.h"
 #include "storage/stream/tail_buffer.h"
@@ -35,6 +36,7 @@ struct StreamBlockOptions {
   uint64_t block_bytes = uint64_t{64} << 20;
   size_t tail_bytes = size_t{2} << 20;
   size_t cached_pages = 512;
+  BlockDamage::Tell damaged = nullptr;
 };
 
 // A record as it is read back.
@@ -79,6 +81,33 @@ class StreamBlocks {
   // Whether the first `length` bytes of a block are whole records. `full`: and a footer.
   absl::Status Verify(uint32_t block, uint64_t length, bool full) const;
 
+  // Damage (stream_blocks_mend.cc) ---------------------------------------------------------------
+
+  // The blocks that were found damaged and are not mended.
+  BlockDamage& damage() const { return damage_; }
+  // What of a block is in its file; `full`: all of it, footer included.
+  struct Written {
+    uint64_t bytes = 0;
+    bool full = false;
+  };
+  Written WrittenOf(uint32_t block) const;
+  // Bytes of a file as the disk holds them, past all caches. DATA_LOSS if they are not all there;
+  // that is not noted as damage.
+  absl::StatusOr<Bytes> ReadDirect(uint32_t block, uint64_t offset, size_t bytes) const;
+  // The disk holds something else: takes it from where it is still right and writes it again, true,
+  // or notes the damage and gives false. An error is as one of Flush.
+  absl::StatusOr<bool> WriteAgain(uint32_t block);
+  // Puts `bytes` of another member's block where they belong.
+  absl::Status Mend(uint32_t block, uint64_t offset, absl::string_view bytes);
+  // Mend was called for the block, for what was wrong with it: syncs and verifies it. `full_bytes`:
+  // how long another member says that it is, which has seen the end of it; or 0. Not beside Append.
+  absl::Status EndMending(uint32_t block, uint64_t full_bytes);
+  // As Open does: visits the marked records. Not beside Append.
+  void VisitMarks(MarkVisitor visit);
+  uint64_t tag() const { return tag_; }
+  GroupId group() const { return options_.group; }
+  absl::Status Damage(uint32_t block, uint64_t offset, absl::string_view why) const;
+
   // Bytes that only memory has.
   size_t unwritten_bytes() const;
   // Writes them. An error is final: nothing is written or synced from then on, what was not written
@@ -104,7 +133,6 @@ class StreamBlocks {
   StreamBlocks(StreamBlockOptions options, std::vector<uint64_t> lengths);
 
   absl::Status CutBehind();
-  void VisitMarks(MarkVisitor visit);
   void CollectMarks(uint32_t block, uint64_t length, std::vector<StreamMark>& marks) const;
   absl::StatusOr<StreamFooter> ReadFooter(uint32_t block, uint64_t length) const;
 
@@ -118,7 +146,7 @@ class StreamBlocks {
   absl::StatusOr<Bytes> ReadExactly(uint32_t block, uint64_t offset, size_t bytes) const;
   absl::StatusOr<Bytes> ReadPage(uint32_t block, uint64_t offset, uint64_t end, bool final) const;
   absl::StatusOr<StoredStreamRecord> Parse(Place place, const Bytes& bytes) const;
-  absl::Status Damage(uint32_t block, uint64_t offset, absl::string_view why) const;
+  absl::Status Finish(const absl::Status& status) CAIRN_REQUIRES(writing_);
   absl::StatusOr<std::shared_ptr<File>> FileOf(uint32_t block, bool create = false) const;
   std::string PathOf(uint32_t block) const;
 
@@ -134,6 +162,7 @@ class StreamBlocks {
   std::vector<uint64_t> lengths_ CAIRN_GUARDED_BY(mutex_);
   TailBuffer tail_ CAIRN_GUARDED_BY(mutex_);
   mutable PageCache pages_;
+  mutable BlockDamage damage_;
 
   Mutex writing_;  // taken before the others
   uint32_t created_ CAIRN_GUARDED_BY(writing_) = 0;

@@ -81,6 +81,7 @@ std::string StreamCheckpointFiles::PathOf(absl::string_view name) const {
 }
 
 absl::StatusOr<std::optional<StreamCheckpoint>> StreamCheckpointFiles::Load() {
+  rewritten_ = false;
   std::array<absl::StatusOr<StreamCheckpoint>, kCopies.size()> copies;
   for (size_t i = 0; i < kCopies.size(); ++i) {
     absl::StatusOr<std::string> bytes = ReadWholeFile(*file_system_, PathOf(kCopies[i]));
@@ -101,8 +102,19 @@ absl::StatusOr<std::optional<StreamCheckpoint>> StreamCheckpointFiles::Load() {
   // Before the blocks are cut to what the one that is whole says.
   if (!other.ok() || Older(*other, newest)) {
     if (absl::Status status = Save(newest); !status.ok()) return status;
+    rewritten_ = true;
   }
   return std::move(newest);
+}
+
+absl::StatusOr<bool> StreamCheckpointFiles::Heal() {
+  absl::StatusOr<std::optional<StreamCheckpoint>> loaded = Load();
+  if (!loaded.ok()) return loaded.status();
+  if (!*loaded) {
+    return absl::DataLossError(
+        absl::StrCat("the streams' checkpoint, ", PathOf(kCopies[0]), ", is not there"));
+  }
+  return rewritten_;
 }
 
 absl::Status StreamCheckpointFiles::Save(const StreamCheckpoint& checkpoint) {

@@ -41,6 +41,9 @@ class StreamCheckpointFiles {
   // The newest checkpoint of which a copy is whole; nothing if there is no copy. DATA_LOSS if there
   // are copies and none is whole. Where one is missing, damaged or older, it is written anew.
   absl::StatusOr<std::optional<StreamCheckpoint>> Load();
+  // Of a store that has saved one: reads the copies, and writes anew what is not as it should be;
+  // true if that was needed. DATA_LOSS if none is whole.
+  absl::StatusOr<bool> Heal();
   // Durable, twice, when this returns.
   absl::Status Save(const StreamCheckpoint& checkpoint);
 
@@ -55,6 +58,7 @@ class StreamCheckpointFiles {
   FileSystem* const file_system_;
   const std::string directory_;
   const GroupId group_;
+  bool rewritten_ = false;  // by the last Load
 };
 
 }  // namespace cairn

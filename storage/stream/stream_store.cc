@@ -42,6 +42,11 @@ StreamStore::StreamStore(StreamStoreOptions options)
       index_(options_.max_marks) {}
 
 StreamStore::~StreamStore() {
+  {
+    // Who still reads what was frozen may outlive who is told.
+    MutexLock lock(mutex_);
+    if (blocks_ != nullptr) blocks_->damage().Silence();
+  }
   MutexLock lock(life_->mutex);
   life_->store = nullptr;
 }
@@ -55,6 +60,7 @@ StreamBlockOptions StreamStore::BlockOptions(uint64_t generation) const {
   options.block_bytes = options_.block_bytes;
   options.tail_bytes = options_.tail_bytes;
   options.cached_pages = options_.cached_pages;
+  options.damaged = options_.damaged;
   return options;
 }
 
@@ -81,9 +87,9 @@ absl::Status StreamStore::Recover() {
     checkpoint.image.group = options_.group;
     if (absl::Status status = files_.Save(checkpoint); !status.ok()) return status;
   }
-  recovered_ = checkpoint.image.applied;
+  recovered_.at = checkpoint.image.applied;
   if (absl::Status status = OpenBlocks(checkpoint); !status.ok()) return status;
-  recovered_archive_ = std::move(checkpoint.archive);
+  recovered_.archive = std::move(checkpoint.archive);
   return absl::OkStatus();
 }
 
@@ -348,6 +354,7 @@ absl::Status StreamStore::Restore(absl::string_view image, std::vector<std::stri
     old = blocks_;
     due_ = nullptr;
   }
+  old->damage().Silence();
   absl::Status status = OpenBlocks(adoption.checkpoint);
   if (status.ok()) old->RemoveAtEnd();
   return status;
@@ -380,6 +387,9 @@ absl::Status StreamStore::AdoptFiles(const StreamAdoption& adoption) {
 // Ends a Restore that was cut short once it had said what it does.
 absl::Status StreamStore::RollForward() {
   absl::StatusOr<std::optional<StreamAdoption>> adoption = files_.LoadAdoption();
+  // The checkpoint tells which state is whole, and it changes last. What a snapshot lacks by now is
+  // noticed where it is to be restored.
+  if (absl::IsDataLoss(adoption.status())) return files_.RemoveAdoption();
   if (!adoption.ok()) return adoption.status();
   if (!*adoption) return absl::OkStatus();
   absl::StatusOr<std::optional<StreamCheckpoint>> current = files_.Load();

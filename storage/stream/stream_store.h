@@ -28,6 +28,7 @@
 #include "storage/stream/stream_index.h"
 #include "storage/stream/stream_reader.h"
 #include "storage/stream/stream_record.h"
+#include "storage/stream/stream_scrub.h"
 #include "storage/stream/stream_table.h"
 
 namespace cairn {
@@ -48,6 +49,9 @@ struct StreamStoreOptions {
   // a failure. With it, the clock of `background`.
   std::function<void(bool has_room)> room;
   const Clock* clock = nullptr;
+  // So many files are known to be damaged, the last one for this reason (DATA_LOSS); on any thread,
+  // from within calls of the store, each time another one is found. May be null.
+  std::function<void(size_t files, const absl::Status& why)> damaged;
 
   uint64_t block_bytes = uint64_t{64} << 20;
   // A checkpoint is due after so many bytes of records, or so many entries of the log.
@@ -87,8 +91,8 @@ class StreamStore {
   StreamStore& operator=(const StreamStore&) = delete;
 
   // As found by Open.
-  LogPosition recovered() const { return recovered_; }
-  std::string TakeRecoveredArchive() { return std::move(recovered_archive_); }
+  LogPosition recovered() const { return recovered_.at; }
+  std::string TakeRecoveredArchive() { return std::move(recovered_.archive); }
 
   // `definition` is the caller's.
   StreamId Create(std::string definition, WallTime time);
@@ -109,6 +113,20 @@ class StreamStore {
   // it or nothing, when this returns. DATA_LOSS if they are not that.
   absl::Status Restore(absl::string_view image, std::vector<std::string> sources,
                        LogPosition position, std::string archive);
+
+  // Damage (stream_store_mend.cc) ----------------------------------------------------------------
+
+  // Gives a piece of another member's block to `take`, whichever this store lacks, in any order.
+  using MendPieces = absl::FunctionRef<absl::Status(
+      uint32_t block, absl::FunctionRef<absl::Status(uint64_t offset, absl::string_view)> take)>;
+  // Puts the blocks right by what another member's are, whose lengths as of some position up to
+  // which everything is applied here are `lengths`. A checkpoint follows. DATA_LOSS if something is
+  // still damaged.
+  absl::Status Mend(const std::vector<uint64_t>& lengths, MendPieces pieces,
+                    absl::FunctionRef<std::string()> archive);
+  // A step of StreamScrub; the checkpoint is read at the end of a round. Beside everything, on one
+  // thread at a time.
+  StreamScrub::Step Scrub(uint64_t& block, uint64_t max_bytes);
 
   size_t size() const;
   // CHECKs that the stream is there.
@@ -155,8 +173,11 @@ class StreamStore {
   const std::shared_ptr<Life> life_ = std::make_shared<Life>();
 
   // The appender's.
-  LogPosition recovered_;
-  std::string recovered_archive_;
+  struct Recovered {
+    LogPosition at;
+    std::string archive;
+  };
+  Recovered recovered_;
   uint64_t bytes_since_checkpoint_ = 0;
   Index checkpointed_ = 0;  // index of the last checkpoint that was begun
 
@@ -171,6 +192,8 @@ class StreamStore {
   bool checkpointing_ CAIRN_GUARDED_BY(mutex_) = false;
   bool checkpoint_again_ CAIRN_GUARDED_BY(mutex_) = false;  // there was no room for the last one
   std::unique_ptr<StreamCheckpoint> due_ CAIRN_GUARDED_BY(mutex_);  // to be written
+
+  StreamScrub scrub_;  // of who scrubs
 
   Mutex publishing_;  // taken before mutex_
   uint64_t generation_ CAIRN_GUARDED_BY(publishing_) = 1;
