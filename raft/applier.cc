@@ -105,6 +105,17 @@ void Applier::MakeDurable(absl::AnyInvocable<void(bool)> done) {
   });
 }
 
+void Applier::Mend(std::shared_ptr<const IncomingSnapshot> patch,
+                   absl::AnyInvocable<void(const absl::Status&)> done) {
+  executor_->Post([this, patch = std::move(patch), done = std::move(done)]() mutable {
+    // A replay has the whole state written anew.
+    const bool fits =
+        !failed() && !replaying() && patch->manifest().position.index <= replica_->applied().index;
+    done(fits ? replica_->Mend(*patch)
+              : absl::DataLossError("the state is not there to be mended"));
+  });
+}
+
 void Applier::Submit(ApplyWork work) {
   CAIRN_CHECK_LE(work.first, work.last);
   if (work.again) replaying_.store(true, std::memory_order_release);

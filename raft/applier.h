@@ -20,6 +20,7 @@
 #include "raft/pending_proposals.h"
 #include "raft/replica.h"
 #include "raft/state_machine.h"
+#include "storage/incoming_snapshot.h"
 #include "storage/log_store.h"
 #include "storage/record.h"
 #include "storage/stored_snapshot.h"
@@ -94,6 +95,10 @@ class Applier {
   void Freeze(absl::AnyInvocable<void(std::optional<FrozenState>)> done);
   // Calls `done` on `executor` with what StateMachine::MakeDurable says.
   void MakeDurable(absl::AnyInvocable<void(bool)> done);
+  // Has the machine take from `patch` what is damaged of its state, and calls `done` on `executor`.
+  // All up to the patch's position is applied.
+  void Mend(std::shared_ptr<const IncomingSnapshot> patch,
+            absl::AnyInvocable<void(const absl::Status&)> done);
   // So much waits that no more should be submitted before `applied` was called.
   bool full() const { return queued_bytes_.load(std::memory_order_relaxed) >= kMaxQueuedBytes; }
   size_t queued_bytes() const { return queued_bytes_.load(std::memory_order_relaxed); }

@@ -95,6 +95,7 @@ absl::Status GroupRunner::Open(std::unique_ptr<StateMachine> machine) {
 absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store) {
   bool on_runner = dependencies_.applier == nullptr;
   const bool durable = machine->durable();
+  StateMachine* const scrubbed = machine.get();
   absl::StatusOr<std::unique_ptr<SnapshotStore>> snapshots = OpenSnapshots();
   if (!snapshots.ok()) return snapshots.status();
   Applier::Events events;
@@ -126,6 +127,10 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
                                                     ": the state machine: ", status.message()));
   }
   StartMover(*std::move(snapshots), durable);
+  if (durable) {
+    MutexLock lock(shown_.scrubbing);
+    shown_.scrubbed = scrubbed;
+  }
   LogPosition base = opened_.recovered.base;
   if (applier_->applied() < base.index) {
     const std::string lost = absl::StrCat(
@@ -182,6 +187,9 @@ void GroupRunner::Start(const Configuration& members) {
     opened_.recovered = RecoveredLog();
     if (!node.ok()) return Halt(NodeState::kHalted, node.status());
     node_ = *std::move(node);
+    if (waiting_.damage) {
+      node_->StateDamaged(waiting_.damage->first, waiting_.damage->second);
+    }
   });
 }
 
@@ -233,6 +241,7 @@ void GroupRunner::Finish() {
     MutexLock lock(mutex_);
     rest = std::exchange(closed_.with, MailboxContents());
   }
+  EndStateScrub();
   rest.proposals.insert(rest.proposals.begin(), std::make_move_iterator(turns_.backlog.begin()),
                         std::make_move_iterator(turns_.backlog.end()));
   turns_.backlog.clear();
@@ -299,7 +308,7 @@ void GroupRunner::Publish(Instant now) {
   {
     MutexLock lock(mutex_);
     bool serving = node_->serving_leader();
-    Standing standing = StandingOf(raft, status_.state);
+    Standing standing = StandingOf(raft, status_.state, node_->damaged_parts());
     tell = status_.role != raft.role() || status_.term != raft.term() ||
            status_.leader != raft.leader() || status_.serving_leader != serving ||
            status_.state != standing.state || status_.reason != standing.reason ||

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -136,6 +137,9 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void TimerDue(Instant when);
   // The scrub of the log has found that this entry has rotted where it stands (DATA_LOSS `why`).
   void Rotten(LogPosition at, const absl::Status& why);
+  // A step of the scrub of the state machine (StateMachine::Scrub), while the group is open. On one
+  // thread at a time.
+  StateScrubStep ScrubState(uint64_t& at, uint64_t max_bytes);
   // Why an envelope should not be delivered (sender_check.h), as far as is known by now.
   absl::Status Vet(const Envelope& envelope) const;
   // What the configuration in force says of `node`.
@@ -206,6 +210,10 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   class SnapshotCall;
   void TakeSnapshot(std::shared_ptr<SnapshotCall> call);
   void StateDurable(LogPosition position);
+  void StateDamaged(size_t parts, const absl::Status& why);
+  void CompareState(LogPosition at);
+  void Mend(const std::shared_ptr<const IncomingSnapshot>& patch);
+  void EndStateScrub();
   // group_runner_apply.cc
   void DriveTails(Instant now);
 
@@ -230,6 +238,8 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
     std::vector<Watcher> watchers;
     std::vector<std::shared_ptr<SnapshotCall>> durable;  // for what the machine says is safe
     CommittedTails tails;
+    // The machine has found this before there was a node.
+    std::optional<std::pair<size_t, absl::Status>> damage;
   };
   Waiting waiting_;
   struct Turns {
@@ -245,7 +255,9 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   };
   Published published_;
 
-  struct Shown {  // to any thread
+  struct Shown {                                                   // to any thread
+    Mutex scrubbing;                                               // held while it is
+    StateMachine* scrubbed CAIRN_GUARDED_BY(scrubbing) = nullptr;  // null: it is not open
     // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
     std::atomic<int64_t> fresh_as_of = 0;
     std::atomic<bool> machine_full = false;  // as OpenContext::room said last

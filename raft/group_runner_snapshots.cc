@@ -7,6 +7,12 @@
 #include "raft/group_runner.h"
 
 namespace cairn {
+namespace {
+
+// How soon is looked again whether the state has come to what another member's is of.
+constexpr Duration kCompareAgain = Milliseconds(20);
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SnapshotStore>> GroupRunner::OpenSnapshots() {
   if (dependencies_.snapshots == nullptr) return nullptr;
@@ -40,6 +46,9 @@ absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
     });
   };
   context.clock = dependencies_.clock;
+  context.damaged = [this](size_t parts, const absl::Status& why) {
+    mailbox_.PutTask([this, parts, why] { StateDamaged(parts, why); });
+  };
   context.room = [this](bool has_room) { shown_.machine_full = !has_room; };
   absl::Status made = context.file_system->MakeDirectory(context.directory);
   if (!made.ok()) return made;
@@ -85,6 +94,12 @@ void GroupRunner::StartMover(std::unique_ptr<SnapshotStore> store, bool durable)
       if (node_ != nullptr) node_->Received(dependencies_.clock->Now(), term, snapshot);
     });
   };
+  events.compare = [this](LogPosition at) { mailbox_.PutTask([this, at] { CompareState(at); }); };
+  events.patch = [this](std::shared_ptr<const IncomingSnapshot> patch) {
+    mailbox_.PutTask([this, patch = std::move(patch)] {
+      if (node_ != nullptr) node_->MendState(patch);
+    });
+  };
   mover_ = std::make_shared<SnapshotMover>(parts, std::move(store), std::move(events));
 }
 
@@ -94,6 +109,10 @@ void GroupRunner::AddSnapshotHooks(NodeDependencies& dependencies) {
   dependencies.take_offer = [this](NodeId from, const SnapshotOffer& offer) {
     mover_->TakeOffer(from, offer);
   };
+  dependencies.take_patch = [this](NodeId from, const SnapshotOffer& offer) {
+    mover_->TakePatchOffer(from, offer);
+  };
+  dependencies.mend = [this](const std::shared_ptr<const IncomingSnapshot>& patch) { Mend(patch); };
   dependencies.wanted = [this] { return mover_->wanted(); };
   dependencies.installed = [this] { mover_->Installed(); };
   std::shared_ptr<const StoredSnapshot> last = mover_->last();
@@ -156,6 +175,51 @@ void GroupRunner::StateDurable(LogPosition position) {
   if (node_ == nullptr) return;
   node_->StateDurable(position.index);
   for (const auto& call : std::exchange(waiting_.durable, {})) call->Answer(position);
+}
+
+// Damage of the state
+// ------------------------------------------------------------------------------
+
+void GroupRunner::StateDamaged(size_t parts, const absl::Status& why) {
+  if (node_ == nullptr) {
+    waiting_.damage = {parts, why};
+  } else {
+    node_->StateDamaged(parts, why);
+  }
+}
+
+// What was applied elsewhere may be ahead: then the snapshot is offered again, by a member that is
+// asked again, and by then this one has come as far.
+void GroupRunner::CompareState(LogPosition at) {
+  applier_->Freeze([this, at](std::optional<FrozenState> frozen) {
+    if (frozen && frozen->position.index < at.index && gate_ == Gate::kOpen) {
+      // In a moment: what comes in is applied meanwhile.
+      return dependencies_.snapshots->PostAt(
+          dependencies_.clock->Now() + kCompareAgain,
+          WhileAlive([this, at] { mailbox_.PutTask([this, at] { CompareState(at); }); }));
+    }
+    mover_->Compare(std::move(frozen));
+  });
+}
+
+void GroupRunner::Mend(const std::shared_ptr<const IncomingSnapshot>& patch) {
+  applier_->Mend(patch, [this, patch](const absl::Status& status) {
+    mover_->Discard(patch);
+    mailbox_.PutTask([this, status] {
+      if (node_ != nullptr) node_->StateMended(dependencies_.clock->Now(), status);
+    });
+  });
+}
+
+StateScrubStep GroupRunner::ScrubState(uint64_t& at, uint64_t max_bytes) {
+  MutexLock lock(shown_.scrubbing);
+  if (shown_.scrubbed == nullptr) return {.bytes = 0, .round_ended = true, .healed = {}};
+  return shown_.scrubbed->Scrub(at, max_bytes);
+}
+
+void GroupRunner::EndStateScrub() {
+  MutexLock lock(shown_.scrubbing);
+  shown_.scrubbed = nullptr;
 }
 
 void GroupRunner::Deliver(Envelope envelope) {

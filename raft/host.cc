@@ -301,7 +301,31 @@ void HostImpl::StartScrub() {
   parts.log = dependencies_.log;
   parts.options = dependencies_.scrub;
   parts.found = [this](const ScrubFinding& finding) { Rotten(finding); };
+  parts.states = [this](ScrubPosition& position, uint64_t max_bytes) {
+    return ScrubStates(position, max_bytes);
+  };
   scrubber_ = std::make_unique<Scrubber>(std::move(parts));
+}
+
+// Group by group; `position.block` is the group, `position.offset` the machine's own.
+ScrubStep HostImpl::ScrubStates(ScrubPosition& position, uint64_t max_bytes) {
+  std::shared_ptr<GroupRunner> runner;
+  ScrubStep step;
+  {
+    MutexLock lock(mutex_);
+    const auto next = groups_.lower_bound(GroupId{position.block});
+    step.round_ended = next == groups_.end();
+    if (step.round_ended) return step;
+    if (ToInteger(next->first) != position.block) position = {.block = ToInteger(next->first)};
+    runner = next->second;
+  }
+  StateScrubStep of_group = runner->ScrubState(position.offset, max_bytes);
+  step.bytes = of_group.bytes;
+  for (const std::string& healed : of_group.healed) {
+    step.healed.push_back(absl::StrCat("group ", position.block, ": ", healed));
+  }
+  if (of_group.round_ended) position = {.block = position.block + 1};
+  return step;
 }
 
 // A group that is not open here is told when it is.

@@ -105,6 +105,7 @@ class HostImpl final : public Host {
 
   // The log is read in the background.
   void Rotten(const ScrubFinding& finding);
+  ScrubStep ScrubStates(ScrubPosition& position, uint64_t max_bytes);
   void Repaired(GroupId group, Index first, Index last);
 
   HostDependencies dependencies_;

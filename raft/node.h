@@ -43,6 +43,7 @@
 #include "raft/repair/repairs.h"
 #include "raft/sender_check.h"
 #include "raft/transport.h"
+#include "storage/incoming_snapshot.h"
 #include "storage/log_store.h"
 #include "storage/loss_report.h"
 #include "storage/stored_snapshot.h"
@@ -79,6 +80,10 @@ struct NodeDependencies {
   // Snapshots (raft/snapshots/snapshot_mover.h); null: there are none, and the whole log is kept.
   std::function<void(const SendSnapshot&)> offer_snapshot;
   std::function<void(NodeId from, const SnapshotOffer&)> take_offer;
+  // Of a snapshot that holds what is damaged of the state; comes back with Node::MendState.
+  std::function<void(NodeId from, const SnapshotOffer&)> take_patch;
+  // Has the state machine take it, and comes back with Node::StateMended.
+  std::function<void(std::shared_ptr<const IncomingSnapshot>)> mend;
   std::function<std::optional<Index>()> wanted;  // as SnapshotMover::wanted
   // State and log have come to the snapshot received last.
   std::function<void()> installed;
@@ -136,6 +141,11 @@ class Node {
   void Damaged(Instant now, Index index, const absl::Status& why);
   // What NodeDependencies::repair was given is durable, or `status` tells why it is not.
   void Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status);
+  // The state machine has found that parts of its state cannot be read (OpenContext::damaged).
+  void StateDamaged(size_t parts, const absl::Status& why);
+  void MendState(std::shared_ptr<const IncomingSnapshot> patch);
+  void StateMended(Instant now, const absl::Status& status);
+  size_t damaged_parts() const { return repair_.state.damaged_parts(); }
   // Group::PauseApply, ResumeApply and ReplaySnapshot; before Handle, too (node_apply.cc).
   void PauseApply(Instant now, ApplyFeed::Done done);
   void ResumeApply(Instant now);

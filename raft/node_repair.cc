@@ -214,6 +214,8 @@ void Node::GiveState(NodeId to, const EntryRequest& request) {
   EntryReply reply = {request.request, StateAnswer::kNotYet};
   if (raft_.state_lost()) {
     reply.state = StateAnswer::kLost;
+  } else if (repair_.state.damaged_parts() > 0) {
+    // It could not be read to the end; another one may have it whole.
   } else if (dependencies_.offer_snapshot != nullptr &&
              dependencies_.applier->applied() >= request.state_at_least) {
     reply.state = StateAnswer::kOffered;
@@ -221,6 +223,37 @@ void Node::GiveState(NodeId to, const EntryRequest& request) {
         {.to = to, .term = raft_.term(), .at_least = request.state_at_least, .asked = true});
   }
   Send(to, reply);
+}
+
+void Node::StateDamaged(size_t parts, const absl::Status& why) {
+  if (fenced_) return;
+  const size_t before = repair_.state.damaged_parts();
+  dependencies_.metrics->repairs.state_damaged.Add(parts - std::min(before, parts));
+  repair_.state.Damaged(dependencies_.applier->applied(), parts);
+  dependencies_.log->Log(
+      LogLevel::kWarning,
+      absl::StrCat("group ", ToInteger(settings_.group), ": ", parts,
+                   " parts of the state cannot be read, and the other members are asked for it: ",
+                   why.message()));
+}
+
+void Node::MendState(std::shared_ptr<const IncomingSnapshot> patch) {
+  if (fenced_) return;
+  repair_.state.Mending();
+  dependencies_.mend(std::move(patch));
+}
+
+void Node::StateMended(Instant now, const absl::Status& status) {
+  if (fenced_) return;
+  const size_t mended = repair_.state.Mended(status.ok());
+  if (!status.ok()) {
+    dependencies_.metrics->repairs.failed.Add();
+    return Complain(now, absl::StrCat("the state is not repaired yet: ", status.ToString()));
+  }
+  if (mended == 0) return;
+  dependencies_.metrics->repairs.state_mended.Add(mended);
+  dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group), ": ",
+                                                       mended, " parts of the state are repaired"));
 }
 
 void Node::TakeEntries(NodeId from, const EntryReply& reply,

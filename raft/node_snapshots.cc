@@ -27,6 +27,11 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
     Send(from, SnapshotAnswer{offer.id, verdict, raft_.term(), raft_.commit()});
   };
   if (raft_.state_lost()) return TakeAskedOffer(now, from, offer);
+  // Not one that the leader gives in place of entries.
+  if (!offer.answer_wanted && dependencies_.take_patch != nullptr) {
+    if (repair_.state.mending() || !repair_.state.Holds(offer.position.index)) return;
+    return dependencies_.take_patch(from, offer);
+  }
   if (offer.term < raft_.term()) return answer(SnapshotAnswer::Verdict::kStaleTerm);
   if (offer.term != raft_.term() || raft_.leader() != from) return;
   const LogPosition position = offer.position;

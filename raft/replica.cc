@@ -60,6 +60,33 @@ class MachineFiles final : public SnapshotReader {
   std::vector<SnapshotFile> files_;
 };
 
+// What came of a snapshot, without the archive.
+class MachinePatch final : public StatePatch {
+ public:
+  explicit MachinePatch(const IncomingSnapshot& incoming) : incoming_(incoming) {
+    const std::vector<ManifestFile>& files = incoming.manifest().files;
+    for (size_t file = 1; file < files.size(); ++file) {
+      files_.push_back({files[file].name, files[file].bytes});
+    }
+  }
+  const std::vector<SnapshotFile>& files() const override { return files_; }
+  absl::Status ForEachPiece(size_t file, Take take) const override {
+    for (uint64_t chunk = 0; chunk < incoming_.manifest().files[file + 1].chunks.size(); ++chunk) {
+      const ChunkPlace place = {file + 1, chunk};
+      if (!incoming_.IsHere(place)) continue;
+      absl::StatusOr<std::string> bytes = incoming_.Read(place);
+      if (!bytes.ok()) return bytes.status();
+      absl::Status status = take(chunk * kChunkBytes, *bytes);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const IncomingSnapshot& incoming_;
+  std::vector<SnapshotFile> files_;
+};
+
 }  // namespace
 
 Replica::Replica(std::unique_ptr<StateMachine> machine, size_t max_sessions)
@@ -182,6 +209,11 @@ absl::Status Replica::RestoreFrom(const StoredSnapshot& snapshot) {
   if (!status.ok()) return status;
   applied_ = machine_position_ = snapshot.position();
   return absl::OkStatus();
+}
+
+absl::Status Replica::Mend(const IncomingSnapshot& patch) {
+  CAIRN_CHECK_LE(patch.manifest().position.index, applied_.index);
+  return machine_->Mend(MachinePatch(patch), patch.manifest().position);
 }
 
 // version:u8 time:i64 configuration_at:u64,u64 configuration:length-prefixed sessions

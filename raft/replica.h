@@ -21,6 +21,7 @@
 #include "raft/session.h"
 #include "raft/state_machine.h"
 #include "storage/file_system.h"
+#include "storage/incoming_snapshot.h"
 #include "storage/record.h"
 #include "storage/stored_snapshot.h"
 
@@ -62,6 +63,8 @@ class Replica final : public ReplicaArchive {
   // Becomes what `snapshot` says, later than applied() or not: applied() is its position then, and
   // what follows it is to be applied, again or for the first time. After an error nothing is sure.
   absl::Status RestoreFrom(const StoredSnapshot& snapshot);
+  // StateMachine::Mend with what came of a snapshot.
+  absl::Status Mend(const IncomingSnapshot& patch);
 
   std::string Save() const override;
   absl::Status Restore(absl::string_view saved) override;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -106,6 +107,25 @@ class SnapshotReader : public SnapshotSource {
   virtual std::string PathOf(size_t file) const = 0;
 };
 
+// Of another member's state the pieces in which it differs from what can be read of this machine's.
+// Verified, each of them.
+class StatePatch {
+ public:
+  virtual ~StatePatch() = default;
+  // Of the whole state, as its SnapshotSource has them.
+  virtual const std::vector<SnapshotFile>& files() const = 0;
+  using Take = absl::FunctionRef<absl::Status(uint64_t offset, absl::string_view bytes)>;
+  // Gives each piece of the file to `take`, in order, until that gives an error.
+  virtual absl::Status ForEachPiece(size_t file, Take take) const = 0;
+};
+
+// What StateMachine::Scrub has done.
+struct StateScrubStep {
+  uint64_t bytes = 0;  // read
+  bool round_ended = false;
+  std::vector<std::string> healed;  // was bad, and is written again; a sentence each
+};
+
 struct OpenContext {
   GroupId group = GroupId::kNone;
   const LogReader* log = nullptr;     // lives as long as the state machine
@@ -127,6 +147,11 @@ struct OpenContext {
   // keep in memory, and hands leadership over if another member can lead. It tries again by itself.
   std::function<void(bool has_room)> room = {};
   const Clock* clock = nullptr;  // for that; with `room`
+  // A durable machine says, from any thread, that parts of its state cannot be read where they
+  // stand: `parts` of them by now, the last one because of `why` (DATA_LOSS). Once for each that it
+  // finds. It goes on, and gives an error where such a part is needed; Cairn asks the other members
+  // for the state, and calls Mend.
+  std::function<void(size_t parts, const absl::Status& why)> damaged = {};
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on
@@ -138,8 +163,8 @@ struct OpenContext {
 //    start, and drops the log they cover;
 //  - durable() as well: keeps its state on disk by itself, and says how far it is safe there.
 //
-// Threads: Open, Apply, AppliedUpTo, MakeDurable, Freeze and Restore on one sequence; a program
-// that reads its state from elsewhere guards it.
+// Threads: Open, Apply, AppliedUpTo, MakeDurable, Freeze, Restore and Mend on one sequence; a
+// program that reads its state from elsewhere guards it.
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
@@ -182,6 +207,22 @@ class StateMachine {
   // of the group halts.
   virtual absl::Status Restore(const SnapshotReader& /*snapshot*/, LogPosition /*position*/) {
     return absl::UnimplementedError("the state machine has no snapshots");
+  }
+
+  // A durable machine has said OpenContext::damaged: takes `patch`, of another member's state as of
+  // `position`, up to which all is applied here, perhaps more. What the state says stays as it is;
+  // only what cannot be read is put right, durably when this returns. After an error, or where
+  // something still cannot be read (DATA_LOSS), the others are asked again.
+  virtual absl::Status Mend(const StatePatch& /*patch*/, LogPosition /*position*/) {
+    return absl::UnimplementedError("the state machine cannot be mended");
+  }
+
+  // Reads on in what a durable machine keeps, about `max_bytes`, from `at`, which is moved, to find
+  // what has rotted: that it says with OpenContext::damaged. 0 is the beginning; a number of an
+  // earlier process, or any other, is as good as that. One at a time, on any thread, beside
+  // everything else; it blocks on the disk.
+  virtual StateScrubStep Scrub(uint64_t& /*at*/, uint64_t /*max_bytes*/) {
+    return {.bytes = 0, .round_ended = true, .healed = {}};
   }
 };
 

@@ -132,6 +132,32 @@ absl::Status IncomingSnapshot::Put(ChunkPlace place, absl::string_view bytes) {
   return status;
 }
 
+bool IncomingSnapshot::Leave(ChunkPlace place, absl::string_view bytes) {
+  CAIRN_CHECK(Exists(place));
+  if (bytes.size() != LengthOf(place) ||
+      ContentIdOf(bytes) != manifest_.files[place.file].chunks[place.chunk]) {
+    return false;
+  }
+  if (!IsThere(place)) {
+    Mark(place, true);
+    left_.insert(place);
+  }
+  return true;
+}
+
+absl::StatusOr<std::string> IncomingSnapshot::Read(ChunkPlace place) const {
+  std::string bytes(LengthOf(place), '\0');
+  absl::StatusOr<size_t> read =
+      files_[place.file]->Read(place.chunk * kChunkBytes, bytes.size(), bytes.data());
+  if (!read.ok()) return read.status();
+  if (*read == bytes.size() &&
+      ContentIdOf(bytes) == manifest_.files[place.file].chunks[place.chunk]) {
+    return bytes;
+  }
+  return absl::DataLossError(absl::StrCat(SnapshotDataPath(stem_, place.file), ": chunk ",
+                                          place.chunk, " is not what it was"));
+}
+
 // Through the page cache, if need be: what the disk made of it is checked before it is restored.
 absl::StatusOr<bool> IncomingSnapshot::Matches(ChunkPlace place) const {
   std::string bytes(LengthOf(place), '\0');
@@ -151,7 +177,7 @@ void IncomingSnapshot::Mark(ChunkPlace place, bool there) {
 }
 
 absl::Status IncomingSnapshot::Finish() {
-  CAIRN_CHECK(complete());
+  CAIRN_CHECK(complete() && left_.empty());
   for (const std::unique_ptr<File>& file : files_) {
     if (absl::Status status = file_system_->SyncNow(*file); !status.ok()) return status;
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,13 @@ class IncomingSnapshot {
   // OUT_OF_RANGE if there is no such chunk, DATA_LOSS if `bytes` are not it; nothing changes then.
   // Another error is the disk's.
   absl::Status Put(ChunkPlace place, absl::string_view bytes);
+  // The bytes are those of the chunk, and elsewhere: it is not missing any more, and not here.
+  // False if they are not.
+  bool Leave(ChunkPlace place, absl::string_view bytes);
+  // Whether a chunk, which there is, stands here.
+  bool IsHere(ChunkPlace place) const { return IsThere(place) && !left_.contains(place); }
+  // A chunk that stands here; DATA_LOSS if it is not what it was.
+  absl::StatusOr<std::string> Read(ChunkPlace place) const;
   // All is there: syncs the files and reads them once more. DATA_LOSS for what is not as it was
   // written: these chunks are missing again.
   absl::Status Finish();
@@ -76,6 +84,7 @@ class IncomingSnapshot {
   std::vector<std::vector<bool>> there_;  // by file and chunk
   uint64_t missing_ = 0;
   uint64_t missing_bytes_ = 0;
+  std::set<ChunkPlace> left_;  // Leave
 };
 
 // Where the manifest of a snapshot on its way stands.

@@ -6,7 +6,7 @@
 
 namespace cairn {
 
-Standing StandingOf(const Raft& raft, NodeState before) {
+Standing StandingOf(const Raft& raft, NodeState before, size_t damaged_parts) {
   if (raft.unsure()) {
     return {NodeState::kRepairing,
             absl::StrCat("what was synced last is lost here, behind entry ", raft.last().index,
@@ -25,6 +25,11 @@ Standing StandingOf(const Raft& raft, NodeState before) {
     return {NodeState::kRepairing,
             absl::StrCat(holes.size(), " entries cannot be read here, the first is ", holes.first(),
                          "; the others are asked for them")};
+  }
+  if (damaged_parts > 0) {
+    return {NodeState::kRepairing,
+            absl::StrCat(damaged_parts,
+                         " parts of the state cannot be read here; the others are asked for it")};
   }
   if (const auto& unsafe = raft.unsafe_override()) {
     const absl::Time until = absl::FromUnixNanos(unsafe->until().nanoseconds);

@@ -3,6 +3,7 @@
 #ifndef RAFT_CONTROL_STANDING_H_
 #define RAFT_CONTROL_STANDING_H_
 
+#include <cstddef>
 #include <string>
 
 #include "raft/core/raft.h"
@@ -17,8 +18,8 @@ struct Standing {
 };
 
 // Of a node that stood at `before`: one that never had a leader is starting. An unsafe override
-// makes it degraded, whoever leads, until it ends.
-Standing StandingOf(const Raft& raft, NodeState before);
+// makes it degraded, whoever leads, until it ends. `damaged_parts` of the state cannot be read.
+Standing StandingOf(const Raft& raft, NodeState before, size_t damaged_parts);
 
 }  // namespace cairn
 

@@ -33,6 +33,8 @@ GroupCounts GroupMetrics::counts() const {
   counts.snapshot_bytes_received = snapshots.bytes_received.value();
   counts.repaired_entries = repairs.entries.value();
   counts.repairs_failed = repairs.failed.value();
+  counts.state_damaged = repairs.state_damaged.value();
+  counts.state_mended = repairs.state_mended.value();
   counts.entries_given = repairs.given.value();
   counts.entry_bytes_given = repairs.bytes_given.value();
   counts.envelopes_dropped = envelopes_dropped.value();

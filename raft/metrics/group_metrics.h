@@ -28,6 +28,8 @@ struct GroupCounts {
   uint64_t repairs_failed = 0;
   uint64_t entries_given = 0;      // to members that could not read them
   uint64_t entry_bytes_given = 0;  // their records
+  uint64_t state_damaged = 0;      // parts of the state that could not be read here
+  uint64_t state_mended = 0;       // and were put right
   uint64_t envelopes_dropped = 0;  // the group's mailbox was full
 };
 
@@ -56,6 +58,8 @@ class GroupMetrics {
     Counter failed;
     Counter given;
     Counter bytes_given;
+    Counter state_damaged;
+    Counter state_mended;
   } repairs;
   Counter envelopes_dropped;
 

@@ -1,6 +1,7 @@
 #include "raft/repair/state_repair.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "raft/core/membership.h"
@@ -26,7 +27,8 @@ NodeId StateRepair::Choose(const Raft& raft) const {
 }
 
 std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& raft) {
-  if (!raft.state_lost()) {
+  const bool damaged = damage_.parts > 0 && !damage_.mending;
+  if (!raft.state_lost() && !damaged) {
     due_ = kDistantFuture;
     return std::nullopt;
   }
@@ -37,7 +39,25 @@ std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& ra
   asked_ = peer;
   answered_ = false;
   if (peer == NodeId::kNone) return std::nullopt;
-  return EntryRepair::Asking{peer, {++last_request_, {}, raft.base().index}};
+  // No request for entries: a state of nothing is none.
+  const Index at_least =
+      raft.state_lost() ? raft.base().index : std::max(damage_.applied, Index{1});
+  return EntryRepair::Asking{peer, {++last_request_, {}, at_least}};
+}
+
+void StateRepair::Damaged(Index applied, size_t parts) {
+  damage_.parts = parts;
+  damage_.applied = applied;
+  damage_.more = damage_.mending;
+}
+
+size_t StateRepair::Mended(bool whole) {
+  damage_.mending = false;
+  if (!whole || damage_.more) {
+    damage_.more = false;
+    return 0;
+  }
+  return std::exchange(damage_.parts, 0);
 }
 
 void StateRepair::Take(NodeId from, const EntryReply& reply, const Raft& raft) {

@@ -1,9 +1,10 @@
 // StateRepair: gets a snapshot from the other members where this node has lost what its log begins
-// behind.
+// behind, or where something of it cannot be read any more.
 
 #ifndef RAFT_REPAIR_STATE_REPAIR_H_
 #define RAFT_REPAIR_STATE_REPAIR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -21,6 +22,10 @@ namespace cairn {
 // have before. Who offers one is asked again as long as it comes: offers get lost, and a repeated
 // one has the receiver ask again for what did not arrive (raft/snapshots/snapshot_receiver.h).
 //
+// Where the state machine of a node that runs has found damage, whatever the role, a member that
+// has applied as much as this node had then gives its state, of which this node takes what it lacks
+// (StateMachine::Mend).
+//
 // Threads: one at a time.
 class StateRepair {
  public:
@@ -34,10 +39,29 @@ class StateRepair {
   // state, too.
   bool TakeNowhere(const Raft& raft);
 
+  // `parts` of the state, in all, cannot be read, which is as of entry `applied`.
+  void Damaged(Index applied, size_t parts);
+  // 0: all of it can be read, as far as is known.
+  size_t damaged_parts() const { return damage_.parts; }
+  // Whether a snapshot at `index` holds what cannot be read.
+  bool Holds(Index index) const { return damage_.parts > 0 && index >= damage_.applied; }
+  // It is here, and is being taken: nobody is asked until it is, or could not be.
+  void Mending() { damage_.mending = true; }
+  bool mending() const { return damage_.mending; }
+  // Gives how many parts can be read again; 0 if more has been found meanwhile, or not `whole`.
+  size_t Mended(bool whole);
+
   // When Next is due at the latest.
   Instant NextDeadline() const { return due_; }
 
  private:
+  struct Damage {
+    size_t parts = 0;
+    Index applied = 0;
+    bool mending = false;
+    bool more = false;  // since then
+  };
+
   NodeId Choose(const Raft& raft) const;
 
   const Duration interval_;
@@ -47,6 +71,7 @@ class StateRepair {
   uint32_t times_ = 0;         // it was asked in a row
   std::set<NodeId> lost_too_;  // members that said so
   Instant due_ = kDistantFuture;
+  Damage damage_;
 };
 
 }  // namespace cairn

@@ -9,12 +9,15 @@ namespace cairn {
 namespace {
 
 constexpr uint32_t kMagic = 0x5c4b0001;  // with the version of the format
-constexpr size_t kBytes = 104;           // without the checksum
+constexpr uint32_t kInRound = 1;
+constexpr uint32_t kInStates = 2;  // unknown to a release before
+constexpr size_t kBytes = 104;     // without the checksum
 
 std::string Encode(const ScrubProgress& progress) {
   std::string bytes;
   AppendLittleEndian(&bytes, kMagic);
-  AppendLittleEndian(&bytes, static_cast<uint32_t>(progress.in_round));
+  const uint32_t flags = (progress.in_round ? kInRound : 0) | (progress.in_states ? kInStates : 0);
+  AppendLittleEndian(&bytes, flags);
   for (uint64_t number :
        {progress.position.block, progress.position.offset, progress.position.id_end,
         progress.position.batch, progress.round_bytes,
@@ -38,7 +41,9 @@ std::optional<ScrubProgress> LoadScrubProgress(FileSystem& file_system, const st
   Decoder from(content);
   if (from.Read<uint32_t>() != kMagic) return std::nullopt;
   ScrubProgress progress;
-  progress.in_round = from.Read<uint32_t>() != 0;
+  const auto flags = from.Read<uint32_t>();
+  progress.in_round = flags != 0;
+  progress.in_states = (flags & kInStates) != 0;
   progress.position.block = from.Read<uint64_t>();
   progress.position.offset = from.Read<uint64_t>();
   progress.position.id_end = from.Read<uint64_t>();

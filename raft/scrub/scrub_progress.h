@@ -17,7 +17,8 @@ namespace cairn {
 // Counts are since the file was made, over all starts.
 struct ScrubProgress {
   bool in_round = false;
-  ScrubPosition position;     // of the round under way
+  bool in_states = false;     // the log has been read, the state machines are
+  ScrubPosition position;     // of the round under way; in the states by group and its own number
   uint64_t round_bytes = 0;   // read by it so far, or by the last one
   WallTime round_began;       // zero: none ever did
   WallTime last_round_ended;  // zero: none ever did

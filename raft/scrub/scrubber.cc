@@ -89,6 +89,7 @@ bool Scrubber::BeginRound(Instant now) {
   if (progress_.in_round) return true;
   if (now < next_round_) return false;
   progress_.in_round = true;
+  progress_.in_states = false;
   progress_.position = {};
   progress_.round_bytes = 0;
   progress_.round_began = parts_.clock->WallNow();
@@ -98,12 +99,21 @@ bool Scrubber::BeginRound(Instant now) {
 
 // A step of the round; true if it is not the last one.
 bool Scrubber::Scrub(Instant now, uint64_t& bytes) {
-  ScrubPosition position = status().progress.position;
-  const ScrubStep step = parts_.scrub->Step(position, StepBytes());
+  const ScrubProgress before = status().progress;
+  ScrubPosition position = before.position;
+  const bool in_states = before.in_states && parts_.states != nullptr;
+  ScrubStep step =
+      in_states ? parts_.states(position, StepBytes()) : parts_.scrub->Step(position, StepBytes());
   bytes += step.bytes;
+  const bool to_states = step.round_ended && !in_states && parts_.states != nullptr;
+  if (to_states) {
+    step.round_ended = false;
+    position = {};
+  }
   {
     MutexLock lock(mutex_);
     progress_.position = position;
+    progress_.in_states = in_states || to_states;
     progress_.round_bytes += step.bytes;
     progress_.bytes += step.bytes;
     progress_.healed += step.healed.size();
@@ -170,7 +180,7 @@ void Scrubber::TellAgain(GroupId group) {
 
 void Scrubber::EndRound() {
   MutexLock lock(mutex_);
-  progress_.in_round = false;
+  progress_.in_round = progress_.in_states = false;
   progress_.last_round_ended = parts_.clock->WallNow();
   ++progress_.rounds;
   // What two rounds have not met any more was dropped from the log. After one it may be written

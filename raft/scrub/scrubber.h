@@ -1,4 +1,5 @@
-// Scrubber: has a host's log read in the background, slowly, again and again.
+// Scrubber: has a host's log, and what its state machines keep, read in the background, slowly,
+// again and again.
 
 #ifndef RAFT_SCRUB_SCRUBBER_H_
 #define RAFT_SCRUB_SCRUBBER_H_
@@ -60,6 +61,9 @@ class Scrubber {
     ScrubOptions options;  // not off
     // An entry is bad. On the executor.
     std::function<void(const ScrubFinding&)> found;
+    // A step of what state machines keep, which follows the log in each round; as LogScrub::Step,
+    // but that machines tell themselves of what is damaged. May be null.
+    std::function<ScrubStep(ScrubPosition& position, uint64_t max_bytes)> states = nullptr;
   };
 
   // What the parts point to outlives it.

@@ -203,6 +203,24 @@ void SnapshotMover::TakeOffer(NodeId from, const SnapshotOffer& offer) {
   });
 }
 
+void SnapshotMover::TakePatchOffer(NodeId from, const SnapshotOffer& offer) {
+  Post([this, from, offer] {
+    receiver_.TakePatchOffer(from, offer, Now());
+    AfterReceiver();
+  });
+}
+
+void SnapshotMover::Compare(std::optional<FrozenState> own) {
+  Post([this, own = std::move(own)] {
+    receiver_.Compare(own ? own->machine.get() : nullptr, *parts_.clock);
+    AfterReceiver();
+  });
+}
+
+void SnapshotMover::Discard(std::shared_ptr<const IncomingSnapshot> patch) {
+  Post([this, patch = std::move(patch)] { store_->Discard(*patch); });
+}
+
 void SnapshotMover::Deliver(Envelope envelope) {
   if (waiting_.fetch_add(1) >= kMaxWaiting) {
     waiting_.fetch_sub(1);
@@ -232,6 +250,10 @@ void SnapshotMover::AfterReceiver() {
   if (std::optional<SnapshotReceiver::Received> received = receiver_.TakeReceived()) {
     parts_.metrics->snapshots.received.Add();
     events_.received(received->term, std::move(received->snapshot));
+  }
+  if (const std::optional<LogPosition> at = receiver_.TakeCompareAt()) events_.compare(*at);
+  if (std::shared_ptr<const IncomingSnapshot> patch = receiver_.TakePatch()) {
+    events_.patch(std::move(patch));
   }
   ScheduleTick();
 }

@@ -63,6 +63,10 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
     absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> taken;
     // A snapshot of another member, offered in `term`, is published.
     absl::AnyInvocable<void(Term term, std::shared_ptr<const StoredSnapshot>)> received;
+    // The state as of this position, or a later one, is wanted: Compare is to be called with it.
+    absl::AnyInvocable<void(LogPosition)> compare = nullptr;
+    // What this node's state lacks of another member's is here; Discard follows.
+    absl::AnyInvocable<void(std::shared_ptr<const IncomingSnapshot>)> patch = nullptr;
   };
 
   // `parts` outlive the mover, or its End was told. Tasks that are behind it do nothing.
@@ -75,6 +79,11 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   void Offer(const SendSnapshot& send);
   // A member offers one this node needs.
   void TakeOffer(NodeId from, const SnapshotOffer& offer);
+  // As TakeOffer, of one that holds what is damaged of this node's state.
+  void TakePatchOffer(NodeId from, const SnapshotOffer& offer);
+  // The frozen state, or nothing.
+  void Compare(std::optional<FrozenState> own);
+  void Discard(std::shared_ptr<const IncomingSnapshot> patch);
   // A SnapshotRequest or SnapshotPiece, validated and of a member. Too many at once are dropped.
   void Deliver(Envelope envelope);
   // True if none is being taken, and the last attempt has not just failed: Take follows.

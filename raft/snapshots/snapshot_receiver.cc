@@ -63,8 +63,8 @@ bool SnapshotReceiver::Pace::IsLost(const Assembly& assembly, Instant now) const
 
 // Offers ------------------------------------------------------------------------------------------
 
-void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now) {
-  if (transfer_ && transfer_->offer.id == offer.id) {
+void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, bool patch, Instant now) {
+  if (transfer_ && transfer_->offer.id == offer.id && transfer_->patch == patch) {
     transfer_->offer.term = std::max(transfer_->offer.term, offer.term);
     if (transfer_->from != from) {
       transfer_->from = from;
@@ -79,11 +79,12 @@ void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, Instan
     Answer(from, offer, SnapshotAnswer::Verdict::kBusy);
     return AskAgain(now);
   }
-  Begin(from, offer, now);
+  Begin(from, offer, patch, now);
 }
 
-void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, Instant now) {
+void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, bool patch, Instant now) {
   transfer_.emplace();
+  transfer_->patch = patch;
   transfer_->offer = offer;
   transfer_->from = from;
   transfer_->last_news = now;
@@ -167,6 +168,7 @@ void SnapshotReceiver::TakeManifest(Instant now) {
   absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming = store_->Receive(std::move(encoded));
   if (absl::IsAlreadyExists(incoming.status())) {
     // It arrived before, and this node has not come to take it yet.
+    if (transfer_->patch) return transfer_.reset();
     received_ = Received{transfer_->offer.term, store_->last()};
     transfer_.reset();
     return;
@@ -176,6 +178,39 @@ void SnapshotReceiver::TakeManifest(Instant now) {
     return Fail("manifest", absl::DataLossError("it is of another position"));
   }
   transfer_->incoming = *std::move(incoming);
+  if (transfer_->patch) {
+    compare_at_ = transfer_->offer.position;
+  } else {
+    FillWindow(now);
+  }
+}
+
+std::optional<LogPosition> SnapshotReceiver::TakeCompareAt() {
+  return std::exchange(compare_at_, std::nullopt);
+}
+
+// Files of an earlier state are the beginnings of those of a later one, or have changed.
+void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
+  if (!transfer_ || !transfer_->patch || transfer_->compared) return;
+  if (transfer_->incoming == nullptr) return;
+  IncomingSnapshot& incoming = *transfer_->incoming;
+  // The first file is not the machine's.
+  const size_t count = own == nullptr ? 0 : own->files().size();
+  const std::vector<ManifestFile>& files = incoming.manifest().files;
+  for (std::optional<ChunkPlace> next = incoming.NextMissing({1, 0}); next;
+       next = incoming.NextMissing({next->file, next->chunk + 1})) {
+    const size_t file = next->file - 1;
+    if (file >= count || own->files()[file].name != files[next->file].name) continue;
+    const uint64_t offset = next->chunk * kChunkBytes;
+    const uint64_t length = incoming.LengthOf(*next);
+    if (offset + length > own->files()[file].bytes) continue;
+    absl::StatusOr<std::string> bytes = own->Read(file, offset, static_cast<size_t>(length));
+    if (bytes.ok()) incoming.Leave(*next, *bytes);
+  }
+  const Instant now = clock.Now();
+  transfer_->compared = true;
+  transfer_->last_news = now;
+  transfer_->pace = Pace(now);
   FillWindow(now);
 }
 
@@ -189,7 +224,10 @@ void SnapshotReceiver::FillWindow(Instant now) {
     }
     next = transfer_->incoming->NextMissing({next->file, next->chunk + 1});
   }
-  if (transfer_->incoming->complete()) Publish(now);
+  if (!transfer_->incoming->complete()) return;
+  if (!transfer_->patch) return Publish(now);
+  patch_ = std::move(transfer_->incoming);
+  transfer_.reset();
 }
 
 void SnapshotReceiver::TakeChunk(ChunkPlace place, Instant now) {

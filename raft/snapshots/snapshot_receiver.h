@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "base/types.h"
 #include "raft/envelope.h"
+#include "raft/state_machine.h"
 #include "storage/snapshot_store.h"
 
 namespace cairn {
@@ -39,7 +40,18 @@ class SnapshotReceiver {
   // `store` outlives it.
   explicit SnapshotReceiver(SnapshotStore* store) : store_(store) {}
 
-  void TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now);
+  void TakeOffer(NodeId from, const SnapshotOffer& offer, Instant now) {
+    TakeOffer(from, offer, /*patch=*/false, now);
+  }
+  // As TakeOffer; but only what this node's state lacks is pulled, for TakePatch. Once the manifest
+  // is here it waits for Compare.
+  void TakePatchOffer(NodeId from, const SnapshotOffer& offer, Instant now) {
+    TakeOffer(from, offer, /*patch=*/true, now);
+  }
+  // Where a patch is compared with the state as of this position, or a later one; once.
+  std::optional<LogPosition> TakeCompareAt();
+  // Looks which chunks `own`, that state, has. Reads all of it: `clock` tells how late it is then.
+  void Compare(const SnapshotSource* own, const Clock& clock);
   void TakePiece(NodeId from, SnapshotPiece piece, Instant now);
   void Expire(Instant now);
 
@@ -51,6 +63,7 @@ class SnapshotReceiver {
     std::shared_ptr<const StoredSnapshot> snapshot;
   };
   std::optional<Received> TakeReceived();
+  std::shared_ptr<IncomingSnapshot> TakePatch() { return std::exchange(patch_, nullptr); }
   // What the senders of those that failed are to be told.
   std::vector<std::pair<NodeId, SnapshotAnswer>> TakeAnswers();
   // What went wrong, for people.
@@ -104,12 +117,15 @@ class SnapshotReceiver {
     std::unique_ptr<IncomingSnapshot> incoming;  // from then on
     std::map<ChunkPlace, Assembly> chunks;       // under way
     int bad_chunks = 0;
+    bool patch = false;
+    bool compared = false;  // if it is one
   };
 
   static Assembly MakeAssembly(uint64_t bytes);
   // Takes a piece; true if it was missing.
   static bool Take(Assembly& assembly, uint64_t offset, absl::string_view bytes);
-  void Begin(NodeId from, const SnapshotOffer& offer, Instant now);
+  void TakeOffer(NodeId from, const SnapshotOffer& offer, bool patch, Instant now);
+  void Begin(NodeId from, const SnapshotOffer& offer, bool patch, Instant now);
   void Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now);
   void AskAgain(Instant now);
   void AskAll(Instant now, absl::FunctionRef<bool(const Assembly&)> wanted);
@@ -127,6 +143,8 @@ class SnapshotReceiver {
   std::vector<std::pair<NodeId, SnapshotRequest>> requests_;
   std::vector<std::pair<NodeId, SnapshotAnswer>> answers_;
   std::optional<Received> received_;
+  std::shared_ptr<IncomingSnapshot> patch_;  // complete
+  std::optional<LogPosition> compare_at_;
   std::vector<std::string> complaints_;
   Figures figures_;
 };
