@@ -109,8 +109,8 @@ void AddScrubFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
       ->check(CLI::IsMember({"none", "zstd"}))
       ->capture_default_str();
   app.add_option("--scrub_bytes_per_second", config.scrub_bytes_per_second,
-                 "the log is read in the background, so much of it at most, to find what has "
-                 "rotted and have it repaired; 0: it is not")
+                 "the log and the streams' files are read in the background, so much at most, to "
+                 "find what has rotted and have it repaired; 0: they are not")
       ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
       ->capture_default_str();
   app.add_option("--scrub_period", flags.scrub_period,

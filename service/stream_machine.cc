@@ -75,8 +75,11 @@ class StreamMachine::Frozen final : public SnapshotSource {
   mutable std::vector<SnapshotFile> files_;  // there is always one; made by who asks first
 };
 
-StreamMachine::StreamMachine(std::unique_ptr<Executor> background, uint64_t checkpoint_bytes)
-    : background_(std::move(background)), checkpoint_bytes_(checkpoint_bytes) {}
+StreamMachine::StreamMachine(std::unique_ptr<Executor> background, uint64_t checkpoint_bytes,
+                             uint64_t block_bytes)
+    : background_(std::move(background)),
+      checkpoint_bytes_(checkpoint_bytes),
+      block_bytes_(block_bytes) {}
 StreamMachine::~StreamMachine() = default;
 
 absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
@@ -89,6 +92,8 @@ absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
   options.background = background_.get();
   options.durable = context.durable;
   options.checkpoint_bytes = checkpoint_bytes_;
+  options.block_bytes = block_bytes_;
+  options.damaged = context.damaged;
   options.failed = context.failed;
   options.room = context.room;
   options.clock = context.clock;
@@ -337,6 +342,24 @@ absl::Status StreamMachine::Restore(const SnapshotReader& snapshot, LogPosition 
   }
   for (const std::shared_ptr<Watcher>& watcher : watchers) watcher->Call();
   return absl::OkStatus();
+}
+
+absl::Status StreamMachine::Mend(const StatePatch& patch, LogPosition /*position*/) {
+  const std::vector<SnapshotFile>& files = patch.files();
+  if (files.empty() || files[0].name != kImageFile) {
+    return absl::DataLossError("a snapshot of something else than streams");
+  }
+  std::vector<uint64_t> lengths;
+  for (size_t i = 1; i < files.size(); ++i) lengths.push_back(files[i].bytes);
+  return store_->Mend(
+      lengths,
+      [&patch](uint32_t block, StatePatch::Take take) { return patch.ForEachPiece(block, take); },
+      [this] { return archive_ == nullptr ? std::string() : archive_->Save(); });
+}
+
+StateScrubStep StreamMachine::Scrub(uint64_t& at, uint64_t max_bytes) {
+  StreamScrub::Step step = store_->Scrub(at, max_bytes);
+  return {.bytes = step.bytes, .round_ended = step.ended, .healed = std::move(step.healed)};
 }
 
 std::unique_ptr<StreamMachine::Watch> StreamMachine::WatchAppends(

@@ -43,9 +43,11 @@ struct StoredMessageView {
 // any thread, beside them. Read blocks on the disk.
 class StreamMachine final : public StateMachine {
  public:
-  // The store writes and syncs on `background`, and makes a checkpoint after so many bytes.
+  // The store writes and syncs on `background`, and makes a checkpoint after so many bytes, and
+  // another file.
   explicit StreamMachine(std::unique_ptr<Executor> background,
-                         uint64_t checkpoint_bytes = uint64_t{64} << 20);
+                         uint64_t checkpoint_bytes = uint64_t{64} << 20,
+                         uint64_t block_bytes = uint64_t{64} << 20);
   ~StreamMachine() override;
 
   bool durable() const override { return true; }
@@ -55,6 +57,8 @@ class StreamMachine final : public StateMachine {
   bool MakeDurable() override;
   std::unique_ptr<SnapshotSource> Freeze() override;
   absl::Status Restore(const SnapshotReader& snapshot, LogPosition position) override;
+  absl::Status Mend(const StatePatch& patch, LogPosition position) override;
+  StateScrubStep Scrub(uint64_t& at, uint64_t max_bytes) override;
 
   struct Info {
     StreamDefinition definition;
@@ -108,6 +112,7 @@ class StreamMachine final : public StateMachine {
 
   const std::unique_ptr<Executor> background_;
   const uint64_t checkpoint_bytes_;
+  const uint64_t block_bytes_;
   ReplicaArchive* archive_ = nullptr;   // set by Open, may be null
   std::unique_ptr<StreamStore> store_;  // set by Open
   mutable Mutex mutex_;

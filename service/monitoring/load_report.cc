@@ -48,6 +48,8 @@ void WriteCounters(const GroupCounts& from, const CallCounts& calls, v1::GroupCo
   to->set_snapshot_bytes_received(from.snapshot_bytes_received);
   to->set_repaired_entries(from.repaired_entries);
   to->set_repairs_failed(from.repairs_failed);
+  to->set_state_parts_damaged(from.state_damaged);
+  to->set_state_parts_repaired(from.state_mended);
   to->set_entries_given(from.entries_given);
   to->set_entry_bytes_given(from.entry_bytes_given);
   to->set_envelopes_dropped(from.envelopes_dropped);

@@ -143,6 +143,10 @@ void AddCounters(const v1::GroupCounters& counters, Families& to) {
              counters.repaired_entries());
   to.Counter("cairn_repairs_failed_total", "Answers that could not put an entry right.",
              counters.repairs_failed());
+  to.Counter("cairn_state_parts_damaged_total", "Files of the streams that could not be read.",
+             counters.state_parts_damaged());
+  to.Counter("cairn_state_parts_repaired_total", "Of those, put right by another member's.",
+             counters.state_parts_repaired());
   to.Counter("cairn_entries_given_total", "Entries given to members that could not read them.",
              counters.entries_given());
   to.Counter("cairn_entry_given_bytes_total", "Bytes of the entries given to such members.",
