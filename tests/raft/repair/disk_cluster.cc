@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "service/stream_command.h"
 #include "storage/block/block_log.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "tests/raft/text_machine.h"
@@ -12,6 +13,7 @@ namespace cairn {
 namespace {
 
 constexpr char kDirectory[] = "/data";
+constexpr char kStream[] = "kept";
 
 std::vector<DiskCluster::Disk> EmptyDisks(uint64_t nodes) {
   std::vector<DiskCluster::Disk> disks;
@@ -90,8 +92,7 @@ absl::Status DiskCluster::StartOn(uint64_t id, Node& node) {
   group_options.compaction.snapshot_entries = options_.snapshot_entries;
   group_options.compaction.retained_entries = options_.retained_entries;
   group_options.log_cache_bytes = 1024;
-  absl::StatusOr<Group> group =
-      node.host->Open(kGroup, std::make_unique<TextMachine>(&node.commands), group_options);
+  absl::StatusOr<Group> group = node.host->Open(kGroup, MakeMachine(node), group_options);
   if (!group.ok()) return group.status();
   node.group = *group;
   return absl::OkStatus();
@@ -117,6 +118,31 @@ absl::StatusOr<std::unique_ptr<LogDisk>> DiskCluster::OpenLog(const NodeIdentity
   return BlockLog::Open(*node.files, std::move(options));
 }
 
+std::unique_ptr<StateMachine> DiskCluster::MakeMachine(Node& node) {
+  if (!options_.streams) return std::make_unique<TextMachine>(&node.commands);
+  // Files of some twenty commands, a checkpoint after as many.
+  auto machine = std::make_unique<StreamMachine>(std::make_unique<ManualExecutor>(&world_),
+                                                 /*checkpoint_bytes=*/1500, /*block_bytes=*/2000);
+  node.streams = machine.get();
+  return machine;
+}
+
+std::string DiskCluster::CommandsOf(const Node& node) {
+  if (node.streams == nullptr) return node.commands;
+  std::string commands;
+  uint64_t next = 1;
+  while (true) {
+    const absl::StatusOr<StreamMachine::ReadEnd> end = node.streams->Read(
+        kStream, next, size_t{1} << 20, [&commands](const StoredMessageView& stored) {
+          absl::StrAppend(&commands, stored.message.payload, ",");
+          return true;
+        });
+    if (!end.ok()) return absl::StrCat(commands, end.status().ToString());
+    if (end->next_sequence > end->last_sequence) return commands;
+    next = end->next_sequence;
+  }
+}
+
 void DiskCluster::StartAll() {
   for (auto& [id, node] : nodes_) Start(id);
 }
@@ -124,6 +150,7 @@ void DiskCluster::StartAll() {
 void DiskCluster::Stop(uint64_t id) {
   Node& node = nodes_.at(id);
   node.group.reset();
+  node.streams = nullptr;
   node.host.reset();
   node.transport.reset();
   node.log.reset();
@@ -153,24 +180,38 @@ uint64_t DiskCluster::SomeFollower() {
 }
 
 bool DiskCluster::Propose(int count) {
+  if (options_.streams && commands_ == 0 && !ProposeOne(EncodeCreateStream({kStream, {}}))) {
+    return false;
+  }
   for (int i = 0; i < count; ++i) {
-    const uint64_t leader = AwaitLeader();
-    if (leader == 0) return false;
-    std::optional<ProposalResult> result;
-    nodes_.at(leader).group->Propose(absl::StrCat("c", ++commands_, options_.tail), {},
-                                     [&](ProposalResult r) { result = std::move(r); });
-    if (!Await([&] { return result.has_value(); })) return false;
-    if (!std::holds_alternative<ProposalApplied>(*result)) return false;
+    std::string command = absl::StrCat("c", ++commands_, options_.tail);
+    if (options_.streams) {
+      AppendCommandBuilder append(kStream, std::nullopt, command.size());
+      append.Add("", {}, command);
+      command = std::move(append).Build();
+    }
+    if (!ProposeOne(std::move(command))) return false;
   }
   return true;
 }
 
+bool DiskCluster::ProposeOne(std::string command) {
+  const uint64_t leader = AwaitLeader();
+  if (leader == 0) return false;
+  std::optional<ProposalResult> result;
+  nodes_.at(leader).group->Propose(std::move(command), {},
+                                   [&](ProposalResult r) { result = std::move(r); });
+  return Await([&] { return result.has_value(); }) &&
+         std::holds_alternative<ProposalApplied>(*result);
+}
+
 bool DiskCluster::Whole() const {
   const Node& first = nodes_.begin()->second;
+  const std::string commands = CommandsOf(first);
   for (const auto& [id, node] : nodes_) {
     if (node.host == nullptr || !node.stopped.ok()) return false;
     if (node.group->Status().state != NodeState::kServing) return false;
-    if (node.commands != first.commands) return false;
+    if (CommandsOf(node) != commands) return false;
     if (node.group->Status().applied_index != first.group->Status().last_index) return false;
   }
   return true;

@@ -1,6 +1,6 @@
 // DiskCluster: whole hosts in virtual time over file systems in memory, with the block store or
-// RocksDB, and a state machine that takes snapshots: everything a node keeps is in files that a
-// test can damage.
+// RocksDB, and a state machine that takes snapshots, or that of the streams: everything a node
+// keeps is in files that a test can damage.
 
 #ifndef TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
 #define TESTS_RAFT_REPAIR_DISK_CLUSTER_H_
@@ -19,6 +19,7 @@
 #include "base/types.h"
 #include "raft/host.h"
 #include "raft/identity.h"
+#include "service/stream_machine.h"
 #include "storage/log_store.h"
 #include "storage/loss_report.h"
 #include "storage/simulated_file_system.h"
@@ -36,6 +37,7 @@ class DiskCluster {
     std::string log_store = "block";  // or "rocksdb"
     ScrubOptions scrub = {};          // off
     bool loss_report = false;         // each keeps one
+    bool streams = false;             // the state machine is that of the streams, not a text
     std::string tail = {};            // at the end of each command
     uint64_t block_bytes = 16 << 10;
     // See GroupOptions::compaction.
@@ -76,8 +78,8 @@ class DiskCluster {
   ScrubProgress Scrubbed(uint64_t node) const {
     return nodes_.at(node).host->Scrub().value().progress;
   }
-  // What the state machine of `node` holds.
-  const std::string& Commands(uint64_t node) const { return nodes_.at(node).commands; }
+  // What the state machine of `node` holds, read back: what cannot be read is said in its place.
+  std::string Commands(uint64_t node) const { return CommandsOf(nodes_.at(node)); }
   // Why it stopped serving, or did not start; OK if it does.
   const absl::Status& Stopped(uint64_t node) const { return nodes_.at(node).stopped; }
   // All nodes serve, and hold the same.
@@ -92,8 +94,12 @@ class DiskCluster {
     std::unique_ptr<Host> host;
     std::optional<Group> group;
     std::string commands;
+    StreamMachine* streams = nullptr;  // of `host`
     absl::Status stopped;
   };
+  static std::string CommandsOf(const Node& node);
+  std::unique_ptr<StateMachine> MakeMachine(Node& node);
+  bool ProposeOne(std::string command);
   absl::Status StartOn(uint64_t id, Node& node);
   absl::StatusOr<std::unique_ptr<LogDisk>> OpenLog(const NodeIdentity& identity, Node& node) const;
 

@@ -45,7 +45,8 @@ FlipCluster::FlipCluster(uint64_t nodes, DiskCluster::Options options)
 std::map<std::string, std::string> FlipCluster::FilesOf(uint64_t node) const {
   std::map<std::string, std::string> files;
   SimulatedFileSystem& disk = *disks_[node - 1];
-  for (const std::string directory : {"/data", "/data/log", "/data/log/db", "/data/snapshots/1"}) {
+  for (const std::string directory :
+       {"/data", "/data/log", "/data/log/db", "/data/snapshots/1", "/data/groups/1/machine"}) {
     const absl::StatusOr<std::vector<std::string>> names = disk.List(directory);
     if (!names.ok()) continue;  // of the other log store
     for (const std::string& name : *names) {
@@ -81,12 +82,47 @@ std::string FlipCluster::AfterDamage(
   }
   const bool whole = cluster.Await([&] { return cluster.Whole(); }, Seconds(15)) &&
                      cluster.Propose(1) && cluster.Await([&] { return cluster.Whole(); });
+  return Look(cluster, whole);
+}
+
+std::string FlipCluster::WhileRunning(const std::vector<Flip>& flips) {
+  std::vector<DiskCluster::Disk> disks;
+  for (const DiskCluster::Disk& disk : disks_) disks.push_back(disk->WorstCaseImage());
+  DiskCluster cluster(std::move(disks), options_);
+  cluster.StartAll();
+  if (!cluster.Await([&] { return cluster.Whole(); })) return "not whole before";
+  std::vector<std::string> files;
+  for (const Flip& flip : flips) {
+    files.push_back(ReadWholeFile(cluster.Files(flip.node), flip.path).value());
+    cluster.Files(flip.node).FlipBits(flip.path, flip.offset,
+                                      static_cast<uint8_t>(1u << flip.offset % 8));
+  }
+  const auto right = [&] {
+    for (size_t i = 0; i < flips.size(); ++i) {
+      const absl::StatusOr<std::string> file =
+          ReadWholeFile(cluster.Files(flips[i].node), flips[i].path);
+      // It may have been gone on with.
+      if (!file.ok() || !absl::StartsWith(*file, files[i])) return false;
+    }
+    return true;
+  };
+  if (!cluster.Await(right)) return "the file is not what it was";
+  const bool whole = cluster.Await([&] { return cluster.Whole(); }) && cluster.Propose(1) &&
+                     cluster.Await([&] { return cluster.Whole(); });
+  return Look(cluster, whole);
+}
+
+// What is wrong in the end with a cluster that has come to be whole, or not.
+std::string FlipCluster::Look(DiskCluster& cluster, bool whole) {
   std::string stops;
   for (uint64_t node = 1; node <= disks_.size(); ++node) {
     if (!cluster.Stopped(node).ok()) {
       absl::StrAppend(&stops, "node ", node, " stops: ", cluster.Stopped(node).ToString());
     } else if (!absl::StartsWith(cluster.Commands(node), expected_)) {
       return absl::StrCat("node ", node, " holds ", cluster.Commands(node));
+    } else {
+      parts_damaged_ += cluster.Status(node).counts.state_damaged;
+      parts_mended_ += cluster.Status(node).counts.state_mended;
     }
   }
   if (!stops.empty()) return cluster.Propose(1) ? stops : "the others do not go on: " + stops;

@@ -38,16 +38,26 @@ class FlipCluster {
   // nodes serve, with all that was acknowledged.
   std::string After(const std::vector<Flip>& flips);
   std::string AfterDamage(const std::function<void(std::vector<DiskCluster::Disk>&)>& damage);
+  // Of nodes that scrub: what is wrong where the bytes are flipped while all serve, and nothing is
+  // started again; also if they are not what they were in the end.
+  std::string WhileRunning(const std::vector<Flip>& flips);
 
   // Nodes that knew at once of what they could not read.
   int repairs() const { return repairs_; }
+  // Parts of the state that were found damaged, and put right.
+  uint64_t parts_damaged() const { return parts_damaged_; }
+  uint64_t parts_mended() const { return parts_mended_; }
 
  private:
+  std::string Look(DiskCluster& cluster, bool whole);
+
   const DiskCluster::Options options_;
   std::vector<DiskCluster::Disk> disks_;
   std::string expected_;
   std::string wrong_;
   int repairs_ = 0;
+  uint64_t parts_damaged_ = 0;
+  uint64_t parts_mended_ = 0;
 };
 
 // Mostly where something was written.
