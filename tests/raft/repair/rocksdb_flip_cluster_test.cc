@@ -132,6 +132,26 @@ TEST_F(RocksDbFlipClusterTest, HalfOfALogOfOneOfThree) {
   }
 }
 
+// What a node keeps beside its log: nothing depends on it.
+TEST(RocksDbFlipClusterBesideTest, AnyByteOfTheScrubsProgressAndOfTheLossReport) {
+  FlipCluster cluster(3, {.log_store = "rocksdb",
+                          .scrub = {.bytes_per_second = uint64_t{1} << 20},
+                          .loss_report = true});
+  ASSERT_EQ(cluster.wrong(), "");
+  std::map<std::string, int> tried;
+  for (const auto& [path, bytes] : cluster.FilesOf(2)) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (name != "SCRUB" && name != "lost-data.jsonl") continue;
+    for (uint64_t offset = 0; offset < bytes.size(); ++offset) {
+      const std::vector<Flip> flips = {{2, path, offset}};
+      ASSERT_EQ(cluster.After(flips), "") << Describe(flips);
+      ++tried[name];
+    }
+  }
+  EXPECT_GE(tried["SCRUB"], 100);
+  EXPECT_GE(tried["lost-data.jsonl"], 100);
+}
+
 // The same entries bad on two of them: the third one has them. Which bytes are bad is drawn.
 TEST_F(RocksDbFlipClusterTest, TwoOfThreeKeepTheirClaims) {
   Random random(1);

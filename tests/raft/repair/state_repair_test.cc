@@ -109,5 +109,51 @@ TEST_F(StateRepairTest, NobodyIsAskedWhereNothingIsLost) {
   EXPECT_FALSE(repair_.TakeNowhere(whole.raft()));
 }
 
+// Of a node whose log and position are as they should be, and that has found damage.
+TEST(StateRepairOfDamageTest, AsksUntilAllIsMended) {
+  RaftUnderTest node{Recovered(4, {}, {.term = 1})};
+  StateRepair repair(kInterval, 7);
+  const auto asked = [&] {
+    node.Elapse(kInterval);
+    return repair.Next(node.now(), node.raft());
+  };
+  EXPECT_FALSE(asked().has_value());
+  repair.Damaged(9, 2);
+  EXPECT_EQ(repair.damaged_parts(), 2u);
+  EXPECT_FALSE(repair.Holds(8));
+  EXPECT_TRUE(repair.Holds(9));
+  ASSERT_TRUE(asked().has_value());
+  EXPECT_EQ(asked()->request.state_at_least, 9u);
+  repair.Take(NodeId{2}, EntryReply{1, StateAnswer::kLost}, node.raft());
+  EXPECT_FALSE(repair.TakeNowhere(node.raft())) << "its state is damaged, and not lost";
+
+  repair.Mending();
+  EXPECT_FALSE(asked().has_value());
+  EXPECT_EQ(repair.Mended(/*whole=*/false), 0u);
+  EXPECT_TRUE(asked().has_value());
+
+  repair.Mending();
+  repair.Damaged(12, 3);
+  EXPECT_EQ(repair.Mended(/*whole=*/true), 0u) << "more was found meanwhile";
+  EXPECT_FALSE(repair.Holds(9));
+  EXPECT_EQ(asked()->request.state_at_least, 12u);
+
+  repair.Mending();
+  EXPECT_EQ(repair.Mended(/*whole=*/true), 3u);
+  EXPECT_EQ(repair.damaged_parts(), 0u);
+  EXPECT_FALSE(repair.Holds(12));
+  EXPECT_FALSE(asked().has_value());
+}
+
+// A state of nothing is none, and asks for no entries.
+TEST(StateRepairOfDamageTest, AsksForAStateAlsoBeforeAnythingIsApplied) {
+  RaftUnderTest node{Recovered(4, {}, {.term = 1})};
+  StateRepair repair(kInterval, 7);
+  repair.Damaged(0, 1);
+  const auto asking = repair.Next(node.now(), node.raft());
+  ASSERT_TRUE(asking.has_value());
+  EXPECT_EQ(asking->request.state_at_least, 1u);
+}
+
 }  // namespace
 }  // namespace cairn

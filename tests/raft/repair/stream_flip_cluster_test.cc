@@ -50,6 +50,34 @@ class StreamFlipClusterTest : public testing::Test {
   std::map<uint64_t, std::map<std::string, std::string>> files_;
 };
 
+// Of a state of a dozen files one moves, and the leader goes on leading.
+TEST(StreamMendClusterTest, OnlyWhatIsDamagedMoves) {
+  DiskCluster::Options options = Streams();
+  options.tail = std::string(200, '.');
+  DiskCluster cluster(3, options);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.Propose(100));
+  cluster.Run(Seconds(1));
+  for (uint64_t node = 1; node <= 3; ++node) {
+    cluster.Stop(node);
+    cluster.Files(node).RestartProcess();
+    cluster.Start(node);
+  }
+  ASSERT_TRUE(cluster.Await([&] { return cluster.Whole(); }));
+  const uint64_t leader = cluster.AwaitLeader();
+  const Term term = cluster.Status(leader).term;
+  const std::string path = std::string(kMachine) + "00000001-00000004.block";
+  cluster.Files(leader).FlipBits(path, 700, 1);
+  ASSERT_TRUE(cluster.Await([&] { return cluster.Status(leader).counts.state_damaged == 1; }));
+  ASSERT_TRUE(cluster.Await([&] { return cluster.Status(leader).counts.state_mended == 1; }));
+  ASSERT_TRUE(cluster.Await([&] { return cluster.Whole(); }));
+  EXPECT_EQ(cluster.AwaitLeader(), leader);
+  EXPECT_EQ(cluster.Status(leader).term, term);
+  EXPECT_GT(cluster.Commands(leader).size(), 20'000u);
+  EXPECT_GT(cluster.Status(leader).counts.snapshot_bytes_received, 1'500u);
+  EXPECT_LT(cluster.Status(leader).counts.snapshot_bytes_received, 8'000u);
+}
+
 TEST_F(StreamFlipClusterTest, AnyByteOfOneOfThreeThatWasStopped) {
   Begin(3);
   std::map<std::string, int> tried;

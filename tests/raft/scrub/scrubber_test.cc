@@ -74,6 +74,11 @@ class ScrubberTest : public testing::Test {
     parts.log = &NullLogSink();
     parts.options = options;
     parts.found = [this](const ScrubFinding& finding) { found_.push_back(finding.at.index); };
+    if (states_ != nullptr) {
+      parts.states = [this](ScrubPosition& position, uint64_t max_bytes) {
+        return states_->Step(position, max_bytes);
+      };
+    }
     scrubber_ = std::make_unique<Scrubber>(std::move(parts));
   }
   ScrubProgress Progress() const { return scrubber_->status().progress; }
@@ -81,6 +86,7 @@ class ScrubberTest : public testing::Test {
   SimulatedFileSystem file_system_;
   ManualWorld world_;
   std::vector<Index> found_;
+  FakeScrub* states_ = nullptr;  // what state machines keep
   std::unique_ptr<Scrubber> scrubber_;
 };
 
@@ -98,6 +104,34 @@ TEST_F(ScrubberTest, TheRateIsKept) {
     EXPECT_TRUE(Progress().in_round);
     EXPECT_EQ(Progress().bytes, scrub.read());
   }
+}
+
+// Log and state machines are one round, at one rate, and a start goes on in the middle of either.
+TEST_F(ScrubberTest, WhatStateMachinesKeepIsReadBehindTheLog) {
+  FakeScrub log(2);
+  FakeScrub states(3);
+  states_ = &states;
+  Start(log, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunFor(Milliseconds(1500));
+  EXPECT_GT(log.read(), 0u);
+  EXPECT_EQ(states.read(), 0u);
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(log.read(), 2 * kMiB);
+  EXPECT_TRUE(Progress().in_round);
+  EXPECT_TRUE(Progress().in_states);
+  EXPECT_GT(states.read(), kMiB);
+  EXPECT_LE(log.read() + states.read(), 4 * kMiB);
+  EXPECT_EQ(Progress().bytes, log.read() + states.read());
+
+  ASSERT_TRUE(SaveScrubProgress(file_system_, kPath, Progress()).ok());
+  FakeScrub log_again(2);
+  Start(log_again, {.bytes_per_second = kMiB, .period = Seconds(1000)});
+  world_.RunFor(Seconds(5));
+  EXPECT_EQ(log_again.read(), 0u);
+  EXPECT_EQ(states.read(), 3 * kMiB);
+  EXPECT_EQ(Progress().rounds, 1u);
+  EXPECT_FALSE(Progress().in_round);
+  EXPECT_FALSE(Progress().in_states);
 }
 
 // A log that has so much to compress, and no scrub to speak of.
