@@ -100,7 +100,8 @@ class StreamBlocks {
   // Puts `bytes` of another member's block where they belong.
   absl::Status Mend(uint32_t block, uint64_t offset, absl::string_view bytes);
   // Mend was called for the block, for what was wrong with it: syncs and verifies it. `full_bytes`:
-  // how long another member says that it is, which has seen the end of it; or 0. Not beside Append.
+  // how long another member says that it is, which has seen the end of it, and then not beside
+  // Append; or 0.
   absl::Status EndMending(uint32_t block, uint64_t full_bytes);
   // As Open does: visits the marked records. Not beside Append.
   void VisitMarks(MarkVisitor visit);
