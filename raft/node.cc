@@ -226,7 +226,7 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
     return GiveEntries(now, envelope.from, *request);
   }
   if (const auto* reply = std::get_if<EntryReply>(&envelope.body)) {
-    return TakeEntries(envelope.from, *reply, envelope.entries);
+    return TakeEntries(now, envelope.from, *reply, envelope.entries);
   }
   if (const auto* refusal = std::get_if<IdentityRefusal>(&envelope.body)) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),

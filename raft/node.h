@@ -220,7 +220,11 @@ class Node {
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
   void GiveState(NodeId to, const EntryRequest& request);
   void Report(LossEvent event) const;
-  void TakeEntries(NodeId from, const EntryReply& reply, const std::vector<RecordRun>& entries);
+  void TakeEntries(Instant now, NodeId from, const EntryReply& reply,
+                   const std::vector<RecordRun>& entries);
+  void TakeTorn(Instant now, NodeId from, const EntryReply& reply,
+                const std::vector<RecordRun>& entries);
+  void ComplainOfTorn(Instant now, NodeId from, Index index);
 
   // What Raft wants (node_effects.cc).
   void Flush(Instant now);

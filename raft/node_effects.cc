@@ -35,6 +35,17 @@ std::vector<std::string> ComplaintsOf(const Effects& effects, const GroupOptions
   return complaints;
 }
 
+EntryRequest RequestFor(const AskTorn& ask) {
+  EntryRequest request = {.request = ask.request, .wanted = {}};
+  Index first = ask.first;
+  for (const TermRun& run : ask.runs) {
+    if (request.wanted.size() == kMaxEntryRanges) break;
+    request.wanted.push_back({first, run.last_index, run.term});
+    first = run.last_index + 1;
+  }
+  return request;
+}
+
 }  // namespace
 
 void Node::Flush(Instant now) {
@@ -71,6 +82,9 @@ void Node::Flush(Instant now) {
     for (const SendEntries& send : effects.send_entries) Read(now, send);
     for (const SendSnapshot& send : effects.send_snapshots) {
       if (dependencies_.offer_snapshot != nullptr) dependencies_.offer_snapshot(send);
+    }
+    if (effects.ask_torn.has_value()) {
+      Send(effects.ask_torn->to, RequestFor(*effects.ask_torn));
     }
     for (Forwarder::Outgoing& out : forwarder_.TakeOutgoing(now)) {
       Send(out.to, std::move(out.forwarded));

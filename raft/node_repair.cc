@@ -256,13 +256,63 @@ void Node::StateMended(Instant now, const absl::Status& status) {
                                                        mended, " parts of the state are repaired"));
 }
 
-void Node::TakeEntries(NodeId from, const EntryReply& reply,
+void Node::TakeEntries(Instant now, NodeId from, const EntryReply& reply,
                        const std::vector<RecordRun>& entries) {
   if (reply.state != StateAnswer::kNone) return repair_.state.Take(from, reply, raft_);
+  // Holes stand before a torn tail.
+  if (!entries.empty() && raft_.torn_from() == entries.front().first().index) {
+    return TakeTorn(now, from, reply, entries);
+  }
   std::vector<RecordRun> runs = repair_.entries.Take(from, reply, entries, raft_);
   if (runs.empty()) return;
   told_.repaired_by = from;
   dependencies_.repair(std::move(runs));
+}
+
+// The first of them that are those of the torn tail, by all that is known of these.
+void Node::TakeTorn(Instant now, NodeId from, const EntryReply& reply,
+                    const std::vector<RecordRun>& entries) {
+  // They are new ones for the disk.
+  if (!dependencies_.has_room()) return;
+  const Index before = *raft_.torn_from() - 1;
+  absl::StatusOr<EntryHash> hash = log_.HashAt(before);
+  if (!hash.ok()) return;
+  TornEntriesGiven given = {
+      .from = from, .request = reply.request, .previous = {before, raft_.TermAt(before)}};
+  std::vector<RecordRun> taken;
+  Index next = before + 1;
+  for (const RecordRun& run : entries) {
+    if (run.first().index != next) break;
+    if (run.previous_hash() != *hash) return ComplainOfTorn(now, from, next);
+    RecordRun front = FrontOf(run, run.first().term);
+    if (raft_.TermAt(front.last().index) != front.last().term) break;
+    hash = front.last_hash();
+    next = front.last().index + 1;
+    // The store has kept the hash of the last one.
+    if (next - 1 == log_.last_index() && log_.HashAt(next - 1).value_or(*hash) != *hash) {
+      return ComplainOfTorn(now, from, next - 1);
+    }
+    if (given.runs.empty() || given.runs.back().term != front.last().term) {
+      given.runs.push_back({front.last().term, 0});
+    }
+    given.runs.back().last_index = front.last().index;
+    for (auto& each : ConfigurationsIn(front)) given.configurations.push_back(std::move(each));
+    const bool whole = front.last() == run.last();
+    taken.push_back(std::move(front));
+    if (!whole) break;
+  }
+  if (taken.empty()) return;
+  dependencies_.log->Log(
+      LogLevel::kInfo,
+      absl::StrCat("group ", ToInteger(settings_.group), ": node ", ToInteger(from),
+                   " has entries ", before + 1, " to ", next - 1, ", which may be torn here"));
+  given.payload = payloads_.Add({.records = std::move(taken), .proposals = {}});
+  raft_.Step(now, std::move(given));
+}
+
+void Node::ComplainOfTorn(Instant now, NodeId from, Index index) {
+  Complain(now, absl::StrCat("entry ", index, " of node ", ToInteger(from),
+                             " is not the one that may be torn here"));
 }
 
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {

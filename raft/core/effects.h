@@ -78,6 +78,15 @@ struct SendSnapshot {
   bool asked = false;  // by who has lost its state; Raft never says so (raft/repair/state_repair.h)
 };
 
+// `to` has said that it holds these entries, the first of a torn tail: ask it for them, then Step
+// TornEntriesGiven. Without an answer, or with one of no use, Raft asks again by itself.
+struct AskTorn {
+  NodeId to = NodeId::kNone;
+  uint64_t request = 0;
+  Index first = 0;
+  std::vector<TermRun> runs = {};  // their shape, from `first` on
+};
+
 enum class RefusalReason {
   kNotLeader,     // `leader` is a hint, kNone if unknown
   kBusy,          // the limit of uncommitted bytes is reached
@@ -147,6 +156,7 @@ struct Effects {
   std::vector<Message> messages = {};
   std::vector<SendEntries> send_entries = {};
   std::vector<SendSnapshot> send_snapshots = {};
+  std::optional<AskTorn> ask_torn = {};
   // Before anything is applied: the state machine is to be restored from the snapshot received at
   // this position; then Step Applied. The log was reset to it, durably, or has a hole before it:
   // entries handed out to be applied before that and not applied yet cannot be read any more.
@@ -166,9 +176,9 @@ struct Effects {
 
   bool empty() const {
     return log_batches.empty() && messages.empty() && send_entries.empty() &&
-           send_snapshots.empty() && !restore && apply_up_to == 0 && proposals.empty() &&
-           reads.empty() && controls.empty() && !leadership && !fence && !removed &&
-           slow_disk_successor == NodeId::kNone && !stalled;
+           send_snapshots.empty() && !ask_torn && !restore && apply_up_to == 0 &&
+           proposals.empty() && reads.empty() && controls.empty() && !leadership && !fence &&
+           !removed && slow_disk_successor == NodeId::kNone && !stalled;
   }
 };
 

@@ -106,6 +106,17 @@ struct EntryNowhere {
   Index index = 0;
 };
 
+// `from` has given entries for the first undecided ones of a torn tail: those that stand behind
+// `previous`, as Effects::ask_torn asked. `configurations`: those among them.
+struct TornEntriesGiven {
+  NodeId from = NodeId::kNone;
+  uint64_t request = 0;  // AskTorn::request
+  PayloadId payload = 0;
+  LogPosition previous = {};
+  std::vector<TermRun> runs = {};  // not empty; terms of neighbours differ
+  std::vector<std::pair<LogPosition, Configuration>> configurations = {};
+};
+
 // A whole snapshot, offered by the leader of `term` or, to a member that has lost its state, by
 // whoever was in `term` and had applied it, stands durably on this node's disk. Or, where
 // `snapshot` is at or before commit(), that leader offered what this node has already.
@@ -181,11 +192,11 @@ struct HoldCandidacy {
   bool hold = false;
 };
 
-using Event =
-    std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
-                 HostLost, Applied, Compact, SnapshotReceived, TermReached, ChangeMembership,
-                 CancelMembership, TransferLeadership, Campaign, StepDown, UnsafeRecover,
-                 DiskFailed, HoldCandidacy, EntriesDamaged, EntriesRepaired, EntryNowhere>;
+using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
+                           PeerUnreachable, HostLost, Applied, Compact, SnapshotReceived,
+                           TermReached, ChangeMembership, CancelMembership, TransferLeadership,
+                           Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy,
+                           EntriesDamaged, EntriesRepaired, EntryNowhere, TornEntriesGiven>;
 
 }  // namespace cairn
 

@@ -196,6 +196,9 @@ std::optional<std::string> InvariantChecker::AfterEffects(const Raft& raft,
       !(effects.send_entries.empty() && effects.send_snapshots.empty())) {
     return "sends entries or snapshots without leading";
   }
+  if (effects.ask_torn && raft.torn_from() != effects.ask_torn->first) {
+    return "asks for entries that are not torn";
+  }
   std::map<NodeId, int> acks;
   for (const Message& message : effects.messages) {
     if (message.from != raft.node() || message.to == raft.node()) return "a misaddressed message";

@@ -38,6 +38,7 @@ enum class Mutant {
   kOneDenialFewer = 18,  // an entry is dropped although one voter more could have acknowledged it
   kUnsureDenies = 19,    // who cannot tell what it has held says that it lacks an entry
   kAnswersKept = 20,     // answers count although what was asked about has changed
+  kTakesOthers = 21,     // takes what is given for a torn entry, though it is another one
 };
 
 inline bool MutantEnabled(Mutant mutant) {

@@ -44,8 +44,8 @@ TornTail TakeTornTail(RecoveredRaft& recovered) {
   CAIRN_CHECK_GT(from, recovered.base.index) << "the base is never torn";
   std::erase_if(recovered.configurations,
                 [&](const auto& configuration) { return configuration.first.index >= from; });
-  std::vector<TermRun> torn = CutFrom(recovered.base.index, from, recovered.runs);
-  return torn.empty() ? TornTail() : TornTail(from, std::move(torn));
+  const std::vector<TermRun> torn = CutFrom(recovered.base.index, from, recovered.runs);
+  return torn.empty() ? TornTail() : TornTail(from, torn);
 }
 
 // Messages whose term never makes the receiver adopt it: a question about a campaign that may never

@@ -124,11 +124,13 @@ class Raft::State {
     TornTail torn;
     Rejoin rejoin;  // what it has promised
     EntryQuery query;
-    std::optional<Asked> asked;       // what `query` is about
-    Index nowhere = 0;                // a hole that nobody can fill
-    bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
-    bool gave_way = false;            // let another one campaign first
-    std::optional<Instant> holds_up;  // since when holes keep this leader from serving
+    NodeId holder = NodeId::kNone;        // who was asked for torn entries, since `query` began
+    NodeId gave_nothing = NodeId::kNone;  // and before, in vain
+    std::optional<Asked> asked;           // what `query` is about
+    Index nowhere = 0;                    // a hole that nobody can fill
+    bool state_lost = false;              // RecoveredRaft::state_lost, until a snapshot is here
+    bool gave_way = false;                // let another one campaign first
+    std::optional<Instant> holds_up;      // since when holes keep this leader from serving
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -166,6 +168,7 @@ class Raft::State {
   void On(const EntriesDamaged& damaged);
   void On(const EntriesRepaired& repaired);
   void On(const EntryNowhere& nowhere);
+  void On(const TornEntriesGiven& given);
   void StepFenced(const Event& event);
 
   // raft.cc: terms and roles
@@ -267,7 +270,7 @@ class Raft::State {
   void OfferSnapshot(NodeId peer, Leader& leader);
   void TakeRestore(Effects& effects);
 
-  // tail_query.cc
+  // tail_query.cc (and On TornEntriesGiven)
   void Handle(NodeId from, const TailQuery& query);
   void Handle(NodeId from, const TailReply& reply);
   Index HeldOf(const TailQuery& query) const;
@@ -276,6 +279,7 @@ class Raft::State {
   bool CouldCommit(const EntryQuery::Claims& claims, Index index) const;
   std::optional<Asked> ToAsk() const;
   void QueryDoubt();
+  void AskHolder(NodeId holder, Index have_through);
   void ForgetAnswers();
   void DecideDoubt();
 

@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "raft/core/mutants.h"
 #include "raft/core/quorum.h"
 #include "raft/core/state.h"
@@ -75,6 +77,7 @@ void Raft::State::QueryDoubt() {
   doubt_.asked = ToAsk();
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
+  doubt_.gave_nothing = std::exchange(doubt_.holder, NodeId::kNone);
   const std::vector<NodeId> members = OtherMembers(membership_.in_force(), node());
   if (members.empty()) return DecideDoubt();
   Trace("asks who holds entries ", doubt->first, "..", doubt->last);
@@ -162,6 +165,47 @@ void Raft::State::Handle(NodeId from, const TailReply& reply) {
   if (reply.query != doubt_.query.id()) return;
   doubt_.query.Answer(from, reply);
   DecideDoubt();
+  AskHolder(from, reply.have_through);
+}
+
+// Who was asked in vain may have compacted them, and is passed over once.
+void Raft::State::AskHolder(NodeId holder, Index have_through) {
+  const std::optional<EntryQuery::Doubt> doubt = fenced_ ? std::nullopt : InDoubt();
+  if (!doubt || !doubt->torn || doubt_.holder != NodeId::kNone) return;
+  if (have_through < doubt->first || holder == doubt_.gave_nothing) return;
+  AskTorn ask = {.to = holder,
+                 .request = doubt_.query.id(),
+                 .first = doubt->first,
+                 .runs = doubt_.torn.RunsUpTo(have_through)};
+  Trace("asks ", ToInteger(holder), " for undecided entries ", ask.first, "..",
+        ask.runs.back().last_index);
+  doubt_.holder = holder;
+  effects_.ask_torn = std::move(ask);
+}
+
+// torn_tail.h says why they may be taken.
+void Raft::State::On(const TornEntriesGiven& given) {
+  CAIRN_CHECK(!given.runs.empty());
+  const std::optional<EntryQuery::Doubt> doubt = InDoubt();
+  if (!doubt || !doubt->torn || given.from != doubt_.holder) return;
+  if (given.request != doubt_.query.id() || given.previous.index + 1 != doubt->first) return;
+  // The log can be cut behind an entry only whose hash is known.
+  if (trail_.holes().Contains(given.previous.index)) return;
+  const Index last = given.runs.back().last_index;
+  const bool same = trail_.Matches(given.previous) && doubt_.torn.RunsUpTo(last) == given.runs;
+  if (!same && !MutantEnabled(Mutant::kTakesOthers)) {
+    Trace("does not take entries of ", ToInteger(given.from), ": they are not the undecided ones");
+    return;
+  }
+  Trace("takes entries ", doubt->first, "..", last, " of ", ToInteger(given.from));
+  const AppendEntries append = {
+      .previous = given.previous, .runs = given.runs, .configurations = given.configurations};
+  RewriteTornTail(append);
+  AppendReceived(doubt->first, append, given.payload);
+  // As if they had been read at the start: what is applied was committed.
+  LearnCommit(applied_);
+  doubt_.holder = NodeId::kNone;
+  if (!doubt_.torn.empty()) QueryDoubt();  // about the rest
 }
 
 // After every step, so that a doubt that was over in between is never taken for the same one. While
@@ -170,6 +214,9 @@ void Raft::State::Handle(NodeId from, const TailReply& reply) {
 void Raft::State::ForgetAnswers() {
   const bool same = ToAsk() == doubt_.asked || MutantEnabled(Mutant::kAnswersKept);
   if (doubt_.query.id() != 0 && !same) doubt_.query.Start(0);
+  if (effects_.ask_torn && effects_.ask_torn->request != doubt_.query.id()) {
+    effects_.ask_torn.reset();
+  }
   if (doubt_.nowhere != 0 && !trail_.holes().Contains(doubt_.nowhere)) doubt_.nowhere = 0;
 }
 

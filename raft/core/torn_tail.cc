@@ -1,14 +1,16 @@
 #include "raft/core/torn_tail.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/check.h"
 
 namespace cairn {
 
-TornTail::TornTail(Index from, std::vector<TermRun> runs)
-    : from_(from), runs_(std::move(runs)), on_disk_(true) {
+TornTail::TornTail(Index from, const std::vector<TermRun>& runs) : from_(from), on_disk_(true) {
+  for (const TermRun& run : runs) {
+    if (!runs_.empty() && runs_.back().term == run.term) runs_.pop_back();
+    runs_.push_back(run);
+  }
   CAIRN_CHECK(!runs_.empty());
   CAIRN_CHECK_GE(last().index, from_);
 }
@@ -18,6 +20,17 @@ Term TornTail::TermAt(Index index) const {
   const auto run = std::find_if(runs_.begin(), runs_.end(),
                                 [&](const TermRun& each) { return each.last_index >= index; });
   return run->term;
+}
+
+std::vector<TermRun> TornTail::RunsUpTo(Index last) const {
+  std::vector<TermRun> runs;
+  Index begin = from_;
+  for (const TermRun& run : runs_) {
+    if (begin > last) break;
+    runs.push_back({run.term, std::min(run.last_index, last)});
+    begin = run.last_index + 1;
+  }
+  return runs;
 }
 
 void TornTail::Rewrite(LogPosition last_written) {

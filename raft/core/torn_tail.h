@@ -13,24 +13,38 @@ namespace cairn {
 // What the entries might be: written and never synced (a torn tail: never acknowledged, may be
 // forgotten), or acknowledged and rotten (must not be forgotten). This node cannot tell, so it
 // claims them in election comparisons and never acknowledges or applies them; it does not campaign
-// either, because it could not hand them on. Two things decide:
+// either, because it could not hand them on. Three things decide:
 //  - a leader sends entries for their place: they are written again, or it shows they were never
 //    committed;
-//  - all other voters answer one query (raft/core/entry_query.h), and nobody holds them.
+//  - there is no leader, and somebody answers the query (raft/core/entry_query.h) that it holds
+//    them: it is asked for them, and they are written again. Maybe only this node can lead;
+//  - all other voters answer the query, and nobody holds them.
+//
+// Why they may be taken from anybody, in any term: what has the index and the term of an undecided
+// entry is that entry, behind equal logs (paper 5.3), so this log becomes what it was before the
+// power cut, as if the write that was cut off were done now, and claims no more in elections than
+// it did all the time. Had it acknowledged them, it owes them; had it not, a follower may have more
+// than it has acknowledged. If others were committed in their place meanwhile, a majority has
+// those, of a higher term, and elects nobody whose log ends with these, however far behind whoever
+// gave them is. What comes when they are no longer claimed, since a leader has overwritten them or
+// nobody held them, is void.
 //
 // The entries are not in the Trail: the log ends at its last good entry.
 class TornTail {
  public:
   TornTail() = default;
   // `runs` is the shape of the undecided entries, which begin at `from`.
-  TornTail(Index from, std::vector<TermRun> runs);
+  TornTail(Index from, const std::vector<TermRun>& runs);
 
   bool empty() const { return runs_.empty(); }
   // The first undecided entry. Not empty only, as for the next two.
   Index from() const { return from_; }
   LogPosition last() const { return {runs_.back().last_index, runs_.back().term}; }
+  // Terms of neighbours differ, as in RunsUpTo.
   const std::vector<TermRun>& runs() const { return runs_; }
   Term TermAt(Index index) const;  // 0 outside
+  // The shape of the undecided entries up to `last`, cut to what there is.
+  std::vector<TermRun> RunsUpTo(Index last) const;
   // True while the log store holds id records of them: the next append has to truncate them first.
   bool on_disk() const { return on_disk_; }
 

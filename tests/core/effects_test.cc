@@ -20,6 +20,7 @@ TEST(EffectsTest, AnyPartMakesThemNotEmpty) {
       [](Effects& effects) { effects.log_batches.emplace_back(); },
       [](Effects& effects) { effects.messages.emplace_back(); },
       [](Effects& effects) { effects.send_entries.emplace_back(); },
+      [](Effects& effects) { effects.ask_torn.emplace(); },
       [](Effects& effects) { effects.apply_up_to = 1; },
       [](Effects& effects) { effects.proposals.emplace_back(); },
       [](Effects& effects) { effects.reads.emplace_back(); },

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -61,6 +62,7 @@ struct Members {
   Configuration base;
   Index joint_at = kMaxIndex;  // of the log's entries; kMaxIndex: none
   Configuration joint = {};
+  std::set<NodeId> observers = {};  // vote and never campaign
 };
 
 // Whether these nodes are a majority, of both halves of a joint configuration.
@@ -158,6 +160,7 @@ class Group {
     RaftOptions options;
     options.node = NodeId{i + 1};
     options.seed = 7;
+    options.never_campaigns = members_.observers.contains(options.node);
     RecoveredRaft recovered;
     recovered.base = {kBase, 1};
     recovered.base_configuration_position = recovered.base;
@@ -204,6 +207,7 @@ class Group {
       }
       for (const SendEntries& send : effects.send_entries) Send(node, send);
       for (Message& message : effects.messages) queue_.push_back(std::move(message));
+      if (effects.ask_torn) asked_.emplace_back(node.raft->node(), *effects.ask_torn);
       if (effects.apply_up_to != 0) {
         for (Index index = 1; index <= effects.apply_up_to; ++index) {
           if (!node.good[index]) Violate(absl::StrCat("applies entry ", index, ", unreadable"));
@@ -241,7 +245,35 @@ class Group {
         Node& to = *nodes_[ToInteger(message.to) - 1];
         if (!to.fenced) Step(to, Receive{message, 1});
       }
-    } while ((luck_ == nullptr || luck_->OneIn(8)) && Repair());
+    } while (GiveTorn() || ((luck_ == nullptr || luck_->OneIn(8)) && Repair()));
+  }
+
+  // Answers a question for torn entries, by all that are wanted or, with luck, by the first of them
+  // or not at all.
+  bool GiveTorn() {
+    if (asked_.empty()) return false;
+    const auto [asker, ask] = asked_.front();
+    asked_.pop_front();
+    const Node& holder = *nodes_[ToInteger(ask.to) - 1];
+    Node& node = *nodes_[ToInteger(asker) - 1];
+    if (luck_ != nullptr && luck_->OneIn(4)) return true;
+    TornEntriesGiven given = {.from = ask.to, .request = ask.request, .payload = 1};
+    given.previous = {ask.first - 1, holder.raft->TermAt(ask.first - 1)};
+    Index next = ask.first;
+    for (const TermRun& run : ask.runs) {
+      for (; next <= run.last_index; ++next) {
+        if (holder.raft->TermAt(next) != run.term || !holder.good[next]) break;
+        if (next > ask.first && luck_ != nullptr && luck_->OneIn(3)) break;
+        if (given.runs.empty() || given.runs.back().term != run.term) given.runs.push_back(run);
+        given.runs.back().last_index = next;
+        for (auto& each : ConfigurationsAt({next, run.term})) {
+          given.configurations.push_back(std::move(each));
+        }
+      }
+      if (next <= run.last_index) break;
+    }
+    if (!given.runs.empty() && !node.fenced) Step(node, std::move(given));
+    return true;
   }
 
   // True if something was repaired.
@@ -312,6 +344,7 @@ class Group {
   Instant now_ = Instant() + Seconds(1000);
   std::vector<std::unique_ptr<Node>> nodes_;
   std::deque<Message> queue_;
+  std::deque<std::pair<NodeId, AskTorn>> asked_;
   std::deque<Message> answers_;  // TailReply, all there were
   bool quiet_ = false;           // heartbeats are lost
   std::string violation_;
@@ -492,6 +525,26 @@ TEST(EntryRecoveryTest, LaggingLogsAndTornTails) {
   }
   EXPECT_GT(tally.recovered, 1000u);
   EXPECT_GT(tally.halted, 1000u);
+}
+
+// Some of them never campaign. So who has torn what they alone hold may be the only one to lead.
+TEST(EntryRecoveryTest, TornTailsAndObservers) {
+  Random random(3);
+  Tally tally;
+  const std::vector<Term> terms = {1, 2, 2, 3};
+  for (int round = 0; round < 10'000; ++round) {
+    const size_t nodes = random.OneIn(4) ? 5 : 3;
+    Disks disks = DrawDisks(random, nodes, terms);
+    for (Disk& disk : disks) disk.torn = disk.torn || random.OneIn(2);
+    Members members = {MembersOf(nodes)};
+    while (members.observers.size() < (nodes - 1) / 2) {
+      members.observers.insert(NodeId{1 + random.Below(nodes)});
+    }
+    Check(disks, members, tally, random.OneIn(2) ? &random : nullptr);
+    ASSERT_FALSE(HasFatalFailure()) << "round " << round;
+  }
+  EXPECT_GT(tally.recovered, 1000u);
+  EXPECT_GT(tally.halted, 500u);
 }
 
 // What was answered about the first doubts is no answer to later ones.

@@ -69,6 +69,7 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   int taken = 0;
   int restored = 0;
   int forgotten = 0;
+  int torn_taken = 0;
   for (int run = 0; run < GetParam().seeds; ++run) {
     const uint64_t seed = static_cast<uint64_t>(run) + 1;
     const int joiners = GetParam().joiners;
@@ -89,6 +90,7 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
     taken += group.snapshots_taken();
     restored += group.snapshots_restored();
     forgotten += group.forgotten();
+    torn_taken += group.torn_taken();
   }
   // A soak in which nothing happens proves nothing.
   EXPECT_GT(elections, GetParam().seeds);
@@ -104,6 +106,9 @@ TEST_P(RaftSoakTest, KeepsEveryPromise) {
   if (GetParam().faults.compact > 0) {
     EXPECT_GT(taken, GetParam().seeds / 2);
     EXPECT_GT(restored, GetParam().seeds / 2);
+  }
+  if (GetParam().faults.torn) {
+    EXPECT_GT(torn_taken, 0);
   }
   if (GetParam().faults.forget) {
     EXPECT_GT(forgotten, GetParam().seeds);

@@ -366,6 +366,7 @@ void ScenarioCluster::ExecuteOnce(NodeId id, const Effects& effects) {
     network_.push_back({message, {}});
   }
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
+  if (effects.ask_torn) GiveTorn(id, *effects.ask_torn);
   if (effects.restore) {
     Print(id, absl::StrCat("restores the snapshot at ", ToString(*effects.restore)));
     ExpectPromise(ledger_.OnRestore(id, effects.restore->index));
@@ -448,6 +449,34 @@ void ScenarioCluster::Carry(NodeId id, const SendEntries& send) {
         Detail::kMessages);
   network_.push_back({std::move(message), std::move(entries)});
   Step(id, EntriesSent{.to = send.to, .request = send.request, .last = last, .bytes = bytes});
+}
+
+void ScenarioCluster::GiveTorn(NodeId id, const AskTorn& ask) {
+  if (!Connected(id, ask.to) || !IsUp(ask.to)) return;
+  const Index before = ask.first - 1;
+  TornEntriesGiven given = {.from = ask.to,
+                            .request = ask.request,
+                            .payload = ++last_id_,
+                            .previous = {before, raft(id).TermAt(before)}};
+  Payload payload = {.first = ask.first, .entries = {}};
+  for (const TermRun& run : ask.runs) {
+    for (Index index = ask.first + payload.entries.size(); index <= run.last_index; ++index) {
+      const SimulatedEntry* entry = Of(ask.to).disk.Find(index);
+      if (index <= raft(ask.to).base().index || entry == nullptr) break;
+      if (entry->term != run.term || entry->value == 0) break;
+      if (given.runs.empty() || given.runs.back().term != run.term) {
+        given.runs.push_back({run.term, 0});
+      }
+      given.runs.back().last_index = index;
+      if (entry->configuration) {
+        given.configurations.emplace_back(LogPosition{index, run.term}, *entry->configuration);
+      }
+      payload.entries.push_back(*entry);
+    }
+  }
+  if (payload.entries.empty()) return;
+  Of(id).payloads[given.payload] = std::move(payload);
+  Step(id, std::move(given));
 }
 
 void ScenarioCluster::Apply(NodeId id, Index up_to) {

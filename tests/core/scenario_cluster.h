@@ -153,6 +153,8 @@ class ScenarioCluster : public TraceSink {
   void ExecuteOnce(NodeId id, const Effects& effects);
   void Write(NodeId id, const LogBatch& batch);
   void Carry(NodeId id, const SendEntries& send);
+  // Who is asked for torn entries and is heard gives what it has, at once.
+  void GiveTorn(NodeId id, const AskTorn& ask);
   void Apply(NodeId id, Index up_to);
   void Receive(Packet packet);
   bool Connected(NodeId a, NodeId b) const;

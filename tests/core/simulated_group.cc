@@ -151,6 +151,12 @@ void SimulatedGroup::Execute(NodeId id) {
     network_.push_back({message, {}});
   }
   for (const SendEntries& send : effects.send_entries) Carry(id, send);
+  if (effects.ask_torn) {
+    Packet packet;
+    packet.message = {.from = id, .to = effects.ask_torn->to};
+    packet.ask = std::make_shared<AskTorn>(*effects.ask_torn);
+    network_.push_back(std::move(packet));
+  }
   for (const cairn::SendSnapshot& send : effects.send_snapshots) SendSnapshot(id, send);
   for (const ReadOutcome& outcome : effects.reads) Answer(id, outcome);
   for (const ControlOutcome& outcome : effects.controls) Answer(id, outcome);
@@ -228,6 +234,34 @@ void SimulatedGroup::Carry(NodeId id, const SendEntries& send) {
   Step(id, EntriesSent{.to = send.to, .request = send.request, .last = last, .bytes = bytes});
 }
 
+// What `id` has of the entries that are torn at `to`, or the first of them.
+void SimulatedGroup::GiveTorn(NodeId id, NodeId to, const AskTorn& ask) {
+  const Raft& raft = *Of(id).raft;
+  Packet packet;
+  TornEntriesGiven given = {.from = id, .request = ask.request};
+  Index next = ask.first;
+  for (const TermRun& run : ask.runs) {
+    for (; next <= run.last_index; ++next) {
+      const bool here = next > raft.base().index && raft.TermAt(next) == run.term &&
+                        next < raft.torn_from().value_or(kMaxIndex) && !raft.holes().Contains(next);
+      if (!here || (!packet.entries.empty() && faults_.lose > 0 && random_.OneIn(4))) break;
+      const SimulatedEntry& entry = *disk(id).Find(next);
+      if (given.runs.empty() || given.runs.back().term != run.term) given.runs.push_back(run);
+      given.runs.back().last_index = next;
+      if (entry.configuration) {
+        given.configurations.emplace_back(LogPosition{next, run.term}, *entry.configuration);
+      }
+      packet.entries.push_back(entry);
+    }
+    if (next <= run.last_index) break;
+  }
+  if (packet.entries.empty()) return;
+  given.previous = {ask.first - 1, raft.TermAt(ask.first - 1)};
+  packet.message = {.from = id, .to = to};
+  packet.given = std::make_shared<TornEntriesGiven>(std::move(given));
+  network_.push_back(std::move(packet));
+}
+
 // Snapshots ---------------------------------------------------------------------------------------
 
 // What the entries up to `at` have made, which `id` has applied.
@@ -294,6 +328,16 @@ void SimulatedGroup::Deliver(size_t index) {
     const SnapshotReceived& offer = *packet.offer;
     Of(to).received[offer.snapshot.position.index] = {offer.snapshot, std::move(packet.entries)};
     return Step(to, offer);
+  }
+  if (packet.ask != nullptr) return GiveTorn(to, packet.message.from, *packet.ask);
+  if (packet.given != nullptr) {
+    TornEntriesGiven given = *packet.given;
+    given.payload = ++last_id_;
+    Of(to).payloads[given.payload] = {given.previous.index + 1, std::move(packet.entries)};
+    const auto torn = raft(to).torn_from();
+    Step(to, std::move(given));
+    if (torn != raft(to).torn_from()) ++tally_.torn_taken;
+    return;
   }
   if (IsStranger(packet.message)) return;
   PayloadId payload = 0;

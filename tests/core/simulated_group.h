@@ -93,7 +93,8 @@ class SimulatedGroup : public TraceSink {
   int transfers() const { return tally_.transfers; }              // that went well
   int snapshots_taken() const { return tally_.snapshots_taken; }  // by a log that gave way
   int snapshots_restored() const { return tally_.snapshots_restored; }
-  int forgotten() const { return tally_.forgotten; }  // disks that lost what was synced
+  int forgotten() const { return tally_.forgotten; }    // disks that lost what was synced
+  int torn_taken() const { return tally_.torn_taken; }  // torn entries that another one gave
   int elections() const { return static_cast<int>(leaders_.size()); }
   Instant now() const { return now_; }
   RaftOptions options;  // of the nodes that start from now on; node and seed are set for each
@@ -110,6 +111,9 @@ class SimulatedGroup : public TraceSink {
     std::vector<SimulatedEntry> entries;
     // Then `message` has no body but from and to: a whole snapshot arrives, and its leader's term.
     std::shared_ptr<const SnapshotReceived> offer = nullptr;
+    // Or it is a question for torn entries, or their answer.
+    std::shared_ptr<const AskTorn> ask = nullptr;
+    std::shared_ptr<const TornEntriesGiven> given = nullptr;
   };
   struct Payload {
     Index first = 0;  // of received entries
@@ -141,6 +145,7 @@ class SimulatedGroup : public TraceSink {
   void Execute(NodeId id);
   void Write(NodeId id, const LogBatch& batch);
   void Carry(NodeId id, const SendEntries& send);
+  void GiveTorn(NodeId id, NodeId to, const AskTorn& ask);
   void Answer(NodeId id, const ReadOutcome& outcome);
   void SendSnapshot(NodeId id, const cairn::SendSnapshot& send);
   Snapshot MakeSnapshot(NodeId id, Index at);
@@ -199,6 +204,7 @@ class SimulatedGroup : public TraceSink {
     int snapshots_taken = 0;
     int snapshots_restored = 0;
     int forgotten = 0;
+    int torn_taken = 0;
   };
   Tally tally_;
   std::string violation_;

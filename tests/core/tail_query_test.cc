@@ -1,6 +1,8 @@
 // What members answer when a node asks who holds its unreadable entries, and for how long it holds
 // (raft/core/tail_query.cc). What is decided with it: torn_tail_*.txt and entry_recovery_test.
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -125,10 +127,108 @@ TEST_F(TailQueryTest, AnswersOfAnotherConfigurationDecideNothing) {
   EXPECT_EQ(node_.raft().last().index, 2u);
 }
 
+// Entries 4 and 5 may be torn.
 class TornTailQueryTest : public testing::Test {
  protected:
+  // Asks, and node 2 says that it holds all.
+  std::optional<AskTorn> AskHolder() {
+    node_.Timeout();
+    const uint64_t question = RaftUnderTest::Only<TailQuery>(node_.Settle(), 2).query;
+    node_.Receive(2, TailReply{.term = 1, .query = question, .have_through = 5});
+    return node_.Take().ask_torn;
+  }
+  // What node 2 gives then: entries of these terms behind entry 3.
+  static TornEntriesGiven Given(const AskTorn& ask, const std::vector<Term>& terms) {
+    return {.from = NodeId{2},
+            .request = ask.request,
+            .payload = 1,
+            .previous = {3, 1},
+            .runs = MakeAppend(1, {3, 1}, terms).runs,
+            .configurations = {}};
+  }
+  void ExpectNothingIsTaken(TornEntriesGiven given) {
+    node_.Step(std::move(given));
+    EXPECT_TRUE(node_.Settle().log_batches.empty());
+    EXPECT_EQ(node_.raft().torn_from(), 4u);
+  }
+
   RaftUnderTest node_{3, kFiveEntries, kTerm1, 4};
 };
+
+TEST_F(TornTailQueryTest, WhoHoldsThemIsAskedAndTheyAreWrittenAgain) {
+  const std::optional<AskTorn> ask = AskHolder();
+  ASSERT_TRUE(ask.has_value());
+  EXPECT_EQ(ask->to, NodeId{2});
+  EXPECT_EQ(ask->first, 4u);
+  EXPECT_EQ(ask->runs, (std::vector<TermRun>{{1, 5}}));
+  node_.Step(Given(*ask, {1, 1}));
+  const Effects effects = node_.Settle();
+  ASSERT_EQ(effects.log_batches.size(), 1u);
+  EXPECT_EQ(effects.log_batches[0].truncate_from, 4u);
+  EXPECT_EQ(node_.raft().torn_from(), std::nullopt);
+  EXPECT_EQ(node_.raft().durable(), 5u);
+  // So it can lead.
+  node_.BecomeLeader();
+  EXPECT_EQ(node_.raft().commit(), node_.raft().last().index);
+}
+
+TEST_F(TornTailQueryTest, OneHolderIsAskedOnce) {
+  const std::optional<AskTorn> ask = AskHolder();
+  ASSERT_TRUE(ask.has_value());
+  node_.Receive(3, TailReply{.term = 1, .query = ask->request, .have_through = 5});
+  EXPECT_FALSE(node_.Take().ask_torn.has_value());
+}
+
+// It may have compacted them.
+TEST_F(TornTailQueryTest, WhoGaveNothingIsPassedOverOnce) {
+  ASSERT_TRUE(AskHolder().has_value());
+  EXPECT_FALSE(AskHolder().has_value());
+  ASSERT_TRUE(AskHolder().has_value());
+  node_.Timeout();
+  const uint64_t question = RaftUnderTest::Only<TailQuery>(node_.Settle(), 2).query;
+  node_.Receive(2, TailReply{.term = 1, .query = question, .have_through = 5});
+  node_.Receive(3, TailReply{.term = 1, .query = question, .have_through = 5});
+  EXPECT_EQ(node_.Take().ask_torn.value().to, NodeId{3});
+}
+
+TEST_F(TornTailQueryTest, OnlyTheVeryEntriesAreTaken) {
+  const AskTorn ask = AskHolder().value();
+  ExpectNothingIsTaken(Given(ask, {2, 2}));
+  ExpectNothingIsTaken(Given(ask, {1, 2}));
+  ExpectNothingIsTaken(Given(ask, {1, 1, 1}));
+  TornEntriesGiven other = Given(ask, {1, 1});
+  other.from = NodeId{3};
+  ExpectNothingIsTaken(other);
+  other = Given(ask, {1, 1});
+  ++other.request;
+  ExpectNothingIsTaken(other);
+  other = Given(ask, {1, 1});
+  other.previous = {4, 1};
+  ExpectNothingIsTaken(other);
+}
+
+TEST_F(TornTailQueryTest, WhatALeaderHasOverwrittenDoesNotComeBack) {
+  const AskTorn ask = AskHolder().value();
+  node_.Receive(3, MakeAppend(2, {3, 1}, {2}));
+  node_.Settle();
+  ASSERT_EQ(node_.raft().last(), (LogPosition{4, 2}));
+  node_.Step(Given(ask, {1, 1}));
+  EXPECT_TRUE(node_.Settle().log_batches.empty());
+  EXPECT_EQ(node_.raft().last(), (LogPosition{4, 2}));
+}
+
+TEST_F(TornTailQueryTest, WhatIsLeftIsAskedForAgain) {
+  const AskTorn ask = AskHolder().value();
+  node_.Step(Given(ask, {1}));
+  const Effects effects = node_.Settle();
+  EXPECT_EQ(node_.raft().torn_from(), 5u);
+  EXPECT_EQ(node_.raft().durable(), 4u);
+  const auto query = RaftUnderTest::Only<TailQuery>(effects, 2);
+  EXPECT_EQ(query.good, (LogPosition{4, 1}));
+  EXPECT_NE(query.query, ask.request);
+  node_.Receive(2, TailReply{.term = 1, .query = query.query, .have_through = 5});
+  EXPECT_EQ(node_.Take().ask_torn.value().first, 5u);
+}
 
 // A leader writes entry 4 again and it is acknowledged; of entry 5 nobody was asked since.
 TEST_F(TornTailQueryTest, AnswersAreNotKeptOverARewrite) {

@@ -219,14 +219,10 @@ void DrawCompactionByBytes(FaultPlan& plan) {
 
 // Members that vote and never lead: fewer than half of the voters, so that what they hold and
 // nobody else is never all there is of an entry (GroupOptions::never_campaigns). So the voters stay
-// who they are, no disk is damaged, and no power cut tears the copy of the one that could lead.
+// who they are, and no disk is damaged.
 void DrawObservers(FaultPlan& plan) {
   Random random(SubSeed(plan.seed, "observers"));
   if (plan.members < 3 || plan.operations.changes > 0 || plan.damages() || !random.OneIn(3)) return;
-  for (FaultKind kind :
-       {FaultKind::kPowerCut, FaultKind::kPowerCutLeader, FaultKind::kPowerCutAll}) {
-    if (plan.weights[static_cast<size_t>(kind)] > 0) return;
-  }
   const size_t most = (plan.members - 1) / 2;
   for (size_t i = 0; i < most; ++i) {
     plan.nodes[random.Below(plan.members)].never_campaigns = true;
