@@ -12,7 +12,8 @@ LifeOperator::LifeOperator(SimCluster& cluster, Calls& calls)
     : cluster_(cluster),
       calls_(calls),
       options_(cluster.plan().lives),
-      random_(SubSeed(cluster.plan().seed, "life operator")) {}
+      random_(SubSeed(cluster.plan().seed, "life operator")),
+      resets_(SubSeed(cluster.plan().seed, "resets")) {}
 
 void LifeOperator::Start() {
   if (options_.closes) Run();
@@ -39,7 +40,10 @@ void LifeOperator::Run() {
     const auto group = static_cast<GroupId>(1 + random_.Below(cluster_.plan().groups));
     SimNode* leader = cluster_.Leader(group);
     SimNode& node = leader != nullptr && random_.OneIn(3) ? *leader : cluster_.AnyPresent(random_);
-    if (node.group(group) != nullptr) Close(group, node);
+    if (node.group(group) != nullptr) {
+      ResetVoter(group, node);
+      Close(group, node);
+    }
     Run();
   });
 }
@@ -60,6 +64,21 @@ void LifeOperator::Close(GroupId group, SimNode& node) {
         cluster_.world().events.After(absence, [&node, group, life = node.life()] {
           if (node.life() == life) node.OpenClosed(group);
         });
+      });
+}
+
+// What the group has acknowledged may rest on it.
+void LifeOperator::ResetVoter(GroupId group, SimNode& node) {
+  if (cluster_.plan().operations.changes > 0 || group == options_.doomed) return;
+  if (!resets_.OneIn(2)) return;
+  node.ResetGroup(
+      group, [this, &node, group, open = std::make_shared<Calls::Open>(calls_.Begin(node.id()))](
+                 const absl::Status& status) {
+        if (!open->Answered()) return;
+        World& world = cluster_.world();
+        if (!status.ok()) return world.counters.Count("reset of a voter refused");
+        world.violations.Report("no voter is reset",
+                                absl::StrCat("g", ToInteger(group), ", n", ToInteger(node.id())));
       });
 }
 

@@ -9,9 +9,10 @@
 
 namespace cairn::sim {
 
-// Closes a group on any node now and then and opens it again later. Where the plan dooms a group,
-// it is deleted on every node at some time, and sometimes opened once more, when nobody is a member
-// any more (raft/host.h, Delete). One thread. `cluster` and `calls` outlive it.
+// Closes a group on any node now and then and opens it again later. Where no members change, so
+// that all are voters, asks to reset one (Host::Reset), which must change nothing. Where the plan
+// dooms a group, it is deleted on every node at some time, and sometimes opened once more, when
+// nobody is a member any more (raft/host.h, Delete). One thread. `cluster` and `calls` outlive it.
 class LifeOperator {
  public:
   LifeOperator(SimCluster& cluster, Calls& calls);
@@ -23,6 +24,7 @@ class LifeOperator {
  private:
   void Run();
   void Close(GroupId group, SimNode& node);
+  void ResetVoter(GroupId group, SimNode& node);
   void Delete(SimNode& node);
   void Deleted(SimNode& node);
   Duration UpTo(Duration longest);
@@ -31,6 +33,7 @@ class LifeOperator {
   Calls& calls_;
   const LifeOptions& options_;
   Random random_;
+  Random resets_;
   bool stopped_ = false;
 };
 

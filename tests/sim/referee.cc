@@ -64,12 +64,14 @@ void Referee::Deleted(NodeId node) {
 }
 
 void Referee::Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override rule) {
+  outcasts_ = lost;
   ledger_.Rescue(best, lost, std::move(rule));
   states_.ForgetBehind(ledger_.commit());
   clients_.ForgiveBehind(ledger_.commit());
 }
 
 void Referee::Opened(NodeId node, Incarnation incarnation, Incarnation of_disk) {
+  if (IsOutcast(node)) return;
   const bool is_gone = incarnation != of_disk;
   const bool is_empty = ledger_.log(node).live().last() == 0;
   const bool vanished = vanished_.erase(node) > 0;
@@ -85,6 +87,7 @@ void Referee::Opened(NodeId node, Incarnation incarnation, Incarnation of_disk) 
 }
 
 void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
+  if (IsOutcast(node)) return;
   const LogImage known = opened_.contains(node) ? ledger_.log(node).durable() : LogImage();
   absl::StatusOr<LogImage> image = ImageOf(opened, &known, rotten);
   if (!image.ok()) {
@@ -177,6 +180,12 @@ void Referee::CountRecovery(NodeId node, const RecoveredLog& recovered) {
 }
 
 void Referee::LogAppended(NodeId node, LogChange change) {
+  if (IsOutcast(node)) {
+    // But for what a snapshot stands for.
+    const bool changes = change.truncate_from || change.reset_to || !change.entries.empty();
+    if (changes) Report("the log of a lost member is kept", node, "it changes");
+    return;
+  }
   auto torn = torn_.find(node);
   if (torn != torn_.end()) {
     bool decided = (change.truncate_from && *change.truncate_from <= torn->second) ||
@@ -204,6 +213,7 @@ void Referee::LogAppended(NodeId node, LogChange change) {
 }
 
 void Referee::LogSynced(NodeId node, uint64_t appended) {
+  if (IsOutcast(node)) return;
   ledger_.Synced(node, appended);
   if (!deleted_.contains(node)) {
     durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
@@ -216,10 +226,23 @@ void Referee::LogSynced(NodeId node, uint64_t appended) {
   });
 }
 
+void Referee::SentByOutcast(const Envelope& envelope) {
+  const auto* body = std::get_if<MessageBody>(&envelope.body);
+  if (body == nullptr) return;
+  const auto* acknowledged = std::get_if<AppendReply>(body);
+  if (std::holds_alternative<AppendEntries>(*body) || std::holds_alternative<Heartbeat>(*body) ||
+      std::holds_alternative<VoteRequest>(*body) ||
+      (acknowledged != nullptr && acknowledged->success)) {
+    Report("a lost member that comes back counts for nothing", envelope.from,
+           absl::StrCat("sends ", NameOf(*body)));
+  }
+}
+
 void Referee::Sent(const Envelope& envelope) {
   if (absl::Status status = Validate(envelope); !status.ok()) {
     Report("honest envelopes are valid", envelope.from, status.ToString());
   }
+  if (IsOutcast(envelope.from)) return SentByOutcast(envelope);
   if (const auto* body = std::get_if<MessageBody>(&envelope.body)) {
     if (const auto* append = std::get_if<AppendEntries>(body)) {
       std::vector<EntryId> entries;
@@ -278,6 +301,7 @@ void Referee::CountPull(NodeId node, const SnapshotRequest& request) {
 }
 
 void Referee::Shown(NodeId node, const GroupStatus& status) {
+  if (IsOutcast(node)) return;
   if (status.role == Role::kLeader) ledger_.Led(node, status.term);
   ledger_.Claimed(node, status.commit_index, "status");
   bool in_order =
@@ -313,6 +337,12 @@ void Referee::ProcessEnded(NodeId node) {
 }
 
 ListMachine::Observer Referee::MachineObserver(NodeId node) {
+  if (IsOutcast(node)) {
+    return {.applied = [](const AppliedCommand&) {},
+            .applied_up_to = [](LogPosition) {},
+            .restored = [](LogPosition, uint64_t) {},
+            .opened = [](LogPosition, uint64_t) {}};
+  }
   states_.Started(node);
   return {
       .applied =

@@ -47,8 +47,11 @@ class Referee {
   // The group is open on a node of this disk, under this incarnation.
   void Opened(NodeId node, Incarnation incarnation, Incarnation of_disk);
 
-  // See Ledger::Rescue.
+  // See Ledger::Rescue. Those who are lost may come back, and are outcasts: what they hold is
+  // another history, which is kept as it is; they neither lead nor ask for votes nor acknowledge.
   void Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override rule);
+
+  bool IsOutcast(NodeId node) const { return outcasts_.contains(node); }
 
   // An envelope of this group is sent.
   void Sent(const Envelope& envelope);
@@ -73,6 +76,7 @@ class Referee {
  private:
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
   void CheckRecoveredIsDurable(NodeId node, const LogImage& image);
+  void SentByOutcast(const Envelope& envelope);
   void CountPull(NodeId node, const SnapshotRequest& request);
   void CountRecovery(NodeId node, const RecoveredLog& recovered);
   void Report(const char* invariant, NodeId node, const std::string& what);
@@ -90,6 +94,7 @@ class Referee {
   CandidacyChecker candidacy_;
   std::vector<std::function<void(NodeId)>> observers_;  // of leaders
   std::set<NodeId> opened_;                             // at least once
+  std::set<NodeId> outcasts_;
   std::set<NodeId> deleting_;
   std::set<NodeId> deleted_;
   std::set<NodeId> vanished_;     // the log, while it was to be deleted; until Opened

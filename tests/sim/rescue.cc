@@ -74,6 +74,7 @@ class Rescue::Rescuer {
     CheckKept(held);
     if (plan_.rescue == RescueKind::kQuorum) Declare(survivor_members(), "cannot remove the lost");
     Join();
+    ReturnSome();
     return !world_.violations.any();
   }
 
@@ -236,6 +237,23 @@ class Rescue::Rescuer {
           return handle != nullptr && handle->Status().configuration.unsafe_recoveries.count == 1;
         });
     world_.counters.Count("member joined after an unsafe recovery");
+  }
+
+  // Of those who were lost, so few that they cannot elect one of them by what they know.
+  void ReturnSome() {
+    if (world_.violations.any()) return;
+    const size_t most = std::min(lost_.size(), plan_.members / 2);
+    const size_t count = 1 + random_.Below(most);
+    std::vector<SimNode*> back;
+    for (NodeId node : lost_) {
+      if (back.size() < count) back.push_back(&cluster_.node(node));
+    }
+    for (SimNode* node : back) node->Return();
+    Require("a lost member that comes back is not told", Timeout() * 30, [&back] {
+      return std::all_of(back.begin(), back.end(),
+                         [](SimNode* node) { return node->told_off() > 0; });
+    });
+    for (SimNode* node : back) node->Retire();
   }
 
   SimCluster& cluster_;

@@ -19,8 +19,8 @@ namespace cairn::sim {
 // What was committed and is in no survivor's log may be lost by that, and nothing else (the
 // checkers are told of just that much). Reports to the world where the survivors do not come to a
 // leader, where that one lacks anything that the survivor with the furthest log held, where a
-// minority of lost members is enough for an override, and where a member does not show that there
-// was one. One thread. All outlive it.
+// minority of lost members is enough for an override, where a member does not show that there was
+// one, and where some who were lost come back and are not told so. One thread. All outlive it.
 class Rescue {
  public:
   Rescue(SimCluster& cluster, Calls& calls, TailFollowers& tails);

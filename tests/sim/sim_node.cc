@@ -115,6 +115,13 @@ void SimNode::Retire() {
   if (running()) Kill();
 }
 
+void SimNode::Return() {
+  present_ = true;
+  returned_.back = true;
+  world_.log.Add(node_, "comes back");
+  Start();
+}
+
 void SimNode::Start() {
   if (running() || !present_) return;
   ++life_;
@@ -228,6 +235,14 @@ absl::Status SimNode::OpenGroup(GroupId group) {
 
 void SimNode::CheckStop(GroupId group, NodeState state, const absl::Status& why) {
   const bool halted = state == NodeState::kHalted;
+  if (returned_.back && !disk_.sync_failed()) {
+    const bool removed = halted && absl::StartsWith(why.message(), "MEMBER_REMOVED");
+    if (removed || !halted) {
+      ++returned_.told_off;
+      return world_.counters.Count(removed ? "lost member came back and was removed"
+                                           : "lost member came back with another history");
+    }
+  }
   if (halted && absl::StartsWith(why.message(), "MEMBER_REMOVED")) {
     world_.counters.Count("node learned that it was removed");
     if (referee(group).membership().WasRemoved(node_)) return;
@@ -338,6 +353,11 @@ void SimNode::DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done) 
   world_.log.Add(node_, "delete", {ToInteger(group)});
   deleted_.insert(group);
   process_->host->Delete(group, deadline, Leaving(group, std::move(done)));
+}
+
+void SimNode::ResetGroup(GroupId group, Host::LifeDone done) {
+  world_.log.Add(node_, "reset", {ToInteger(group)});
+  process_->host->Reset(group, std::move(done));
 }
 
 Host::LifeDone SimNode::Leaving(GroupId group, Host::LifeDone done) {

@@ -53,7 +53,7 @@ class SimNode final : private LogObserver {
   const absl::Status& halted() const { return halted_; }
   SimDisk& disk() { return disk_; }
   // The machine is there: an initial member, or one that has joined, and not taken away.
-  bool present() const { return present_; }
+  bool present() const { return present_ && !returned_.back; }
   // It is there or can still come, and is not halted.
   bool MayJoin() const { return !retired_ && halted_.ok(); }
   // Of its disk; kUnknown before it has started for the first time.
@@ -61,8 +61,12 @@ class SimNode final : private LogObserver {
 
   // The machine comes, and its process starts, to join a cluster of `members`.
   void Join(const Configuration& members);
-  // The machine is taken away for good.
+  // The machine is taken away for good, they think.
   void Retire();
+  // One that was lost comes back. It is not present(): nobody asks it for anything.
+  void Return();
+  // How often it was told that it is none of the group any more, since then.
+  size_t told_off() const { return returned_.told_off; }
   // Starts the process. Does nothing if it runs, or if the machine is not there. It may end at
   // once, by a nested crash.
   void Start();
@@ -81,6 +85,8 @@ class SimNode final : private LogObserver {
   // next start, one that was to be deleted is not, or only to see whether it is whole or gone.
   void CloseGroup(GroupId group, Instant deadline, Host::LifeDone done);
   void DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done);
+  // Host::Reset, which is to be refused.
+  void ResetGroup(GroupId group, Host::LifeDone done);
   // It has ended there, says the host; and is deleted: reports what is left of it.
   void GroupEnded(GroupId group) { referee(group).ProcessEnded(node_); }
   void GroupDeleted(GroupId group);
@@ -136,6 +142,11 @@ class SimNode final : private LogObserver {
   Incarnation incarnation_ = Incarnation::kUnknown;
   bool present_;
   bool retired_ = false;
+  struct Returned {
+    bool back = false;
+    size_t told_off = 0;
+  };
+  Returned returned_;
   std::set<GroupId> deleted_;  // or to be; a start does not open them
   std::set<GroupId> told_deleted_;
   bool exiting_ = false;  // the process was told to go
