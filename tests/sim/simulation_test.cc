@@ -117,7 +117,6 @@ constexpr const char* kInterestingStates[] = {
     "unsafe recovery refused: a majority is left",
     "member joined after an unsafe recovery",
     "lost member came back and was removed",
-    "lost member came back with another history",
     "reset of a voter refused",
 };
 // Bazel's sharding, by seeds instead of by tests.
