@@ -65,6 +65,7 @@ absl::Status IncomingSnapshot::FindThere() {
       absl::Status status = files_[file]->Resize(manifest_.files[file].bytes);
       if (!status.ok()) return status;
     }
+    found_.push_back(std::min(*size, manifest_.files[file].bytes));
     for (uint64_t chunk = 0; chunk < there_[file].size() && chunk * kChunkBytes < *size; ++chunk) {
       absl::StatusOr<bool> matches = Matches({file, chunk});
       if (!matches.ok()) return matches.status();
@@ -156,6 +157,24 @@ absl::StatusOr<std::string> IncomingSnapshot::Read(ChunkPlace place) const {
   }
   return absl::DataLossError(absl::StrCat(SnapshotDataPath(stem_, place.file), ": chunk ",
                                           place.chunk, " is not what it was"));
+}
+
+absl::Status IncomingSnapshot::Keep(ChunkPlace place, uint64_t offset, absl::string_view bytes) {
+  if (!Exists(place) || offset > LengthOf(place) || bytes.size() > LengthOf(place) - offset) {
+    return absl::OutOfRangeError(absl::StrCat("no bytes ", offset, "+", bytes.size(), " in chunk ",
+                                              place.chunk, " of file ", place.file));
+  }
+  if (IsThere(place)) return absl::OkStatus();
+  return files_[place.file]->Write(place.chunk * kChunkBytes + offset, bytes);
+}
+
+std::string IncomingSnapshot::Kept(ChunkPlace place) const {
+  CAIRN_CHECK(Exists(place));
+  const uint64_t begin = place.chunk * kChunkBytes;
+  if (IsThere(place) || begin >= found_[place.file]) return "";
+  std::string bytes(LengthOf(place), '\0');
+  absl::StatusOr<size_t> read = files_[place.file]->Read(begin, bytes.size(), bytes.data());
+  return read.ok() ? bytes : "";  // what cannot be read comes again
 }
 
 // Through the page cache, if need be: what the disk made of it is checked before it is restored.

@@ -61,6 +61,12 @@ class IncomingSnapshot {
   bool IsHere(ChunkPlace place) const { return IsThere(place) && !left_.contains(place); }
   // A chunk that stands here; DATA_LOSS if it is not what it was.
   absl::StatusOr<std::string> Read(ChunkPlace place) const;
+  // Writes a part of a chunk that is not there, so that a later process can go on from it.
+  // OUT_OF_RANGE if the chunk has no such part.
+  absl::Status Keep(ChunkPlace place, uint64_t offset, absl::string_view bytes);
+  // What an earlier process kept of a chunk that is not there: the chunk's length, zeros where
+  // nothing was written, and empty if nothing was. It may be wrong: only whole chunks are checked.
+  std::string Kept(ChunkPlace place) const;
   // All is there: syncs the files and reads them once more. DATA_LOSS for what is not as it was
   // written: these chunks are missing again.
   absl::Status Finish();
@@ -81,6 +87,7 @@ class IncomingSnapshot {
   const std::string encoded_;
   const SnapshotManifest manifest_;
   std::vector<std::unique_ptr<File>> files_;
+  std::vector<uint64_t> found_;           // bytes of each file that an earlier process left
   std::vector<std::vector<bool>> there_;  // by file and chunk
   uint64_t missing_ = 0;
   uint64_t missing_bytes_ = 0;

@@ -287,6 +287,15 @@ absl::StatusOr<std::unique_ptr<IncomingSnapshot>> SnapshotStore::Receive(std::st
 }
 
 // Snapshots on their way but for that of `stem`; many of their chunks may not be there.
+absl::StatusOr<std::unique_ptr<IncomingSnapshot>> SnapshotStore::Resume(ContentId id) {
+  absl::StatusOr<IncomingSnapshot::Sources> all = OtherIncoming("");
+  if (!all.ok()) return all.status();
+  for (const auto& each : *all) {
+    if (SnapshotIdOf(each->encoded()) == id) return Receive(each->encoded());
+  }
+  return absl::NotFoundError("its manifest has not come");
+}
+
 absl::StatusOr<IncomingSnapshot::Sources> SnapshotStore::OtherIncoming(
     const std::string& stem) const {
   absl::StatusOr<std::vector<std::string>> names = file_system_->List(directory_);

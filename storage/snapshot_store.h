@@ -63,6 +63,9 @@ class SnapshotStore {
   // INVALID_ARGUMENT for one of another cluster or group, ALREADY_EXISTS if last() is not before
   // it.
   absl::StatusOr<std::unique_ptr<IncomingSnapshot>> Receive(std::string encoded);
+  // Goes on with the snapshot of this id as Receive does, by the manifest that came before.
+  // NOT_FOUND if none did.
+  absl::StatusOr<std::unique_ptr<IncomingSnapshot>> Resume(ContentId id);
   // Publishes what came in, all of it. DATA_LOSS: it has to be completed again. ALREADY_EXISTS if
   // last() is not before it any more.
   absl::StatusOr<std::shared_ptr<const StoredSnapshot>> Publish(IncomingSnapshot& incoming);

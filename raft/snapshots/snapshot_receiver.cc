@@ -89,6 +89,8 @@ void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, bool patch
   transfer_->from = from;
   transfer_->last_news = now;
   transfer_->pace = Pace(now);
+  auto resumed = store_->Resume(offer.id);
+  if (!absl::IsNotFound(resumed.status())) return Receive(std::move(resumed), now);
   transfer_->manifest = MakeAssembly(offer.manifest_bytes);
   Ask(kManifestPart, 0, *transfer_->manifest, now);
 }
@@ -155,8 +157,16 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
   if (chunk == transfer_->chunks.end()) return;
   if (!Take(chunk->second, piece.offset % kChunkBytes, piece.bytes)) return;
   figures_.bytes += piece.bytes.size();
+  const bool slow = now - transfer_->last_news >= kSlowPiece;
   transfer_->last_news = now;
-  if (chunk->second.missing == 0) TakeChunk(place, now);
+  if (chunk->second.missing == 0) return TakeChunk(place, now);
+  if (!slow) return;
+  const absl::Status kept =
+      transfer_->incoming->Keep(place, piece.offset % kChunkBytes, piece.bytes);
+  if (!kept.ok()) {
+    GiveBack(now);
+    Fail("chunk", kept);
+  }
 }
 
 void SnapshotReceiver::TakeManifest(Instant now) {
@@ -165,7 +175,11 @@ void SnapshotReceiver::TakeManifest(Instant now) {
   if (SnapshotIdOf(encoded) != transfer_->offer.id) {
     return Fail("manifest", absl::DataLossError("it is not the one offered"));
   }
-  absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming = store_->Receive(std::move(encoded));
+  Receive(store_->Receive(std::move(encoded)), now);
+}
+
+void SnapshotReceiver::Receive(absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming,
+                               Instant now) {
   if (absl::IsAlreadyExists(incoming.status())) {
     // It arrived before, and this node has not come to take it yet.
     if (transfer_->patch) return transfer_.reset();
@@ -214,12 +228,31 @@ void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
   FillWindow(now);
 }
 
+// Pieces of zeros are taken for missing ones.
+SnapshotReceiver::Assembly SnapshotReceiver::BeginChunk(ChunkPlace place) const {
+  const uint64_t length = transfer_->incoming->LengthOf(place);
+  Assembly chunk = MakeAssembly(length);
+  std::string kept = transfer_->incoming->Kept(place);
+  if (kept.empty()) return chunk;
+  for (size_t piece = 0; piece < chunk.there.size(); ++piece) {
+    const absl::string_view bytes =
+        absl::string_view(kept).substr(piece * kSnapshotPieceBytes, PieceLength(length, piece));
+    if (bytes.find_first_not_of('\0') == absl::string_view::npos) continue;
+    chunk.there[piece] = true;
+    --chunk.missing;
+  }
+  if (chunk.missing == 0) return MakeAssembly(length);  // it does not match its id
+  chunk.inherited = chunk.missing < chunk.there.size();
+  if (chunk.inherited) chunk.bytes = std::move(kept);
+  return chunk;
+}
+
 void SnapshotReceiver::FillWindow(Instant now) {
   std::map<ChunkPlace, Assembly>& chunks = transfer_->chunks;
   std::optional<ChunkPlace> next = transfer_->incoming->NextMissing({});
   while (next && chunks.size() < kWindow) {
     if (!chunks.contains(*next)) {
-      Assembly& chunk = chunks[*next] = MakeAssembly(transfer_->incoming->LengthOf(*next));
+      Assembly& chunk = chunks[*next] = BeginChunk(*next);
       Ask(static_cast<uint32_t>(next->file), next->chunk * kChunkBytes, chunk, now);
     }
     next = transfer_->incoming->NextMissing({next->file, next->chunk + 1});
@@ -231,9 +264,14 @@ void SnapshotReceiver::FillWindow(Instant now) {
 }
 
 void SnapshotReceiver::TakeChunk(ChunkPlace place, Instant now) {
-  const std::string bytes = std::move(transfer_->chunks.at(place).bytes);
+  Assembly& chunk = transfer_->chunks.at(place);
+  absl::Status status = transfer_->incoming->Put(place, chunk.bytes);
+  if (absl::IsDataLoss(status) && chunk.inherited) {
+    // What was kept may be what a power cut or the disk made of it: no fault of the sender.
+    chunk = MakeAssembly(chunk.bytes.size());
+    return Ask(static_cast<uint32_t>(place.file), place.chunk * kChunkBytes, chunk, now);
+  }
   transfer_->chunks.erase(place);
-  absl::Status status = transfer_->incoming->Put(place, bytes);
   if (absl::IsDataLoss(status)) {
     ++figures_.refused;
     if (++transfer_->bad_chunks >= kMaxBadChunks) return Fail("chunk", status);

@@ -14,6 +14,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/time.h"
 #include "base/types.h"
@@ -27,6 +28,7 @@ namespace cairn {
 // repeated; another member's offer of the same snapshot changes whom it is asked from; another
 // snapshot takes over once nothing comes any more, with the chunks they share. A transfer to which
 // nothing comes for kIdle ends, and gives back what it held in memory; its chunks stay on the disk.
+// So do its pieces, if they come slowly.
 //
 // Threads: one at a time; calls block on the disk.
 class SnapshotReceiver {
@@ -34,6 +36,9 @@ class SnapshotReceiver {
   static constexpr Duration kIdle = Seconds(30);
   // What was asked for and has not come after so long may be lost, at the least.
   static constexpr Duration kPatience = Milliseconds(500);
+  // A piece is kept on the disk at once if it comes so long after the one before. On a faster link
+  // there are few that are not part of a whole chunk.
+  static constexpr Duration kSlowPiece = Milliseconds(4);
   // This many chunks are under way.
   static constexpr size_t kWindow = 4;
 
@@ -83,6 +88,7 @@ class SnapshotReceiver {
     std::string bytes;
     std::vector<bool> there;  // by piece
     size_t missing = 0;
+    bool inherited = false;  // has pieces that another process kept
     Instant asked;
     uint64_t ask = 0;  // which one of the transfer's asks was the last for it
   };
@@ -131,6 +137,8 @@ class SnapshotReceiver {
   void AskAll(Instant now, absl::FunctionRef<bool(const Assembly&)> wanted);
   void FillWindow(Instant now);
   void TakeManifest(Instant now);
+  void Receive(absl::StatusOr<std::unique_ptr<IncomingSnapshot>> incoming, Instant now);
+  Assembly BeginChunk(ChunkPlace place) const;
   void TakeChunk(ChunkPlace place, Instant now);
   void Publish(Instant now);
   void GiveBack(Instant now);

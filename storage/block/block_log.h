@@ -80,8 +80,9 @@ struct BlockLogOptions {
 // written to it: so nothing is refused half-way. What is refused stays in memory, and is readable
 // there, until a Sync finds room.
 //
-// Threads: Append, Repair, DropPrefix, Reset, Sync, SeekRoom, Upkeep and DropGroup on one sequence;
-// OpenGroup and CloseGroup on any. A sync that ends after the log was destroyed is ignored.
+// Threads: Append, Repair, DropPrefix, Reset, Sync, SeekRoom, Upkeep, DropGroup and figures on one
+// sequence; OpenGroup and CloseGroup on any. A sync that ends after the log was destroyed is
+// ignored.
 class BlockLog final : public LogDisk {
  public:
   // Makes the log if the directory has none; otherwise recovers it. ALREADY_EXISTS if another

@@ -202,6 +202,35 @@ TEST_F(SnapshotStoreTest, ATransferGoesOnWhereItWas) {
   ExpectLast(30, content);
 }
 
+// So does one of which not even a chunk comes at a time.
+TEST_F(SnapshotStoreTest, APartOfAChunkIsKept) {
+  const std::string encoded = ManifestOf(Head(30), kContent);
+  EXPECT_TRUE(absl::IsNotFound(store_->Resume(SnapshotIdOf(encoded)).status()));
+  std::unique_ptr<IncomingSnapshot> incoming = Receive(encoded);
+  const ChunkPlace place = {2, 0};
+  EXPECT_EQ(incoming->Kept(place), "");
+  EXPECT_TRUE(incoming->Keep(place, 5000, Text('a', 1000)).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(incoming->Keep(place, kChunkBytes - 1, "aa")));
+  EXPECT_TRUE(absl::IsOutOfRange(incoming->Keep(place, kChunkBytes + 1, "")));
+  EXPECT_TRUE(absl::IsOutOfRange(incoming->Keep({2, 2}, 0, "a")));
+  incoming.reset();
+  file_system_.RestartProcess();
+  Open();
+  absl::StatusOr<std::unique_ptr<IncomingSnapshot>> resumed = store_->Resume(SnapshotIdOf(encoded));
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_EQ((*resumed)->Kept({2, 1}), "");
+  const std::string kept = (*resumed)->Kept(place);
+  ASSERT_EQ(kept.size(), kChunkBytes);
+  EXPECT_TRUE(kept == Text('\0', 5000) + Text('a', 1000) + Text('\0', kChunkBytes - 6000));
+  PutMissing(**resumed, kContent);
+  EXPECT_EQ((*resumed)->Kept(place), "");
+  // It is there: what comes late changes nothing.
+  EXPECT_TRUE((*resumed)->Keep(place, 0, "late").ok());
+  ASSERT_TRUE(store_->Publish(**resumed).ok());
+  ExpectLast(30, kContent);
+  EXPECT_TRUE(absl::IsNotFound(store_->Resume(SnapshotIdOf(encoded)).status()));
+}
+
 // What is the same in the last snapshot, or in another one on its way, does not come again.
 TEST_F(SnapshotStoreTest, ChunksThatAreHereAreNotAskedFor) {
   const std::string a = Text('a', kChunkBytes), b = Text('b', kChunkBytes);

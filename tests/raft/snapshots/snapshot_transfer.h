@@ -112,6 +112,7 @@ class SnapshotTransfer {
   Index base = 0;
   double bytes_per_second = 16.0 * (1 << 20);
   uint64_t bytes_sent = 0;
+  int manifest_pieces_sent = 0;
   std::function<bool()> lose;
 
  private:
@@ -125,6 +126,7 @@ class SnapshotTransfer {
       const Instant begin = std::max(now, free_);
       free_ = begin + Takes(piece.bytes.size());
       bytes_sent += piece.bytes.size();
+      if (piece.file == kManifestPart) ++manifest_pieces_sent;
       link_.emplace_back(free_ + Milliseconds(1), std::move(piece));
     }
   }
