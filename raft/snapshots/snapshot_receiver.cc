@@ -11,55 +11,12 @@ namespace {
 
 // A sender whose chunks do not match so often has another snapshot than it says.
 constexpr int kMaxBadChunks = 3;
-// Pieces of a manifest that are asked for at once.
-constexpr size_t kManifestWindow = 32;
-constexpr Duration kLongestPatience = Seconds(2);
-
-uint64_t PieceLength(uint64_t bytes, size_t piece) {
-  return std::min<uint64_t>(kSnapshotPieceBytes, bytes - piece * kSnapshotPieceBytes);
+// The chunk's place of what is at `offset`.
+uint64_t BaseOf(uint32_t file, uint64_t offset) {
+  return file == kManifestPart ? 0 : offset - offset % kChunkBytes;
 }
 
 }  // namespace
-
-SnapshotReceiver::Assembly SnapshotReceiver::MakeAssembly(uint64_t bytes) {
-  Assembly assembly;
-  assembly.missing = static_cast<size_t>((bytes + kSnapshotPieceBytes - 1) / kSnapshotPieceBytes);
-  assembly.there.resize(assembly.missing, false);
-  assembly.bytes.resize(static_cast<size_t>(bytes));
-  return assembly;
-}
-
-bool SnapshotReceiver::Take(Assembly& assembly, uint64_t offset, absl::string_view bytes) {
-  const uint64_t piece = offset / kSnapshotPieceBytes;
-  if (offset % kSnapshotPieceBytes != 0 || piece >= assembly.there.size()) return false;
-  if (assembly.there[piece] || bytes.size() != PieceLength(assembly.bytes.size(), piece)) {
-    return false;
-  }
-  std::copy(bytes.begin(), bytes.end(),
-            assembly.bytes.begin() + static_cast<std::ptrdiff_t>(offset));
-  assembly.there[piece] = true;
-  --assembly.missing;
-  return true;
-}
-
-void SnapshotReceiver::Pace::Heard(uint64_t ask, Instant now) {
-  // A silence that was broken by asking again says nothing of the link.
-  const Duration gap = std::exchange(asked_in_silence_, false) ? Duration() : now - last_;
-  last_ = now;
-  answered_ = std::max(answered_, ask);
-  // It falls slowly: a link that paused once may do so again.
-  patience_ = std::clamp(std::max(gap * 4, patience_ * 7 / 8), kPatience, kLongestPatience);
-}
-
-void SnapshotReceiver::Pace::AskedInSilence() {
-  asked_in_silence_ = true;
-  patience_ = std::min(patience_ * 2, kLongestPatience);
-}
-
-bool SnapshotReceiver::Pace::IsLost(const Assembly& assembly, Instant now) const {
-  if (Silent(now)) return now - assembly.asked >= patience_;
-  return answered_ > assembly.ask && now - assembly.asked >= kPatience * 4;
-}
 
 // Offers ------------------------------------------------------------------------------------------
 
@@ -68,16 +25,17 @@ void SnapshotReceiver::TakeOffer(NodeId from, const SnapshotOffer& offer, bool p
     transfer_->offer.term = std::max(transfer_->offer.term, offer.term);
     if (transfer_->from != from) {
       transfer_->from = from;
-      transfer_->pace = Pace(now);
-      return AskAll(now, [](const Assembly&) { return true; });
+      AskAgain(transfer_->asks.TakeAll());
+      transfer_->asks = PieceAsks(now);
+      transfer_->window = PieceWindow(now);
     }
-    return AskAgain(now);
+    return FillWindow(now);
   }
   if (now < quiet_until_) return;
   // While the one before comes on, it goes on.
-  if (transfer_ && now - transfer_->last_news < kPatience * 2) {
+  if (transfer_ && now - transfer_->last_news < PieceAsks::kPatience * 2) {
     Answer(from, offer, SnapshotAnswer::Verdict::kBusy);
-    return AskAgain(now);
+    return FillWindow(now);
   }
   Begin(from, offer, patch, now);
 }
@@ -88,43 +46,51 @@ void SnapshotReceiver::Begin(NodeId from, const SnapshotOffer& offer, bool patch
   transfer_->offer = offer;
   transfer_->from = from;
   transfer_->last_news = now;
-  transfer_->pace = Pace(now);
+  transfer_->asks = PieceAsks(now);
+  transfer_->window = PieceWindow(now);
   auto resumed = store_->Resume(offer.id);
   if (!absl::IsNotFound(resumed.status())) return Receive(std::move(resumed), now);
-  transfer_->manifest = MakeAssembly(offer.manifest_bytes);
-  Ask(kManifestPart, 0, *transfer_->manifest, now);
+  transfer_->manifest.emplace(offer.manifest_bytes);
+  FillWindow(now);
 }
 
-// The pieces of `assembly`, which stands at `file_offset`, that are not there.
-void SnapshotReceiver::Ask(uint32_t file, uint64_t file_offset, Assembly& assembly, Instant now) {
-  assembly.asked = now;
-  assembly.ask = transfer_->pace.NextAsk();
-  size_t asked = 0;
-  for (size_t piece = 0; piece < assembly.there.size() && asked < kManifestWindow; ++piece) {
-    if (assembly.there[piece]) continue;
-    ++asked;
-    requests_.emplace_back(
-        transfer_->from,
-        SnapshotRequest{transfer_->offer.id, file, file_offset + piece * kSnapshotPieceBytes,
-                        static_cast<uint32_t>(PieceLength(assembly.bytes.size(), piece))});
-  }
+ChunkAssembly* SnapshotReceiver::Find(uint32_t file, uint64_t offset) {
+  if (file == kManifestPart) return transfer_->manifest ? &*transfer_->manifest : nullptr;
+  auto chunk = transfer_->chunks.find({file, offset / kChunkBytes});
+  return chunk == transfer_->chunks.end() ? nullptr : &chunk->second;
 }
 
-void SnapshotReceiver::AskAgain(Instant now) {
-  const bool silent = transfer_->pace.Silent(now);
-  const uint64_t before = transfer_->pace.asks();
-  AskAll(now,
-         [this, now](const Assembly& assembly) { return transfer_->pace.IsLost(assembly, now); });
-  if (silent && transfer_->pace.asks() != before) transfer_->pace.AskedInSilence();
+bool SnapshotReceiver::AskIn(uint32_t file, uint64_t base, ChunkAssembly& assembly, Instant now) {
+  const auto piece = assembly.Ask(transfer_->window.piece());
+  if (!piece) return false;
+  const auto [offset, bytes] = *piece;
+  transfer_->asks.Add({file, base + offset, bytes, now});
+  requests_.emplace_back(transfer_->from, SnapshotRequest{transfer_->offer.id, file, base + offset,
+                                                          static_cast<uint32_t>(bytes)});
+  return true;
 }
 
-void SnapshotReceiver::AskAll(Instant now, absl::FunctionRef<bool(const Assembly&)> wanted) {
-  if (transfer_->manifest && wanted(*transfer_->manifest)) {
-    Ask(kManifestPart, 0, *transfer_->manifest, now);
-  }
+// False if all there is has been asked for.
+bool SnapshotReceiver::AskOne(Instant now) {
+  if (transfer_->manifest) return AskIn(kManifestPart, 0, *transfer_->manifest, now);
   for (auto& [place, chunk] : transfer_->chunks) {
-    if (!wanted(chunk)) continue;
-    Ask(static_cast<uint32_t>(place.file), place.chunk * kChunkBytes, chunk, now);
+    const auto file = static_cast<uint32_t>(place.file);
+    if (AskIn(file, place.chunk * kChunkBytes, chunk, now)) return true;
+  }
+  return false;
+}
+
+void SnapshotReceiver::AskAgain(const std::vector<PieceAsks::Ask>& lost) {
+  for (const PieceAsks::Ask& ask : lost) {
+    ChunkAssembly* assembly = Find(ask.file, ask.offset);
+    if (assembly != nullptr) assembly->Lost(ask.offset - BaseOf(ask.file, ask.offset), ask.bytes);
+  }
+}
+
+void SnapshotReceiver::FillWindow(Instant now) {
+  if (transfer_->asks.Silent(now)) transfer_->window = PieceWindow(now);  // as on an unknown link
+  AskAgain(transfer_->asks.TakeLost(now));
+  while (transfer_->window.HasRoom(transfer_->asks.bytes()) && (AskOne(now) || BeginChunk())) {
   }
 }
 
@@ -138,39 +104,34 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
     return;
   }
   ++figures_.pieces;
-  if (piece.file == kManifestPart) {
-    transfer_->pace.Heard(transfer_->manifest ? transfer_->manifest->ask : 0, now);
-    if (!transfer_->manifest || !Take(*transfer_->manifest, piece.offset, piece.bytes)) return;
-    figures_.bytes += piece.bytes.size();
-    transfer_->last_news = now;
-    const size_t got = transfer_->manifest->there.size() - transfer_->manifest->missing;
-    if (transfer_->manifest->missing == 0) {
-      TakeManifest(now);
-    } else if (got % kManifestWindow == 0) {
-      Ask(kManifestPart, 0, *transfer_->manifest, now);
-    }
+  const uint64_t base = BaseOf(piece.file, piece.offset);
+  const auto ask = transfer_->asks.Heard(piece.file, piece.offset, now);
+  if (ask) transfer_->window.Arrived(piece.bytes.size(), now - ask->when, now);
+  ChunkAssembly* assembly = Find(piece.file, piece.offset);
+  if (assembly == nullptr) return;
+  if (!assembly->Put(piece.offset - base, piece.bytes)) {
+    if (ask) assembly->Lost(ask->offset - base, ask->bytes);  // it is not what was asked for
     return;
   }
-  const ChunkPlace place = {piece.file, piece.offset / kChunkBytes};
-  auto chunk = transfer_->chunks.find(place);
-  transfer_->pace.Heard(chunk == transfer_->chunks.end() ? 0 : chunk->second.ask, now);
-  if (chunk == transfer_->chunks.end()) return;
-  if (!Take(chunk->second, piece.offset % kChunkBytes, piece.bytes)) return;
   figures_.bytes += piece.bytes.size();
   const bool slow = now - transfer_->last_news >= kSlowPiece;
   transfer_->last_news = now;
-  if (chunk->second.missing == 0) return TakeChunk(place, now);
-  if (!slow) return;
-  const absl::Status kept =
-      transfer_->incoming->Keep(place, piece.offset % kChunkBytes, piece.bytes);
-  if (!kept.ok()) {
-    GiveBack(now);
-    Fail("chunk", kept);
+  const ChunkPlace place = {piece.file, piece.offset / kChunkBytes};
+  if (assembly->complete()) {
+    return piece.file == kManifestPart ? TakeManifest(now) : TakeChunk(place, now);
   }
+  if (slow && piece.file != kManifestPart) {
+    const absl::Status kept = transfer_->incoming->Keep(place, piece.offset - base, piece.bytes);
+    if (!kept.ok()) {
+      GiveBack(now);
+      return Fail("chunk", kept);
+    }
+  }
+  FillWindow(now);
 }
 
 void SnapshotReceiver::TakeManifest(Instant now) {
-  std::string encoded = std::move(transfer_->manifest->bytes);
+  std::string encoded = transfer_->manifest->Take();
   transfer_->manifest.reset();
   if (SnapshotIdOf(encoded) != transfer_->offer.id) {
     return Fail("manifest", absl::DataLossError("it is not the one offered"));
@@ -195,7 +156,7 @@ void SnapshotReceiver::Receive(absl::StatusOr<std::unique_ptr<IncomingSnapshot>>
   if (transfer_->patch) {
     compare_at_ = transfer_->offer.position;
   } else {
-    FillWindow(now);
+    GoOn(now);
   }
 }
 
@@ -224,52 +185,41 @@ void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
   const Instant now = clock.Now();
   transfer_->compared = true;
   transfer_->last_news = now;
-  transfer_->pace = Pace(now);
-  FillWindow(now);
+  transfer_->asks = PieceAsks(now);
+  GoOn(now);
 }
 
-// Pieces of zeros are taken for missing ones.
-SnapshotReceiver::Assembly SnapshotReceiver::BeginChunk(ChunkPlace place) const {
-  const uint64_t length = transfer_->incoming->LengthOf(place);
-  Assembly chunk = MakeAssembly(length);
-  std::string kept = transfer_->incoming->Kept(place);
-  if (kept.empty()) return chunk;
-  for (size_t piece = 0; piece < chunk.there.size(); ++piece) {
-    const absl::string_view bytes =
-        absl::string_view(kept).substr(piece * kSnapshotPieceBytes, PieceLength(length, piece));
-    if (bytes.find_first_not_of('\0') == absl::string_view::npos) continue;
-    chunk.there[piece] = true;
-    --chunk.missing;
-  }
-  if (chunk.missing == 0) return MakeAssembly(length);  // it does not match its id
-  chunk.inherited = chunk.missing < chunk.there.size();
-  if (chunk.inherited) chunk.bytes = std::move(kept);
-  return chunk;
-}
-
-void SnapshotReceiver::FillWindow(Instant now) {
-  std::map<ChunkPlace, Assembly>& chunks = transfer_->chunks;
+// False if so many are under way, or there is none.
+bool SnapshotReceiver::BeginChunk() {
+  if (transfer_->incoming == nullptr || transfer_->chunks.size() >= kWindow) return false;
+  if (transfer_->patch && !transfer_->compared) return false;
+  // Behind all that is under way, or what a disk made of a chunk that had come.
   std::optional<ChunkPlace> next = transfer_->incoming->NextMissing({});
-  while (next && chunks.size() < kWindow) {
-    if (!chunks.contains(*next)) {
-      Assembly& chunk = chunks[*next] = BeginChunk(*next);
-      Ask(static_cast<uint32_t>(next->file), next->chunk * kChunkBytes, chunk, now);
-    }
+  while (next && transfer_->chunks.contains(*next)) {
     next = transfer_->incoming->NextMissing({next->file, next->chunk + 1});
   }
-  if (!transfer_->incoming->complete()) return;
+  if (!next) return false;
+  std::string kept = transfer_->incoming->Kept(*next);
+  transfer_->chunks.try_emplace(*next, kept.empty()
+                                           ? ChunkAssembly(transfer_->incoming->LengthOf(*next))
+                                           : ChunkAssembly(std::move(kept)));
+  return true;
+}
+
+void SnapshotReceiver::GoOn(Instant now) {
+  if (!transfer_->incoming->complete()) return FillWindow(now);
   if (!transfer_->patch) return Publish(now);
   patch_ = std::move(transfer_->incoming);
   transfer_.reset();
 }
 
 void SnapshotReceiver::TakeChunk(ChunkPlace place, Instant now) {
-  Assembly& chunk = transfer_->chunks.at(place);
-  absl::Status status = transfer_->incoming->Put(place, chunk.bytes);
-  if (absl::IsDataLoss(status) && chunk.inherited) {
+  ChunkAssembly& chunk = transfer_->chunks.at(place);
+  absl::Status status = transfer_->incoming->Put(place, chunk.bytes());
+  if (absl::IsDataLoss(status) && chunk.inherited()) {
     // What was kept may be what a power cut or the disk made of it: no fault of the sender.
-    chunk = MakeAssembly(chunk.bytes.size());
-    return Ask(static_cast<uint32_t>(place.file), place.chunk * kChunkBytes, chunk, now);
+    chunk = ChunkAssembly(chunk.bytes().size());
+    return FillWindow(now);
   }
   transfer_->chunks.erase(place);
   if (absl::IsDataLoss(status)) {
@@ -279,7 +229,7 @@ void SnapshotReceiver::TakeChunk(ChunkPlace place, Instant now) {
     GiveBack(now);
     return Fail("chunk", status);
   }
-  FillWindow(now);
+  GoOn(now);
 }
 
 // The disk is full, or failed: what could not be written or synced is never used again.

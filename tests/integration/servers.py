@@ -52,6 +52,7 @@ class Servers:
         self.directory = pathlib.Path(directory)
         ports = free_ports(len(NODES))
         self.addresses = {node: f"127.0.0.1:{port}" for node, port in zip(NODES, ports)}
+        self.listens = dict(self.addresses)  # another one stands behind a link of a test's
         self.timing = [f"--election_timeout_ms={election_timeout_ms}",
                        f"--heartbeat_interval_ms={heartbeat_interval_ms}"]
         self.flags = list(flags)
@@ -69,7 +70,8 @@ class Servers:
     def command(self, node):
         """What starts `node`."""
         return [str(CAIRND), f"--node_id={node}", f"--data_dir={self.data(node)}",
-                f"--listen={self.addresses[node]}", f"--initial_cluster={self.members()}",
+                f"--listen={self.listens[node]}", f"--advertise={self.addresses[node]}",
+                f"--initial_cluster={self.members()}",
                 "--insecure", *self.timing, *self.flags]
 
     def start(self, node):
@@ -117,7 +119,7 @@ class Servers:
 
     def status(self, node):
         """The node's GetStatusResponse; None while it does not answer."""
-        with grpc.insecure_channel(self.addresses[node]) as channel:
+        with grpc.insecure_channel(self.listens[node]) as channel:
             try:
                 return cluster_pb2_grpc.ClusterStub(channel).GetStatus(
                     cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)

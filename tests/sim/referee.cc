@@ -290,14 +290,14 @@ void Referee::Sent(const Envelope& envelope) {
   if (!deleted_.contains(envelope.from)) durability_.Sent(envelope);
 }
 
-// Who asks for the manifest of a snapshot of which it has asked for chunks goes on with it.
+// Whoever asks for chunks of a snapshot of which its process before asked for some goes on with it.
 void Referee::CountPull(NodeId node, const SnapshotRequest& request) {
-  if (request.file != kManifestPart) {
-    pulled_[node] = request.id;
-  } else if (auto pulled = pulled_.find(node);
-             pulled != pulled_.end() && pulled->second == request.id) {
+  if (request.file == kManifestPart) return;
+  const auto [pulled, first] = pulled_.try_emplace(node);
+  if (!first && pulled->second.id == request.id && pulled->second.by_another_process) {
     world_.counters.Count("snapshot taken up again");
   }
+  pulled->second = {request.id, false};
 }
 
 void Referee::Shown(NodeId node, const GroupStatus& status) {
@@ -334,6 +334,9 @@ void Referee::ProcessEnded(NodeId node) {
   shown_.erase(node);
   bounds_.ProcessEnded(node);
   candidacy_.Resumed(node);
+  if (auto pulled = pulled_.find(node); pulled != pulled_.end()) {
+    pulled->second.by_another_process = true;
+  }
 }
 
 ListMachine::Observer Referee::MachineObserver(NodeId node) {

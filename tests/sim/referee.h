@@ -74,6 +74,11 @@ class Referee {
   CandidacyChecker& candidacy() { return candidacy_; }
 
  private:
+  // The snapshot whose chunks a node asked for last.
+  struct Pulled {
+    ContentId id;
+    bool by_another_process = false;
+  };
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
   void CheckRecoveredIsDurable(NodeId node, const LogImage& image);
   void SentByOutcast(const Envelope& envelope);
@@ -100,7 +105,7 @@ class Referee {
   std::set<NodeId> vanished_;     // the log, while it was to be deleted; until Opened
   std::map<NodeId, Index> torn_;  // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
-  std::map<NodeId, ContentId> pulled_;
+  std::map<NodeId, Pulled> pulled_;
 };
 
 }  // namespace cairn::sim

@@ -1,0 +1,124 @@
+#include "raft/snapshots/piece_window.h"
+
+#include <deque>
+#include <optional>
+
+#include "gtest/gtest.h"
+#include "raft/envelope.h"
+#include "raft/snapshots/chunk_assembly.h"
+
+namespace cairn {
+namespace {
+
+// A link that carries what is asked for, in its order.
+class Link {
+ public:
+  Link(double bytes_per_second, Duration round_trip)
+      : bytes_per_second_(bytes_per_second), round_trip_(round_trip) {}
+
+  // Keeps the window full for so long. Gives the bytes carried.
+  double Run(PieceWindow& window, Duration time) {
+    const Instant end = now_ + time;
+    double carried = 0;
+    while (true) {
+      while (window.HasRoom(under_way_)) {
+        const size_t bytes = window.piece();
+        free_ = std::max(free_, now_) + Takes(bytes);
+        asks_.push_back({bytes, now_, free_ + round_trip_});
+        under_way_ += bytes;
+      }
+      const Ask ask = asks_.front();
+      if (ask.arrives > end) break;
+      asks_.pop_front();
+      now_ = ask.arrives;
+      under_way_ -= ask.bytes;
+      carried += static_cast<double>(ask.bytes);
+      window.Arrived(ask.bytes, now_ - ask.when, now_);
+    }
+    now_ = end;
+    return carried;
+  }
+  // How long what is sent now waits behind what is under way.
+  Duration Queue() const { return std::max(free_, now_) - now_; }
+  void set_bytes_per_second(double rate) { bytes_per_second_ = rate; }
+  Instant now() const { return now_; }
+
+ private:
+  struct Ask {
+    size_t bytes = 0;
+    Instant when, arrives;
+  };
+  Duration Takes(size_t bytes) const {
+    return Nanoseconds(static_cast<int64_t>(static_cast<double>(bytes) / bytes_per_second_ * 1e9));
+  }
+
+  double bytes_per_second_;
+  Duration round_trip_;
+  Instant now_ = Instant() + Seconds(100), free_;
+  size_t under_way_ = 0;
+  std::deque<Ask> asks_;
+};
+
+constexpr double kMbit = 1e6 / 8;
+
+TEST(PieceWindowTest, APieceIsAPartOfTheWindow) {
+  PieceWindow window;
+  EXPECT_EQ(window.bytes(), PieceWindow::kFirst);
+  EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
+  window.Arrived(size_t{1} << 20, Milliseconds(1), Instant());
+  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+  EXPECT_EQ(window.piece(), kSnapshotPieceBytes);
+  for (int i = 0; i < 100; ++i) window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
+  EXPECT_EQ(window.bytes(), PieceWindow::kLeast);
+  EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
+}
+
+// Whatever the link: it is used, and nobody waits for longer than twice what is aimed at.
+TEST(PieceWindowTest, TheLinkIsFullAndItsQueueShort) {
+  for (const double mbit : {1.0, 2.0, 8.0, 30.0}) {
+    for (const int64_t round_trip_ms : {0, 1, 20, 80}) {
+      SCOPED_TRACE(testing::Message() << mbit << " Mbit/s, " << round_trip_ms << " ms");
+      Link link(mbit * kMbit, Milliseconds(round_trip_ms));
+      PieceWindow window(link.now());
+      link.Run(window, Seconds(2));
+      for (int i = 0; i < 600; ++i) {
+        link.Run(window, Milliseconds(200));
+        ASSERT_LE(link.Queue(), PieceWindow::kTarget * 2) << i;
+      }
+      EXPECT_GE(link.Run(window, Seconds(60)), 0.9 * mbit * kMbit * 60);
+    }
+  }
+}
+
+TEST(PieceWindowTest, AFastLinkIsFullAfterSomeRoundTrips) {
+  Link link(1000 * kMbit, Milliseconds(1));
+  PieceWindow window(link.now());
+  link.Run(window, Milliseconds(12));
+  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+  EXPECT_GE(link.Run(window, Seconds(1)), 0.95 * 1000 * kMbit);
+}
+
+TEST(PieceWindowTest, ALinkThatSlowsDownIsFollowed) {
+  Link link(100 * kMbit, Milliseconds(2));
+  PieceWindow window(link.now());
+  link.Run(window, Seconds(10));
+  link.set_bytes_per_second(kMbit);
+  link.Run(window, Seconds(15));  // what was under way is a megabyte
+  EXPECT_LE(link.Queue(), PieceWindow::kTarget * 2);
+  link.set_bytes_per_second(100 * kMbit);
+  link.Run(window, Seconds(2));
+  EXPECT_GE(link.Run(window, Seconds(1)), 0.9 * 100 * kMbit);
+}
+
+// Another way, and every answer takes longer than all before.
+TEST(PieceWindowTest, ALongerWayIsLearned) {
+  PieceWindow window;
+  Link near(100 * kMbit, Milliseconds(1));
+  near.Run(window, Seconds(10));
+  Link far(100 * kMbit, Milliseconds(300));
+  far.Run(window, PieceWindow::kMemory * 3);
+  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+}
+
+}  // namespace
+}  // namespace cairn
