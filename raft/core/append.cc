@@ -144,8 +144,8 @@ void Raft::State::TruncateLog(Index first_removed) {
   trail_.TruncateFrom(first_removed);
   doubt_.torn.Forget(first_removed);
   if (MutantEnabled(Mutant::kConfigurationStays)) return;
-  // What this node has applied may be ahead of a log that is older; it was committed.
-  const Index kept = unsure() ? membership_.committed(0).first.index : 0;
+  // What this node has applied was committed; the log may have lost it, or hold it torn.
+  const Index kept = membership_.committed(0).first.index;
   if (membership_.Truncate(std::max(first_removed, kept + 1))) {
     Trace("configuration back to ", ToString(membership_.position()), ": ",
           ToString(membership_.in_force()));

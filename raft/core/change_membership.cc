@@ -179,8 +179,9 @@ bool Raft::State::Answers(const Leader& leader, NodeId id) const {
 
 // Removal -----------------------------------------------------------------------------------------
 
-// Tells a node that asks for votes that it is no member, if that is committed. It may know better:
-// then it is a member of a later configuration, and this log lags.
+// Tells a node that asks for votes, or cannot before it knows more, that it is no member, if that
+// is committed. It may know better: then it is a member of a later configuration, and this log
+// lags.
 void Raft::State::TellRemoved(NodeId to) {
   const auto& [at, configuration] = membership_.committed(commit_);
   if (at.index == 0 || configuration.IsMember(to) || membership_.in_force().IsMember(to)) return;

@@ -149,7 +149,8 @@ void Raft::State::On(Receive& receive) {
     return TellRemoved(message.from);
   }
   if (std::holds_alternative<PreVoteRequest>(message.body) ||
-      std::holds_alternative<VoteRequest>(message.body)) {
+      std::holds_alternative<VoteRequest>(message.body) ||
+      std::holds_alternative<TailQuery>(message.body)) {
     TellRemoved(message.from);
   }
   if (PassesTermRule(message)) Dispatch(message, receive.payload);

@@ -162,7 +162,7 @@ Index Raft::State::TornOf(const TailQuery& query) const {
 }
 
 void Raft::State::Handle(NodeId from, const TailReply& reply) {
-  if (reply.query != doubt_.query.id()) return;
+  if (doubt_.query.id() == 0 || reply.query != doubt_.query.id()) return;
   doubt_.query.Answer(from, reply);
   DecideDoubt();
   AskHolder(from, reply.have_through);

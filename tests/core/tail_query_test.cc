@@ -247,5 +247,37 @@ TEST_F(TornTailQueryTest, AnswersAreNotKeptOverARewrite) {
   EXPECT_EQ(node_.raft().torn_from(), 5u);
 }
 
+// A power cut may damage an entry that was committed and applied long ago, if none was written
+// since.
+TEST(TornConfigurationTest, WhatIsAppliedStaysInForce) {
+  RecoveredRaft recovered = Recovered(3, {1, 1, 1, 1}, kTerm1, 4);
+  recovered.base_configuration_position = {4, 1};
+  recovered.applied = 4;
+  const Configuration applied = recovered.base_configuration;
+  RaftUnderTest node(std::move(recovered));
+  AppendEntries append = MakeAppend(2, {3, 1}, {1, 2}, 4);
+  append.configurations = {{{4, 1}, applied}};
+  node.Receive(2, append);
+  EXPECT_EQ(RaftUnderTest::Only<AppendReply>(node.Settle(), 2).match, 5u);
+  EXPECT_EQ(node.raft().last(), (LogPosition{5, 2}));
+  EXPECT_EQ(node.raft().configuration_position(), (LogPosition{4, 1}));
+}
+
+// It asks for its torn entries, and could not ask for votes: nobody else tells it.
+TEST(TornConfigurationTest, WhoWasRemovedIsToldWhenItAsks) {
+  RecoveredRaft recovered = Recovered(3, {1, 1, 1, 1}, kTerm1);
+  recovered.base_configuration_position = {4, 1};
+  recovered.applied = 4;
+  std::erase_if(recovered.base_configuration.voters,
+                [](const Member& member) { return member.node == NodeId{3}; });
+  RaftUnderTest node(std::move(recovered));
+  const TailQuery query = {.term = 1, .query = 7, .good = {3, 1}, .torn = {{1, 4}}};
+  node.Receive(2, query);
+  EXPECT_TRUE(RaftUnderTest::Sent<RemovedNotice>(node.Settle()).empty());
+  node.Receive(3, query);
+  const Effects effects = node.Settle();
+  EXPECT_EQ(RaftUnderTest::Only<RemovedNotice>(effects, 3).at, (LogPosition{4, 1}));
+}
+
 }  // namespace
 }  // namespace cairn

@@ -181,9 +181,12 @@ void Referee::CountRecovery(NodeId node, const RecoveredLog& recovered) {
 
 void Referee::LogAppended(NodeId node, LogChange change) {
   if (IsOutcast(node)) {
-    // But for what a snapshot stands for.
+    // But for what a snapshot stands for, and what was torn and is written again.
     const bool changes = change.truncate_from || change.reset_to || !change.entries.empty();
-    if (changes) Report("the log of a lost member is kept", node, "it changes");
+    const auto torn = torn_.find(node);
+    const bool again = torn != torn_.end() && !change.reset_to &&
+                       change.truncate_from.value_or(change.first) >= torn->second;
+    if (changes && !again) Report("the log of a lost member is kept", node, "it changes");
     return;
   }
   auto torn = torn_.find(node);
