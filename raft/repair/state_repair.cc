@@ -11,6 +11,8 @@ namespace {
 
 // Who offers a snapshot and does not bring it is passed over in the end.
 constexpr uint32_t kMostTimes = 120;
+// The wait after a state that did not help doubles so often.
+constexpr int kMostDoublings = 8;
 
 }  // namespace
 
@@ -31,6 +33,9 @@ std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& ra
   if (!raft.state_lost() && !damaged) {
     due_ = kDistantFuture;
     return std::nullopt;
+  }
+  if (due_ == kDistantFuture && !raft.state_lost() && damage_.failures > 0) {
+    due_ = now + interval_ * (int64_t{1} << damage_.failures);
   }
   if (due_ != kDistantFuture && now < due_) return std::nullopt;
   due_ = now + interval_;
@@ -53,6 +58,8 @@ void StateRepair::Damaged(Index applied, size_t parts) {
 
 size_t StateRepair::Mended(bool whole) {
   damage_.mending = false;
+  damage_.failures = whole ? 0 : std::min(damage_.failures + 1, kMostDoublings);
+  if (!whole) due_ = kDistantFuture;
   if (!whole || damage_.more) {
     damage_.more = false;
     return 0;

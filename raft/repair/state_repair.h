@@ -49,6 +49,7 @@ class StateRepair {
   void Mending() { damage_.mending = true; }
   bool mending() const { return damage_.mending; }
   // Gives how many parts can be read again; 0 if more has been found meanwhile, or not `whole`.
+  // Then the next one is asked for, after a failure only in a while that doubles each time.
   size_t Mended(bool whole);
 
   // When Next is due at the latest.
@@ -60,6 +61,7 @@ class StateRepair {
     Index applied = 0;
     bool mending = false;
     bool more = false;  // since then
+    int failures = 0;   // in a row
   };
 
   NodeId Choose(const Raft& raft) const;

@@ -109,10 +109,10 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
   if (ask) transfer_->window.Arrived(piece.bytes.size(), now - ask->when, now);
   ChunkAssembly* assembly = Find(piece.file, piece.offset);
   if (assembly == nullptr) return;
-  if (!assembly->Put(piece.offset - base, piece.bytes)) {
-    if (ask) assembly->Lost(ask->offset - base, ask->bytes);  // it is not what was asked for
-    return;
-  }
+  const bool wanted = assembly->Put(piece.offset - base, piece.bytes);
+  // It may be less than was asked for, or something else.
+  if (ask) assembly->Lost(ask->offset - base, ask->bytes);
+  if (!wanted) return;
   figures_.bytes += piece.bytes.size();
   const bool slow = now - transfer_->last_news >= kSlowPiece;
   transfer_->last_news = now;
@@ -172,15 +172,21 @@ void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
   // The first file is not the machine's.
   const size_t count = own == nullptr ? 0 : own->files().size();
   const std::vector<ManifestFile>& files = incoming.manifest().files;
+  std::optional<size_t> unreadable;  // a file, which would be read from its beginning each time
   for (std::optional<ChunkPlace> next = incoming.NextMissing({1, 0}); next;
        next = incoming.NextMissing({next->file, next->chunk + 1})) {
     const size_t file = next->file - 1;
-    if (file >= count || own->files()[file].name != files[next->file].name) continue;
+    if (file >= count || file == unreadable || own->files()[file].name != files[next->file].name)
+      continue;
     const uint64_t offset = next->chunk * kChunkBytes;
     const uint64_t length = incoming.LengthOf(*next);
     if (offset + length > own->files()[file].bytes) continue;
     absl::StatusOr<std::string> bytes = own->Read(file, offset, static_cast<size_t>(length));
-    if (bytes.ok()) incoming.Leave(*next, *bytes);
+    if (bytes.ok()) {
+      incoming.Leave(*next, *bytes);
+    } else {
+      unreadable = file;
+    }
   }
   const Instant now = clock.Now();
   transfer_->compared = true;

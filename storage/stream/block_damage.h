@@ -41,6 +41,20 @@ class BlockDamage {
     MutexLock lock(mutex_);
     return damaged_;
   }
+  // A block goes on, or has ended, without the marks of what could not be read at the start; a
+  // footer made of them is not that of the others, though it fits.
+  void SetLacksMarks(uint32_t block, bool lacks) {
+    MutexLock lock(mutex_);
+    if (lacks) {
+      lacks_marks_.insert(block);
+    } else {
+      lacks_marks_.erase(block);
+    }
+  }
+  bool LacksMarks(uint32_t block) const {
+    MutexLock lock(mutex_);
+    return lacks_marks_.contains(block);
+  }
   // Nobody wants to know any more; no call is under way when it returns.
   void Silence() {
     MutexLock lock(mutex_);
@@ -51,6 +65,7 @@ class BlockDamage {
   mutable Mutex mutex_;
   Tell tell_ CAIRN_GUARDED_BY(mutex_);
   std::set<uint32_t> damaged_ CAIRN_GUARDED_BY(mutex_);
+  std::set<uint32_t> lacks_marks_ CAIRN_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn

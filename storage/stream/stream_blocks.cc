@@ -89,28 +89,30 @@ void StreamBlocks::VisitMarks(MarkVisitor visit) {
     std::vector<StreamMark> marks;
     absl::StatusOr<StreamFooter> footer = absl::DataLossError("none");
     if (block < last_block_) footer = ReadFooter(block, length);
+    bool whole = true;
     if (footer.ok()) {
       marks = std::move(footer->marks);
     } else {
-      CollectMarks(block, length, marks);
+      whole = CollectMarks(block, length, marks);
     }
+    if (block == last_block_) damage_.SetLacksMarks(block, !whole);
     for (const StreamMark& mark : marks) visit(mark, block);
     if (block == last_block_) marks_ = std::move(marks);
   }
 }
 
-// As far as the records can be read.
-void StreamBlocks::CollectMarks(uint32_t block, uint64_t length,
+// As far as the records can be read. False if that is not the end.
+bool StreamBlocks::CollectMarks(uint32_t block, uint64_t length,
                                 std::vector<StreamMark>& marks) const {
-  Scan({block, kStreamBlockHeaderBytes}, static_cast<uint32_t>(length),
-       [&marks](const StoredStreamRecord& stored) {
-         const StreamRecord& record = stored.record;
-         if (record.marked) {
-           marks.push_back({record.stream, record.place.offset, record.first_sequence});
-         }
-         return true;
-       })
-      .IgnoreError();
+  return Scan({block, kStreamBlockHeaderBytes}, static_cast<uint32_t>(length),
+              [&marks](const StoredStreamRecord& stored) {
+                const StreamRecord& record = stored.record;
+                if (record.marked) {
+                  marks.push_back({record.stream, record.place.offset, record.first_sequence});
+                }
+                return true;
+              })
+      .ok();
 }
 
 absl::StatusOr<StreamFooter> StreamBlocks::ReadFooter(uint32_t block, uint64_t length) const {

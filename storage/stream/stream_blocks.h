@@ -134,7 +134,7 @@ class StreamBlocks {
   StreamBlocks(StreamBlockOptions options, std::vector<uint64_t> lengths);
 
   absl::Status CutBehind();
-  void CollectMarks(uint32_t block, uint64_t length, std::vector<StreamMark>& marks) const;
+  bool CollectMarks(uint32_t block, uint64_t length, std::vector<StreamMark>& marks) const;
   absl::StatusOr<StreamFooter> ReadFooter(uint32_t block, uint64_t length) const;
 
   void StartBlock();

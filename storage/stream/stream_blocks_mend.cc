@@ -85,6 +85,7 @@ absl::Status StreamBlocks::EndMending(uint32_t block, uint64_t full_bytes) {
     // Where it was damaged at the start, it was ended here without all of its marks.
     if (full_bytes != 0 && block < lengths_.size()) lengths_[block - 1] = full_bytes;
   }
+  if (full_bytes != 0) damage_.SetLacksMarks(block, false);
   {
     MutexLock writing(writing_);
     if (!failure_.ok()) return failure_;
@@ -101,6 +102,14 @@ absl::Status StreamBlocks::EndMending(uint32_t block, uint64_t full_bytes) {
   const Written written = WrittenOf(block);
   damage_.Remove(block);
   absl::Status status = Verify(block, written.bytes, written.full);
+  const bool ended = [this, block] {
+    MutexLock lock(mutex_);
+    return block < lengths_.size();
+  }();
+  // Who gave it had not seen its end; whoever has applied as much as this node now has.
+  if (status.ok() && ended && damage_.LacksMarks(block)) {
+    status = Damage(block, written.bytes, "its footer lacks what could not be read");
+  }
   return absl::IsDataLoss(status) ? absl::OkStatus() : status;  // noted as damage
 }
 

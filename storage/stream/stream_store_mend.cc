@@ -19,14 +19,14 @@ absl::Status StreamStore::Mend(const std::vector<uint64_t>& lengths, MendPieces 
   const std::set<uint32_t> damaged = blocks->damage().all();
   const size_t count = std::min(lengths.size(), blocks->lengths().size());
   for (uint32_t block = 1; block <= count; ++block) {
-    bool mended = damaged.contains(block);
+    // What can be read here is right, whatever others have; what is in memory alone comes yet.
+    if (!damaged.contains(block) || blocks->WrittenOf(block).bytes == 0) continue;
     absl::Status status = pieces(block, [&](uint64_t offset, absl::string_view bytes) {
-      mended = true;
       return blocks->Mend(block, offset, bytes);
     });
     // The last one goes on, here or there.
     const bool full = block < lengths.size();
-    if (status.ok() && mended) status = blocks->EndMending(block, full ? lengths[block - 1] : 0);
+    if (status.ok()) status = blocks->EndMending(block, full ? lengths[block - 1] : 0);
     if (!status.ok()) return status;
   }
   // What could not be read had no marks in the index.

@@ -129,9 +129,17 @@ TEST(StateRepairOfDamageTest, AsksUntilAllIsMended) {
 
   repair.Mending();
   EXPECT_FALSE(asked().has_value());
-  EXPECT_EQ(repair.Mended(/*whole=*/false), 0u);
-  EXPECT_TRUE(asked().has_value());
+  // Nothing says that another one helps sooner: the wait doubles.
+  for (const int waits : {2, 4, 8}) {
+    EXPECT_EQ(repair.Mended(/*whole=*/false), 0u);
+    for (int i = 0; i < waits; ++i) EXPECT_FALSE(asked().has_value()) << waits;
+    EXPECT_TRUE(asked().has_value()) << waits;
+    repair.Mending();
+  }
+  EXPECT_EQ(repair.Mended(/*whole=*/true), 2u);
 
+  repair.Damaged(9, 2);
+  EXPECT_TRUE(asked().has_value());
   repair.Mending();
   repair.Damaged(12, 3);
   EXPECT_EQ(repair.Mended(/*whole=*/true), 0u) << "more was found meanwhile";

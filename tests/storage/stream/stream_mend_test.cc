@@ -160,6 +160,61 @@ TEST_F(StreamMendTest, FilesAreThoseOfTheOthersAgain) {
   }
 }
 
+// A block that was damaged at the start ends without marks; who mends it has not seen its end.
+TEST_F(StreamMendTest, ABlockThatEndedWithoutItsMarksIsNotWhole) {
+  std::string name;  // of the block that goes on
+  for (const std::string& each : names_) {
+    if (absl::EndsWith(each, ".block")) name = each;
+  }
+  const size_t size = ReadWholeFile(file_system_, PathOf(name)).value().size();
+  int ended_short = 0;
+  for (size_t at = 0; at < size; at += 7) {
+    const std::unique_ptr<Running> other = Start(file_system_.WorstCaseImage());
+    std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
+    image->FlipBits(PathOf(name), at, 4);
+    const std::unique_ptr<Running> one = Start(std::move(image));
+    twin_.Apply(one->store(), kEntries, 2 * kEntries);
+    one->driver->RunBackground();
+    Scrub(one->store(), 4000);
+    ASSERT_EQ(one->damaged, 1u) << at;
+    const absl::Status early = Mend(one->store(), other->store());
+    ASSERT_TRUE(early.ok() || absl::IsDataLoss(early)) << early;
+    ended_short += early.ok() ? 0 : 1;
+    twin_.Apply(other->store(), kEntries, 2 * kEntries);
+    other->driver->RunBackground();
+    if (!early.ok()) {
+      ASSERT_EQ(Mend(one->store(), other->store()), absl::OkStatus());
+    }
+    one->driver->RunBackground();
+    const auto theirs = other->store().Freeze();
+    const auto ours = one->store().Freeze();
+    ASSERT_EQ(theirs->files().size(), ours->files().size());
+    for (size_t i = 0; i < theirs->files().size(); ++i) {
+      ASSERT_EQ(theirs->files()[i].bytes, ours->files()[i].bytes) << i << " at byte " << at;
+      ASSERT_EQ(theirs->Read(i, 0, theirs->files()[i].bytes).value(),
+                ours->Read(i, 0, ours->files()[i].bytes).value());
+    }
+  }
+  EXPECT_GT(ended_short, 0);
+}
+
+// Where both can be read and differ, nobody knows which is right: nothing is written over.
+TEST_F(StreamMendTest, WhatCanBeReadIsLeft) {
+  const std::unique_ptr<Running> one = Start(file_system_.WorstCaseImage());
+  const std::string path = PathOf(StreamBlocks::NameOf(1, 1));
+  const std::string content = ReadWholeFile(*one->files, path).value();
+  one->files->FlipBits(PathOf(StreamBlocks::NameOf(1, 2)), 700, 1);
+  Scrub(one->store(), 4000);
+  const absl::Status status = one->store().Mend(
+      {content.size(), content.size(), content.size()},
+      [](uint32_t block, auto put) {
+        return block == 1 ? put(0, "something else") : absl::OkStatus();
+      },
+      [] { return std::string(); });
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_TRUE(ReadWholeFile(*one->files, path).value() == content);
+}
+
 TEST_F(StreamMendTest, AReadFindsItAsWell) {
   std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
   image->FlipBits(PathOf(StreamBlocks::NameOf(1, 2)), 700, 1);
