@@ -230,6 +230,7 @@ void LogWriter::AwaitUpkeep(Duration pause) {
 
 void LogWriter::Upkeep() {
   if (!error_.ok()) return;
+  metrics_->SetUpkeep(disk_->upkeep());
   bool idle = !syncing_ && room_.patience == Duration();
   {
     MutexLock lock(mutex_);
@@ -240,6 +241,8 @@ void LogWriter::Upkeep() {
   const absl::StatusOr<bool> more = disk_->Upkeep();
   if (!more.ok()) return Fail(more.status());
   metrics_->SetUpkeep(disk_->upkeep());
+  // It may have taken of the reserve; while nothing is let in, no sync ends that would notice.
+  if (!has_room()) AwaitRoom(kFirstPatience);
   // What comes to be written meanwhile waits for one piece.
   AwaitUpkeep(*more ? std::max(clock_->Now() - begin, kLeastUpkeepPause) : kUpkeepInterval);
 }

@@ -193,7 +193,10 @@ absl::StatusOr<bool> BlockLog::Upkeep() {
   // cannot be cut any more and the blocks it stood in can go.
   const auto write_empty = [this]() -> absl::StatusOr<bool> {
     absl::StatusOr<bool> written = WriteBatch(/*opening=*/true);
-    if (IsNoRoom(written.status())) return false;
+    if (IsNoRoom(written.status())) {
+      refused_ = false;  // nobody's batch was
+      return false;
+    }
     absl::Status status = written.ok() ? SyncNow() : written.status();
     if (!status.ok()) return Fail(std::move(status));
     return true;
@@ -203,12 +206,15 @@ absl::StatusOr<bool> BlockLog::Upkeep() {
     return write_empty();
   }
   const uint64_t before = end_.last_batch();
+  // First what is empty already, or a log would be there twice before the first of it goes.
+  if (!UnusedBlocks().empty()) {
+    if (end_.at_block_begin() || before == copies_.last_batch) return write_empty();
+    if (absl::Status status = ReleaseUnused(); !status.ok()) return Fail(std::move(status));
+  }
+  // What is left of a full disk is for votes.
+  if (!blocks_->HasReserve()) return false;
   if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
-  if (end_.last_batch() != before) return true;
-  if (UnusedBlocks().empty()) return false;
-  if (end_.at_block_begin() || before == copies_.last_batch) return write_empty();
-  if (absl::Status status = ReleaseUnused(); !status.ok()) return Fail(std::move(status));
-  return false;
+  return end_.last_batch() != before;
 }
 
 LogUpkeep BlockLog::upkeep() const {

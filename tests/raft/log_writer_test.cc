@@ -222,6 +222,33 @@ TEST_F(LogWriterTest, UpkeepIsDoneWhileNothingIsWritten) {
   EXPECT_LE(disk_.upkeeps(), done + 11);
 }
 
+// How much is due is shown also while there is no time for it.
+TEST_F(LogWriterTest, WhatIsDueIsShownWhileTheDiskIsBusy) {
+  disk_.HoldSyncs();
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  writer_->KeepUp();
+  disk_.MakeUpkeepDue(20);
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(disk_.upkeeps(), 0u);
+  EXPECT_EQ(writer_->metrics()->status().upkeep.to_rewrite, 20u);
+}
+
+// Nothing is let in while there is no room, so nothing is written that would tell.
+TEST_F(LogWriterTest, RoomThatUpkeepTookIsLookedFor) {
+  writer_->KeepUp();
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(disk_.sought(), 0u);
+  disk_.SetRoom(false, false);
+  world_.RunFor(Seconds(60));
+  EXPECT_GE(disk_.sought(), 12u);
+  disk_.SetRoom(true, false);
+  world_.RunFor(Seconds(20));
+  const size_t upkeeps = disk_.upkeeps();
+  world_.RunFor(Seconds(10));
+  EXPECT_GE(disk_.upkeeps(), upkeeps + 5);
+}
+
 TEST_F(LogWriterTest, AnErrorOfUpkeepIsFinalForEveryGroup) {
   disk_.MakeUpkeepDue(2, absl::InternalError("broken"));
   writer_->KeepUp();

@@ -117,6 +117,8 @@ TEST(UpkeepTest, AnIdleLogIsEncryptedWrittenUnderAnotherCipherAndPlainAgain) {
       EXPECT_GT(before.to_rewrite, 3u);
       uint64_t left = before.to_rewrite;
       while (driver.log().Upkeep().value()) {
+        // What is empty goes before more is copied.
+        ASSERT_LE(driver.log().upkeep().blocks, before.blocks + 3);
         EXPECT_LE(driver.log().upkeep().to_rewrite, left);
         left = driver.log().upkeep().to_rewrite;
       }
@@ -134,6 +136,33 @@ TEST(UpkeepTest, AnIdleLogIsEncryptedWrittenUnderAnotherCipherAndPlainAgain) {
   }
   LogDriver plain(file_system);
   ExpectAllThere(plain, model);
+}
+
+// The reserve is for votes and the like, and a block is not emptied by one more.
+TEST(UpkeepTest, OnAFullDiskNothingIsCopiedIntoTheReserve) {
+  SimulatedFileSystem file_system;
+  BlockLogOptions options = TestOptions();
+  options.reserve_bytes = options.geometry.block_bytes;
+  {
+    LogDriver driver(file_system, options);
+    Fill(driver);
+  }
+  const std::shared_ptr<KeyRing> keys = TestRing(Cipher::kAes256Gcm);
+  options.keys = keys;
+  file_system.set_capacity_bytes(0);
+  LogDriver driver(file_system, options);
+  ASSERT_TRUE(driver.status().ok()) << driver.status();
+  const uint64_t due = driver.log().upkeep().to_rewrite;
+  KeepUp(driver.log());
+  EXPECT_EQ(driver.log().upkeep().to_rewrite, due);
+  for (Term term = 2; term < 6; ++term) {
+    driver.Vote(kGroupA, {.term = term, .vote = NodeId::kNone});
+    ASSERT_TRUE(driver.Sync().ok()) << term;
+  }
+  file_system.set_capacity_bytes(UINT64_MAX);
+  driver.log().SeekRoom();
+  KeepUp(driver.log());
+  EXPECT_EQ(driver.log().upkeep().to_rewrite, 0u);
 }
 
 bool ASpareHasTheSecret(SimulatedFileSystem& file_system) {
