@@ -245,7 +245,8 @@ TEST(ScrubClusterTest, AReadThatFailsIsAsRot) {
   const ScrubCluster::Place place = cluster.Find(node, 7);
   cluster.Files(node).FailReads(place.path, place.offset / 512 * 512, 512);
   cluster.Run(Seconds(5));
-  EXPECT_GE(cluster.Progress(node).damaged, 1u);
+  // Where a batch begins in the sector as well, it is written again with that.
+  EXPECT_GE(cluster.Progress(node).damaged + cluster.Progress(node).healed, 1u);
   EXPECT_EQ(cluster.Progress(node).damaged, cluster.Progress(node).repaired);
   EXPECT_EQ(cluster.Status(node).state, NodeState::kServing);
   cluster.Propose(3);
