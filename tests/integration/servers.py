@@ -52,7 +52,7 @@ class Servers:
         self.directory = pathlib.Path(directory)
         ports = free_ports(len(NODES))
         self.addresses = {node: f"127.0.0.1:{port}" for node, port in zip(NODES, ports)}
-        self.listens = dict(self.addresses)  # another one stands behind a link of a test's
+        self.behind = {}  # where a node listens that stands behind a link of a test's
         self.timing = [f"--election_timeout_ms={election_timeout_ms}",
                        f"--heartbeat_interval_ms={heartbeat_interval_ms}"]
         self.flags = list(flags)
@@ -67,10 +67,13 @@ class Servers:
     def members(self):
         return ",".join(f"{node}={address}" for node, address in self.addresses.items())
 
+    def listen(self, node):
+        return self.behind.get(node, self.addresses[node])
+
     def command(self, node):
         """What starts `node`."""
         return [str(CAIRND), f"--node_id={node}", f"--data_dir={self.data(node)}",
-                f"--listen={self.listens[node]}", f"--advertise={self.addresses[node]}",
+                f"--listen={self.listen(node)}", f"--advertise={self.addresses[node]}",
                 f"--initial_cluster={self.members()}",
                 "--insecure", *self.timing, *self.flags]
 
@@ -119,7 +122,7 @@ class Servers:
 
     def status(self, node):
         """The node's GetStatusResponse; None while it does not answer."""
-        with grpc.insecure_channel(self.listens[node]) as channel:
+        with grpc.insecure_channel(self.listen(node)) as channel:
             try:
                 return cluster_pb2_grpc.ClusterStub(channel).GetStatus(
                     cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)

@@ -31,7 +31,7 @@ class SlowLinkTest(unittest.TestCase):
         self.addCleanup(self.servers.kill_all)
         host, port = self.servers.addresses[FAR].split(":")
         behind = free_ports(1)[0]
-        self.servers.listens[FAR] = f"127.0.0.1:{behind}"
+        self.servers.behind[FAR] = f"127.0.0.1:{behind}"
         self.link = SlowLink((host, int(port)), ("127.0.0.1", behind))
         self.addCleanup(self.link.close)
         self.servers.start_all()
