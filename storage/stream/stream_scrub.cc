@@ -46,6 +46,7 @@ bool StreamScrub::ReadOn(StreamBlocks& blocks, Step& step, uint64_t max_bytes) {
   if (again.ok() && *again) {
     step.healed.push_back(absl::StrCat("block ", block_, " of the streams: ", status.message()));
   } else if (again.ok() && !blocks.damage().Has(block_)) {
+    // It gives what it notes, which is all that is wanted here.
     blocks.Damage(block_, next_, status.message()).IgnoreError();
   }
   return false;

@@ -137,43 +137,32 @@ TEST_P(FailingDiskTest, ASyncThatFailsOnceIs74) {
 }
 
 // A write that is refused where there should be room for it.
-using RefusedWriteTest = FailingDiskTest;
-TEST_P(RefusedWriteTest, AFullDiskIs74AndAStartWithRoomGoesOn) {
-  std::unique_ptr<ChildProcess> process = Serve();
-  ASSERT_NE(process, nullptr);
-  ASSERT_EQ(MakeStream(), absl::OkStatus());
-  ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
-  Order("full");
-  EXPECT_FALSE(Append("not known", Seconds(5)).ok());
-  ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
+class RefusedWriteTest : public FailingDiskTest {
+ protected:
+  // The disk obeys `order` from some moment on; then it is whole again.
+  void EndsWith74AndGoesOn(const char* order) {
+    std::unique_ptr<ChildProcess> process = Serve();
+    ASSERT_NE(process, nullptr);
+    ASSERT_EQ(MakeStream(), absl::OkStatus());
+    ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
+    Order(order);
+    EXPECT_FALSE(Append("not known", Seconds(5)).ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
 
-  std::filesystem::remove(Control());
-  process = Serve();
-  ASSERT_NE(process, nullptr);
-  ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
-  std::vector<std::string> payloads = Payloads();
-  std::erase(payloads, "not known");
-  EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
-}
+    std::filesystem::remove(Control());
+    process = Serve();
+    ASSERT_NE(process, nullptr);
+    ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
+    std::vector<std::string> payloads = Payloads();
+    std::erase(payloads, "not known");
+    EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
+  }
+};
+
+TEST_P(RefusedWriteTest, AFullDiskIs74AndAStartWithRoomGoesOn) { EndsWith74AndGoesOn("full"); }
 
 // As the kernel makes it when it finds errors.
-TEST_P(RefusedWriteTest, ADiskThatBecomesReadOnlyIs74) {
-  std::unique_ptr<ChildProcess> process = Serve();
-  ASSERT_NE(process, nullptr);
-  ASSERT_EQ(MakeStream(), absl::OkStatus());
-  ASSERT_EQ(Append("acknowledged", Seconds(60)), absl::OkStatus());
-  Order("read only");
-  EXPECT_FALSE(Append("not known", Seconds(5)).ok());
-  ASSERT_NO_FATAL_FAILURE(ExpectStorageFailed(*process));
-
-  std::filesystem::remove(Control());
-  process = Serve();
-  ASSERT_NE(process, nullptr);
-  ASSERT_EQ(Append("and on", Seconds(60)), absl::OkStatus());
-  std::vector<std::string> payloads = Payloads();
-  std::erase(payloads, "not known");
-  EXPECT_THAT(payloads, ElementsAre("acknowledged", "and on"));
-}
+TEST_P(RefusedWriteTest, ADiskThatBecomesReadOnlyIs74) { EndsWith74AndGoesOn("read only"); }
 
 // Nothing gets longer in the whole data directory: not the log, not the streams, not a snapshot.
 // The log has its reserve.
