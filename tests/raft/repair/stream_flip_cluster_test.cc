@@ -46,6 +46,22 @@ class StreamFlipClusterTest : public testing::Test {
     EXPECT_EQ(cluster_->parts_damaged(), cluster_->parts_mended());
   }
 
+  // A byte of each of two nodes, drawn many times; `strike` gives what is wrong then.
+  template <typename Strike>
+  void DrawTwoOfFive(uint64_t seed, Strike strike) {
+    Begin(5);
+    Random random(seed);
+    for (int round = 0; round < 1'000; ++round) {
+      const uint64_t first = 1 + random.Below(5);
+      std::vector<Flip> flips;
+      for (const uint64_t node : {first, 1 + (first + random.Below(4)) % 5}) {
+        flips.push_back(DrawFlip(node, files_[node], random));
+      }
+      ASSERT_EQ(((*cluster_).*strike)(flips), "") << Describe(flips);
+    }
+    ExpectMended();
+  }
+
   std::optional<FlipCluster> cluster_;
   std::map<uint64_t, std::map<std::string, std::string>> files_;
 };
@@ -111,31 +127,11 @@ TEST_F(StreamFlipClusterTest, AnyByteOfOneOfThreeThatServes) {
 }
 
 TEST_F(StreamFlipClusterTest, AnyTwoOfFiveThatWereStopped) {
-  Begin(5);
-  Random random(1);
-  for (int round = 0; round < 1'000; ++round) {
-    const uint64_t first = 1 + random.Below(5);
-    std::vector<Flip> flips;
-    for (const uint64_t node : {first, 1 + (first + random.Below(4)) % 5}) {
-      flips.push_back(DrawFlip(node, files_[node], random));
-    }
-    ASSERT_EQ(cluster_->After(flips), "") << Describe(flips);
-  }
-  ExpectMended();
+  DrawTwoOfFive(1, &FlipCluster::After);
 }
 
 TEST_F(StreamFlipClusterTest, AnyTwoOfFiveThatServe) {
-  Begin(5);
-  Random random(2);
-  for (int round = 0; round < 1'000; ++round) {
-    const uint64_t first = 1 + random.Below(5);
-    std::vector<Flip> flips;
-    for (const uint64_t node : {first, 1 + (first + random.Below(4)) % 5}) {
-      flips.push_back(DrawFlip(node, files_[node], random));
-    }
-    ASSERT_EQ(cluster_->WhileRunning(flips), "") << Describe(flips);
-  }
-  ExpectMended();
+  DrawTwoOfFive(2, &FlipCluster::WhileRunning);
 }
 
 }  // namespace
