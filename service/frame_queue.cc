@@ -72,45 +72,44 @@ bool FrameQueue::Push(Envelope envelope, size_t max_bytes) {
   return true;
 }
 
-void FrameQueue::Next(v1::Frame* frame) {
+size_t FrameQueue::Next(v1::Frame* frame, size_t max_bytes) {
   CAIRN_CHECK(!empty());
+  CAIRN_CHECK(max_bytes > 0 && max_bytes <= kMaxFrameBytes);
   frame->Clear();
-  if (!fragments_.empty()) {
-    NextFragment(frame);
-    return;
-  }
+  if (!fragments_.empty()) return NextFragment(frame, max_bytes);
   const Envelope identity = waiting_.front().envelope;
   WriteIdentity(identity, frame);
   size_t bytes = 0;
   while (!waiting_.empty()) {
     const Waiting& next = waiting_.front();
-    bool fits = bytes + next.bytes <= kMaxFrameBytes && SameIdentity(next.envelope, identity);
+    bool fits = bytes + next.bytes <= max_bytes && SameIdentity(next.envelope, identity);
     if (bytes > 0 && !fits) break;
     v1::Parcel* parcel = frame->add_parcels();
     WriteParcel(next.envelope, parcel);
     bytes += next.bytes;
     waiting_bytes_ -= next.bytes;
     waiting_.pop_front();
-    if (!fits && parcel->ByteSizeLong() > kMaxFrameBytes) {
+    if (!fits && parcel->ByteSizeLong() > max_bytes) {
       fragments_ = parcel->SerializeAsString();
       frame->clear_parcels();
       fragments_identity_ = *frame;
-      NextFragment(frame);
-      return;
+      return NextFragment(frame, max_bytes);
     }
   }
+  return bytes;
 }
 
-void FrameQueue::NextFragment(v1::Frame* frame) {
+size_t FrameQueue::NextFragment(v1::Frame* frame, size_t max_bytes) {
   *frame = fragments_identity_;
-  size_t length = std::min(kMaxFrameBytes, fragments_.size() - fragments_sent_);
+  size_t length = std::min(max_bytes, fragments_.size() - fragments_sent_);
   frame->set_fragment(fragments_.data() + fragments_sent_, length);
   fragments_sent_ += length;
-  if (fragments_sent_ < fragments_.size()) return;
+  if (fragments_sent_ < fragments_.size()) return length;
   frame->set_fragment_ends(true);
   fragments_.clear();
   fragments_.shrink_to_fit();
   fragments_sent_ = 0;
+  return length;
 }
 
 void FrameQueue::Clear() {

@@ -26,8 +26,9 @@ class FrameQueue {
   bool Push(Envelope envelope, size_t max_bytes);
 
   bool empty() const { return waiting_.empty() && fragments_.empty(); }
-  // Makes `frame` the next frame. CHECKs that the queue is not empty.
-  void Next(v1::Frame* frame);
+  // Makes `frame` the next frame, with at most `max_bytes` of parcels, 1 to kMaxFrameBytes; gives
+  // how many it has at most. CHECKs that the queue is not empty.
+  size_t Next(v1::Frame* frame, size_t max_bytes = kMaxFrameBytes);
 
   // Forgets everything.
   void Clear();
@@ -37,7 +38,7 @@ class FrameQueue {
     Envelope envelope;
     size_t bytes = 0;
   };
-  void NextFragment(v1::Frame* frame);
+  size_t NextFragment(v1::Frame* frame, size_t max_bytes);
 
   std::deque<Waiting> waiting_;
   size_t waiting_bytes_ = 0;

@@ -16,6 +16,8 @@ constexpr Duration kFirstBackoff = Milliseconds(20);
 constexpr Duration kLastBackoff = Milliseconds(1000);
 // What waits for a peer that does not listen.
 constexpr size_t kMaxClosedBytes = size_t{64} << 10;
+// What the frame that opens a call counts in the window. It has no parcels.
+constexpr size_t kGreetingBytes = 1;
 
 }  // namespace
 
@@ -26,10 +28,12 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
   Call(std::shared_ptr<PeerLane> lane, const std::shared_ptr<grpc::Channel>& channel)
       : lane_(std::move(lane)), stub_(v1::Peer::NewStub(channel)) {}
 
-  void Start() {
+  // The frame that opens the call asks for `receipt`, unless that is 0.
+  void Start(uint64_t receipt) {
     WriteIdentity(lane_->greeting_, &frame_);
     frame_.set_lane(WireLane(lane_->lane_));
     WriteIntroductions(lane_->owner_->IntroductionsTo(lane_->peer_), &frame_);
+    frame_.set_receipt(receipt);
     context_.set_wait_for_ready(true);
     stub_->async()->Exchange(&context_, this);
     AddHold();
@@ -46,6 +50,7 @@ class PeerLane::Call final : public grpc::ClientBidiReactor<v1::Frame, v1::Excha
   void OnWriteDone(bool ok) override { lane_->OnWritten(this, ok); }
   void OnReadDone(bool ok) override {
     if (ok) {
+      lane_->OnReceipt(this, note_.receipt());
       StartRead(&note_);
     } else {
       lane_->OnBroken(this);
@@ -129,12 +134,20 @@ void PeerLane::Open() {
   owner_->CallBegan();
   // Under the lock, so that Stop and Dial, which cancel, find a call that has begun. None of its
   // callbacks runs on this thread.
-  call_->Start();
+  uint64_t receipt = 0;
+  if (lane_ == Lane::kAppend) {
+    window_.emplace(owner_->Now());
+    receipt = window_->Sent(kGreetingBytes, owner_->Now());
+  }
+  call_->Start(receipt);
 }
 
 PeerLane::Call* PeerLane::TakeWrite() {
   if (call_ == nullptr || !call_->opened_ || call_->writing_ || queue_.empty()) return nullptr;
-  queue_.Next(&call_->frame_);
+  const size_t room = window_ ? window_->Room() : kMaxFrameBytes;
+  if (room == 0) return nullptr;  // until OnReceipt
+  const size_t bytes = queue_.Next(&call_->frame_, room);
+  if (window_) call_->frame_.set_receipt(window_->Sent(bytes, owner_->Now()));
   call_->writing_ = true;
   owner_->FrameSent();
   return call_;
@@ -194,6 +207,17 @@ void PeerLane::OnWritten(Call* call, bool ok) {
   }
   if (writer != nullptr) writer->Write();
   if (release) call->RemoveHold();
+}
+
+void PeerLane::OnReceipt(Call* call, uint64_t receipt) {
+  Call* writer = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (call != call_ || !window_) return;
+    window_->Received(receipt, owner_->Now());
+    writer = TakeWrite();
+  }
+  if (writer != nullptr) writer->Write();
 }
 
 void PeerLane::OnBroken(Call* call) {

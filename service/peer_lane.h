@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "raft/envelope.h"
 #include "raft/peers/introduction.h"
 #include "service/frame_queue.h"
+#include "service/lane_window.h"
 #include "service/wire/refusal.h"
 
 namespace cairn {
@@ -48,6 +50,8 @@ class LaneOwner {
 //
 // One write is under way at a time; what comes meanwhile goes into the next frame. Send writes on
 // the caller's thread if it can, so that a message in flight has no hand-over before the socket.
+// Of entries no more is under way than delays votes and heartbeats a little (LaneWindow); who asks
+// for a snapshot sees to that himself (PieceWindow).
 //
 // Threads: any.
 class PeerLane : public std::enable_shared_from_this<PeerLane> {
@@ -82,6 +86,7 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   Call* TakeWrite() CAIRN_REQUIRES(mutex_);
   void OnOpened(Call* call);
   void OnWritten(Call* call, bool ok);
+  void OnReceipt(Call* call, uint64_t receipt);
   // The call takes no more writes.
   void OnBroken(Call* call);
   void OnEnded(bool was_opened, Refusal refusal);
@@ -101,6 +106,7 @@ class PeerLane : public std::enable_shared_from_this<PeerLane> {
   bool retired_ CAIRN_GUARDED_BY(mutex_) = false;
   bool lost_ CAIRN_GUARDED_BY(mutex_) = false;  // said so, and nothing was written since
   FrameQueue queue_ CAIRN_GUARDED_BY(mutex_);
+  std::optional<LaneWindow> window_ CAIRN_GUARDED_BY(mutex_);  // of call_; none: as they come
   Duration backoff_ CAIRN_GUARDED_BY(mutex_);
 };
 

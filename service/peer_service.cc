@@ -3,6 +3,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -39,13 +40,24 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
 
   void OnReadDone(bool ok) override {
     std::optional<RpcError> error;
-    if (ok) error = ReadFrame();
+    uint64_t receipt = 0;
+    if (ok) error = ReadFrame(&receipt);
     {
       MutexLock lock(mutex_);
       if (error) Refuse(*error);
+      receipt_due_ = std::max(receipt_due_, receipt);
       if (!ok && !end_) end_ = grpc::Status::OK;
       reading_ = false;
       heard_ = true;
+    }
+    Drive();
+  }
+  void OnWriteDone(bool ok) override {
+    {
+      MutexLock lock(mutex_);
+      writing_ = false;
+      // Then the caller is gone, and the read that is under way tells it, too.
+      if (!ok) receipt_due_ = 0;
     }
     Drive();
   }
@@ -76,7 +88,8 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
     bool cancelled_ CAIRN_GUARDED_BY(mutex_) = false;
   };
 
-  std::optional<RpcError> ReadFrame();
+  // Gives the receipt that the frame asks for, or 0.
+  std::optional<RpcError> ReadFrame(uint64_t* receipt);
   // The call ends with `error`, if nothing has ended it yet.
   void Refuse(const RpcError& error) CAIRN_REQUIRES(mutex_);
   void Drive();
@@ -85,7 +98,8 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   const PeerServiceOptions& options_;
   FrameReader reader_;  // the reader's, as the next two
   grpc::ByteBuffer bytes_;
-  uint64_t place_ = 0;  // in by_sender; 0: none
+  uint64_t place_ = 0;        // in by_sender; 0: none
+  grpc::ByteBuffer written_;  // the writer's
   const std::shared_ptr<Canceller> canceller_;
   const std::unique_ptr<CallRegistry::Entry> entry_;
   std::shared_ptr<ExchangeReactor> self_;  // until OnDone
@@ -94,15 +108,18 @@ class ExchangeReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
   bool heard_ CAIRN_GUARDED_BY(mutex_) = false;    // a frame
   bool greeted_ CAIRN_GUARDED_BY(mutex_) = false;  // its sender, which then goes on
   bool reading_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool writing_ CAIRN_GUARDED_BY(mutex_) = false;
+  uint64_t receipt_due_ CAIRN_GUARDED_BY(mutex_) = 0;  // not yet written
   std::optional<grpc::Status> end_ CAIRN_GUARDED_BY(mutex_);
   bool ended_ CAIRN_GUARDED_BY(mutex_) = false;
   bool driving_ CAIRN_GUARDED_BY(mutex_) = false;
   bool drive_again_ CAIRN_GUARDED_BY(mutex_) = false;
 };
 
-std::optional<RpcError> ExchangeReactor::ReadFrame() {
+std::optional<RpcError> ExchangeReactor::ReadFrame(uint64_t* receipt) {
   v1::Frame frame;
   if (std::optional<RpcError> error = ParseRequest(bytes_, &frame)) return error;
+  *receipt = frame.receipt();
   options_.frame_begins();
   std::optional<RpcError> error = reader_.Read(std::move(frame), [this](Envelope envelope) {
     // Before anything it says is looked at, so that its call is found.
@@ -146,17 +163,29 @@ void ExchangeReactor::Drive() {
     std::optional<grpc::Status> finish;
     bool greet = false;
     bool read = false;
+    v1::ExchangeNote note;
     {
       MutexLock lock(mutex_);
       if (!std::exchange(drive_again_, false)) {
         driving_ = false;
         return;
       }
-      if (end_ && !std::exchange(ended_, true)) finish = std::exchange(end_, std::nullopt);
+      // Not beside a write, which ends by itself or with the connection.
+      if (end_ && !writing_ && !std::exchange(ended_, true)) {
+        finish = std::exchange(end_, std::nullopt);
+      }
       greet = !ended_ && heard_ && !std::exchange(greeted_, true);
-      read = !ended_ && !std::exchange(reading_, true);
+      if (!ended_ && !end_ && !writing_ && receipt_due_ != 0) {
+        note.set_receipt(std::exchange(receipt_due_, 0));
+        writing_ = true;
+      }
+      read = !ended_ && !end_ && !std::exchange(reading_, true);
     }
     if (greet) StartSendInitialMetadata();
+    if (note.receipt() != 0) {
+      written_ = Serialize(note);
+      StartWrite(&written_);
+    }
     if (read) StartRead(&bytes_);
     if (finish) Finish(*finish);
   }

@@ -3,6 +3,7 @@
 #include <deque>
 #include <optional>
 
+#include "base/delay_window.h"
 #include "gtest/gtest.h"
 #include "raft/envelope.h"
 #include "raft/snapshots/chunk_assembly.h"
@@ -63,13 +64,13 @@ constexpr double kMbit = 1e6 / 8;
 
 TEST(PieceWindowTest, APieceIsAPartOfTheWindow) {
   PieceWindow window;
-  EXPECT_EQ(window.bytes(), PieceWindow::kFirst);
+  EXPECT_EQ(window.bytes(), DelayWindow::kFirst);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
   window.Arrived(size_t{1} << 20, Milliseconds(1), Instant());
-  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+  EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_EQ(window.piece(), kSnapshotPieceBytes);
   for (int i = 0; i < 100; ++i) window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
-  EXPECT_EQ(window.bytes(), PieceWindow::kLeast);
+  EXPECT_EQ(window.bytes(), DelayWindow::kLeast);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
 }
 
@@ -84,7 +85,7 @@ TEST(PieceWindowTest, TheLinkIsFullAndItsQueueShort) {
       link.Run(window, Seconds(2));
       for (int i = 0; i < 600; ++i) {
         link.Run(window, Milliseconds(200));
-        ASSERT_LE(link.Queue(), PieceWindow::kTarget * 2 + link.Takes(PieceWindow::kLeast)) << i;
+        ASSERT_LE(link.Queue(), DelayWindow::kTarget * 2 + link.Takes(DelayWindow::kLeast)) << i;
       }
       EXPECT_GE(link.Run(window, Seconds(60)), 0.9 * mbit * kMbit * 60);
     }
@@ -95,7 +96,7 @@ TEST(PieceWindowTest, AFastLinkIsFullAfterSomeRoundTrips) {
   Link link(1000 * kMbit, Milliseconds(1));
   PieceWindow window(link.now());
   link.Run(window, Milliseconds(12));
-  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+  EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_GE(link.Run(window, Seconds(1)), 0.95 * 1000 * kMbit);
 }
 
@@ -105,7 +106,7 @@ TEST(PieceWindowTest, ALinkThatSlowsDownIsFollowed) {
   link.Run(window, Seconds(10));
   link.set_bytes_per_second(kMbit);
   link.Run(window, Seconds(15));  // what was under way is a megabyte
-  EXPECT_LE(link.Queue(), PieceWindow::kTarget * 2 + link.Takes(PieceWindow::kLeast));
+  EXPECT_LE(link.Queue(), DelayWindow::kTarget * 2 + link.Takes(DelayWindow::kLeast));
   link.set_bytes_per_second(100 * kMbit);
   link.Run(window, Seconds(2));
   EXPECT_GE(link.Run(window, Seconds(1)), 0.9 * 100 * kMbit);
@@ -117,8 +118,8 @@ TEST(PieceWindowTest, ALongerWayIsLearned) {
   Link near(100 * kMbit, Milliseconds(1));
   near.Run(window, Seconds(10));
   Link far(100 * kMbit, Milliseconds(300));
-  far.Run(window, PieceWindow::kMemory * 3);
-  EXPECT_EQ(window.bytes(), PieceWindow::kMost);
+  far.Run(window, DelayWindow::kMemory * 3);
+  EXPECT_EQ(window.bytes(), DelayWindow::kMost);
 }
 
 }  // namespace

@@ -1,0 +1,25 @@
+#include "base/delay_window.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn {
+
+void DelayWindow::Arrived(size_t bytes, size_t under_way, Duration delay, Instant now) {
+  const auto nanoseconds = [](Duration each) { return static_cast<double>(each.nanoseconds); };
+  delay = std::max(delay, Nanoseconds(1));
+  if (now - since_ >= kMemory) {
+    if (static_cast<double>(under_way) * 2 >= window_) window_ = double{kLeast};
+    before_ = std::exchange(lately_, kDistantDelay);
+    since_ = now;
+  }
+  lately_ = std::min(lately_, delay);
+  const Duration least = std::min(before_, lately_);
+  const double factor = nanoseconds(least + kTarget) / nanoseconds(delay);
+  const double seen = std::max(window_, static_cast<double>(under_way) * factor);
+  // At most twice as much a round trip.
+  const double step = static_cast<double>(bytes) * (std::min(2.0, factor) - 1);
+  window_ = std::clamp(std::min(window_ + step, seen), double{kLeast}, double{kMost});
+}
+
+}  // namespace cairn

@@ -1,0 +1,47 @@
+// DelayWindow: how many bytes may be under way on a link, so that nothing waits long behind them.
+
+#ifndef BASE_DELAY_WINDOW_H_
+#define BASE_DELAY_WINDOW_H_
+
+#include <cstddef>
+
+#include "base/time.h"
+
+namespace cairn {
+
+// What is under way waits in the buffers of the link, and so does what shares it: votes,
+// heartbeats. So no more is under way than the link carries in its own delay and kTarget, which is
+// learned from how long answers take: a queue of kTarget is what bulk may cost the others (the aim
+// of LEDBAT, RFC 6817; the step is that of FAST TCP, to the window that would have had the delay
+// wanted).
+//
+// The delay of the link is the least that was seen in the last one to two kMemory. So that a queue
+// that always stands is not taken for it, a window in use begins small once in kMemory.
+class DelayWindow {
+ public:
+  static constexpr Duration kTarget = Milliseconds(100);
+  static constexpr Duration kMemory = Seconds(30);
+  static constexpr size_t kLeast = size_t{8} << 10;
+  static constexpr size_t kFirst = size_t{16} << 10;
+  static constexpr size_t kMost = size_t{1} << 20;
+
+  explicit DelayWindow(Instant now = Instant()) : since_(now) {}
+
+  size_t bytes() const { return static_cast<size_t>(window_); }
+  // `bytes` were answered for, so long after they were sent; `under_way` were on their way then,
+  // they included. Where that is less than the window, it grows no further than the rate that was
+  // seen lets it (RFC 7661).
+  void Arrived(size_t bytes, size_t under_way, Duration delay, Instant now);
+
+ private:
+  static constexpr Duration kDistantDelay = Seconds(1000);
+
+  double window_ = double{kFirst};
+  Instant since_;
+  Duration before_ = kDistantDelay;  // the least delay of the last kMemory
+  Duration lately_ = kDistantDelay;  // and of this one
+};
+
+}  // namespace cairn
+
+#endif  // BASE_DELAY_WINDOW_H_

@@ -1,0 +1,46 @@
+#include "service/lane_window.h"
+
+#include <algorithm>
+
+#include "service/frame_queue.h"
+
+namespace cairn {
+
+size_t LaneWindow::frame_bytes() const {
+  return std::clamp(window_.bytes() / 4, kLeastFrameBytes, kMaxFrameBytes);
+}
+
+// A window that shrinks may be below what is under way without a receipt asked for. So where none
+// is awaited there is room.
+size_t LaneWindow::Room() const {
+  if (!gives_receipts_) return kMaxFrameBytes;
+  return asks_.empty() || HasRoom() ? frame_bytes() : 0;
+}
+
+uint64_t LaneWindow::Sent(size_t bytes, Instant now) {
+  sent_ += bytes;
+  // The first frame asks whether there are receipts; of a peer that never answers, one ask is kept.
+  const bool due = gives_receipts_ ? !HasRoom() || sent_ - asked_ >= frame_bytes() : asked_ == 0;
+  if (!due) return 0;
+  asked_ = sent_;
+  // What went before without being asked for may have arrived long ago.
+  const uint64_t from = sent_ - bytes;
+  asks_.push_back({sent_, now, from, sent_ - (asks_.empty() ? from : asks_.front().from)});
+  return sent_;
+}
+
+void LaneWindow::Received(uint64_t receipt, Instant now) {
+  if (receipt <= received_ || receipt > asked_) return;  // nobody asked
+  Ask ask;
+  while (!asks_.empty() && asks_.front().receipt <= receipt) {
+    ask = asks_.front();
+    asks_.pop_front();
+  }
+  const auto bytes = static_cast<size_t>(ask.receipt - received_);
+  received_ = ask.receipt;
+  // The first one took as long as it took to get a connection.
+  if (gives_receipts_) window_.Arrived(bytes, ask.under_way, now - ask.when, now);
+  gives_receipts_ = true;
+}
+
+}  // namespace cairn
