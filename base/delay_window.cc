@@ -5,20 +5,21 @@
 
 namespace cairn {
 
-void DelayWindow::Arrived(size_t bytes, size_t under_way, Duration delay, Instant now) {
+void DelayWindow::Arrived(const Answer& answer, Instant now) {
   const auto nanoseconds = [](Duration each) { return static_cast<double>(each.nanoseconds); };
-  delay = std::max(delay, Nanoseconds(1));
+  const Duration delay = std::max(answer.delay, Nanoseconds(1));
+  const auto under_way = static_cast<double>(answer.under_way);
   if (now - since_ >= kMemory) {
-    if (static_cast<double>(under_way) * 2 >= window_) window_ = double{kLeast};
+    if (under_way * 2 >= window_) window_ = double{kLeast};
     before_ = std::exchange(lately_, kDistantDelay);
     since_ = now;
   }
   lately_ = std::min(lately_, delay);
-  const Duration least = std::min(before_, lately_);
+  const Duration least = std::min(before_, lately_) * answer.round_trips;
   const double factor = nanoseconds(least + kTarget) / nanoseconds(delay);
-  const double seen = std::max(window_, static_cast<double>(under_way) * factor);
+  const double seen = std::max(window_, under_way * factor);
   // At most twice as much a round trip.
-  const double step = static_cast<double>(bytes) * (std::min(2.0, factor) - 1);
+  const double step = static_cast<double>(answer.bytes) * (std::min(2.0, factor) - 1);
   window_ = std::clamp(std::min(window_ + step, seen), double{kLeast}, double{kMost});
 }
 

@@ -23,15 +23,20 @@ class DelayWindow {
   static constexpr Duration kMemory = Seconds(30);
   static constexpr size_t kLeast = size_t{8} << 10;
   static constexpr size_t kFirst = size_t{16} << 10;
-  static constexpr size_t kMost = size_t{1} << 20;
+  static constexpr size_t kMost = size_t{4} << 20;
 
   explicit DelayWindow(Instant now = Instant()) : since_(now) {}
 
   size_t bytes() const { return static_cast<size_t>(window_); }
-  // `bytes` were answered for, so long after they were sent; `under_way` were on their way then,
-  // they included. Where that is less than the window, it grows no further than the rate that was
-  // seen lets it (RFC 7661).
-  void Arrived(size_t bytes, size_t under_way, Duration delay, Instant now);
+  struct Answer {
+    size_t bytes = 0;  // are answered for
+    // On their way when the last of them was sent, it included. Where that is less than the window,
+    // it grows no further than the rate that was seen lets it (RFC 7661).
+    size_t under_way = 0;
+    int round_trips = 1;  // that the bytes take without anything before them
+    Duration delay;       // since they were sent
+  };
+  void Arrived(const Answer& answer, Instant now);
 
  private:
   static constexpr Duration kDistantDelay = Seconds(1000);

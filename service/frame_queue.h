@@ -12,9 +12,9 @@
 
 namespace cairn {
 
-// A frame holds at most this many bytes of parcels, so that what comes behind bulk does not wait
-// long for it.
-inline constexpr size_t kMaxFrameBytes = size_t{64} << 10;
+// A frame holds at most this many bytes of parcels. How long others wait behind bulk is for the
+// windows of entries and snapshots (LaneWindow, PieceWindow).
+inline constexpr size_t kMaxFrameBytes = size_t{1} << 20;
 // A parcel that is cut into fragments is at most this large.
 inline constexpr size_t kMaxParcelBytes = size_t{64} << 20;
 

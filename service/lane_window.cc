@@ -7,17 +7,17 @@
 namespace cairn {
 
 size_t LaneWindow::frame_bytes() const {
-  return std::clamp(window_.bytes() / 4, kLeastFrameBytes, kMaxFrameBytes);
+  return std::clamp(window_.bytes() / 2, kLeastFrameBytes, kMaxFrameBytes);
 }
 
 // A window that shrinks may be below what is under way without a receipt asked for. So where none
 // is awaited there is room.
 size_t LaneWindow::Room() const {
-  if (!gives_receipts_) return kMaxFrameBytes;
+  if (!gives_receipts_) return kUnansweredFrameBytes;
   return asks_.empty() || HasRoom() ? frame_bytes() : 0;
 }
 
-uint64_t LaneWindow::Sent(size_t bytes, Instant now) {
+uint64_t LaneWindow::Sent(size_t bytes, bool more, Instant now) {
   sent_ += bytes;
   // The first frame asks whether there are receipts; of a peer that never answers, one ask is kept.
   const bool due = gives_receipts_ ? !HasRoom() || sent_ - asked_ >= frame_bytes() : asked_ == 0;
@@ -25,7 +25,11 @@ uint64_t LaneWindow::Sent(size_t bytes, Instant now) {
   asked_ = sent_;
   // What went before without being asked for may have arrived long ago.
   const uint64_t from = sent_ - bytes;
-  asks_.push_back({sent_, now, from, sent_ - (asks_.empty() ? from : asks_.front().from)});
+  auto under_way = static_cast<size_t>(sent_ - (asks_.empty() ? from : asks_.front().from));
+  // Then it is not for want of bytes that there are fewer: the last frame is on its way for as long
+  // as HTTP/2 does not take the rest of it.
+  if (more) under_way = std::max(under_way, window_.bytes());
+  asks_.push_back({sent_, now, from, under_way});
   return sent_;
 }
 
@@ -39,7 +43,13 @@ void LaneWindow::Received(uint64_t receipt, Instant now) {
   const auto bytes = static_cast<size_t>(ask.receipt - received_);
   received_ = ask.receipt;
   // The first one took as long as it took to get a connection.
-  if (gives_receipts_) window_.Arrived(bytes, ask.under_way, now - ask.when, now);
+  if (gives_receipts_) {
+    window_.Arrived({.bytes = bytes,
+                     .under_way = ask.under_way,
+                     .round_trips = ask.receipt - ask.from > kAtOnceBytes ? 2 : 1,
+                     .delay = now - ask.when},
+                    now);
+  }
   gives_receipts_ = true;
 }
 

@@ -137,7 +137,7 @@ void PeerLane::Open() {
   uint64_t receipt = 0;
   if (lane_ == Lane::kAppend) {
     window_.emplace(owner_->Now());
-    receipt = window_->Sent(kGreetingBytes, owner_->Now());
+    receipt = window_->Sent(kGreetingBytes, /*more=*/false, owner_->Now());
   }
   call_->Start(receipt);
 }
@@ -147,7 +147,7 @@ PeerLane::Call* PeerLane::TakeWrite() {
   const size_t room = window_ ? window_->Room() : kMaxFrameBytes;
   if (room == 0) return nullptr;  // until OnReceipt
   const size_t bytes = queue_.Next(&call_->frame_, room);
-  if (window_) call_->frame_.set_receipt(window_->Sent(bytes, owner_->Now()));
+  if (window_) call_->frame_.set_receipt(window_->Sent(bytes, !queue_.empty(), owner_->Now()));
   call_->writing_ = true;
   owner_->FrameSent();
   return call_;

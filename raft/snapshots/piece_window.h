@@ -24,7 +24,7 @@ class PieceWindow {
   size_t piece() const;
   // `bytes` came, so long after they were asked for, which was as soon as there was room.
   void Arrived(size_t bytes, Duration delay, Instant now) {
-    window_.Arrived(bytes, window_.bytes(), delay, now);
+    window_.Arrived({.bytes = bytes, .under_way = window_.bytes(), .delay = delay}, now);
   }
 
  private:

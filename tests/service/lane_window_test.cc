@@ -51,6 +51,7 @@ class Link {
   size_t waiting() const { return waiting_; }
   bool waits_for_receipt() const { return !receipts_.empty(); }
   int answered() const { return answered_; }
+  size_t largest_frame() const { return largest_frame_; }
 
  private:
   struct Receipt {
@@ -67,9 +68,11 @@ class Link {
     }
   }
   void Send(size_t bytes) {
+    largest_frame_ = std::max(largest_frame_, bytes);
     free_ = std::max(free_, now_) + Takes(bytes);
-    const uint64_t receipt = window_.Sent(bytes, now_);
-    if (receipt != 0) receipts_.push_back({receipt, free_ + round_trip_});
+    const uint64_t receipt = window_.Sent(bytes, waiting_ > 0, now_);
+    const int round_trips = bytes > LaneWindow::kAtOnceBytes ? 2 : 1;
+    if (receipt != 0) receipts_.push_back({receipt, free_ + round_trip_ * round_trips});
   }
 
   double bytes_per_second_;
@@ -79,9 +82,10 @@ class Link {
   size_t waiting_ = 0;
   std::deque<Receipt> receipts_;
   int answered_ = 0;
+  size_t largest_frame_ = 0;
 };
 
-// Whatever the link: it is used, and nobody waits for longer than twice what is aimed at and what
+// Whatever the link: most of it is used, and nobody waits for longer than twice what is aimed at and what
 // the least window takes.
 TEST(LaneWindowTest, TheLinkIsFullAndItsQueueShort) {
   for (const double mbit : {1.0, 8.0, 30.0}) {
@@ -95,7 +99,7 @@ TEST(LaneWindowTest, TheLinkIsFullAndItsQueueShort) {
         ASSERT_LE(link.Queue(), DelayWindow::kTarget * 2 + link.Takes(DelayWindow::kLeast)) << i;
         link.Run(Milliseconds(100));
       }
-      EXPECT_GE(static_cast<double>(kMuch - link.waiting()), 0.9 * mbit * kMbit * 60);
+      EXPECT_GE(static_cast<double>(kMuch - link.waiting()), 0.7 * mbit * kMbit * 60);
     }
   }
 }
@@ -112,7 +116,7 @@ TEST(LaneWindowTest, LittleLoadLearnsTheRate) {
       ASSERT_EQ(link.waiting(), 0U);
     }
     const int receipts = link.answered();
-    link.Offer(size_t{512} << 10);
+    link.Offer(size_t{256} << 10);
     if (mbit > 1) {
       EXPECT_EQ(link.waiting(), 0U);
       EXPECT_LT(receipts, 100);
@@ -139,26 +143,36 @@ TEST(LaneWindowTest, NothingWaitsForAReceiptThatNobodyAskedFor) {
   }
 }
 
+// Of a message that has begun to arrive HTTP/2 wants the rest at once, and of what comes behind it
+// 64 KiB: over a long way frames have to be large.
+TEST(LaneWindowTest, ALongWayGetsTheLargestFrames) {
+  Link link(1000 * kMbit, Milliseconds(50));
+  link.Run(Seconds(1));
+  link.Offer(size_t{1} << 40);
+  link.Run(Seconds(2));
+  EXPECT_EQ(link.largest_frame(), kMaxFrameBytes);
+}
+
 TEST(LaneWindowTest, APeerThatGivesNoReceiptsIsSentFramesAsTheyCome) {
   LaneWindow window(kBegin);
-  EXPECT_NE(window.Sent(1, kBegin), 0U);
+  EXPECT_NE(window.Sent(1, false, kBegin), 0U);
   for (int i = 0; i < 1000; ++i) {
-    ASSERT_EQ(window.Room(), kMaxFrameBytes);
-    ASSERT_EQ(window.Sent(kMaxFrameBytes, kBegin), 0U);
+    ASSERT_EQ(window.Room(), LaneWindow::kUnansweredFrameBytes);
+    ASSERT_EQ(window.Sent(window.Room(), false, kBegin), 0U);
   }
   // One that is late is not.
   window.Received(1, kBegin + Seconds(5));
   ASSERT_NE(window.Room(), 0U);
-  EXPECT_NE(window.Sent(window.Room(), kBegin + Seconds(5)), 0U);
+  EXPECT_NE(window.Sent(window.Room(), false, kBegin + Seconds(5)), 0U);
   EXPECT_EQ(window.Room(), 0U);
 }
 
 TEST(LaneWindowTest, ReceiptsNobodyAskedForAreNothing) {
   LaneWindow window(kBegin);
-  window.Received(window.Sent(1, kBegin), kBegin);
+  window.Received(window.Sent(1, false, kBegin), kBegin);
   uint64_t last = 0;
   while (window.Room() > 0) {
-    last = std::max(last, window.Sent(window.Room(), kBegin));
+    last = std::max(last, window.Sent(window.Room(), false, kBegin));
   }
   for (const uint64_t receipt : {uint64_t{0}, uint64_t{1}, last + 1, ~uint64_t{0}}) {
     window.Received(receipt, kBegin + Milliseconds(1));

@@ -66,7 +66,7 @@ TEST(PieceWindowTest, APieceIsAPartOfTheWindow) {
   PieceWindow window;
   EXPECT_EQ(window.bytes(), DelayWindow::kFirst);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
-  window.Arrived(size_t{1} << 20, Milliseconds(1), Instant());
+  for (int i = 0; i < 2; ++i) window.Arrived(DelayWindow::kMost, Milliseconds(1), Instant());
   EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_EQ(window.piece(), kSnapshotPieceBytes);
   for (int i = 0; i < 100; ++i) window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
@@ -95,7 +95,7 @@ TEST(PieceWindowTest, TheLinkIsFullAndItsQueueShort) {
 TEST(PieceWindowTest, AFastLinkIsFullAfterSomeRoundTrips) {
   Link link(1000 * kMbit, Milliseconds(1));
   PieceWindow window(link.now());
-  link.Run(window, Milliseconds(12));
+  link.Run(window, Milliseconds(80));
   EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_GE(link.Run(window, Seconds(1)), 0.95 * 1000 * kMbit);
 }
