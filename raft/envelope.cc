@@ -410,9 +410,8 @@ absl::Status Validate(const Envelope& envelope) {
   return std::visit([&](const auto& body) { return CheckBody(envelope, body); }, envelope.body);
 }
 
-absl::Status DescribeEntries(AppendEntries& append, const std::vector<RecordRun>& entries) {
-  append.runs = ShapeOf(entries);
-  append.configurations.clear();
+absl::StatusOr<LoggedConfigurations> ConfigurationsIn(const std::vector<RecordRun>& entries) {
+  LoggedConfigurations found;
   for (const RecordRun& run : entries) {
     for (size_t i = 0; i < run.size(); ++i) {
       RecordView record = run[i];
@@ -423,9 +422,18 @@ absl::Status DescribeEntries(AppendEntries& append, const std::vector<RecordRun>
         return Invalid(absl::StrCat("configuration entry ", ToString(record.position()), ": ",
                                     configuration.status().message()));
       }
-      append.configurations.emplace_back(record.position(), *std::move(configuration));
+      found.emplace_back(record.position(), *std::move(configuration));
     }
   }
+  return found;
+}
+
+absl::Status DescribeEntries(AppendEntries& append, const std::vector<RecordRun>& entries) {
+  append.runs = ShapeOf(entries);
+  append.configurations.clear();
+  absl::StatusOr<LoggedConfigurations> configurations = ConfigurationsIn(entries);
+  if (!configurations.ok()) return configurations.status();
+  append.configurations = *std::move(configurations);
   return absl::OkStatus();
 }
 

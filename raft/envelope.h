@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/bytes.h"
 #include "base/types.h"
 #include "raft/core/messages.h"
@@ -176,6 +178,11 @@ Lane LaneOf(const Envelope& envelope);
 // `previous` without a gap, or are not the announced ones, a last log term above the term. Nothing
 // that passes makes the core CHECK. Fault catalogue 5.2, rows 5, 13, 14.
 absl::Status Validate(const Envelope& envelope);
+
+// The configurations among `entries`, with where they stand. INVALID_ARGUMENT for one that cannot
+// be decoded, though it is what its proposer has written: a later version of Cairn did.
+using LoggedConfigurations = std::vector<std::pair<LogPosition, Configuration>>;
+absl::StatusOr<LoggedConfigurations> ConfigurationsIn(const std::vector<RecordRun>& entries);
 
 // Fills AppendEntries::runs and ::configurations from its entries, which Validate has passed.
 // INVALID_ARGUMENT for a configuration entry that cannot be decoded.

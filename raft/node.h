@@ -222,9 +222,9 @@ class Node {
   void Report(LossEvent event) const;
   void TakeEntries(Instant now, NodeId from, const EntryReply& reply,
                    const std::vector<RecordRun>& entries);
-  void TakeTorn(Instant now, NodeId from, const EntryReply& reply,
-                const std::vector<RecordRun>& entries);
-  void ComplainOfTorn(Instant now, NodeId from, Index index);
+  void AskForTorn(Instant now, const AskTorn& ask);
+  void TakeTorn(Instant now, const std::vector<RecordRun>& entries);
+  void WriteTorn(Instant now);
 
   // What Raft wants (node_effects.cc).
   void Flush(Instant now);

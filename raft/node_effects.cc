@@ -35,17 +35,6 @@ std::vector<std::string> ComplaintsOf(const Effects& effects, const GroupOptions
   return complaints;
 }
 
-EntryRequest RequestFor(const AskTorn& ask) {
-  EntryRequest request = {.request = ask.request, .wanted = {}};
-  Index first = ask.first;
-  for (const TermRun& run : ask.runs) {
-    if (request.wanted.size() == kMaxEntryRanges) break;
-    request.wanted.push_back({first, run.last_index, run.term});
-    first = run.last_index + 1;
-  }
-  return request;
-}
-
 }  // namespace
 
 void Node::Flush(Instant now) {
@@ -83,9 +72,7 @@ void Node::Flush(Instant now) {
     for (const SendSnapshot& send : effects.send_snapshots) {
       if (dependencies_.offer_snapshot != nullptr) dependencies_.offer_snapshot(send);
     }
-    if (effects.ask_torn.has_value()) {
-      Send(effects.ask_torn->to, RequestFor(*effects.ask_torn));
-    }
+    if (effects.ask_torn.has_value()) AskForTorn(now, *effects.ask_torn);
     for (Forwarder::Outgoing& out : forwarder_.TakeOutgoing(now)) {
       Send(out.to, std::move(out.forwarded));
     }
@@ -241,6 +228,12 @@ void Node::SetPeers() {
           node, {settings_.group, told_.peers_of, configuration.Find(own)->address});
     }
     dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
+  }
+  // Who is no member only by what is not committed may need this node's entries yet.
+  const Configuration& committed = raft_.committed_configuration();
+  for (NodeId node : committed.Nodes()) {
+    if (node == own || configuration.IsMember(node)) continue;
+    dependencies_.transport->SetPeer(node, committed.Find(node)->address);
   }
 }
 

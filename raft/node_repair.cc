@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "raft/core/configuration.h"
 #include "raft/core/membership.h"
 #include "raft/node.h"
@@ -22,17 +23,6 @@ RecordRun FrontOf(const RecordRun& run, Term term) {
   Index end = run.first().index;
   while (run.At(end).position().term == term) ++end;
   return run.Slice(run.first().index, end - 1);
-}
-
-std::vector<std::pair<LogPosition, Configuration>> ConfigurationsIn(const RecordRun& run) {
-  std::vector<std::pair<LogPosition, Configuration>> found;
-  for (size_t i = 0; i < run.size(); ++i) {
-    if (run[i].type() != EntryType::kConfiguration) continue;
-    absl::StatusOr<Configuration> configuration =
-        DecodeConfiguration(run[i].Payload(run.bytes()).view());
-    if (configuration.ok()) found.emplace_back(run[i].position(), *std::move(configuration));
-  }
-  return found;
 }
 
 }  // namespace
@@ -147,6 +137,7 @@ void Node::DriveRepair(Instant now) {
   if (std::optional<EntryRepair::Asking> asking = repair_.entries.Next(now, raft_)) {
     Send(asking->to, std::move(asking->request));
   }
+  if (!raft_.torn_from()) repair_.torn.Clear();
   const std::optional<Index> nowhere = repair_.entries.TakeNowhere();
   if (!nowhere) return;
   Complain(now, absl::StrCat("entry ", *nowhere,
@@ -171,7 +162,7 @@ void Node::DriveRepair(Instant now) {
 
 // Another member cannot read these.
 void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
-  if (!raft_.configuration().IsMember(to)) return;
+  if (!raft_.MayBeMember(to)) return;
   if (request.state_at_least != 0) return GiveState(to, request);
   std::vector<RecordRun> given;
   size_t bytes = 0;
@@ -259,60 +250,66 @@ void Node::StateMended(Instant now, const absl::Status& status) {
 void Node::TakeEntries(Instant now, NodeId from, const EntryReply& reply,
                        const std::vector<RecordRun>& entries) {
   if (reply.state != StateAnswer::kNone) return repair_.state.Take(from, reply, raft_);
-  // Holes stand before a torn tail.
-  if (!entries.empty() && raft_.torn_from() == entries.front().first().index) {
-    return TakeTorn(now, from, reply, entries);
-  }
+  if (repair_.torn.Awaits(from, reply)) return TakeTorn(now, entries);
   std::vector<RecordRun> runs = repair_.entries.Take(from, reply, entries, raft_);
   if (runs.empty()) return;
+  // What this node cannot make out stays a hole, as what it cannot read.
+  if (absl::Status status = ConfigurationsIn(runs).status(); !status.ok()) {
+    repair_.entries.Written(false);
+    dependencies_.metrics->repairs.failed.Add();
+    return Complain(now, absl::StrCat("entries of node ", ToInteger(from),
+                                      " were dropped: ", status.message()));
+  }
   told_.repaired_by = from;
   dependencies_.repair(std::move(runs));
 }
 
-// The first of them that are those of the torn tail, by all that is known of these.
-void Node::TakeTorn(Instant now, NodeId from, const EntryReply& reply,
-                    const std::vector<RecordRun>& entries) {
-  // They are new ones for the disk.
-  if (!dependencies_.has_room()) return;
-  const Index before = *raft_.torn_from() - 1;
-  absl::StatusOr<EntryHash> hash = log_.HashAt(before);
-  if (!hash.ok()) return;
-  TornEntriesGiven given = {
-      .from = from, .request = reply.request, .previous = {before, raft_.TermAt(before)}};
-  std::vector<RecordRun> taken;
-  Index next = before + 1;
-  for (const RecordRun& run : entries) {
-    if (run.first().index != next) break;
-    if (run.previous_hash() != *hash) return ComplainOfTorn(now, from, next);
-    RecordRun front = FrontOf(run, run.first().term);
-    if (raft_.TermAt(front.last().index) != front.last().term) break;
-    hash = front.last_hash();
-    next = front.last().index + 1;
-    // The store has kept the hash of the last one.
-    if (next - 1 == log_.last_index() && log_.HashAt(next - 1).value_or(*hash) != *hash) {
-      return ComplainOfTorn(now, from, next - 1);
-    }
-    if (given.runs.empty() || given.runs.back().term != front.last().term) {
-      given.runs.push_back({front.last().term, 0});
-    }
-    given.runs.back().last_index = front.last().index;
-    for (auto& each : ConfigurationsIn(front)) given.configurations.push_back(std::move(each));
-    const bool whole = front.last() == run.last();
-    taken.push_back(std::move(front));
-    if (!whole) break;
+void Node::AskForTorn(Instant now, const AskTorn& ask) {
+  absl::StatusOr<EntryHash> before = log_.HashAt(ask.first - 1);
+  if (!before.ok()) return;
+  repair_.torn.Want(ask, *before);
+  if (std::optional<EntryRequest> request = repair_.torn.Request()) {
+    return Send(ask.to, *std::move(request));
   }
-  if (taken.empty()) return;
-  dependencies_.log->Log(
-      LogLevel::kInfo,
-      absl::StrCat("group ", ToInteger(settings_.group), ": node ", ToInteger(from),
-                   " has entries ", before + 1, " to ", next - 1, ", which may be torn here"));
-  given.payload = payloads_.Add({.records = std::move(taken), .proposals = {}});
-  raft_.Step(now, std::move(given));
+  WriteTorn(now);
 }
 
-void Node::ComplainOfTorn(Instant now, NodeId from, Index index) {
-  Complain(now, absl::StrCat("entry ", index, " of node ", ToInteger(from),
-                             " is not the one that may be torn here"));
+void Node::TakeTorn(Instant now, const std::vector<RecordRun>& entries) {
+  // They would be new ones for the disk.
+  if (!raft_.torn_from() || !dependencies_.has_room()) return;
+  absl::StatusOr<bool> taken = repair_.torn.Take(entries);
+  if (!taken.ok()) return Complain(now, taken.status().message());
+  if (!*taken) return;
+  if (std::optional<EntryRequest> request = repair_.torn.Request()) {
+    return Send(repair_.torn.holder(), *std::move(request));
+  }
+  WriteTorn(now);
+}
+
+// All of them are here.
+void Node::WriteTorn(Instant now) {
+  TornGift& gift = repair_.torn;
+  const Index first = gift.parts().front().first().index;
+  const Index last = gift.parts().back().last().index;
+  // The store has kept the hash of the last one.
+  const bool same =
+      last != log_.last_index() || log_.HashAt(last).value_or(gift.last_hash()) == gift.last_hash();
+  absl::StatusOr<LoggedConfigurations> configurations = ConfigurationsIn(gift.parts());
+  if (!same || !configurations.ok()) {
+    Complain(now, absl::StrCat("entries ", first, " to ", last, " of node ",
+                               ToInteger(gift.holder()), " were dropped: ",
+                               same ? configurations.status().message()
+                                    : "they are not those that may be torn here"));
+    return gift.Clear();
+  }
+  dependencies_.log->Log(
+      LogLevel::kInfo,
+      absl::StrCat("group ", ToInteger(settings_.group), ": node ", ToInteger(gift.holder()),
+                   " has entries ", first, " to ", last, ", which may be torn here"));
+  TornEntriesGiven given = gift.Given({first - 1, raft_.TermAt(first - 1)});
+  given.configurations = *std::move(configurations);
+  given.payload = payloads_.Add({.records = gift.parts(), .proposals = {}});
+  raft_.Step(now, std::move(given));
 }
 
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
@@ -339,7 +336,10 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
             .text = "another member had them"});
     log_.Repaired(run);
     dependencies_.metrics->repairs.entries.Add(run.size());
-    raft_.Step(now, EntriesRepaired{{run.first().index, run.last().index}, ConfigurationsIn(run)});
+    absl::StatusOr<LoggedConfigurations> configurations = ConfigurationsIn({run});
+    CAIRN_CHECK(configurations.ok()) << configurations.status();  // TakeEntries
+    raft_.Step(now,
+               EntriesRepaired{{run.first().index, run.last().index}, *std::move(configurations)});
   }
   entry_clock_.Saw(log_.last_timestamp());
   dependencies_.applier->Resume();

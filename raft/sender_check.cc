@@ -95,7 +95,8 @@ bool MayStrangerSay(const EnvelopeBody& body) {
   return std::holds_alternative<ForwardedResults>(body) ||
          std::holds_alternative<IdentityRefusal>(body) ||
          std::holds_alternative<SnapshotOffer>(body) ||
-         std::holds_alternative<SnapshotPiece>(body) || std::holds_alternative<EntryReply>(body);
+         std::holds_alternative<SnapshotPiece>(body) ||
+         std::holds_alternative<EntryRequest>(body) || std::holds_alternative<EntryReply>(body);
 }
 
 absl::Status CheckTermJump(const Envelope& envelope, Term own) {

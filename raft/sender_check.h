@@ -43,9 +43,10 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                                            const Configuration& configuration);
 
 // What is listened to of a node that is no member by anything known here and has introduced itself
-// (raft/peers/introduction.h): a leader may feed this node, and a candidate ask for its vote. Not:
-// what goes before the rule that a live leader is not disturbed, what ends this node's part in the
-// group, what is said to a leader, and what concerns hosts.
+// (raft/peers/introduction.h): a leader may feed this node, a candidate ask for its vote, and who
+// may be a member for entries (Raft::MayBeMember). Not: what goes before the rule that a live
+// leader is not disturbed, what ends this node's part in the group, what is said to a leader, and
+// what concerns hosts.
 bool MayStrangerSay(const EnvelopeBody& body);
 
 // Refusal of a term that no honest member has, as far as this node, which is in term `own`, can

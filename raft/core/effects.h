@@ -78,8 +78,9 @@ struct SendSnapshot {
   bool asked = false;  // by who has lost its state; Raft never says so (raft/repair/state_repair.h)
 };
 
-// `to` has said that it holds these entries, the first of a torn tail: ask it for them, then Step
-// TornEntriesGiven. Without an answer, or with one of no use, Raft asks again by itself.
+// `to` has said that it holds these entries, all of a torn tail: ask it for them, then Step
+// TornEntriesGiven. Without an answer, or with one of no use, Raft asks again by itself, and others
+// first.
 struct AskTorn {
   NodeId to = NodeId::kNone;
   uint64_t request = 0;

@@ -34,6 +34,7 @@ class EntryQuery {
   void Start(uint64_t id);  // 0: nobody is asked, and nothing was answered
   uint64_t id() const { return id_; }
   void Answer(NodeId voter, const TailReply& reply);
+  const std::map<NodeId, TailReply>& answers() const { return answers_; }
 
   // What the asker cannot read.
   struct Doubt {

@@ -106,7 +106,7 @@ struct EntryNowhere {
   Index index = 0;
 };
 
-// `from` has given entries for the first undecided ones of a torn tail: those that stand behind
+// `from` has given the undecided entries of a torn tail, all of them: those that stand behind
 // `previous`, as Effects::ask_torn asked. `configurations`: those among them.
 struct TornEntriesGiven {
   NodeId from = NodeId::kNone;

@@ -469,6 +469,11 @@ const Configuration& Raft::configuration() const { return state_->membership().i
 const Configuration& Raft::committed_configuration() const {
   return state_->membership().committed(state_->commit()).second;
 }
+bool Raft::MayBeMember(NodeId node) const {
+  return state_->membership().AnyFrom(state_->commit(), [node](const Configuration& configuration) {
+    return configuration.IsMember(node);
+  });
+}
 LogPosition Raft::configuration_position() const { return state_->membership().position(); }
 const std::optional<UnsafeOverride>& Raft::unsafe_override() const {
   return state_->unsafe_override();

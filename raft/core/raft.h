@@ -83,6 +83,8 @@ class Raft {
   // When this node heard a leader last, or stopped leading, since its start.
   std::optional<Instant> last_heard_leader() const;
   const Configuration& committed_configuration() const;  // the last one that is committed
+  // By that one or a later one of this log, so it may be one though it is not by what is in force.
+  bool MayBeMember(NodeId node) const;
   // What the leader knows of `peer`; nullopt elsewhere.
   struct PeerStatus {
     Index match = 0;

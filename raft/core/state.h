@@ -118,19 +118,28 @@ class Raft::State {
     NodeId leader = NodeId::kNone;
     friend bool operator==(const Asked&, const Asked&) = default;
   };
+  // Who is asked for torn entries.
+  struct TornHolders {
+    NodeId asked = NodeId::kNone;  // since the query began
+    std::set<NodeId> failed;       // before, in vain
+    bool passed_over = false;      // one of these holds them, by its answer to the query
+    // A query begins.
+    void Next();
+    // Of who answered: who is to be asked now, if anybody.
+    NodeId Choose(const std::map<NodeId, TailReply>& answers, Index last);
+  };
   // What this node claims and cannot read: the end of the log, or holes in trail_.
   struct Doubt {
     Doubt(TornTail undecided, bool unsure) : torn(std::move(undecided)), rejoin(unsure) {}
     TornTail torn;
     Rejoin rejoin;  // what it has promised
     EntryQuery query;
-    NodeId holder = NodeId::kNone;        // who was asked for torn entries, since `query` began
-    NodeId gave_nothing = NodeId::kNone;  // and before, in vain
-    std::optional<Asked> asked;           // what `query` is about
-    Index nowhere = 0;                    // a hole that nobody can fill
-    bool state_lost = false;              // RecoveredRaft::state_lost, until a snapshot is here
-    bool gave_way = false;                // let another one campaign first
-    std::optional<Instant> holds_up;      // since when holes keep this leader from serving
+    TornHolders holders;
+    std::optional<Asked> asked;       // what `query` is about
+    Index nowhere = 0;                // a hole that nobody can fill
+    bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
+    bool gave_way = false;            // let another one campaign first
+    std::optional<Instant> holds_up;  // since when holes keep this leader from serving
   };
   // A snapshot the state machine is to be restored from.
   struct Restore {
@@ -279,7 +288,7 @@ class Raft::State {
   bool CouldCommit(const EntryQuery::Claims& claims, Index index) const;
   std::optional<Asked> ToAsk() const;
   void QueryDoubt();
-  void AskHolder(NodeId holder, Index have_through);
+  void AskHolder();
   void ForgetAnswers();
   void DecideDoubt();
 

@@ -77,7 +77,7 @@ void Raft::State::QueryDoubt() {
   doubt_.asked = ToAsk();
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
-  doubt_.gave_nothing = std::exchange(doubt_.holder, NodeId::kNone);
+  doubt_.holders.Next();
   const std::vector<NodeId> members = OtherMembers(membership_.in_force(), node());
   if (members.empty()) return DecideDoubt();
   Trace("asks who holds entries ", doubt->first, "..", doubt->last);
@@ -165,34 +165,52 @@ void Raft::State::Handle(NodeId from, const TailReply& reply) {
   if (doubt_.query.id() == 0 || reply.query != doubt_.query.id()) return;
   doubt_.query.Answer(from, reply);
   DecideDoubt();
-  AskHolder(from, reply.have_through);
+  AskHolder();
 }
 
-// Who was asked in vain may have compacted them, and is passed over once.
-void Raft::State::AskHolder(NodeId holder, Index have_through) {
+// Who was asked in vain may have compacted them, and is passed over until all who hold them were.
+void Raft::State::TornHolders::Next() {
+  if (asked != NodeId::kNone) {
+    failed.insert(asked);
+  } else if (passed_over) {
+    failed.clear();
+  }
+  asked = NodeId::kNone;
+  passed_over = false;
+}
+
+NodeId Raft::State::TornHolders::Choose(const std::map<NodeId, TailReply>& answers, Index last) {
+  if (asked != NodeId::kNone) return NodeId::kNone;
+  for (const auto& [node, answer] : answers) {
+    if (answer.have_through < last) continue;
+    if (!failed.contains(node)) return asked = node;
+    passed_over = true;
+  }
+  return NodeId::kNone;
+}
+
+void Raft::State::AskHolder() {
   const std::optional<EntryQuery::Doubt> doubt = fenced_ ? std::nullopt : InDoubt();
-  if (!doubt || !doubt->torn || doubt_.holder != NodeId::kNone) return;
-  if (have_through < doubt->first || holder == doubt_.gave_nothing) return;
-  AskTorn ask = {.to = holder,
-                 .request = doubt_.query.id(),
-                 .first = doubt->first,
-                 .runs = doubt_.torn.RunsUpTo(have_through)};
-  Trace("asks ", ToInteger(holder), " for undecided entries ", ask.first, "..",
-        ask.runs.back().last_index);
-  doubt_.holder = holder;
-  effects_.ask_torn = std::move(ask);
+  if (!doubt || !doubt->torn) return;
+  const NodeId holder = doubt_.holders.Choose(doubt_.query.answers(), doubt->last);
+  if (holder == NodeId::kNone) return;
+  Trace("asks ", ToInteger(holder), " for undecided entries ", doubt->first, "..", doubt->last);
+  effects_.ask_torn = AskTorn{.to = holder,
+                              .request = doubt_.query.id(),
+                              .first = doubt->first,
+                              .runs = doubt_.torn.runs()};
 }
 
 // torn_tail.h says why they may be taken.
 void Raft::State::On(const TornEntriesGiven& given) {
   CAIRN_CHECK(!given.runs.empty());
   const std::optional<EntryQuery::Doubt> doubt = InDoubt();
-  if (!doubt || !doubt->torn || given.from != doubt_.holder) return;
+  if (!doubt || !doubt->torn || given.from != doubt_.holders.asked) return;
   if (given.request != doubt_.query.id() || given.previous.index + 1 != doubt->first) return;
   // The log can be cut behind an entry only whose hash is known.
   if (trail_.holes().Contains(given.previous.index)) return;
   const Index last = given.runs.back().last_index;
-  const bool same = trail_.Matches(given.previous) && doubt_.torn.RunsUpTo(last) == given.runs;
+  const bool same = trail_.Matches(given.previous) && doubt_.torn.runs() == given.runs;
   if (!same && !MutantEnabled(Mutant::kTakesOthers)) {
     Trace("does not take entries of ", ToInteger(given.from), ": they are not the undecided ones");
     return;
@@ -204,8 +222,7 @@ void Raft::State::On(const TornEntriesGiven& given) {
   AppendReceived(doubt->first, append, given.payload);
   // As if they had been read at the start: what is applied was committed.
   LearnCommit(applied_);
-  doubt_.holder = NodeId::kNone;
-  if (!doubt_.torn.empty()) QueryDoubt();  // about the rest
+  doubt_.holders = {};
 }
 
 // After every step, so that a doubt that was over in between is never taken for the same one. While

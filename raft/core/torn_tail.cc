@@ -22,17 +22,6 @@ Term TornTail::TermAt(Index index) const {
   return run->term;
 }
 
-std::vector<TermRun> TornTail::RunsUpTo(Index last) const {
-  std::vector<TermRun> runs;
-  Index begin = from_;
-  for (const TermRun& run : runs_) {
-    if (begin > last) break;
-    runs.push_back({run.term, std::min(run.last_index, last)});
-    begin = run.last_index + 1;
-  }
-  return runs;
-}
-
 void TornTail::Rewrite(LogPosition last_written) {
   on_disk_ = false;
   if (empty()) return;

@@ -17,7 +17,8 @@ namespace cairn {
 //  - a leader sends entries for their place: they are written again, or it shows they were never
 //    committed;
 //  - there is no leader, and somebody answers the query (raft/core/entry_query.h) that it holds
-//    them: it is asked for them, and they are written again. Maybe only this node can lead;
+//    all of them: it is asked for them, and they are written again. Maybe only this node can lead.
+//    Who gave nothing, having compacted them, is asked again when all others have failed, too;
 //  - all other voters answer the query, and nobody holds them.
 //
 // Why they may be taken from anybody, in any term: what has the index and the term of an undecided
@@ -28,6 +29,9 @@ namespace cairn {
 // those, of a higher term, and elects nobody whose log ends with these, however far behind whoever
 // gave them is. What comes when they are no longer claimed, since a leader has overwritten them or
 // nobody held them, is void.
+//
+// They are taken all at once: to write the first ones cuts off what the disk knows of the rest, and
+// a second power cut would forget that they were claimed.
 //
 // The entries are not in the Trail: the log ends at its last good entry.
 class TornTail {
@@ -40,11 +44,9 @@ class TornTail {
   // The first undecided entry. Not empty only, as for the next two.
   Index from() const { return from_; }
   LogPosition last() const { return {runs_.back().last_index, runs_.back().term}; }
-  // Terms of neighbours differ, as in RunsUpTo.
+  // Terms of neighbours differ.
   const std::vector<TermRun>& runs() const { return runs_; }
   Term TermAt(Index index) const;  // 0 outside
-  // The shape of the undecided entries up to `last`, cut to what there is.
-  std::vector<TermRun> RunsUpTo(Index last) const;
   // True while the log store holds id records of them: the next append has to truncate them first.
   bool on_disk() const { return on_disk_; }
 

@@ -8,12 +8,14 @@
 #include "base/time.h"
 #include "raft/repair/entry_repair.h"
 #include "raft/repair/state_repair.h"
+#include "raft/repair/torn_gift.h"
 
 namespace cairn {
 
 struct Repairs {
   EntryRepair entries;
   StateRepair state;
+  TornGift torn = {};
 
   Instant NextDeadline() const { return std::min(entries.NextDeadline(), state.NextDeadline()); }
 };

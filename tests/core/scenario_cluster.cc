@@ -474,7 +474,7 @@ void ScenarioCluster::GiveTorn(NodeId id, const AskTorn& ask) {
       payload.entries.push_back(*entry);
     }
   }
-  if (payload.entries.empty()) return;
+  if (ask.first + payload.entries.size() <= ask.runs.back().last_index) return;
   Of(id).payloads[given.payload] = std::move(payload);
   Step(id, std::move(given));
 }

@@ -191,6 +191,29 @@ TEST_F(TornTailQueryTest, WhoGaveNothingIsPassedOverOnce) {
   EXPECT_EQ(node_.Take().ask_torn.value().to, NodeId{3});
 }
 
+// Nodes 2, 3 and 4 of five say that they hold them, and give nothing. Each is asked before one is
+// asked again, also where a question in between was answered by nobody.
+TEST(TornTailHoldersTest, AllAreAskedBeforeItBeginsAgain) {
+  RaftUnderTest node(5, kFiveEntries, kTerm1, 4);
+  const auto ask = [&node](const std::vector<uint64_t>& holders) {
+    node.Timeout();
+    const uint64_t question = RaftUnderTest::Only<TailQuery>(node.Settle(), 2).query;
+    NodeId asked = NodeId::kNone;
+    for (const uint64_t holder : holders) {
+      node.Receive(holder, TailReply{.term = 1, .query = question, .have_through = 5});
+      if (const auto effect = node.Take().ask_torn) asked = effect->to;
+    }
+    return ToInteger(asked);
+  };
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(ask({2, 3, 4}), 2u);
+    EXPECT_EQ(ask({2, 3, 4}), 3u);
+    EXPECT_EQ(ask({}), 0u);
+    EXPECT_EQ(ask({2, 3, 4}), 4u);
+    EXPECT_EQ(ask({2, 3, 4}), 0u);
+  }
+}
+
 TEST_F(TornTailQueryTest, OnlyTheVeryEntriesAreTaken) {
   const AskTorn ask = AskHolder().value();
   ExpectNothingIsTaken(Given(ask, {2, 2}));
@@ -217,17 +240,34 @@ TEST_F(TornTailQueryTest, WhatALeaderHasOverwrittenDoesNotComeBack) {
   EXPECT_EQ(node_.raft().last(), (LogPosition{4, 2}));
 }
 
-TEST_F(TornTailQueryTest, WhatIsLeftIsAskedForAgain) {
-  const AskTorn ask = AskHolder().value();
-  node_.Step(Given(ask, {1}));
-  const Effects effects = node_.Settle();
-  EXPECT_EQ(node_.raft().torn_from(), 5u);
-  EXPECT_EQ(node_.raft().durable(), 4u);
-  const auto query = RaftUnderTest::Only<TailQuery>(effects, 2);
-  EXPECT_EQ(query.good, (LogPosition{4, 1}));
-  EXPECT_NE(query.query, ask.request);
-  node_.Receive(2, TailReply{.term = 1, .query = query.query, .have_through = 5});
-  EXPECT_EQ(node_.Take().ask_torn.value().first, 5u);
+// To write entry 4 alone would cut off what the disk says of entry 5, and a power cut then would
+// forget that it was claimed.
+TEST_F(TornTailQueryTest, APartOfThemIsNotTaken) {
+  ExpectNothingIsTaken(Given(AskHolder().value(), {1}));
+}
+
+TEST_F(TornTailQueryTest, WhoHoldsAPartIsNotAsked) {
+  node_.Timeout();
+  const uint64_t question = RaftUnderTest::Only<TailQuery>(node_.Settle(), 2).query;
+  node_.Receive(2, TailReply{.term = 1, .query = question, .have_through = 4});
+  EXPECT_FALSE(node_.Take().ask_torn.has_value());
+  // Nobody has entry 5; so entry 4 is all that is claimed.
+  node_.Receive(3, TailReply{.term = 1, .query = question, .have_through = 3});
+  const std::optional<AskTorn> ask = node_.Take().ask_torn;
+  ASSERT_TRUE(ask.has_value());
+  EXPECT_EQ(ask->to, NodeId{2});
+  EXPECT_EQ(ask->runs, (std::vector<TermRun>{{1, 4}}));
+  node_.Step(Given(*ask, {1}));
+  EXPECT_EQ(node_.Settle().log_batches.size(), 1u);
+  EXPECT_EQ(node_.raft().last(), (LogPosition{4, 1}));
+}
+
+// A leader has written entry 4 again.
+TEST_F(TornTailQueryTest, WhatIsLeftIsAskedFor) {
+  node_.Receive(2, MakeAppend(1, {3, 1}, {1}));
+  node_.Settle();
+  ASSERT_EQ(node_.raft().torn_from(), 5u);
+  EXPECT_EQ(AskHolder().value().first, 5u);
 }
 
 // A leader writes entry 4 again and it is acknowledged; of entry 5 nobody was asked since.

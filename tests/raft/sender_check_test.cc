@@ -94,6 +94,13 @@ TEST(SenderCheckTest, StrangersAreAnsweredButDoNotPropose) {
   EXPECT_EQ(refusal->reason, Reason::kUnknownMember);
 }
 
+// Node 1 is a member by what is committed; this node's log, which goes further, does not say so.
+TEST(SenderCheckTest, StrangersMayAskForEntries) {
+  EXPECT_TRUE(MayStrangerSay(EntryRequest{}));
+  EXPECT_TRUE(MayStrangerSay(EntryReply{}));
+  EXPECT_FALSE(MayStrangerSay(ForwardedProposals{}));
+}
+
 // Fault catalogue 5.2, row 13.
 TEST(SenderCheckTest, TermsNobodyCanHaveReached) {
   constexpr Term kJump = Term{1} << 40;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "raft/host.h"
+#include "storage/record.h"
 #include "tests/raft/test_cluster.h"
 
 namespace cairn {
@@ -356,6 +357,138 @@ TEST(SlowReadsTest, TheGroupNextDoorKeepsItsLeader) {
   EXPECT_EQ(next_door.at(leader).Status().term, term);
   EXPECT_EQ(store.damaged(), std::set<Index>());
   EXPECT_EQ(cluster.Commands(behind), cluster.Commands(leader));
+}
+
+// Node `without` is taken out. The others have logged it, and it is not committed; only one of them
+// is left. So it may be a member for long, and needs what it cannot read.
+TEST_F(RepairClusterTest, WhoIsRemovedByNothingCommittedGetsItsEntries) {
+  const uint64_t without = cluster_.SomeFollower();
+  const uint64_t holder = 6 - leader_ - without;
+  cluster_.network.CloseDoors();
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    if (envelope.to == NodeId{without}) return false;
+    const auto* body = std::get_if<MessageBody>(&envelope.body);
+    const auto* reply = body == nullptr ? nullptr : std::get_if<AppendReply>(body);
+    return reply == nullptr || reply->match <= last_ + 2;  // the joint configuration
+  });
+  cluster_.At(leader_).ChangeMembership({.voters = cluster_.Members({leader_, holder})},
+                                        cluster_.world.Now() + Seconds(5), [](ControlResult) {});
+  cluster_.Run(Seconds(1));
+  const GroupStatus status = cluster_.At(holder).Status();
+  ASSERT_EQ(status.configuration_index, last_ + 3);
+  ASSERT_EQ(status.commit_index, last_ + 2);
+  ASSERT_FALSE(status.configuration.IsMember(NodeId{without}));
+  for (uint64_t node = 1; node <= 3; ++node) cluster_.Stop(node);
+  Store(without).Damage(4);
+  cluster_.network.SetFilter({});
+  cluster_.Start(holder);
+  cluster_.Start(without);
+  cluster_.Run(Seconds(5));
+  EXPECT_EQ(Store(without).damaged(), std::set<Index>());
+}
+
+// Another version of Cairn has written a configuration that this one cannot read.
+TEST_F(RepairClusterTest, AConfigurationThatCannotBeReadStaysDamaged) {
+  const uint64_t node = cluster_.SomeFollower();
+  cluster_.Stop(node);
+  RecordRunBuilder builder(kGroup, Store(node).last(), Store(node).HashAt(last_).value());
+  builder.Add(PreparedEntry::Make(EntryType::kConfiguration, "\xff of another version"),
+              Store(node).last().term, WallTime{1});
+  const RecordRun run = std::move(builder).Build();
+  LogAppend append;
+  append.runs = {run};
+  ASSERT_TRUE(Store(node).Append(append).ok());
+  Store(node).Damage(last_ + 1);
+  size_t given = 0;
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    if (envelope.to != NodeId{node}) return true;
+    auto* reply = std::get_if<EntryReply>(&envelope.body);
+    if (reply == nullptr) return false;
+    envelope.entries = {run};
+    ++given;
+    return true;
+  });
+  cluster_.Start(node);
+  cluster_.Run(Seconds(5));
+  EXPECT_GE(given, 2u);
+  EXPECT_EQ(Store(node).damaged(), std::set<Index>{last_ + 1});
+  EXPECT_EQ(cluster_.At(node).Status().state, NodeState::kRepairing);
+  EXPECT_EQ(StoppedBecause(node), "");
+}
+
+// The last write was cut off, or has rotted, and one other member that runs has all of it; nobody
+// leads.
+class TornTailClusterTest : public RepairClusterTest {
+ protected:
+  // As many entries as take three answers.
+  void TearLargeEntries() {
+    for (int i = 0; i < 5; ++i) cluster_.Propose(leader_, std::string(400 << 10, 'x'));
+    cluster_.Run(Seconds(1));
+    last_ = cluster_.At(leader_).Status().last_index;
+    cluster_.Stop(leader_);
+    cluster_.Stop(torn_);
+    Store(torn_).Tear(last_ - 4);
+    cluster_.network.SetFilter([this](Envelope& envelope) {
+      const auto* body = std::get_if<MessageBody>(&envelope.body);
+      if (body != nullptr && (std::holds_alternative<PreVoteRequest>(*body) ||
+                              std::holds_alternative<VoteRequest>(*body))) {
+        return false;
+      }
+      if (!std::holds_alternative<EntryReply>(envelope.body)) return true;
+      return ++answers_ != lost_;
+    });
+  }
+  // With a power cut.
+  void Restart() {
+    cluster_.Stop(torn_);
+    cluster_.Start(torn_);
+    cluster_.Run(Milliseconds(1));
+  }
+  // Until so many answers are on their way.
+  void AwaitAnswers(size_t count) {
+    for (int i = 0; i < 10'000 && answers_ < count; ++i) cluster_.Run(Milliseconds(1));
+    ASSERT_EQ(answers_, count);
+    cluster_.Run(Milliseconds(2));
+  }
+  bool Claims(Index index) { return cluster_.At(torn_).Status().last_index == index; }
+  // Whether it has all of them, as a start finds them.
+  bool HasThem() {
+    Restart();
+    return Claims(last_) && cluster_.At(torn_).Status().durable_index == last_;
+  }
+
+  const uint64_t torn_ = cluster_.SomeFollower();
+  size_t answers_ = 0;
+  size_t lost_ = 0;  // this one of them
+};
+
+TEST_F(TornTailClusterTest, ASecondPowerCutForgetsNoneOfThem) {
+  TearLargeEntries();
+  for (size_t answers = 1; answers <= 2; ++answers) {
+    SCOPED_TRACE(answers);
+    cluster_.Start(torn_);
+    answers_ = 0;
+    AwaitAnswers(answers);
+    Restart();
+    EXPECT_TRUE(Claims(last_));
+    cluster_.Stop(torn_);
+  }
+  cluster_.Start(torn_);
+  answers_ = 0;
+  AwaitAnswers(3);
+  EXPECT_TRUE(HasThem());
+  cluster_.network.SetFilter({});
+  cluster_.Start(leader_);
+  ExpectWhole(15);
+}
+
+// What has come is not asked for again.
+TEST_F(TornTailClusterTest, AnAnswerThatIsLostCostsOneAnswer) {
+  TearLargeEntries();
+  lost_ = 2;
+  cluster_.Start(torn_);
+  AwaitAnswers(4);
+  EXPECT_TRUE(HasThem());
 }
 
 }  // namespace
