@@ -1,8 +1,10 @@
 // Membership and leadership as a program asks for them: Group on whole hosts.
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -381,6 +383,140 @@ TEST(GroupControlTest, LeadershipIsAnnouncedWhenTheFirstEntryIsApplied) {
             Reason::kNotReady);
   cluster.network.SetFilter(nullptr);
   EXPECT_EQ(cluster.AwaitLeader(), target);
+}
+
+// Who is asked to campaign while it follows, who loses the election, and who wins one and commits
+// nothing before another one leads: none of them serves, and each hears who does.
+TEST(GroupControlTest, WhoLosesAnElectionHearsWhoLeads) {
+  TestCluster cluster(3);
+  cluster.StartAll();
+  const uint64_t first = cluster.AwaitLeader();
+  const uint64_t loser = 1 + first % 3;
+  const uint64_t other = 6 - first - loser;
+  cluster.Run(Seconds(1));
+  std::vector<GroupStatus> heard;
+  cluster.At(loser).WatchLeadership([&](const GroupStatus& status) { heard.push_back(status); });
+  cluster.Run(Milliseconds(1));
+  const auto ends_with = [&heard](uint64_t leader) {
+    for (const GroupStatus& status : heard) EXPECT_FALSE(status.serving_leader);
+    return !heard.empty() && heard.back().role == Role::kFollower &&
+           heard.back().leader == NodeId{leader};
+  };
+  EXPECT_TRUE(ends_with(first));
+
+  std::optional<ControlResult> asked;
+  cluster.At(loser).Campaign([&](ControlResult result) { asked = std::move(result); });
+  cluster.Run(Seconds(1));
+  EXPECT_EQ(ReasonOf(asked.value()), Reason::kNothingToDo);
+  EXPECT_EQ(heard.size(), 1u) << "nothing has changed";
+
+  // It is handed the leadership, and nobody hears that it asks for votes.
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    const auto* body = std::get_if<MessageBody>(&envelope.body);
+    return envelope.from != NodeId{loser} || body == nullptr ||
+           !std::holds_alternative<VoteRequest>(*body);
+  });
+  EXPECT_EQ(ReasonOf(cluster.Transfer(first, loser, Milliseconds(300))), Reason::kTimeout);
+  const auto stood = [](const GroupStatus& status) { return status.role == Role::kCandidate; };
+  EXPECT_TRUE(std::any_of(heard.begin(), heard.end(), stood));
+  cluster.Stop(first);
+  ASSERT_EQ(cluster.AwaitLeader(), other);
+  cluster.Run(Seconds(1));
+  EXPECT_TRUE(ends_with(other));
+
+  // It is elected, and nobody takes an entry of it.
+  cluster.network.SetFilter([&](Envelope& envelope) {
+    const auto* body = std::get_if<MessageBody>(&envelope.body);
+    return envelope.from != NodeId{loser} || body == nullptr ||
+           !std::holds_alternative<AppendEntries>(*body);
+  });
+  ASSERT_EQ(Text(cluster.Transfer(other, loser)), "done");
+  ASSERT_EQ(heard.back().role, Role::kLeader);
+  cluster.Start(first);
+  cluster.network.CutOff(NodeId{loser});
+  const uint64_t last = cluster.AwaitLeader();
+  ASSERT_NE(last, loser);
+  cluster.network.Rejoin(NodeId{loser});
+  cluster.network.SetFilter(nullptr);
+  cluster.Run(Seconds(1));
+  EXPECT_TRUE(ends_with(last));
+}
+
+// Three hosts with a group in which node 3 is an observer.
+class ObserverTest : public testing::Test {
+ protected:
+  static constexpr GroupId kWatched{2};
+
+  ObserverTest() {
+    for (uint64_t node = 1; node <= 3; ++node) Start(node, node == 3);
+  }
+  void Start(uint64_t node, bool observer) {
+    cluster_.Start(node);
+    GroupOptions options;
+    options.never_campaigns = observer;
+    commands_[node].clear();
+    groups_.insert_or_assign(
+        node, *cluster_.HostAt(node).Open(kWatched, std::make_unique<TestMachine>(&commands_[node]),
+                                          options));
+    up_.insert(node);
+  }
+  void Stop(uint64_t node) {
+    cluster_.Stop(node);
+    up_.erase(node);
+  }
+  // 0: nobody leads for long.
+  uint64_t AwaitLeader() {
+    for (int i = 0; i < 20'000; ++i) {
+      for (const uint64_t node : up_) {
+        if (groups_.at(node).Status().serving_leader) return node;
+      }
+      cluster_.Run(Milliseconds(1));
+    }
+    return 0;
+  }
+  bool Propose(uint64_t node) {
+    std::optional<ProposalResult> result;
+    groups_.at(node).Propose("a", {}, [&](ProposalResult r) { result = std::move(r); });
+    cluster_.Run(Seconds(2));
+    return result.has_value() && Applied(*result);
+  }
+
+  TestCluster cluster_{3};
+  std::map<uint64_t, std::vector<std::string>> commands_;
+  std::map<uint64_t, Group> groups_;
+  std::set<uint64_t> up_;
+};
+
+TEST_F(ObserverTest, AcknowledgesAndVotesAndNeverLeads) {
+  const uint64_t leader = AwaitLeader();
+  ASSERT_TRUE(leader == 1 || leader == 2) << leader;
+  const uint64_t other = 3 - leader;
+  Stop(other);
+  ASSERT_TRUE(Propose(leader)) << "its acknowledgement counts";
+  EXPECT_EQ(commands_[3].size(), 1u);
+  // Nobody else has the longest log, and it asks for no vote all the same.
+  Stop(leader);
+  Start(other, false);
+  EXPECT_EQ(AwaitLeader(), 0u);
+  EXPECT_EQ(groups_.at(3).Status().role, Role::kFollower);
+  Start(leader, false);
+  Stop(other);
+  ASSERT_EQ(AwaitLeader(), leader) << "by its vote";
+  ASSERT_TRUE(Propose(leader));
+  EXPECT_EQ(commands_[3].size(), 2u);
+}
+
+// It is a setting of the process: the next one without it campaigns as soon as any other.
+TEST_F(ObserverTest, WithoutTheSettingItLeads) {
+  const uint64_t leader = AwaitLeader();
+  Stop(3 - leader);
+  ASSERT_TRUE(Propose(leader));
+  Stop(leader);
+  Stop(3);
+  Start(3, false);
+  Start(3 - leader, false);
+  ASSERT_EQ(AwaitLeader(), 3u);
+  EXPECT_TRUE(Propose(3));
 }
 
 // Who leads alone has nothing to do ever again; the last turn has to show all.

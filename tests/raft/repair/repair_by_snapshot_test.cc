@@ -116,5 +116,41 @@ TEST_F(RepairBySnapshotTest, WhatIsDroppedLeavesTheStoreWhenItsHashIsKnown) {
   }
 }
 
+// The leader's snapshot has lost its last byte. Who asks for it gets another one, and nothing is
+// taken from the leader's log.
+TEST_F(RepairBySnapshotTest, ASnapshotThatIsShortIsNotSentAndTheLogStays) {
+  cluster_.Stop(follower_);
+  cluster_.Fill(kGroup, 30);
+  ASSERT_TRUE(cluster_.Snapshot(leader_, kGroup).ok());
+  ASSERT_TRUE(cluster_.Await([&] { return cluster_.Status(leader_, kGroup).first_index > 40; }));
+  SimulatedFileSystem& files = cluster_.Files(leader_);
+  const std::string directory = "/data/snapshots/1/";
+  const std::vector<std::string> names = files.List(directory).value();
+  ASSERT_FALSE(names.empty());
+  size_t shortened = 0;
+  for (const std::string& name : names) {
+    std::string bytes = ReadWholeFile(files, directory + name).value();
+    if (bytes.find(kCommand) == std::string::npos) continue;
+    bytes.pop_back();
+    ASSERT_TRUE(WriteFileAtomically(files, directory + name, bytes).ok());
+    ++shortened;
+  }
+  ASSERT_EQ(shortened, 1u);
+  const GroupStatus before = cluster_.Status(leader_, kGroup);
+  cluster_.Start(follower_);
+  ASSERT_TRUE(cluster_.Open(follower_, kGroup).ok());
+  EXPECT_TRUE(cluster_.Await([&] {
+    return cluster_.View(follower_, kGroup).commands == cluster_.View(leader_, kGroup).commands;
+  }));
+  EXPECT_EQ(cluster_.View(follower_, kGroup).restored.size(), 1u) << "never the short one";
+  const GroupStatus after = cluster_.Status(leader_, kGroup);
+  EXPECT_TRUE(after.serving_leader);
+  EXPECT_EQ(after.term, before.term);
+  EXPECT_EQ(after.last_index, before.last_index);
+  EXPECT_EQ(after.first_index, before.first_index);
+  EXPECT_EQ(after.durable_index, before.durable_index);
+  EXPECT_NE(files.List(directory).value(), names) << "another one was saved";
+}
+
 }  // namespace
 }  // namespace cairn
