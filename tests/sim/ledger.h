@@ -128,6 +128,11 @@ class Ledger {
     logs_[node] = LogModel();
     damaged_.insert(node);
   }
+  // `node` begins anew as another member, and holds nothing.
+  void Begun(NodeId node) {
+    logs_[node] = LogModel();
+    for (auto& [term, reign] : reigns_) reign.match.erase(node);
+  }
 
  private:
   // The time of one leader.

@@ -137,7 +137,8 @@ void Operator::Cancel(GroupId group, SimNode& node) {
 
 void Operator::Declare(GroupId group, SimNode& node) {
   Group* handle = node.group(group);
-  if (handle == nullptr) return;
+  // Who is being reset must not become a voter meanwhile.
+  if (handle == nullptr || cluster_.referees().at(group)->resets().under_way()) return;
   const GroupStatus status = handle->Status();
   if (status.configuration.voters.empty()) return;
   std::string tag;

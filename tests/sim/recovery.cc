@@ -62,6 +62,7 @@ class Recovery {
       // ledger does not know to be committed.
       AppendLast(group);
       FinishChange(group);
+      TakeOutReset(group);
       Require("members do not come to the same state", Timeout() * 20 + TakesNoSnapshot(),
               [this, group] { return Converged(group); });
       const std::vector<SimNode*> healthy = cluster_.Healthy(group);
@@ -169,7 +170,8 @@ class Recovery {
     const std::vector<SimNode*> whole = cluster_.Whole();
     auto is_whole = [&](const Member& member) {
       return std::any_of(whole.begin(), whole.end(),
-                         [&](SimNode* node) { return node->id() == member.node; });
+                         [&](SimNode* node) { return node->id() == member.node; }) &&
+             !WasReset(group, member);
     };
     const std::vector<Member>& target =
         configuration.target ? configuration.target->voters : configuration.voters;
@@ -186,6 +188,34 @@ class Recovery {
                      });
     });
     Require("a cancelled change stays", Timeout() * 10, idle);
+  }
+
+  // It is named with a disk that is gone.
+  bool WasReset(GroupId group, const Member& member) {
+    const Incarnation now = cluster_.referees().at(group)->resets().incarnation(member.node);
+    return now != Incarnation::kUnknown && member.incarnation != now;
+  }
+
+  // Whoever reset a learner has not come to declare it anew.
+  void TakeOutReset(GroupId group) {
+    const Configuration& now = cluster_.referees().at(group)->ledger().configuration();
+    const auto was_reset = [&](const Member& member) { return WasReset(group, member); };
+    if (std::none_of(now.learners.begin(), now.learners.end(), was_reset)) return;
+    DeclaredMembers members = {now.voters, now.learners};
+    std::erase_if(members.learners, was_reset);
+    const Instant give_up = world_.events.now() + Timeout() * 30;
+    const auto is_out = [&] {
+      const Configuration& then = cluster_.referees().at(group)->ledger().configuration();
+      return then.learners.size() == members.learners.size() && !then.target;
+    };
+    while (!world_.violations.any() && !is_out() && world_.events.now() < give_up) {
+      if (SimNode* leader = cluster_.Leader(group); leader != nullptr) {
+        calls_.Declare(group, leader->id(), {members, 0}, "", leader->Now() + Timeout());
+      }
+      RunFor(Timeout() * 2, is_out);
+    }
+    Require("a learner that was reset cannot be removed", Duration{}, is_out);
+    world_.counters.Count("learner that was reset is taken out");
   }
 
   // Members that cannot tell whether their last entries were acknowledged, since another one is

@@ -56,11 +56,33 @@ void Referee::Report(const char* invariant, NodeId node, const std::string& what
 void Referee::Deleted(NodeId node) {
   // What was deleted half, opened and deleted again begins anew, too.
   ProcessEnded(node);
-  if (!deleted_.insert(node).second) return;
+  if (!deletions_.done.insert(node).second) return;
   opened_.erase(node);
   torn_.erase(node);
   ledger_.Deleted(node);
   candidacy_.Deleted(node);
+}
+
+// Nothing of what it held or said binds it any more, and it counts for what it will hold.
+void Referee::Begun(NodeId node, Incarnation incarnation) {
+  ProcessEnded(node);
+  opened_.erase(node);
+  torn_.erase(node);
+  ledger_.Begun(node);
+  durability_.Begun(node);
+  resets_.Begun(node, incarnation);
+  world_.counters.Count("learner reset");
+}
+
+// By its log, and by what is committed; its log may lag behind what it goes by.
+void Referee::CheckMayReset(NodeId node) {
+  const LogImage& log = ledger_.log(node).live();
+  const EntryId* last = log.Find(log.LastConfiguration());
+  const Configuration& own = last != nullptr && last->configuration != nullptr
+                                 ? *last->configuration
+                                 : *ledger_.ConfigurationAt(log.last()).second;
+  if (!own.IsVoter(node) || !ledger_.configuration().IsVoter(node)) return;
+  Report("no voter is reset", node, absl::StrCat("its members are ", ToString(own)));
 }
 
 void Referee::Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override rule) {
@@ -72,17 +94,20 @@ void Referee::Rescue(NodeId best, const std::set<NodeId>& lost, Ledger::Override
 
 void Referee::Opened(NodeId node, Incarnation incarnation, Incarnation of_disk) {
   if (IsOutcast(node)) return;
-  const bool is_gone = incarnation != of_disk;
+  const Incarnation reset = resets_.incarnation(node);
+  const bool is_gone = incarnation != (reset == Incarnation::kUnknown ? of_disk : reset);
   const bool is_empty = ledger_.log(node).live().last() == 0;
-  const bool vanished = vanished_.erase(node) > 0;
-  if (is_gone && is_empty && deleting_.contains(node)) return Deleted(node);
-  if (!is_gone && !vanished && !deleted_.contains(node)) return;
+  const bool vanished = deletions_.vanished.erase(node) > 0;
+  if (is_gone && is_empty && deletions_.begun.contains(node)) return Deleted(node);
+  if (is_gone && is_empty && resets_.MayBeGone(node)) return Begun(node, incarnation);
+  resets_.Refused(node);
+  if (!is_gone && !vanished && !deletions_.done.contains(node)) return;
   Report("a deleted group is gone", node,
          absl::StrCat("opens it as ", is_gone ? "another" : "the same", " member with ",
                       is_empty ? "nothing" : "what it had", ", it was ",
-                      deleted_.contains(node)    ? ""
-                      : deleting_.contains(node) ? "to be "
-                                                 : "not ",
+                      deletions_.done.contains(node)    ? ""
+                      : deletions_.begun.contains(node) ? "to be "
+                                                        : "not ",
                       "deleted"));
 }
 
@@ -106,8 +131,9 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   const auto is_empty = [](const LogImage& log) {
     return log.last() == 0 && log.hard_state() == HardState();
   };
-  if (deleting_.contains(node) && is_empty(*image) && !is_empty(known)) {
-    vanished_.insert(node);
+  const bool may_be_gone = deletions_.begun.contains(node) || resets_.MayBeGone(node);
+  if (may_be_gone && is_empty(*image) && !is_empty(known)) {
+    deletions_.vanished.insert(node);
   } else if (opened_.contains(node)) {
     CheckRecovery(node, opened, *image, rotten);
   }
@@ -117,7 +143,7 @@ void Referee::LogOpened(NodeId node, const OpenedLog& opened, bool rotten) {
   HardState hard_state = image->hard_state();
   ledger_.Recovered(node, *std::move(image));
   ledger_.Claimed(node, recovered.known_commit, "recovered");
-  if (!deleted_.contains(node)) durability_.HardStateDurable(node, hard_state);
+  if (!deletions_.done.contains(node)) durability_.HardStateDurable(node, hard_state);
 }
 
 void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image,
@@ -218,7 +244,7 @@ void Referee::LogAppended(NodeId node, LogChange change) {
 void Referee::LogSynced(NodeId node, uint64_t appended) {
   if (IsOutcast(node)) return;
   ledger_.Synced(node, appended);
-  if (!deleted_.contains(node)) {
+  if (!deletions_.done.contains(node)) {
     durability_.HardStateDurable(node, ledger_.log(node).durable().hard_state());
   }
   world_.log.Add(node, "synced", {appended}, [&] {
@@ -290,7 +316,7 @@ void Referee::Sent(const Envelope& envelope) {
   }
   bounds_.Sent(envelope);
   // What another life of it has said binds it no more, and its votes elect nobody.
-  if (!deleted_.contains(envelope.from)) durability_.Sent(envelope);
+  if (!deletions_.done.contains(envelope.from)) durability_.Sent(envelope);
 }
 
 // Whoever asks for chunks of a snapshot of which its process before asked for some goes on with it.

@@ -23,6 +23,7 @@
 #include "tests/sim/checkers/state_checker.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/list_machine.h"
+#include "tests/sim/resets.h"
 #include "tests/sim/world.h"
 
 namespace cairn::sim {
@@ -42,8 +43,12 @@ class Referee {
 
   // The group's part of a node is to be deleted: from now on it may be gone whenever the log is
   // opened; it is. Then the node is no member any more, and counts for nothing.
-  void Deleting(NodeId node) { deleting_.insert(node); }
+  void Deleting(NodeId node) { deletions_.begun.insert(node); }
   void Deleted(NodeId node);
+  // Who is reset begins anew as another member (raft/host.h, Reset).
+  Resets& resets() { return resets_; }
+  // A reset of `node` is said to be done: it must not have been a voter.
+  void CheckMayReset(NodeId node);
   // The group is open on a node of this disk, under this incarnation.
   void Opened(NodeId node, Incarnation incarnation, Incarnation of_disk);
 
@@ -79,6 +84,7 @@ class Referee {
     ContentId id;
     bool by_another_process = false;
   };
+  void Begun(NodeId node, Incarnation incarnation);
   void CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage& image, bool rotten);
   void CheckRecoveredIsDurable(NodeId node, const LogImage& image);
   void SentByOutcast(const Envelope& envelope);
@@ -100,9 +106,13 @@ class Referee {
   std::vector<std::function<void(NodeId)>> observers_;  // of leaders
   std::set<NodeId> opened_;                             // at least once
   std::set<NodeId> outcasts_;
-  std::set<NodeId> deleting_;
-  std::set<NodeId> deleted_;
-  std::set<NodeId> vanished_;     // the log, while it was to be deleted; until Opened
+  struct Deletions {
+    std::set<NodeId> begun;
+    std::set<NodeId> done;
+    std::set<NodeId> vanished;  // the log, while it may have been gone; until Opened
+  };
+  Deletions deletions_;
+  Resets resets_;
   std::map<NodeId, Index> torn_;  // first undecided entry
   std::map<NodeId, GroupStatus> shown_;
   std::map<NodeId, Pulled> pulled_;

@@ -213,6 +213,10 @@ absl::Status SimNode::StartHost(const NodeIdentity& identity) {
       }
       continue;
     }
+    if (referee->resets().MayBeGone(node_)) {
+      OpenLater(group, Duration{});
+      continue;
+    }
     if (absl::Status opened = OpenGroup(group); !opened.ok()) return opened;
   }
   return absl::OkStatus();
@@ -355,9 +359,18 @@ void SimNode::DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done) 
   process_->host->Delete(group, deadline, Leaving(group, std::move(done)));
 }
 
+// While nobody knows whether it will be, the group is open.
 void SimNode::ResetGroup(GroupId group, Host::LifeDone done) {
   world_.log.Add(node_, "reset", {ToInteger(group)});
-  process_->host->Reset(group, std::move(done));
+  ++process_->leaving[group];
+  process_->host->Reset(group, [this, group, life = life_,
+                                done = std::move(done)](const absl::Status& status) mutable {
+    if (life == life_ && running()) {
+      --process_->leaving[group];
+      if (status.ok()) process_->groups.erase(group);
+    }
+    done(status);
+  });
 }
 
 Host::LifeDone SimNode::Leaving(GroupId group, Host::LifeDone done) {
@@ -388,7 +401,17 @@ void SimNode::OpenAgain(GroupId group) {
   world_.log.Add(node_, "open", {ToInteger(group)});
   const absl::Status status = OpenGroup(group);
   if (status.ok() || !running() || disk_.power_gone()) return;
+  // What is left of a reset that a power cut has ended is still being removed.
+  if (absl::IsFailedPrecondition(status) && referee(group).resets().MayBeGone(node_)) {
+    return OpenLater(group, surroundings_.plan->group.heartbeat_interval);
+  }
   Stopped(group, disk_.sync_failed() ? NodeState::kFenced : NodeState::kHalted, status);
+}
+
+void SimNode::OpenLater(GroupId group, Duration wait) {
+  world_.events.After(wait, [this, group, life = life_] {
+    if (life == life_) OpenAgain(group);
+  });
 }
 
 void SimNode::OpenHalfDeleted(GroupId group) {

@@ -85,7 +85,7 @@ class SimNode final : private LogObserver {
   // next start, one that was to be deleted is not, or only to see whether it is whole or gone.
   void CloseGroup(GroupId group, Instant deadline, Host::LifeDone done);
   void DeleteGroup(GroupId group, Instant deadline, Host::LifeDone done);
-  // Host::Reset, which is to be refused.
+  // Host::Reset; the node runs. Opened again by OpenClosed, or the next start.
   void ResetGroup(GroupId group, Host::LifeDone done);
   // It has ended there, says the host; and is deleted: reports what is left of it.
   void GroupEnded(GroupId group) { referee(group).ProcessEnded(node_); }
@@ -118,6 +118,7 @@ class SimNode final : private LogObserver {
   absl::Status OpenGroup(GroupId group);
   bool MayOpen(GroupId group);
   void OpenAgain(GroupId group);
+  void OpenLater(GroupId group, Duration wait);
   void OpenHalfDeleted(GroupId group);
   Host::LifeDone Leaving(GroupId group, Host::LifeDone done);
   HostDependencies MakeDependencies();

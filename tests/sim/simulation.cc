@@ -12,6 +12,7 @@
 #include "tests/sim/operator.h"
 #include "tests/sim/recovery.h"
 #include "tests/sim/rescue.h"
+#include "tests/sim/reset_operator.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/sub_seed.h"
 #include "tests/sim/tail_followers.h"
@@ -33,6 +34,7 @@ class Simulation {
         operator_(cluster_, calls_),
         apply_operator_(cluster_, calls_),
         life_operator_(cluster_, calls_),
+        reset_operator_(cluster_, calls_),
         tails_(cluster_, calls_) {
     if (plan.rescue != RescueKind::kNone) rescue_.emplace(cluster_, calls_, tails_);
   }
@@ -52,6 +54,7 @@ class Simulation {
     operator_.Start();
     apply_operator_.Start();
     life_operator_.Start();
+    reset_operator_.Start();
     tails_.Start();
     if (rescue_) rescue_->Start();
     world_.RunFor(plan_.under_fire, [] { return false; });
@@ -60,6 +63,7 @@ class Simulation {
     operator_.Stop();
     apply_operator_.Stop();
     life_operator_.Stop();
+    reset_operator_.Stop();
     tails_.Hurry();
     bool whole = !world_.violations.any();
     if (whole && rescue_) whole = rescue_->Run();
@@ -116,6 +120,7 @@ class Simulation {
   Operator operator_;
   ApplyOperator apply_operator_;
   LifeOperator life_operator_;
+  ResetOperator reset_operator_;
   TailFollowers tails_;
   std::optional<Rescue> rescue_;
 };

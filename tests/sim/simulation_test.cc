@@ -118,6 +118,7 @@ constexpr const char* kInterestingStates[] = {
     "member joined after an unsafe recovery",
     "lost member came back and was removed",
     "reset of a voter refused",
+    "learner was reset and is a member again",
 };
 // Bazel's sharding, by seeds instead of by tests.
 struct Shard {
@@ -125,9 +126,9 @@ struct Shard {
   uint64_t count = 1;
 };
 Shard shard;
-// Few seeds have a start that finds damaged entries, or entries torn on several nodes. Run by each
-// shard, so that all see these states.
-constexpr uint64_t kRareStates[] = {321, 472};
+// Few seeds have a start that finds damaged entries, or entries torn on several nodes, or a learner
+// that is reset. Run by each shard, so that all see these states.
+constexpr uint64_t kRareStates[] = {321, 472, 15};
 std::vector<uint64_t> fixed_seeds;
 std::vector<uint64_t> fresh_seeds;
 

@@ -37,7 +37,17 @@ void DurabilityChecker::HardStateDurable(NodeId node, HardState hard_state) {
 
 bool DurabilityChecker::VotedFor(NodeId node, Term term, NodeId candidate) const {
   const auto vote = durable_.find({node, term});
-  return vote != durable_.end() && vote->second == candidate;
+  return (vote != durable_.end() && vote->second == candidate) ||
+         of_former_.contains({node, term, candidate});
+}
+
+void DurabilityChecker::Begun(NodeId node) {
+  for (const auto& [vote, candidate] : durable_) {
+    if (vote.first == node) of_former_.insert({node, vote.second, candidate});
+  }
+  const auto is_its_own = [node](const auto& vote) { return vote.first.first == node; };
+  std::erase_if(durable_, is_its_own);
+  std::erase_if(sent_, is_its_own);
 }
 
 void DurabilityChecker::Sent(const Envelope& envelope) {

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -41,6 +43,9 @@ class DurabilityChecker {
 
   // The durable hard state of a node may have changed.
   void HardStateDurable(NodeId node, HardState hard_state);
+  // `node` begins anew as another member, which has voted for nobody. Who was elected by the votes
+  // of the one before stays elected.
+  void Begun(NodeId node);
   bool VotedFor(NodeId node, Term term, NodeId candidate) const;
   void Sent(const Envelope& envelope);
   // A client, or a node that forwarded for one, is told that `index` is applied.
@@ -62,6 +67,7 @@ class DurabilityChecker {
   Random random_;
   std::map<std::pair<NodeId, Term>, NodeId> sent_;             // votes, own ones included
   std::map<std::pair<NodeId, Term>, NodeId> durable_;          // votes that were ever durable
+  std::set<std::tuple<NodeId, Term, NodeId>> of_former_;       // of members that began anew
   std::map<std::pair<NodeId, Term>, LogPosition> candidates_;  // and where their logs end
 };
 

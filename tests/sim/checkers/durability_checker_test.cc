@@ -143,6 +143,23 @@ TEST_F(ForgottenVoteTest, MayNotOnADiskThatIsWhole) {
   EXPECT_EQ(Violation(), "I2");
 }
 
+// It is another member: it is not held to what the one before has said, nor may it rest on that.
+TEST_F(DurabilityCheckerTest, WhoBeganAnewVotesAnewAndHoldsNothing) {
+  Append(kB, 1, 2, true);
+  Vote(kB, 2, kA, true);
+  SendVote(kB, kA, 2);
+  ledger_.Begun(kB);
+  checker_.Begun(kB);
+  Vote(kB, 2, kC, true);
+  SendVote(kB, kC, 2);
+  EXPECT_EQ(Violation(), "");
+  EXPECT_TRUE(checker_.VotedFor(kB, 2, kA)) << "who was elected by it stays elected";
+  EXPECT_TRUE(checker_.VotedFor(kB, 2, kC));
+  EXPECT_FALSE(checker_.VotedFor(kB, 2, kB));
+  SendAck(kB, 2, 1);
+  EXPECT_EQ(Violation(), "I4");
+}
+
 TEST_F(DurabilityCheckerTest, CandidateNeedsItsVoteAndItsLog) {
   Vote(kA, 2, kA, true);
   Append(kA, 1, 1, true);
