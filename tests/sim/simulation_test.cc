@@ -128,7 +128,7 @@ struct Shard {
 Shard shard;
 // Few seeds have a start that finds damaged entries, or entries torn on several nodes, or a learner
 // that is reset. Run by each shard, so that all see these states.
-constexpr uint64_t kRareStates[] = {321, 472, 15};
+constexpr uint64_t kRareStates[] = {321, 472, 50};
 std::vector<uint64_t> fixed_seeds;
 std::vector<uint64_t> fresh_seeds;
 
