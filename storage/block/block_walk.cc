@@ -92,6 +92,7 @@ class Walk {
 
 // Where the span says that it stands, something can stand.
 bool IsInside(const BlockFile& file, const Span& span) {
+  if (!span.is_in_block()) return true;
   const BlockGeometry& geometry = file.geometry();
   auto is_place = [&](const Mark& mark) {
     return mark.data_begin >= geometry.data_begin() && mark.data_begin < mark.id_end &&

@@ -236,7 +236,10 @@ BlockSummary LogInspector::Summarize(uint64_t id, const Block& block) const {
       summary.first_batch = seal.first_batch;
       summary.last_batch = seal.first_batch == 0 ? 0 : seal.last_batch;
       summary.batches = seal.first_batch == 0 ? 0 : seal.last_batch - seal.first_batch + 1;
-      for (const auto& [group, spans] : footer->spans) summary.groups[group] = RangesOf(spans);
+      for (const auto& [group, spans] : footer->spans) {
+        std::vector<IndexRange> ranges = RangesOf(spans);
+        if (!ranges.empty()) summary.groups[group] = std::move(ranges);
+      }
       return summary;
     }
   }

@@ -43,13 +43,16 @@ struct RecoveredDisk {
 absl::StatusOr<RecoveredDisk> RecoverLog(FileSystem& file_system, const BlockSet::Options& options,
                                          const ReadHelpers& helpers = {});
 
-// What a seal of `block` needs to know of the groups.
+// What a seal of `block` needs to know of the groups: what stands in it, and which entries are in
+// no block. What told of these may be cut off by now, and then nobody finds them by it again.
 template <typename Groups, typename LogOf>
 BlockFooter MakeFooter(const BlockFile& block, const Groups& groups, const LogOf& log_of) {
   BlockFooter footer = {.tag = block.tag(), .spans = {}};
   for (const auto& [id, group] : groups) {
     for (const Span& span : log_of(group).spans.spans()) {
-      if (span.block == block.block()) footer.spans[id].push_back(span);
+      if (span.is_in_block() && span.block != block.block()) continue;
+      footer.spans[id].push_back(span);
+      footer.spans[id].back().copied |= !span.is_in_block();  // what stands behind them stays
     }
   }
   return footer;

@@ -74,8 +74,9 @@ bool MarksAreSound(const Span& span) {
 }
 
 bool IsSound(const Span& span) {
-  return span.block != 0 && span.first != 0 && span.first <= span.last && span.last <= kMaxIndex &&
-         MarksAreSound(span) &&
+  // Only as copies do such entries leave those behind them alone.
+  return (span.is_in_block() || span.copied) && span.first != 0 && span.first <= span.last &&
+         span.last <= kMaxIndex && MarksAreSound(span) &&
          ArePossible(span.first, span.last, span.term_runs, span.configurations);
 }
 

@@ -58,13 +58,18 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
     last_hash = ids.last_hash;
   }
   if (section.base) {
-    DropPrefix(section.base->base.index);
+    const Index index = section.base->base.index;
+    const bool was_missing =
+        index > base.index && index < last.index && spans.Find(index) == nullptr;
+    DropPrefix(index);
     base = section.base->base;
     base_hash = section.base->hash;
     if (last.index <= base.index) {
       last = base;
       last_hash = base_hash;
     }
+    // It tells of which term those behind it are, perhaps.
+    if (was_missing) spans.FillGaps(bounds());
   }
 }
 

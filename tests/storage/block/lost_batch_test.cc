@@ -184,14 +184,15 @@ TEST_F(LostBatchTest, EachBatchInTurn) {
   }
 }
 
-// Entries 1 to 10 of term 1, and then `behind`. Batch 2 is lost; batch 1 and 3 are not.
+// Entries 1 to 10 of term 1, and then `behind`, and `then`. Batch 2 is lost, and no other one.
 class SeamTest : public LostBatchTest {
  protected:
-  void WriteTen(const std::function<void(LogDriver&)>& lost,
-                const std::function<void(LogDriver&)>& behind) {
+  void WriteTen(
+      const std::function<void(LogDriver&)>& lost, const std::function<void(LogDriver&)>& behind,
+      const std::function<void(LogDriver&)>& then = [](LogDriver&) {}) {
     std::vector<std::string> ten;
     for (int i = 1; i <= 10; ++i) ten.push_back(absl::StrCat("entry ", i));
-    Write({[ten](LogDriver& log) { log.Append(kGroupA, 1, ten); }, lost, behind});
+    Write({[ten](LogDriver& log) { log.Append(kGroupA, 1, ten); }, lost, behind, then});
     disk_ = Without(2);
   }
   // What each of some starts says, of which the second one leaves the block.
@@ -316,6 +317,30 @@ TEST_F(SeamTest, ABaseIsBehindWhatIsMissing) {
         log.Drop(kGroupA, 12);
       });
   ExpectAlways("up to 14, faulty 13@1");
+}
+
+// The base tells of which term they are, behind it.
+TEST_F(SeamTest, ABaseIsOneOfWhatIsMissing) {
+  WriteTen(
+      [](LogDriver& log) {
+        log.Append(kGroupA, 2, {"11", "12", "13"});
+      },
+      [](LogDriver& log) {
+        log.Append(kGroupA, 2, {"14"});
+        log.Drop(kGroupA, 12);
+      });
+  ExpectAlways("up to 14, faulty 13@2");
+}
+
+// What told of which term they are is cut off later.
+TEST_F(SeamTest, ATruncationIsBehindWhatIsMissing) {
+  WriteTen(
+      [](LogDriver& log) {
+        log.Append(kGroupA, 1, {"11", "12", "13"});
+      },
+      [](LogDriver& log) { log.Append(kGroupA, 1, {"14"}); },
+      [](LogDriver& log) { log.Truncate(kGroupA, 13, 3, {"another 13"}); });
+  ExpectAlways("up to 13, faulty 11@1 12@1");
 }
 
 TEST_F(SeamTest, TheLogWasReset) {

@@ -36,6 +36,8 @@ from log_format import (  # noqa: E402 (found through the line above)
 
 # ---- "Reading", "Decisions"
 
+MAX_GAP = 1 << 20  # entries
+
 
 @dataclasses.dataclass
 class GroupLog:
@@ -51,14 +53,13 @@ class GroupLog:
     untold: bool = False
     # Entries from before the base on were told of then: its next life, of which it ends.
     ended: bool = False
-    base_was_missing: bool = False
     places: dict = dataclasses.field(default_factory=dict)
     hashes: dict = dataclasses.field(default_factory=dict)  # of some entries
     missing: dict = dataclasses.field(default_factory=dict)  # entries in no block: their terms
     configurations: set = dataclasses.field(default_factory=set)
 
     def keep(self, first, last):
-        for known in (self.places, self.hashes):
+        for known in (self.places, self.hashes, self.missing):
             for index in [i for i in known if not first <= i <= last]:
                 del known[index]
         self.configurations = {i for i in self.configurations if first <= i <= last}
@@ -69,6 +70,7 @@ class GroupLog:
         for index, place in ids.places():
             self.places[index] = place
             self.hashes.pop(index, None)
+            self.missing.pop(index, None)
             self.configurations.discard(index)
         self.configurations.update(ids.configurations)
         self.hashes[ids.last] = ids.last_hash
@@ -88,6 +90,7 @@ class GroupLog:
             self.keep(self.base[0] + 1, self.last[0])
             self.commit = 0
             self.torn_from = section.bounds.torn_from
+            self.fill_gaps()
         for ids in section.copies:
             self.take(ids)
         if section.dropped:
@@ -99,24 +102,24 @@ class GroupLog:
             self.cut(section.truncation[0], section.truncation[1])
         if section.entries:
             ids = section.entries
+            lacks_some = self.untold and ids.first > self.last[0] + 1
             self.cut(ids.first, ids.previous_hash)
             if section.base and section.base[0] + 1 >= ids.first:
                 # All before them goes, whether they follow it or a base that came between.
                 self.keep(ids.first, ids.first)
                 self.last = (ids.first - 1, 0, ids.previous_hash)
-            if self.untold and ids.first > self.last[0] + 1:
-                # Those between are missing.
-                self.last = (ids.first - 1, 0, ids.previous_hash)
             if ids.first != self.last[0] + 1:
                 raise Damage(f"entries from {ids.first} do not follow {self.last[0]}")
             self.take(ids)
             self.last = (ids.last, ids.runs[-1][0], ids.last_hash)
+            if lacks_some:
+                self.fill_gaps()
         if section.base:
-            self.base_was_missing = section.base[0] not in self.places
             self.base = section.base
             if self.last[0] <= self.base[0]:
                 self.last = self.base
             self.keep(self.base[0] + 1, self.last[0])
+            self.fill_gaps()
         self.torn_from = self.torn_from or section.torn_from
         self.untold = self.untold and not tells
 
@@ -132,49 +135,57 @@ class GroupLog:
         if at > self.last[0]:
             return
         before = at - 1
-        place = self.places.get(before)
-        term = self.base[1] if before <= self.base[0] else place.term if place else 0
+        term = self.base[1] if before <= self.base[0] else self.term_at(before)
         self.keep(self.base[0] + 1, before)
         self.last = (before, term, hash_before) if before > self.base[0] else self.base
 
+    def term_at(self, index):
+        """0: not known."""
+        place = self.places.get(index)
+        return place.term if place else self.missing.get(index, 0)
+
+    def fill_gaps(self):
+        """"A batch is lost": what is missing is of one term with what stands on both sides now,
+        and stays that."""
+        before = (self.base[0], max(self.base[1], 1))  # no entry is of a term before 1
+        known = sorted({*self.places, *self.missing, self.last[0] + 1})
+        for index in known:
+            term = self.last[1] if index > self.last[0] else self.term_at(index)
+            if 0 < index - before[0] - 1 <= MAX_GAP and term == before[1]:
+                for missing in range(before[0] + 1, index):
+                    self.missing[missing] = term
+            before = (index, term)
 
     def end_before_a_loss(self, group):
-        """"A batch is lost": what is missing is of one term with what stands on both sides, or the
-        log ends before it."""
+        """"A batch is lost": the log ends before what is missing and of no term that is known."""
         before = self.base
-        index = self.base[0] + 1
-        while index <= self.last[0]:
-            if index not in self.places:
-                behind = index
-                while behind <= self.last[0] and behind not in self.places:
-                    behind += 1
-                place = self.places.get(behind)
-                term = place.term if place else self.last[1]
-                # No entry is of a term before 1.
-                known = before[0] > self.base[0] or not self.base_was_missing
-                if term == 0 or not known or term != (before[1] if before[0] else 1):
-                    return self.end_at(before)
-                for missing in range(index, behind):
-                    self.missing[missing] = term
-                before = (behind - 1, term, None)
-                index = behind
+        for index in range(self.base[0] + 1, self.last[0] + 1):
+            if index in self.missing:
+                before = (index, self.missing[index], None)
                 continue
+            if index not in self.places:
+                return self.end_at(group, before)
             place = self.places[index]
             entry = read_entry(group, index, place)
             if isinstance(entry, str):
                 raise Damage(f"group {group}, index {index}: {entry}, beside a lost batch")
             if before[2] is not None and entry.previous != before[2]:
-                return self.end_at(before)
+                return self.end_at(group, before)
             before = (index, place.term, entry.hash)
-            index += 1
         if before[2] is not None and before[2] != self.last[2]:
-            return self.end_at(before)
+            return self.end_at(group, before)
         return None
 
-    def end_at(self, last):
+    def end_at(self, group, last):
         """Nobody can tell what stood behind it: an older state, and nothing known of commits."""
+        # Of one that is missing nobody knows the hash.
+        while last[0] in self.missing:
+            at = last[0] - 1
+            place = self.places.get(at)
+            entry = read_entry(group, at, place) if place else None
+            last = (at, place.term, entry.hash) if place else (at, 0, None)
+        last = last if last[0] > self.base[0] else self.base
         self.keep(self.base[0] + 1, last[0])
-        self.missing = {at: term for at, term in self.missing.items() if at <= last[0]}
         self.hashes.pop(last[0], None)  # of another one that stood there later
         self.last = last
         self.commit = 0
