@@ -16,10 +16,23 @@ BlockSet::BlockSet(FileSystem& file_system, Options options, std::vector<uint64_
   if (!spares_.empty()) next_spare_ = *std::max_element(spares_.begin(), spares_.end()) + 1;
   std::erase_if(spares_, [this](uint64_t spare) {
     const std::string path = PathOf(SpareFileName(spare));
-    if (HasUsualLength(path) && MayStay(path)) return false;
-    file_system_.Remove(path).IgnoreError();
-    return true;
+    const absl::StatusOr<bool> is_spare = IsSpare(path);
+    if (is_spare.ok() && !*is_spare) file_system_.Remove(path).IgnoreError();
+    return !is_spare.ok() || !*is_spare;
   });
+  if (options_.keys == nullptr) return;
+  key_user_ = std::make_unique<KeyRing::User>(*options_.keys, [this] { return KeysInUse(); });
+}
+
+// With those of a block that is being made or wrapped anew: it may have been begun with a key that
+// was the newest then.
+std::set<uint64_t> BlockSet::KeysInUse() {
+  MutexLock lock(mutex_);
+  while (preparing_ || wrapping_) done_.Wait(mutex_);
+  std::set<uint64_t> keys;
+  for (const auto& [id, block] : blocks_) keys.insert(block->header().key);
+  keys.erase(0);
+  return keys;
 }
 
 void BlockSet::Add(std::shared_ptr<BlockFile> block) {
@@ -145,7 +158,15 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose, Re
 
 // Takes the place of a file of that name, in which nothing stands.
 absl::Status BlockSet::Format(uint64_t id, uint64_t bytes, Reserve reserve) {
-  absl::Status status = FormatIn(TakeSpare(options_.reserve), id, bytes);
+  bool names_wait = false;
+  {
+    MutexLock lock(mutex_);
+    names_wait = !unsynced_.empty();
+  }
+  absl::Status status = names_wait ? SyncNames() : absl::OkStatus();
+  if (absl::IsUnavailable(status)) return NoRoomError(status.message());
+  if (!status.ok()) return status;
+  status = FormatIn(TakeSpare(options_.reserve), id, bytes);
   if (!IsNoRoom(status)) return status;
   {
     MutexLock lock(mutex_);
@@ -196,7 +217,13 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
     file_system_.Remove(spare_path).IgnoreError();
     return NoRoomError(absl::StrCat("no room for ", path, ": ", status.message()));
   }
-  if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
+  if (!status.ok()) return status;
+  status = SyncNames();
+  if (absl::IsUnavailable(status) && file_system_.Rename(path, spare_path).ok()) {
+    MutexLock lock(mutex_);
+    unsynced_.push_back(*spare);
+    return NoRoomError(status.message());
+  }
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
@@ -206,6 +233,20 @@ absl::Status BlockSet::FormatIn(std::optional<uint64_t> spare, uint64_t id, uint
   Add(std::make_shared<BlockFile>(file_system_, *std::move(file), header, std::move(data_key),
                                   options_.keys == nullptr ? nullptr : &options_.keys->random()));
   return absl::OkStatus();
+}
+
+// What was a block is a spare from then on.
+absl::Status BlockSet::SyncNames() {
+  std::vector<uint64_t> names;
+  {
+    MutexLock lock(mutex_);
+    names.swap(unsynced_);
+  }
+  const absl::Status status = file_system_.SyncDirectory(options_.directory);
+  MutexLock lock(mutex_);
+  std::vector<uint64_t>& to = status.ok() ? spares_ : unsynced_;
+  to.insert(to.end(), names.begin(), names.end());
+  return status;
 }
 
 // The reserve -------------------------------------------------------------------------------------
@@ -247,24 +288,19 @@ absl::Status BlockSet::MakeSpare(const std::string& path) {
   return status.ok() ? file_system_.SyncNow(**file) : status;
 }
 
-bool BlockSet::HasUsualLength(const std::string& path) const {
+// Of the usual length; and what was never encrypted does not stay where all is meant to be: the
+// file was a block that was encrypted, or none at all.
+absl::StatusOr<bool> BlockSet::IsSpare(const std::string& path) const {
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
-  if (!file.ok()) return false;
-  absl::StatusOr<uint64_t> size = (*file)->Size();
-  return size.ok() && *size == options_.geometry.block_bytes;
-}
-
-// What was never encrypted does not stay where all is meant to be: the file was a block that was
-// encrypted, or none at all.
-bool BlockSet::MayStay(const std::string& path) const {
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<uint64_t> size = (*file)->Size();
+  if (!size.ok()) return size.status();
+  if (*size != options_.geometry.block_bytes) return false;
   if (options_.keys == nullptr || options_.keys->cipher() == Cipher::kNone) return true;
-  absl::StatusOr<std::unique_ptr<File>> file =
-      file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
-  if (!file.ok()) return false;
   std::string first(kSectorBytes, 0);
   const absl::StatusOr<size_t> read = (*file)->Read(0, first.size(), first.data());
-  if (!read.ok() || *read != first.size()) return false;
+  if (!read.ok()) return read.status();
   if (first.find_first_not_of('\0') == std::string::npos) return true;
   const absl::StatusOr<BlockHeader> header = BlockHeader::Decode(first);
   return header.ok() && header->is_encrypted();
@@ -310,16 +346,19 @@ absl::Status BlockSet::Release(uint64_t id) {
     blocks_.erase(found);
     begun_ = std::max(begun_, id);
     const size_t enough = options_.max_spares + options_.reserve;
-    if (usual && may_stay && trusted && spares_.size() < enough) spare = next_spare_++;
+    const size_t spares = spares_.size() + unsynced_.size();
+    if (usual && may_stay && trusted && spares < enough) spare = next_spare_++;
   }
   const std::string path = PathOf(BlockFileName(id));
   absl::Status status =
       spare ? file_system_.Rename(path, PathOf(SpareFileName(*spare))) : file_system_.Remove(path);
-  if (status.ok()) status = file_system_.SyncDirectory(options_.directory);
-  if (!status.ok() || !spare) return status;
-  MutexLock lock(mutex_);
-  spares_.push_back(*spare);
-  return absl::OkStatus();
+  if (!status.ok()) return status;
+  if (spare) {
+    MutexLock lock(mutex_);
+    unsynced_.push_back(*spare);
+  }
+  status = SyncNames();
+  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }
 
 }  // namespace cairn

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "base/mutex.h"
 #include "storage/block/block_file.h"
 #include "storage/block/layout.h"
+#include "storage/crypto/key_ring.h"
 
 namespace cairn {
 
@@ -35,7 +37,8 @@ class BlockSet {
     std::shared_ptr<const KeyRing> keys = nullptr;
   };
   // Spares that have not the usual length are removed: they may be the beginning of one. Also those
-  // that are plain blocks of once, if new ones are encrypted.
+  // that are plain blocks of once, if new ones are encrypted. What cannot be looked at stays, and
+  // is none.
   BlockSet(FileSystem& file_system, Options options, std::vector<uint64_t> spares);
 
   void Add(std::shared_ptr<BlockFile> block);
@@ -55,7 +58,7 @@ class BlockSet {
   // usual length, or longer if that is less than `min_bytes` of plain text. Takes a spare file if
   // there is one. Nothing for a block that was begun or released, and for those before it: who
   // prepares ahead of time may come late, when entries stand there, and numbers are not used again.
-  // NoRoomError if the disk is full, or no file can be opened for want of handles; then there is no
+  // NoRoomError if the disk is full, or nothing can be opened for want of handles; then there is no
   // such block, and nothing else has changed. A block of the usual length may be taken from the
   // reserve, if `reserve` says so.
   enum class Reserve { kKeep, kTake };
@@ -87,7 +90,8 @@ class BlockSet {
   absl::StatusOr<bool> Replace(const std::shared_ptr<BlockFile>& block, Finish finish);
 
   // Block `id` becomes a spare, or goes away if there are enough, or it was compressed. Nothing if
-  // somebody reads it: try again later.
+  // somebody reads it: try again later. Where no handle is left to sync the directory it is no
+  // spare until that was done, with what is made or released next.
   absl::Status Release(uint64_t id);
 
  private:
@@ -96,8 +100,9 @@ class BlockSet {
   absl::Status Format(uint64_t id, uint64_t bytes, Reserve reserve);
   absl::Status FormatIn(std::optional<uint64_t> spare, uint64_t id, uint64_t bytes);
   absl::Status MakeSpare(const std::string& path);
-  bool HasUsualLength(const std::string& path) const;
-  bool MayStay(const std::string& path) const;
+  absl::StatusOr<bool> IsSpare(const std::string& path) const;
+  absl::Status SyncNames();
+  std::set<uint64_t> KeysInUse();
   std::optional<uint64_t> TakeSpare(size_t keep);
   std::string PathOf(const std::string& name) const;
 
@@ -110,11 +115,14 @@ class BlockSet {
   bool closed_ CAIRN_GUARDED_BY(mutex_) = false;
   std::map<uint64_t, std::shared_ptr<BlockFile>> blocks_ CAIRN_GUARDED_BY(mutex_);
   std::vector<uint64_t> spares_ CAIRN_GUARDED_BY(mutex_);
+  // They were blocks, and the directory is not synced since: a power cut may bring these back.
+  std::vector<uint64_t> unsynced_ CAIRN_GUARDED_BY(mutex_);
   uint64_t next_spare_ CAIRN_GUARDED_BY(mutex_) = 1;
   // Blocks up to this one are written to, or were: they are not prepared any more.
   uint64_t begun_ CAIRN_GUARDED_BY(mutex_) = 0;
   Zeroes zeroes_ CAIRN_GUARDED_BY(mutex_) = Zeroes::kWritten;
   bool short_ CAIRN_GUARDED_BY(mutex_) = false;  // the disk was full, at the last attempt
+  std::unique_ptr<KeyRing::User> key_user_;      // the keys of its blocks are not let go
 };
 
 }  // namespace cairn

@@ -105,15 +105,27 @@ std::string KeyRing::Describe() const {
                       }));
 }
 
+KeyRing::User::User(const KeyRing& ring, KeysInUse in_use) : ring_(ring) {
+  MutexLock lock(ring_.users_mutex_);
+  ring_.users_[this] = std::move(in_use);
+}
+
+KeyRing::User::~User() {
+  MutexLock lock(ring_.users_mutex_);
+  ring_.users_.erase(this);
+}
+
 absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
+  MutexLock users_lock(users_mutex_);
+  std::set<uint64_t> needed;
+  for (const auto& [user, in_use] : users_) needed.merge(in_use());
   MutexLock lock(mutex_);
-  const uint64_t current = keys_.front().id;
-  const bool kept = std::any_of(keys.begin(), keys.end(),
-                                [&](const MasterKey& key) { return key.id == current; });
   // Without a cipher none of them is in use for what is new, and each may be the last to go.
-  if (keys.empty() || (!kept && cipher_ != Cipher::kNone)) {
+  if (keys.empty() || cipher_ != Cipher::kNone) needed.insert(keys_.front().id);
+  for (const MasterKey& key : keys) needed.erase(key.id);
+  if (!needed.empty()) {
     return absl::FailedPreconditionError(
-        absl::StrCat(source_, ": key ", KeyIdText(current),
+        absl::StrCat(source_, ": key ", KeyIdText(*needed.begin()),
                      " is gone, but blocks are encrypted with it: put it behind the new one"));
   }
   keys_ = std::move(keys);

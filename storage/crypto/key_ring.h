@@ -5,8 +5,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,14 +57,31 @@ class KeyRing {
   // "FILE has the keys 00f3a9…, 41c0…".
   std::string Describe() const;
 
-  // The keys were read again. FAILED_PRECONDITION, and nothing, if there are none, or the one that
-  // new blocks had until now is not among them: it is still needed, for what is wrapped by it.
+  // The keys were read again. FAILED_PRECONDITION naming the key, and nothing, if there are none,
+  // or one is not among them that is still needed: that of new blocks until now, or one that a user
+  // names.
   absl::Status Replace(std::vector<MasterKey> keys);
+
+  // The ids of the keys that something is wrapped by; asked by Replace, on its thread.
+  using KeysInUse = std::function<std::set<uint64_t>()>;
+  // Who has such things, as long as this lives.
+  class User {
+   public:
+    User(const KeyRing& ring, KeysInUse in_use);
+    ~User();
+    User(const User&) = delete;
+    User& operator=(const User&) = delete;
+
+   private:
+    const KeyRing& ring_;
+  };
 
  private:
   const Cipher cipher_;
   const std::string source_;
   RandomBytes& random_;
+  mutable Mutex users_mutex_;  // before mutex_
+  mutable std::map<const User*, KeysInUse> users_ CAIRN_GUARDED_BY(users_mutex_);
   mutable Mutex mutex_;
   std::vector<MasterKey> keys_ CAIRN_GUARDED_BY(mutex_);
 };
