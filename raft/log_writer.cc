@@ -15,6 +15,8 @@ constexpr Duration kLongestPatience = Seconds(5);
 // How often the disk is asked whether there is upkeep due, and what lies between two pieces of it.
 constexpr Duration kUpkeepInterval = Seconds(1);
 constexpr Duration kLeastUpkeepPause = Milliseconds(10);
+// An attempt that finds no room has taken what there was, for a moment.
+constexpr Duration kLongestUpkeepPause = Seconds(60);
 
 LogWriterMetrics::Load LoadOf(const LogAppend& append) {
   LogWriterMetrics::Load load = {.batches = 1};
@@ -239,12 +241,16 @@ void LogWriter::Upkeep() {
   if (!idle) return AwaitUpkeep(kUpkeepInterval);
   const Instant begin = clock_->Now();
   const absl::StatusOr<bool> more = disk_->Upkeep();
-  if (!more.ok()) return Fail(more.status());
+  const bool refused = IsNoRoom(more.status());
+  if (!more.ok() && !refused) return Fail(more.status());
+  upkeep_pause_ = refused ? std::clamp(upkeep_pause_ * 2, kUpkeepInterval, kLongestUpkeepPause)
+                          : kUpkeepInterval;
   metrics_->SetUpkeep(disk_->upkeep());
   // It may have taken of the reserve; while nothing is let in, no sync ends that would notice.
   if (!has_room()) AwaitRoom(kFirstPatience);
   // What comes to be written meanwhile waits for one piece.
-  AwaitUpkeep(*more ? std::max(clock_->Now() - begin, kLeastUpkeepPause) : kUpkeepInterval);
+  const bool at_once = more.ok() && *more;
+  AwaitUpkeep(at_once ? std::max(clock_->Now() - begin, kLeastUpkeepPause) : upkeep_pause_);
 }
 
 void LogWriter::Fail(const absl::Status& status) {

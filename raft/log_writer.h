@@ -136,6 +136,7 @@ class LogWriter {
     Instant ask;           // when; of the task that counts
   };
   Room room_;
+  Duration upkeep_pause_;
   absl::Status error_;  // sticky
   absl::AnyInvocable<void(const absl::Status&)> failed_;
   // Gone with this object; a late SyncDone looks at it.

@@ -166,8 +166,8 @@ class LogDisk {
   virtual void SeekRoom() {}
   // Does a piece of what is due and no write waits for: what was written otherwise than is wanted
   // now is written anew, keys are wrapped by a new one, what is not in use is released. True if
-  // there is more to do at once. An error is final, as one of Sync. On the writer's sequence, while
-  // no Sync runs; may take as long as some syncs.
+  // there is more to do at once. An error is final, as one of Sync; NoRoomError is none: ask ever
+  // more rarely. On the writer's sequence, while no Sync runs; may take as long as some syncs.
   virtual absl::StatusOr<bool> Upkeep() { return false; }
   // What of that is left. Any thread.
   virtual LogUpkeep upkeep() const { return {}; }

@@ -306,8 +306,10 @@ absl::StatusOr<bool> BlockLog::WriteBatch(bool opening) {
     if (!failed_.ok()) return failed_;
     if (dirty_.empty() && !opening) return false;
   }
-  if (!opening) {
-    if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
+  // Each attempt takes what room there is for a moment.
+  if (!opening && copies_.refused_in != end_.block()->block()) {
+    absl::Status status = RewriteSome();
+    if (!status.ok() && !IsNoRoom(status)) return Fail(std::move(status));
   }
   SyncBatch batch = Gather(end_.at_block_begin());
   if (!end_.Fits(batch) || !LeavesRoom(batch) || !blocks_->IsCurrent(*end_.block())) {
@@ -344,7 +346,14 @@ void BlockLog::SeekRoom() {
     MutexLock lock(mutex_);
     if (!failed_.ok()) return;
   }
-  if (absl::Status status = ReleaseUnused(); !status.ok()) {
+  absl::Status status;
+  // Of what is pending nothing can be written, so something else has to stand behind the copies.
+  if (!CanRelease() && !UnusedBlocks().empty()) {
+    SyncBatch batch = GatherBounds();
+    if (end_.Fits(batch)) status = WriteApart(batch);
+  }
+  if (status.ok()) status = ReleaseUnused();
+  if (!status.ok()) {
     Fail(std::move(status)).IgnoreError();
     return;
   }
@@ -373,8 +382,8 @@ void BlockLog::Written(const SyncBatch& batch, const BatchPlace& place) {
       cached_.recent.Add(section.group, run);
     }
     syncing_groups_.push_back(&group);
+    dirty_.erase(section.group);  // and no others, which may have been opened meanwhile
   }
-  dirty_.clear();
 }
 
 // Goes on in another block, which will hold `batch`. NoRoomError if there is none; then the log has
@@ -422,8 +431,12 @@ void BlockLog::PrepareNext() {
 // Blocks that hold nothing in use any more. What took it out of use is durable: all that was
 // written is, when this is called, and the first batch of the last block says what else there is to
 // say of them. But a last batch of copies may be cut when the log is opened.
+bool BlockLog::CanRelease() const {
+  return !end_.at_block_begin() && end_.last_batch() != copies_.last_batch;
+}
+
 absl::Status BlockLog::ReleaseUnused() {
-  if (end_.at_block_begin() || end_.last_batch() == copies_.last_batch) return absl::OkStatus();
+  if (!CanRelease()) return absl::OkStatus();
   for (uint64_t id : UnusedBlocks()) {
     if (absl::Status status = blocks_->Release(id); !status.ok()) return status;
   }
@@ -454,7 +467,9 @@ absl::Status BlockLog::RemoveLostFiles() {
     if (absl::Status status = file_system_.Remove(path); !status.ok()) return status;
   }
   findings_.lost_files.clear();
-  return file_system_.SyncDirectory(options_.directory);
+  // Those that come back are lost files again.
+  const absl::Status status = file_system_.SyncDirectory(options_.directory);
+  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }
 
 BlockLog::Figures BlockLog::figures() const {

@@ -162,11 +162,13 @@ class BlockLog final : public LogDisk {
   SyncBatch GatherBounds() const;
   absl::Status WriteCopies(const SyncBatch& next);
   absl::Status WriteCopyBatch(SyncBatch& batch);
+  absl::Status WriteApart(SyncBatch& batch);
   bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
   absl::Status CheckRepair(const GroupState& group, const RecordRun& run,
                            const RecordRun* next) const;
   void Written(const SyncBatch& batch, const BatchPlace& place);
   std::vector<uint64_t> UnusedBlocks() const;
+  bool CanRelease() const;
   absl::Status ReleaseUnused();
   bool IsWhole() const;
   absl::Status RemoveLostFiles();
@@ -187,6 +189,7 @@ class BlockLog final : public LogDisk {
   struct Copies {
     RewriteQueue due = {};    // blocks with another cipher than is wanted, or found bad
     uint64_t last_batch = 0;  // the last one that holds, or may hold, nothing but copies
+    uint64_t refused_in = 0;  // the last block behind which there was no room for them
   };
   Copies copies_;
 

@@ -57,12 +57,18 @@ SyncBatch BlockLog::GatherBounds() const {
 
 // What it says is in force when this returns: the copies stand on the disk.
 absl::Status BlockLog::WriteCopyBatch(SyncBatch& batch) {
+  absl::Status status = WriteApart(batch);
+  if (status.ok()) copies_.last_batch = end_.last_batch();
+  return status;
+}
+
+// A batch of bounds, by itself and synced.
+absl::Status BlockLog::WriteApart(SyncBatch& batch) {
   end_.Place(batch);
   const BatchPlace place = end_.place();
   absl::Status status = end_.Write(batch);
   if (status.ok()) status = SyncNow();
   if (!status.ok()) return status;
-  copies_.last_batch = end_.last_batch();
   MutexLock lock(mutex_);
   for (const GroupSection& section : batch.id().sections) {
     groups_.at(section.group)->written().Apply(section, place);
@@ -95,7 +101,7 @@ bool BlockLog::AddCopiesOf(uint64_t block, SyncBatch& batch) const {
 }
 
 // Some of what stands in the first block that is not encrypted as is wanted, or bad. So all of them
-// are empty after some batches, and released with the others.
+// are empty after some batches, and released with the others. NoRoomError if there is none for it.
 absl::Status BlockLog::RewriteSome() {
   if (!blocks_->IsCurrent(*end_.block())) return absl::OkStatus();
   for (uint64_t id : scrub_->TakeAvoided()) copies_.due.Add(id);
@@ -119,7 +125,7 @@ absl::Status BlockLog::RewriteSome() {
     if (added == Added::kNothingYet) return absl::OkStatus();
     if (!end_.Fits(batch)) {
       const absl::Status status = Roll(batch, BlockSet::Reserve::kKeep);
-      if (IsNoRoom(status)) return absl::OkStatus();
+      if (IsNoRoom(status)) copies_.refused_in = end_.block()->block();
       if (!status.ok()) return status;
       batch = GatherBounds();
       if (AddSomeOf(id, batch) != Added::kSome) return absl::OkStatus();
@@ -195,7 +201,7 @@ absl::StatusOr<bool> BlockLog::Upkeep() {
     absl::StatusOr<bool> written = WriteBatch(/*opening=*/true);
     if (IsNoRoom(written.status())) {
       refused_ = false;  // nobody's batch was
-      return false;
+      return written;
     }
     absl::Status status = written.ok() ? SyncNow() : written.status();
     if (!status.ok()) return Fail(std::move(status));
@@ -213,7 +219,9 @@ absl::StatusOr<bool> BlockLog::Upkeep() {
   }
   // What is left of a full disk is for votes.
   if (!blocks_->HasReserve()) return false;
-  if (absl::Status status = RewriteSome(); !status.ok()) return Fail(std::move(status));
+  absl::Status status = RewriteSome();
+  if (IsNoRoom(status)) return status;
+  if (!status.ok()) return Fail(std::move(status));
   return end_.last_batch() != before;
 }
 

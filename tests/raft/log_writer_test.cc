@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "storage/memory_log_store.h"
+#include "storage/no_room.h"
 #include "tests/raft/fake_log_disk.h"
 #include "tests/raft/manual_executor.h"
 #include "tests/raft/records.h"
@@ -260,6 +261,23 @@ TEST_F(LogWriterTest, AnErrorOfUpkeepIsFinalForEveryGroup) {
   world_.RunFor(Seconds(10));
   EXPECT_EQ(disk_.syncs(), 0u);
   EXPECT_EQ(disk_.upkeeps(), asked);
+}
+
+TEST_F(LogWriterTest, UpkeepThatFindsNoRoomIsAskedForEverMoreRarely) {
+  disk_.MakeUpkeepDue(1, NoRoomError("full"));
+  writer_->KeepUp();
+  world_.RunFor(Seconds(10));
+  EXPECT_EQ(writer_->failure(), absl::OkStatus());
+  const size_t asked = disk_.upkeeps();
+  world_.RunFor(Seconds(600));
+  EXPECT_GE(disk_.upkeeps(), asked + 5);
+  EXPECT_LE(disk_.upkeeps(), asked + 25);
+  disk_.MakeUpkeepDue(20);
+  world_.RunFor(Seconds(70));
+  EXPECT_EQ(disk_.upkeep().to_rewrite, 0u);
+  Write(first_, NextBatch(kFirst, 1));
+  world_.RunReady();
+  EXPECT_EQ(Heard(), Strings{"group 1: 1"});
 }
 
 TEST_F(LogWriterTest, ADiskThatIsFullIsNotAskedForUpkeep) {

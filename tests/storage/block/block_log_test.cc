@@ -56,6 +56,36 @@ TEST(BlockLogTest, NewLogIsEmpty) {
   EXPECT_TRUE(driver.Sync().ok());
 }
 
+// It may be opened by any thread.
+TEST(BlockLogTest, AGroupThatIsOpenedWhileABatchIsWrittenComesWithTheNextOne) {
+  SimulatedFileSystem file_system;
+  {
+    BlockLogOptions options = TestOptions();
+    options.new_groups_are_lost = true;
+    LogDriver driver(file_system, options);
+    LogAppend sure;
+    sure.hard_state = {.term = 1};
+    sure.sure = true;
+    ASSERT_TRUE(driver.store(kGroupA).Append(sure).ok());
+    bool opened = false;
+    file_system.set_fault_hook([&](const FileAccess& access) {
+      if (access.operation == FileAccess::Operation::kWrite && !opened) {
+        opened = true;
+        EXPECT_TRUE(driver.log().OpenGroup(kGroupB).ok());
+      }
+      return FileFault();
+    });
+    ASSERT_TRUE(driver.Sync().ok());
+    file_system.set_fault_hook(nullptr);
+    ASSERT_TRUE(opened);
+    ASSERT_TRUE(driver.Sync().ok());
+  }
+  file_system.RestartProcess();
+  LogDriver driver(file_system);
+  EXPECT_FALSE(driver.recovered(kGroupA).hard_state_lost);
+  EXPECT_TRUE(driver.recovered(kGroupB).hard_state_lost);
+}
+
 TEST(BlockLogTest, KeepsWhatWasSynced) {
   SimulatedFileSystem file_system;
   LogDriver driver(file_system);

@@ -232,6 +232,42 @@ TEST(FullDiskTest, WhatIsDroppedGivesTheReserveBack) {
   EXPECT_EQ(Lacks(driver, driver.model()), "");
 }
 
+// Copies at the end of the log may be cut by a start, so nothing goes that they stand for; but on a
+// full disk there may be no other room.
+TEST(FullDiskTest, CopiesAtTheEndKeepNothing) {
+  int refused = 0;
+  for (int copies = 1; copies < 6; ++copies) {
+    SCOPED_TRACE(copies);
+    SimulatedFileSystem disk;
+    LogDriver driver(disk, WithReserve(0));
+    for (uint64_t i = 0; i < 40; ++i) {
+      driver.Append(kGroupA, 1, {Payload(i, 2000)});
+      ASSERT_TRUE(driver.Sync().ok());
+    }
+    driver.Drop(kGroupA, 35);
+    ASSERT_TRUE(driver.Sync().ok());
+    disk.set_capacity_bytes(kFull);
+    for (int i = 0; i < copies; ++i) {
+      driver.store(kGroupA).Repair({*driver.model().at(kGroupA).At(38)}).IgnoreError();
+    }
+    driver.Append(kGroupA, 1, {Payload(1, 6000)});
+    const absl::Status status = driver.Sync();
+    if (!status.ok()) {
+      ++refused;
+      ASSERT_TRUE(IsNoRoom(status)) << status;
+      driver.log().SeekRoom();
+      EXPECT_EQ(driver.Sync(), absl::OkStatus());
+    }
+    EXPECT_EQ(Lacks(driver, driver.model()), "");
+    const Model model = driver.model();
+    Random random(1);
+    disk.Crash(CrashPolicy::kDropAll, random);
+    LogDriver later(disk, WithReserve(0));
+    EXPECT_EQ(Lacks(later, model), "");
+  }
+  EXPECT_GT(refused, 0);
+}
+
 // A start that begins to make a reserve and ends is no reserve.
 TEST(FullDiskTest, HalfASpareIsNone) {
   SimulatedFileSystem disk;
