@@ -498,6 +498,8 @@ TEST_F(GapTest, TheLogIsTruncatedInIt) {
         missing.push_back(Entry(index));
       }
       EXPECT_EQ(Found(), faulty);
+      StartAgain();
+      EXPECT_EQ(Found(), faulty) << "known by the footer";
       const absl::Status repaired = store().Repair(missing);
       ASSERT_TRUE(repaired.ok()) << repaired;
       Start();
