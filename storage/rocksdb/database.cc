@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/options.h"
 #include "rocksdb/table.h"
@@ -10,6 +11,12 @@
 
 namespace cairn {
 namespace {
+
+// What writes wait for: buffers in memory that are not in tables yet, and tables that are not
+// merged. One buffer less and RocksDB slows writes down, which is no different here (WriteStalls).
+constexpr int kMostBuffers = 4;
+constexpr int kMostTables = 40;
+constexpr int kAny = 1 << 30;
 
 // RocksDB has no console and no file of its own here; what matters comes back as a status.
 class NoLogger final : public rocksdb::Logger {
@@ -25,6 +32,9 @@ class FailureListener final : public rocksdb::EventListener {
 
   void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
     DatabaseRoom::SetThisThreadFlushes(true);
+  }
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
+    if (room_ != nullptr) room_->TableWritten();
   }
   void OnCompactionBegin(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override {
     DatabaseRoom::SetThisThreadFlushes(false);
@@ -81,10 +91,13 @@ rocksdb::Options LogOptions(const DatabaseOptions& options) {
   // Most entries are dropped before the second buffer is full: large buffers keep them from ever
   // being written to a table, and tables are merged late.
   log.write_buffer_size = options.write_buffer_bytes;
-  log.max_write_buffer_number = 4;
+  log.max_write_buffer_number = kMostBuffers;
   log.level0_file_num_compaction_trigger = 8;
-  log.level0_slowdown_writes_trigger = 24;
-  log.level0_stop_writes_trigger = 40;
+  log.level0_slowdown_writes_trigger = kMostTables;
+  log.level0_stop_writes_trigger = kMostTables;
+  // The number of tables says the same.
+  log.soft_pending_compaction_bytes_limit = 0;
+  log.hard_pending_compaction_bytes_limit = 0;
   log.disable_auto_compactions = !options.merges_tables;
   // Two levels: a merge writes what is left of the log once, and forgets what was dropped.
   log.compaction_style = rocksdb::kCompactionStyleLevel;
@@ -163,6 +176,14 @@ absl::Status StopMerging(rocksdb::DB& db) {
 
 absl::Status StartMerging(rocksdb::DB& db) {
   return FromRocksDb(db.SetOptions({{"disable_auto_compactions", "false"}}));
+}
+
+absl::Status LimitWrites(rocksdb::DB& db, WriteLimits limits) {
+  const std::string buffers = absl::StrCat(limits.buffers ? kMostBuffers : kAny);
+  const std::string tables = absl::StrCat(limits.tables ? kMostTables : kAny);
+  return FromRocksDb(db.SetOptions({{"max_write_buffer_number", buffers},
+                                    {"level0_slowdown_writes_trigger", tables},
+                                    {"level0_stop_writes_trigger", tables}}));
 }
 
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory) {

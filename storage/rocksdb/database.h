@@ -88,6 +88,14 @@ absl::Status StopMerging(rocksdb::DB& db);
 // And again: they are, also if the database was opened not to.
 absl::Status StartMerging(rocksdb::DB& db);
 
+// What writes wait for from now on: both, in a database that was opened.
+struct WriteLimits {
+  bool buffers = true;  // in memory, that are not in tables yet
+  bool tables = true;   // that are not merged
+  friend bool operator==(const WriteLimits&, const WriteLimits&) = default;
+};
+absl::Status LimitWrites(rocksdb::DB& db, WriteLimits limits);
+
 // As it is now, while nothing is written: `file_system` is one that cannot be written through, or
 // is not written to. NOT_FOUND if there is none.
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory);

@@ -17,8 +17,8 @@ bool IsDamage(FileSystem& file_system, const std::string& directory, const absl:
 }
 
 absl::Status CannotBeOpened(const std::string& directory, const absl::Status& why) {
-  // A start writes tables, which need room; nothing is lost.
-  if (absl::IsResourceExhausted(why)) return why;
+  // A start writes tables, which need room and a disk that can be written; nothing is lost.
+  if (absl::IsResourceExhausted(why) || absl::IsPermissionDenied(why)) return why;
   return absl::DataLossError(
       absl::StrCat(directory, " cannot be opened: ", why.message(),
                    "; restore it, or remove this member and add it under a new id"));

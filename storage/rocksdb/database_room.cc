@@ -8,8 +8,9 @@
 namespace cairn {
 namespace {
 
-// How often a table that waits looks for room.
+// How often a table that waits looks for room, and a write for a table.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
+constexpr absl::Duration kLookForTable = absl::Milliseconds(10);
 // An attempt to merge fills the disk for a moment.
 constexpr Duration kFirstPatience = Seconds(10);
 constexpr Duration kLongestPatience = Seconds(300);
@@ -58,6 +59,7 @@ absl::Status DatabaseRoom::WriteTable(uint64_t bytes, absl::FunctionRef<absl::St
   {
     MutexLock lock(mutex_);
     ++flushes_waiting_;
+    changed_.NotifyAll();
   }
   while (absl::IsResourceExhausted(status) && AwaitRoom()) status = write();
   MutexLock lock(mutex_);
@@ -75,11 +77,23 @@ void DatabaseRoom::MergeRefused() {
   MutexLock lock(mutex_);
   merge_patience_ = std::clamp(merge_patience_ * 2, kFirstPatience, kLongestPatience);
   merge_after_ = clock_.Now() + merge_patience_;
+  changed_.NotifyAll();
 }
 
 void DatabaseRoom::Merged() {
   MutexLock lock(mutex_);
   merge_patience_ = Duration();
+  changed_.NotifyAll();
+}
+
+void DatabaseRoom::TableWritten() {
+  MutexLock lock(mutex_);
+  changed_.NotifyAll();
+}
+
+void DatabaseRoom::AwaitTable() {
+  MutexLock lock(mutex_);
+  changed_.WaitFor(mutex_, kLookForTable);
 }
 
 bool DatabaseRoom::flush_waits() const {

@@ -61,6 +61,10 @@ class DatabaseRoom {
   absl::Status WriteTable(uint64_t bytes, absl::FunctionRef<absl::Status()> write);
   // Tables were merged.
   void Merged();
+  // One was written from memory.
+  void TableWritten();
+  // Until one of these, or one begins to wait for room, or for a short time.
+  void AwaitTable();
 
   // Tables wait for room: to be written, or to be merged.
   bool flush_waits() const;

@@ -112,8 +112,14 @@ class Reconciler {
 
  private:
   void Take(GroupId group, absl::StatusOr<GroupLog> log) {
-    if (log.ok()) newest_in_database_ = std::max(newest_in_database_, log->head().change);
     const auto said = ledger_.groups().find(group);
+    const LedgerGroup* known = said == ledger_.groups().end() ? nullptr : &said->second;
+    if (log.ok() && ClaimsWhatIsNotThere(*log, known)) {
+      log = absl::DataLossError(absl::StrCat("the head of the log claims entry ",
+                                             log->head().last.index, ", which nobody wrote"));
+      Note(group, log.status().message());
+    }
+    if (log.ok()) newest_in_database_ = std::max(newest_in_database_, log->head().change);
     if (said == ledger_.groups().end()) {
       // No sync has left it there.
       const bool is_back = repaired_ && ledger_.complete();
@@ -146,6 +152,22 @@ class Reconciler {
     } else {
       Adopt(group, nullptr, ledger, false);
     }
+  }
+
+  // A head and the entries it tells of are one write: without the last of them it was not written
+  // here. But what the ledger tells of may be lost, and a head be written behind it. And where the
+  // ledger is not complete it may have told of more.
+  bool ClaimsWhatIsNotThere(const GroupLog& log, const LedgerGroup* known) const {
+    const LogPosition last = log.head().last;
+    if (repaired_ || !ledger_.complete() || last.index == log.head().base.index) return false;
+    if (known != nullptr && last.index <= known->head.last.index) {
+      const GroupLog said(log.group(), known->head, known->starts);
+      const bool is_there = last.index > known->head.base.index;
+      if (!is_there || said.TermAt(last.index) == last.term) return false;
+    }
+    std::string value;
+    rocksdb::ReadOptions options;
+    return db_.Get(options, EntryKey(log.group(), last.index), &value).IsNotFound();
   }
 
   // Something that both are to know may have been lost in both: a later term and vote, entries

@@ -6,10 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "rocksdb/options.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/log_keys.h"
-#include "storage/rocksdb/rocksdb_status.h"
 
 namespace cairn {
 namespace {
@@ -58,6 +56,7 @@ RocksDbLog::RocksDbLog(FileSystem& file_system, RocksDbLogOptions options, Parts
       ledger_(*parts_.ledger),
       db_(*parts_.database.db),
       failure_(*parts_.database.failure),
+      stalls_(db_, room_, failure_),
       notes_(ledger_.notes()),
       scrub_(ScrubParts(file_system)) {}
 
@@ -115,11 +114,8 @@ std::vector<GroupId> RocksDbLog::Groups() const {
 
 absl::Status RocksDbLog::Write(rocksdb::WriteBatch& batch) {
   if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  rocksdb::WriteOptions options;
-  // A write that waits for a table that waits for room would keep everything waiting.
-  options.no_slowdown = room_.flush_waits();
-  const rocksdb::Status status = db_.Write(options, &batch);
-  return status.ok() ? absl::OkStatus() : failure_.Set(FromRocksDb(status));
+  absl::Status status = stalls_.Write(batch);
+  return status.ok() ? status : failure_.Set(std::move(status));
 }
 
 absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {

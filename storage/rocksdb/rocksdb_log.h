@@ -32,6 +32,7 @@
 #include "storage/rocksdb/rocksdb_scrub.h"
 #include "storage/rocksdb/side_task.h"
 #include "storage/rocksdb/unreadable_entries.h"
+#include "storage/rocksdb/write_stalls.h"
 
 namespace cairn {
 
@@ -145,6 +146,7 @@ class RocksDbLog final : public LogDisk {
   AckLedger& ledger_;
   rocksdb::DB& db_;
   DatabaseFailure& failure_;
+  WriteStalls stalls_;
   std::vector<std::string> notes_;
   SideTask ledger_sync_{"ledger-sync"};
   std::atomic<bool> refused_ = false;  // the last sync was

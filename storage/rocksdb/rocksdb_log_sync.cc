@@ -13,7 +13,7 @@
 namespace cairn {
 namespace {
 
-// RocksDB slows writes down at 24 that are not merged (database.cc).
+// Writes wait at 40 that are not merged (database.cc).
 constexpr int kManyTables = 20;
 
 }  // namespace
@@ -26,6 +26,7 @@ void RocksDbLog::SeekRoom() {
   room_.unwritten().WriteOut().IgnoreError();
   room_.reserve().Fill();
   piles_up_ = TablesPileUp();
+  if (absl::Status status = stalls_.Look(); !status.ok()) failure_.Set(status).IgnoreError();
 }
 
 std::vector<std::string> RocksDbLog::Warnings() const {
@@ -55,7 +56,8 @@ bool RocksDbLog::TablesPileUp() const {
 }
 
 void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
-  const absl::Status status = SyncNow();
+  absl::Status status = SyncNow();
+  if (status.ok()) status = stalls_.Look();
   refused_ = IsNoRoom(status);
   piles_up_ = TablesPileUp();
   done(status.ok() || IsNoRoom(status) ? status : failure_.Set(status));

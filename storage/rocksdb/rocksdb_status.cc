@@ -2,9 +2,16 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace cairn {
+namespace {
+
+// RocksDB has no code for it.
+constexpr char kDenied[] = "[PERMISSION_DENIED]";
+
+}  // namespace
 
 absl::Status FromRocksDb(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
@@ -14,6 +21,9 @@ absl::Status FromRocksDb(const rocksdb::Status& status) {
   if (status.IsNotFound() || status.IsPathNotFound()) return absl::NotFoundError(message);
   if (status.IsInvalidArgument() || status.IsNotSupported()) {
     return absl::FailedPreconditionError(message);
+  }
+  if (status.IsIOError() && absl::StrContains(message, kDenied)) {
+    return absl::PermissionDeniedError(message);
   }
   return absl::InternalError(message);
 }
@@ -31,6 +41,9 @@ rocksdb::IOStatus ToRocksDb(const absl::Status& status) {
       break;
     case absl::StatusCode::kDataLoss:
       io = rocksdb::IOStatus::Corruption(message);
+      break;
+    case absl::StatusCode::kPermissionDenied:
+      io = rocksdb::IOStatus::IOError(kDenied, message);
       break;
     default:
       io = rocksdb::IOStatus::IOError(message);

@@ -55,8 +55,7 @@ TEST_P(LogStoreContract, ADiskThatBecomesReadOnlyEndsWritesAndNotReads) {
   ASSERT_TRUE(WriteOn(*this, twin, synced, 30).ok());
   Refuse(Refusal::kReadOnly);
   const absl::Status error = WriteOn(*this, twin, synced, 1);
-  EXPECT_FALSE(error.ok());
-  EXPECT_FALSE(IsNoRoom(error));
+  EXPECT_TRUE(absl::IsPermissionDenied(error)) << error;
   ExpectFinal(*this, synced, error);
   // That it can be written again changes nothing for this process.
   Refuse(Refusal::kNone);
@@ -64,7 +63,8 @@ TEST_P(LogStoreContract, ADiskThatBecomesReadOnlyEndsWritesAndNotReads) {
   // A start on a read-only disk is refused, and changes nothing.
   Reopen();
   Refuse(Refusal::kReadOnly);
-  EXPECT_FALSE(TryOpen().ok());
+  const absl::Status refused = TryOpen();
+  EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
   Refuse(Refusal::kNone);
   Reopen();
   ExpectReadable(store(), synced);

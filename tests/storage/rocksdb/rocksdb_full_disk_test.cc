@@ -257,6 +257,60 @@ TEST_F(RocksDbFullDiskTest, ATableWaitsForRoom) {
   ExpectGiven(subject_);
 }
 
+// However many wait: RocksDB would keep writes waiting for them, or refuse them.
+TEST_F(RocksDbFullDiskTest, NoWriteWaitsForTablesThatWait) {
+  subject_.options.write_buffer_bytes = size_t{64} << 10;
+  ASSERT_TRUE(subject_.Open().ok());
+  for (int round = 0; round < 2; ++round) {
+    SCOPED_TRACE(round);
+    std::atomic<bool> full = true;
+    disk_.set_fault_hook([&](const FileAccess& access) {
+      const bool is_table =
+          access.operation == FileAccess::Operation::kWrite && absl::EndsWith(access.path, ".sst");
+      return FileFault{.error = full && is_table ? ENOSPC : 0};
+    });
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_EQ(AddEntry(subject_, 20'000), absl::OkStatus()) << i;
+      ASSERT_EQ(Sync(subject_), absl::OkStatus()) << i;
+    }
+    EXPECT_FALSE(subject_.disk->has_room());
+    ASSERT_EQ(Drop(subject_, subject_.given.last() - 50), absl::OkStatus());
+    ASSERT_EQ(Vote(subject_), absl::OkStatus());
+    ASSERT_EQ(Sync(subject_), absl::OkStatus());
+    ExpectGiven(subject_);
+    const std::unique_ptr<SimulatedFileSystem> image = disk_.WorstCaseImage();
+    ExpectNothingLost(*image, subject_);
+    full = false;
+    EXPECT_TRUE(GetsRoom(subject_));
+    disk_.set_fault_hook(nullptr);
+  }
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(AddEntry(subject_, 20'000), absl::OkStatus());
+  ASSERT_EQ(Sync(subject_), absl::OkStatus());
+  ExpectGiven(subject_);
+}
+
+// Where there is room a writer that is faster than the tables waits for them, and no longer.
+TEST_F(RocksDbFullDiskTest, AWriteWaitsForATableThatIsBeingWritten) {
+  subject_.options.write_buffer_bytes = size_t{64} << 10;
+  ASSERT_TRUE(subject_.Open().ok());
+  std::atomic<int> written = 0;
+  disk_.set_fault_hook([&](const FileAccess& access) {
+    // The first table takes until the writer must have come to the end of its buffers.
+    if (access.operation == FileAccess::Operation::kWrite && absl::EndsWith(access.path, ".sst")) {
+      EXPECT_TRUE(ComesTrue([&] { return written >= 5; }));
+    }
+    return FileFault();
+  });
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(AddEntry(subject_, 20'000), absl::OkStatus());
+    ++written;
+  }
+  ASSERT_EQ(Sync(subject_), absl::OkStatus());
+  disk_.set_fault_hook(nullptr);
+  ExpectGiven(subject_);
+  EXPECT_TRUE(ComesTrue([&] { return subject_.disk->has_room(); }));
+}
+
 // Tables that cannot be merged stay as they are, and are many for a while. A merge may begin while
 // the log is still being opened, whose own writes take from the reserve: a merge does not.
 TEST_F(RocksDbFullDiskTest, AMergeWithoutRoomEndsNothing) {

@@ -395,7 +395,7 @@ TEST(RocksDbLogTest, AFailureInTheBackgroundEndsAllWrites) {
   file_system.set_fault_hook([](const FileAccess& access) {
     FileFault fault;
     const bool table = absl::EndsWith(access.path, ".sst");
-    if (table && access.operation == FileAccess::Operation::kWrite) fault.error = ENOSPC;
+    if (table && access.operation == FileAccess::Operation::kWrite) fault.error = EIO;
     return fault;
   });
   // More than the buffers hold, so that the writer has to wait for a table at last.

@@ -1,7 +1,9 @@
 // A start of the RocksDB log reads the end of what it holds, and finds out all that reading the
 // whole would tell.
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -247,6 +249,60 @@ TEST_F(RocksDbStartTest, AMarkOfAnotherChangeIsNotBelieved) {
   ASSERT_TRUE(subject_.Open().ok());
   EXPECT_THAT(FaultyOf(subject_.recovered), ElementsAre(7));
   subject_.ExpectNothingWrong();
+}
+
+// Its checksum holds, and it is newer than what the ledger knows: but a head and the entries it
+// tells of are one write.
+TEST_F(RocksDbStartTest, AHeadThatClaimsWhatNobodyWroteIsDamage) {
+  Fill();
+  Close();
+  for (const Index claimed : {Index{1}, Index{1000}, Index{1} << 50}) {
+    SCOPED_TRACE(claimed);
+    const std::unique_ptr<SimulatedFileSystem> image = file_system_.WorstCaseImage();
+    Edit(*image, [claimed](rocksdb::DB& db) {
+      LogHead head = DecodeHead(kGroup, Get(db, HeadKey(kGroup))).value();
+      head.change = UINT64_MAX;
+      head.last.index += claimed;
+      head.hard_state.term += 7;
+      Put(db, HeadKey(kGroup), EncodeHead(kGroup, head));
+    });
+    RocksDbSubject subject(*image);
+    subject.options = subject_.options;
+    subject.given = subject_.given;
+    subject.acknowledged = subject_.acknowledged;
+    for (int start = 0; start < 2; ++start) {
+      ASSERT_EQ(subject.Open(), absl::OkStatus());
+      EXPECT_EQ(subject.store->last().index, kEntries);
+      EXPECT_THAT(FaultyOf(subject.recovered), IsEmpty());
+      subject.ExpectNothingWrong();
+      const std::vector<std::string>& notes = subject.disk->notes();
+      const bool told = std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+        return absl::StrContains(note, "which nobody wrote");
+      });
+      EXPECT_EQ(told, start == 0);
+    }
+    ASSERT_EQ(subject.AppendAndSync(9), absl::OkStatus());
+    ASSERT_EQ(subject.Open(), absl::OkStatus());
+    subject.ExpectNothingWrong();
+  }
+}
+
+// Of a group that the ledger does not know nothing is left to go by.
+TEST_F(RocksDbStartTest, AHeadThatNobodyKnowsAndClaimsWhatNobodyWroteIsRefused) {
+  Fill();
+  constexpr GroupId kOther{77};
+  Edit([](rocksdb::DB& db) {
+    const LogHead head = DecodeHead(kGroup, Get(db, HeadKey(kGroup))).value();
+    const auto starts = DecodeTerms(kGroup, Get(db, TermsKey(kGroup))).value();
+    Put(db, HeadKey(kOther), EncodeHead(kOther, head));
+    Put(db, TermsKey(kOther), EncodeTerms(kOther, starts));
+  });
+  ASSERT_EQ(subject_.Open(), absl::OkStatus());
+  subject_.ExpectNothingWrong();
+  const absl::Status refused = subject_.disk->OpenGroup(kOther).status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_TRUE(absl::StrContains(refused.message(), "which nobody wrote")) << refused;
+  EXPECT_EQ(subject_.disk->DropGroup(kOther), absl::OkStatus());
 }
 
 TEST_F(RocksDbStartTest, AMarkThatSaysAnythingElseIsNotBelieved) {
