@@ -74,8 +74,9 @@ bool MarksAreSound(const Span& span) {
 }
 
 bool IsSound(const Span& span) {
-  // Only as copies do such entries leave those behind them alone.
-  return (span.is_in_block() || span.copied) && span.first != 0 && span.first <= span.last &&
+  // Entries in no block leave those behind them alone, as only copies do; and each of them is told.
+  const bool may_be_in_none = span.copied && span.last - span.first < kMaxGap;
+  return (span.is_in_block() || may_be_in_none) && span.first != 0 && span.first <= span.last &&
          span.last <= kMaxIndex && MarksAreSound(span) &&
          ArePossible(span.first, span.last, span.term_runs, span.configurations);
 }

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "base/coding.h"
 #include "gtest/gtest.h"
+#include "storage/block/span_index.h"
 #include "storage/block/written_log.h"
 #include "tests/storage/block/log_driver.h"
 
@@ -121,6 +123,32 @@ TEST_F(LogSeamsTest, WhatCannotBeReadIsGivenUpToo) {
   entries_.emplace(5, model.entries.back());
   EXPECT_EQ(Join(), (LogBreak{6, 12, "do not continue the log before them"}));
   EXPECT_EQ(log_.last, (LogPosition{5, 1}));
+}
+
+// As a footer names entries that are in no block: each of them is told.
+TEST_F(LogSeamsTest, AGapInAFooterIsNoLarger) {
+  const auto is_sound = [](Index missing, bool copied) {
+    const Span gap = {.block = 0,
+                      .first = 11,
+                      .last = 10 + missing,
+                      .previous_hash = Hash(10),
+                      .last_hash = Hash(10 + missing),
+                      .open = false,
+                      .copied = copied,
+                      .marks = {{.first = 11}},
+                      .term_runs = {{2, 10 + missing}},
+                      .configurations = {}};
+    std::string bytes;
+    EncodeSpan(&bytes, gap);
+    Decoder decoder(bytes);
+    Span decoded;
+    return DecodeSpan(decoder, &decoded) && decoded == gap;
+  };
+  EXPECT_TRUE(is_sound(1, true));
+  EXPECT_TRUE(is_sound(Index{1} << 20, true));
+  EXPECT_FALSE(is_sound((Index{1} << 20) + 1, true));
+  EXPECT_FALSE(is_sound(Index{1} << 60, true));
+  EXPECT_FALSE(is_sound(1, false)) << "what is behind it would be gone";
 }
 
 // A term has one entry at an index, always behind the same ones: nobody need read it.
