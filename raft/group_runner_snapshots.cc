@@ -183,9 +183,11 @@ void GroupRunner::StateDurable(LogPosition position) {
 void GroupRunner::StateDamaged(size_t parts, const absl::Status& why) {
   if (node_ == nullptr) {
     waiting_.damage = {parts, why};
-  } else {
-    node_->StateDamaged(parts, why);
+    return;
   }
+  node_->StateDamaged(parts, why);
+  // What rotted may be what the machine writes anew each time it does that.
+  if (!why.ok()) applier_->MakeDurable([](bool) {});
 }
 
 // What was applied elsewhere may be ahead: then the snapshot is offered again, by a member that is

@@ -141,7 +141,7 @@ class Node {
   void Damaged(Instant now, Index index, const absl::Status& why);
   // What NodeDependencies::repair was given is durable, or `status` tells why it is not.
   void Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status);
-  // The state machine has found that parts of its state cannot be read (OpenContext::damaged).
+  // The state machine says so (OpenContext::damaged): `parts` of its state cannot be read.
   void StateDamaged(size_t parts, const absl::Status& why);
   void MendState(std::shared_ptr<const IncomingSnapshot> patch);
   void StateMended(Instant now, const absl::Status& status);
@@ -219,6 +219,8 @@ class Node {
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
   void GiveState(NodeId to, const EntryRequest& request);
+  void StateHealed(size_t parts);
+  void TellMended(size_t parts) const;
   void Report(LossEvent event) const;
   void TakeEntries(Instant now, NodeId from, const EntryReply& reply,
                    const std::vector<RecordRun>& entries);

@@ -219,6 +219,7 @@ void Node::GiveState(NodeId to, const EntryRequest& request) {
 void Node::StateDamaged(size_t parts, const absl::Status& why) {
   if (fenced_) return;
   const size_t before = repair_.state.damaged_parts();
+  if (why.ok()) return StateHealed(before - std::min(before, parts));
   dependencies_.metrics->repairs.state_damaged.Add(parts - std::min(before, parts));
   repair_.state.Damaged(dependencies_.applier->applied(), parts);
   dependencies_.log->Log(
@@ -241,10 +242,19 @@ void Node::StateMended(Instant now, const absl::Status& status) {
     dependencies_.metrics->repairs.failed.Add();
     return Complain(now, absl::StrCat("the state is not repaired yet: ", status.ToString()));
   }
-  if (mended == 0) return;
-  dependencies_.metrics->repairs.state_mended.Add(mended);
+  TellMended(mended);
+}
+
+void Node::StateHealed(size_t parts) {
+  repair_.state.Healed(parts);
+  TellMended(parts);
+}
+
+void Node::TellMended(size_t parts) const {
+  if (parts == 0) return;
+  dependencies_.metrics->repairs.state_mended.Add(parts);
   dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group), ": ",
-                                                       mended, " parts of the state are repaired"));
+                                                       parts, " parts of the state are repaired"));
 }
 
 void Node::TakeEntries(Instant now, NodeId from, const EntryReply& reply,

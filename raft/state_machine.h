@@ -149,8 +149,9 @@ struct OpenContext {
   const Clock* clock = nullptr;  // for that; with `room`
   // A durable machine says, from any thread, that parts of its state cannot be read where they
   // stand: `parts` of them by now, the last one because of `why` (DATA_LOSS). Once for each that it
-  // finds. It goes on, and gives an error where such a part is needed; Cairn asks the other members
-  // for the state, and calls Mend.
+  // finds. It goes on, and gives an error where such a part is needed; Cairn calls MakeDurable,
+  // asks the other members for the state, and calls Mend. What it could put right by itself it
+  // says, too: so many parts are left, and OK.
   std::function<void(size_t parts, const absl::Status& why)> damaged = {};
 };
 

@@ -4,6 +4,7 @@
 #ifndef RAFT_REPAIR_STATE_REPAIR_H_
 #define RAFT_REPAIR_STATE_REPAIR_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -41,6 +42,8 @@ class StateRepair {
 
   // `parts` of the state, in all, cannot be read, which is as of entry `applied`.
   void Damaged(Index applied, size_t parts);
+  // So many of them can be read again, without another member.
+  void Healed(size_t parts) { damage_.parts -= std::min(damage_.parts, parts); }
   // 0: all of it can be read, as far as is known.
   size_t damaged_parts() const { return damage_.parts; }
   // Whether a snapshot at `index` holds what cannot be read.

@@ -19,7 +19,7 @@ namespace cairn {
 class BlockDamage {
  public:
   // Told each time a file is found damaged that was not known to be: how many are now, and why the
-  // last one. Quick, and calls nothing of the store.
+  // last one; and OK where one has healed. Quick, and calls nothing of the store.
   using Tell = std::function<void(size_t files, const absl::Status& why)>;
 
   explicit BlockDamage(Tell tell) : tell_(std::move(tell)) {}
@@ -32,6 +32,11 @@ class BlockDamage {
   void Remove(uint32_t block) {
     MutexLock lock(mutex_);
     damaged_.erase(block);
+  }
+  // As Remove, where nobody mends it, who would know.
+  void Healed(uint32_t block) {
+    MutexLock lock(mutex_);
+    if (damaged_.erase(block) > 0 && tell_ != nullptr) tell_(damaged_.size(), absl::OkStatus());
   }
   bool Has(uint32_t block) const {
     MutexLock lock(mutex_);

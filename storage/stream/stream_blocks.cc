@@ -341,21 +341,27 @@ absl::Status StreamBlocks::Verify(uint32_t block, uint64_t length, bool full) co
   if (!header.ok()) return header.status();
   absl::Status status = CheckStreamBlockHeader(header->view(), options_.group, block);
   if (!status.ok()) return Damage(block, 0, status.message());
-  uint64_t data_end = length;
-  if (full) {
-    absl::StatusOr<StreamFooter> footer = ReadFooter(block, length);
-    if (!footer.ok()) return footer.status();
-    data_end = footer->data_end;
-  }
+  absl::StatusOr<StreamFooter> footer = StreamFooter();
+  footer->data_end = static_cast<uint32_t>(length);
+  if (full) footer = ReadFooter(block, length);
+  if (!footer.ok()) return footer.status();
   uint64_t end = kStreamBlockHeaderBytes;
-  status = Scan({block, kStreamBlockHeaderBytes}, static_cast<uint32_t>(data_end),
-                [&end](const StoredStreamRecord& stored) {
-                  end =
-                      stored.record.place.offset + kStreamRecordHeaderBytes + stored.payload.size();
+  std::vector<StreamMark> marks;
+  status = Scan({block, kStreamBlockHeaderBytes}, footer->data_end,
+                [&end, &marks](const StoredStreamRecord& stored) {
+                  const StreamRecord& record = stored.record;
+                  end = record.place.offset + kStreamRecordHeaderBytes + stored.payload.size();
+                  if (record.marked) {
+                    marks.push_back({record.stream, record.place.offset, record.first_sequence});
+                  }
                   return true;
                 });
   if (!status.ok()) return status;
-  return end == data_end ? absl::OkStatus() : Damage(block, data_end, "a record goes beyond it");
+  if (end != footer->data_end) return Damage(block, footer->data_end, "a record goes beyond it");
+  if (full && marks != footer->marks) {
+    return Damage(block, footer->data_end, "its footer has other marks than its records");
+  }
+  return absl::OkStatus();
 }
 
 // Files -------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class StreamBlocks {
                     absl::FunctionRef<bool(const StoredStreamRecord&)> visit) const;
   // Bytes of a block as they stand in its file. OUT_OF_RANGE if they are not all there.
   absl::StatusOr<std::string> ReadBytes(uint32_t block, uint64_t offset, size_t bytes) const;
-  // Whether the first `length` bytes of a block are whole records. `full`: and a footer.
+  // Whether the first `length` bytes of a block are whole records. `full`: and their footer.
   absl::Status Verify(uint32_t block, uint64_t length, bool full) const;
 
   // Damage (stream_blocks_mend.cc) ---------------------------------------------------------------

@@ -61,9 +61,8 @@ absl::StatusOr<bool> StreamBlocks::WriteAgain(uint32_t block) {
   return !damage_.Has(block);
 }
 
-// What is not known to be on the disk is never written again, but where there was no room.
+// What is not known to be on the disk is never written again.
 absl::Status StreamBlocks::Finish(const absl::Status& status) {
-  if (absl::IsResourceExhausted(status)) return NoRoomError(status.message());
   if (failure_.ok()) failure_ = status;
   return status;
 }
@@ -76,7 +75,10 @@ absl::Status StreamBlocks::Mend(uint32_t block, uint64_t offset, absl::string_vi
   absl::StatusOr<std::unique_ptr<File>> file =
       options_.file_system->Open(PathOf(block), {.mode = FileSystem::OpenMode::kOpenOrCreate});
   if (!file.ok()) return file.status();
-  return Finish((*file)->Write(offset, bytes));
+  absl::Status status = (*file)->Write(offset, bytes);
+  // Told by a write, and not by a sync, no harm is done: the same may be written again.
+  if (absl::IsResourceExhausted(status)) return NoRoomError(status.message());
+  return Finish(status);
 }
 
 absl::Status StreamBlocks::EndMending(uint32_t block, uint64_t full_bytes) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/no_room.h"
+#include "storage/stream/mark_intake.h"
 
 namespace cairn {
 namespace {
@@ -95,18 +96,8 @@ absl::Status StreamStore::Recover() {
 
 absl::Status StreamStore::OpenBlocks(const StreamCheckpoint& checkpoint) {
   StreamIndex index(options_.max_marks);
-  // Marks that cannot be are left out: without one a message is further to go to, no more.
-  const StreamTable& table = checkpoint.image.table;
-  std::vector<uint64_t> marked(table.size() + 1);
-  const auto add = [&](const StreamMark& mark, uint32_t block) {
-    if (mark.stream == 0 || mark.stream > table.size()) return;
-    uint64_t& last = marked[mark.stream];
-    const bool may_be =
-        mark.first_sequence > last && mark.first_sequence <= table[mark.stream].last_sequence;
-    if (!may_be) return;
-    last = mark.first_sequence;
-    index.Add(mark.stream, {mark.first_sequence, {block, mark.offset}});
-  };
+  MarkIntake intake(checkpoint.image.table, index);
+  const auto add = [&intake](const StreamMark& mark, uint32_t block) { intake.Take(mark, block); };
   absl::StatusOr<std::shared_ptr<StreamBlocks>> blocks =
       StreamBlocks::Open(BlockOptions(checkpoint.generation), checkpoint.image.lengths, add);
   if (!blocks.ok()) return blocks.status();
@@ -286,7 +277,7 @@ void StreamStore::CheckpointInBackground() {
   absl::Status status = blocks->Flush();
   if (status.ok()) status = blocks->Sync();
   if (status.ok()) {
-    status = WriteCheckpoint(*checkpoint);
+    status = WriteCheckpoint(*checkpoint, *blocks);
     // The last one is as good as it was.
     if (absl::IsResourceExhausted(status)) status = NoRoomError(status.message());
   }
@@ -300,10 +291,13 @@ void StreamStore::CheckpointInBackground() {
   if (options_.durable != nullptr) options_.durable(checkpoint->image.applied);
 }
 
-absl::Status StreamStore::WriteCheckpoint(const StreamCheckpoint& checkpoint) {
+absl::Status StreamStore::WriteCheckpoint(const StreamCheckpoint& checkpoint,
+                                          const StreamBlocks& blocks) {
   MutexLock publishing(publishing_);
   if (checkpoint.generation != generation_) return absl::OkStatus();  // a Restore came between
-  return files_.Save(checkpoint);
+  absl::Status status = files_.Save(checkpoint);
+  if (status.ok()) blocks.damage().Healed(0);  // whatever was there before
+  return status;
 }
 
 void StreamStore::Fail(const absl::Status& status) {

@@ -50,7 +50,8 @@ struct StreamStoreOptions {
   std::function<void(bool has_room)> room;
   const Clock* clock = nullptr;
   // So many files are known to be damaged, the last one for this reason (DATA_LOSS); on any thread,
-  // from within calls of the store, each time another one is found. May be null.
+  // from within calls of the store, each time another one is found. Where both copies of the
+  // checkpoint were, the next one takes their place: then so many are left, and OK. May be null.
   std::function<void(size_t files, const absl::Status& why)> damaged;
 
   uint64_t block_bytes = uint64_t{64} << 20;
@@ -161,7 +162,7 @@ class StreamStore {
   void FlushInBackground();
   void BeginCheckpoint(std::string archive);
   void CheckpointInBackground();
-  absl::Status WriteCheckpoint(const StreamCheckpoint& checkpoint);
+  absl::Status WriteCheckpoint(const StreamCheckpoint& checkpoint, const StreamBlocks& blocks);
   void Fail(const absl::Status& status);
   void Wrote(const absl::Status& status);
 

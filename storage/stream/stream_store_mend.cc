@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "storage/stream/mark_intake.h"
 #include "storage/stream/stream_store.h"
 
 namespace cairn {
@@ -12,9 +13,11 @@ namespace cairn {
 absl::Status StreamStore::Mend(const std::vector<uint64_t>& lengths, MendPieces pieces,
                                absl::FunctionRef<std::string()> archive) {
   std::shared_ptr<StreamBlocks> blocks;
+  StreamTable table;
   {
     MutexLock lock(mutex_);
     blocks = blocks_;
+    table = table_.Freeze();
   }
   const std::set<uint32_t> damaged = blocks->damage().all();
   const size_t count = std::min(lengths.size(), blocks->lengths().size());
@@ -27,13 +30,16 @@ absl::Status StreamStore::Mend(const std::vector<uint64_t>& lengths, MendPieces 
     // The last one goes on, here or there.
     const bool full = block < lengths.size();
     if (status.ok()) status = blocks->EndMending(block, full ? lengths[block - 1] : 0);
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      Wrote(blocks->Flush());  // which gives it again, if it is final
+      return status;
+    }
   }
   // What could not be read had no marks in the index.
   StreamIndex index(options_.max_marks);
-  blocks->VisitMarks([&index](const StreamMark& mark, uint32_t block) {
-    index.Add(mark.stream, {mark.first_sequence, {block, mark.offset}});
-  });
+  MarkIntake intake(table, index);
+  blocks->VisitMarks(
+      [&intake](const StreamMark& mark, uint32_t block) { intake.Take(mark, block); });
   {
     MutexLock lock(mutex_);
     index_ = std::move(index);

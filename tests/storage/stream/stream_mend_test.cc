@@ -2,6 +2,7 @@
 // right by what another member's store has.
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -50,7 +51,7 @@ class StreamMendTest : public testing::Test {
     running->files = std::move(files);
     StreamStoreOptions options = SmallStreamStore();
     options.damaged = [running = running.get()](size_t count, const absl::Status& why) {
-      EXPECT_TRUE(absl::IsDataLoss(why)) << why;
+      EXPECT_TRUE(why.ok() ? count < running->damaged : absl::IsDataLoss(why)) << why;
       running->damaged = count;
     };
     running->driver = std::make_unique<StreamDriver>(*running->files, std::move(options));
@@ -238,6 +239,89 @@ TEST_F(StreamMendTest, WhatIsNotGivenStaysDamaged) {
   const absl::Status status = one->store().Mend(
       {}, [](uint32_t, auto) { return absl::OkStatus(); }, [] { return std::string(); });
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+// What is whole by its checksums need not be what the others have: a footer with marks that cannot
+// be is not taken, and does no harm.
+TEST_F(StreamMendTest, AFooterMadeByHandIsRefused) {
+  const std::unique_ptr<Running> other = Start(file_system_.WorstCaseImage());
+  const std::unique_ptr<Running> one = Start(file_system_.WorstCaseImage());
+  std::vector<uint64_t> lengths;
+  const auto frozen = other->store().Freeze();
+  for (size_t i = 1; i < frozen->files().size(); ++i) lengths.push_back(frozen->files()[i].bytes);
+  int made_by_hand = 0;
+  for (uint32_t block = 2; block < lengths.size(); ++block) {
+    const std::string path = PathOf(StreamBlocks::NameOf(1, block));
+    const std::string content = ReadWholeFile(*one->files, path).value();
+    const uint64_t tag = StreamTag(kTwinGroup);
+    const size_t length =
+        StreamFooterLength(content.substr(content.size() - kStreamTrailerBytes)).value();
+    const size_t begin = content.size() - length;
+    StreamFooter footer =
+        DecodeStreamFooter(content.substr(begin), block, content.size(), tag).value();
+    if (footer.marks.empty()) continue;
+    ++made_by_hand;
+    // The first stream begins in the first block.
+    for (StreamMark& mark : footer.marks) mark = {1, kStreamBlockHeaderBytes, 1};
+    const std::string made = EncodeStreamFooter(footer, tag);
+    ASSERT_EQ(made.size(), length);
+    one->files->FlipBits(path, content.size() - 1, 1);
+    one->damaged = 0;
+    Scrub(one->store(), 4000);
+    ASSERT_EQ(one->damaged, 1u);
+    const absl::Status status = one->store().Mend(
+        lengths,
+        [&](uint32_t wanted, auto take) {
+          EXPECT_EQ(wanted, block);
+          return take(begin, made);
+        },
+        [] { return StreamTwin::ArchiveAt(kEntries); });
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    ASSERT_EQ(Mend(one->store(), other->store()), absl::OkStatus());
+    EXPECT_TRUE(ReadWholeFile(*one->files, path).value() == content);
+  }
+  EXPECT_GE(made_by_hand, 1);
+  Random random(6);
+  EXPECT_EQ(twin_.Difference(one->store(), kEntries, random, 20), "");
+}
+
+// A sync that finds no room leaves what was written in the cache, for good: neither read there nor
+// synced again, it would be taken for what the disk has.
+TEST_F(StreamMendTest, ASyncThatFindsNoRoomIsFinal) {
+  const std::unique_ptr<Running> other = Start(file_system_.WorstCaseImage());
+  const std::unique_ptr<Running> one = Start(file_system_.WorstCaseImage());
+  const std::string path = PathOf(StreamBlocks::NameOf(1, 1));
+  one->files->FlipBits(path, 700, 1);
+  Scrub(one->store(), 4000);
+  ASSERT_EQ(one->damaged, 1u);
+  one->files->set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    if (access.operation == FileAccess::Operation::kSync) fault.error = ENOSPC;
+    return fault;
+  });
+  EXPECT_FALSE(Mend(one->store(), other->store()).ok());
+  one->files->set_fault_hook(nullptr);
+  EXPECT_FALSE(Mend(one->store(), other->store()).ok());
+  one->driver->RunBackground();
+  EXPECT_FALSE(one->driver->failure().ok());
+  EXPECT_EQ(one->files->uses_after_failure(), 0u);
+}
+
+// Both copies of the checkpoint rot: the next one takes their place, and nobody is needed.
+TEST_F(StreamMendTest, TheNextCheckpointTakesThePlaceOfTwoBadOnes) {
+  const std::unique_ptr<Running> one = Start(file_system_.WorstCaseImage());
+  for (const char* name : {"CHECKPOINT", "CHECKPOINT.copy"}) {
+    one->files->FlipBits(PathOf(name), 60, 1);
+  }
+  EXPECT_TRUE(Scrub(one->store(), 4000).empty());
+  EXPECT_EQ(one->damaged, 1u);
+  ASSERT_TRUE(one->store().Checkpoint([] { return StreamTwin::ArchiveAt(kEntries); }));
+  one->driver->RunBackground();
+  EXPECT_EQ(one->damaged, 0u);
+  EXPECT_TRUE(Scrub(one->store(), 4000).empty());
+  EXPECT_EQ(one->damaged, 0u);
+  const std::unique_ptr<Running> again = Start(one->files->WorstCaseImage());
+  EXPECT_EQ(again->driver->recovered(), kEntries);
 }
 
 // What a file has that is open still, or memory, is as good as what others have.
