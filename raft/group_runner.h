@@ -210,6 +210,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   class SnapshotCall;
   void TakeSnapshot(std::shared_ptr<SnapshotCall> call);
   void StateDurable(LogPosition position);
+  void StateLost(const absl::Status& why);
   void StateDamaged(size_t parts, const absl::Status& why);
   void CompareState(LogPosition at);
   void Mend(const std::shared_ptr<const IncomingSnapshot>& patch);

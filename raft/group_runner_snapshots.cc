@@ -49,6 +49,7 @@ absl::StatusOr<OpenContext> GroupRunner::MakeOpenContext() {
   context.damaged = [this](size_t parts, const absl::Status& why) {
     mailbox_.PutTask([this, parts, why] { StateDamaged(parts, why); });
   };
+  context.lost = [this](const absl::Status& why) { StateLost(why); };
   context.room = [this](bool has_room) { shown_.machine_full = !has_room; };
   absl::Status made = context.file_system->MakeDirectory(context.directory);
   if (!made.ok()) return made;
@@ -179,6 +180,16 @@ void GroupRunner::StateDurable(LogPosition position) {
 
 // Damage of the state
 // ------------------------------------------------------------------------------
+
+// Within OpenMachine, which says what comes of it.
+void GroupRunner::StateLost(const absl::Status& why) {
+  const std::string text = absl::StrCat("the state is lost here: ", why.message());
+  dependencies_.log->Log(LogLevel::kWarning,
+                         absl::StrCat("group ", ToInteger(settings_.group), ": ", text));
+  if (dependencies_.losses == nullptr) return;
+  dependencies_.losses->Add(
+      {.kind = LossEvent::Kind::kNote, .group = settings_.group, .text = text});
+}
 
 void GroupRunner::StateDamaged(size_t parts, const absl::Status& why) {
   if (node_ == nullptr) {

@@ -153,6 +153,10 @@ struct OpenContext {
   // asks the other members for the state, and calls Mend. What it could put right by itself it
   // says, too: so many parts are left, and OK.
   std::function<void(size_t parts, const absl::Status& why)> damaged = {};
+  // Within StateMachine::Open, which gives {} then: what a durable machine kept is lost (DATA_LOSS
+  // `why`), and it begins with nothing. Cairn applies the log from its first entry, or asks the
+  // other members for their state and calls Restore.
+  std::function<void(const absl::Status& why)> lost = {};
 };
 
 // Deterministic: the same commands in the same order give the same state and the same replies on

@@ -94,6 +94,7 @@ absl::StatusOr<LogPosition> StreamMachine::Open(const OpenContext& context) {
   options.checkpoint_bytes = checkpoint_bytes_;
   options.block_bytes = block_bytes_;
   options.damaged = context.damaged;
+  options.lost = context.lost;
   options.failed = context.failed;
   options.room = context.room;
   options.clock = context.clock;

@@ -77,6 +77,15 @@ absl::Status StreamBlocks::CutBehind() {
   }
   if (last_block_ == 0) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<File>> file = FileOf(last_block_);
+  if (absl::IsDataLoss(file.status())) {  // it is gone, which is noted
+    // So that it can be gone on with: what is missing is as rot.
+    auto made = options_.file_system->Open(PathOf(last_block_),
+                                           {.mode = FileSystem::OpenMode::kOpenOrCreate});
+    if (!made.ok()) return made.status();
+    MutexLock writing(writing_);
+    directory_changed_ = true;
+    return absl::OkStatus();
+  }
   if (!file.ok()) return file.status();
   absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();

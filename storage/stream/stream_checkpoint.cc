@@ -50,15 +50,19 @@ absl::StatusOr<StreamCheckpoint> ReadCheckpoint(Decoder& decoder, GroupId group)
 // What is between the magic number and the checksum.
 absl::StatusOr<absl::string_view> Body(absl::string_view bytes, uint32_t magic) {
   constexpr size_t kHead = 2 * sizeof(uint32_t);
-  if (bytes.size() >= kHead + sizeof(uint64_t)) {
-    const size_t covered = bytes.size() - sizeof(uint64_t);
-    if (Checksum(bytes.substr(0, covered)) == LoadLittleEndian<uint64_t>(bytes.data() + covered) &&
-        LoadLittleEndian<uint32_t>(bytes.data()) == magic &&
-        LoadLittleEndian<uint32_t>(bytes.data() + sizeof(uint32_t)) == kVersion) {
-      return bytes.substr(kHead, covered - kHead);
-    }
+  constexpr absl::string_view kDamaged = "it is damaged";
+  if (bytes.size() < kHead + sizeof(uint64_t)) return absl::DataLossError(kDamaged);
+  const size_t covered = bytes.size() - sizeof(uint64_t);
+  if (Checksum(bytes.substr(0, covered)) != LoadLittleEndian<uint64_t>(bytes.data() + covered) ||
+      LoadLittleEndian<uint32_t>(bytes.data()) != magic) {
+    return absl::DataLossError(kDamaged);
   }
-  return absl::DataLossError("it is damaged");
+  const auto version = LoadLittleEndian<uint32_t>(bytes.data() + sizeof(uint32_t));
+  if (version != kVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("format version ", version, ", this program knows ", kVersion));
+  }
+  return bytes.substr(kHead, covered - kHead);
 }
 
 absl::StatusOr<StreamCheckpoint> Decode(absl::string_view bytes, GroupId group) {
@@ -68,6 +72,12 @@ absl::StatusOr<StreamCheckpoint> Decode(absl::string_view bytes, GroupId group) 
   absl::StatusOr<StreamCheckpoint> checkpoint = ReadCheckpoint(decoder, group);
   if (checkpoint.ok() && !decoder.Done()) return absl::DataLossError("it has another length");
   return checkpoint;
+}
+
+// What reading gave is that the file is bad, and not that it cannot be read now, or by this
+// program.
+bool IsBad(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status) || absl::IsInternal(status);
 }
 
 bool Older(const StreamCheckpoint& a, const StreamCheckpoint& b) {
@@ -90,6 +100,9 @@ absl::StatusOr<std::optional<StreamCheckpoint>> StreamCheckpointFiles::Load() {
   auto& [first, second] = copies;
   if (absl::IsNotFound(first.status()) && absl::IsNotFound(second.status())) return std::nullopt;
   if (!first.ok() && !second.ok()) {
+    for (const absl::Status& status : {first.status(), second.status()}) {
+      if (!IsBad(status)) return status;
+    }
     const absl::Status& why = absl::IsNotFound(first.status()) ? second.status() : first.status();
     return absl::DataLossError(absl::StrCat("both copies of the streams' checkpoint, ",
                                             PathOf(kCopies[0]), " and ", kCopies[1],
@@ -136,6 +149,7 @@ absl::StatusOr<std::optional<StreamAdoption>> StreamCheckpointFiles::LoadAdoptio
     return absl::DataLossError(absl::StrCat(PathOf(kAdoption), ": ", why));
   };
   absl::StatusOr<absl::string_view> body = Body(*bytes, kAdoptionMagic);
+  if (absl::IsFailedPrecondition(body.status())) return body.status();
   if (!body.ok()) return damaged(body.status().message());
   Decoder decoder(*body);
   absl::StatusOr<StreamCheckpoint> checkpoint = ReadCheckpoint(decoder, group_);

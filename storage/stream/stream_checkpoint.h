@@ -39,7 +39,9 @@ class StreamCheckpointFiles {
       : file_system_(file_system), directory_(std::move(directory)), group_(group) {}
 
   // The newest checkpoint of which a copy is whole; nothing if there is no copy. DATA_LOSS if there
-  // are copies and none is whole. Where one is missing, damaged or older, it is written anew.
+  // are copies and none is whole; but FAILED_PRECONDITION if one is of another version, or what the
+  // system says if one cannot be read now. Where one is missing, damaged or older, it is written
+  // anew.
   absl::StatusOr<std::optional<StreamCheckpoint>> Load();
   // Of a store that has saved one: reads the copies, and writes anew what is not as it should be;
   // true if that was needed. DATA_LOSS if none is whole.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/no_room.h"
+#include "storage/stream/files_aside.h"
 #include "storage/stream/mark_intake.h"
 
 namespace cairn {
@@ -31,7 +32,15 @@ absl::Status CheckLength(FileSystem& file_system, const std::string& path, uint6
 
 absl::StatusOr<std::unique_ptr<StreamStore>> StreamStore::Open(StreamStoreOptions options) {
   std::unique_ptr<StreamStore> store(new StreamStore(std::move(options)));
-  if (absl::Status status = store->Recover(); !status.ok()) return status;
+  absl::Status status = store->Recover();
+  if (absl::IsDataLoss(status) && store->options_.lost != nullptr) {
+    // Before it is done: a start that is cut short behind it finds nothing to tell.
+    store->options_.lost(absl::DataLossError(
+        absl::StrCat(status.message(), "; what is left of the files is kept as ",
+                     store->options_.directory, "/*", kAsideSuffix)));
+    status = store->BeginAgain();
+  }
+  if (!status.ok()) return status;
   MutexLock lock(store->life_->mutex);
   store->life_->store = store.get();
   return store;
@@ -92,6 +101,12 @@ absl::Status StreamStore::Recover() {
   if (absl::Status status = OpenBlocks(checkpoint); !status.ok()) return status;
   recovered_.archive = std::move(checkpoint.archive);
   return absl::OkStatus();
+}
+
+// Cut short, it leaves what is damage again, or nothing.
+absl::Status StreamStore::BeginAgain() {
+  absl::Status status = SetFilesAside(*options_.file_system, options_.directory);
+  return status.ok() ? Recover() : status;
 }
 
 absl::Status StreamStore::OpenBlocks(const StreamCheckpoint& checkpoint) {
@@ -387,13 +402,15 @@ absl::Status StreamStore::RollForward() {
   if (!adoption.ok()) return adoption.status();
   if (!*adoption) return absl::OkStatus();
   absl::StatusOr<std::optional<StreamCheckpoint>> current = files_.Load();
-  if (!current.ok()) return current.status();
-  if (*current && (*current)->generation >= (*adoption)->checkpoint.generation) {
+  // Without a checkpoint the snapshot is all there is: its note goes before the next one is made.
+  if (!current.ok() && !absl::IsDataLoss(current.status())) return current.status();
+  if (current.ok() && *current && (*current)->generation >= (*adoption)->checkpoint.generation) {
     return files_.RemoveAdoption();
   }
   absl::Status status = AdoptFiles(**adoption);
   // What is not there any more cannot be adopted: the state from before is whole.
-  return absl::IsNotFound(status) ? files_.RemoveAdoption() : status;
+  const bool gone = absl::IsNotFound(status) || absl::IsDataLoss(status);
+  return gone ? files_.RemoveAdoption() : status;
 }
 
 // Reading -----------------------------------------------------------------------------------------

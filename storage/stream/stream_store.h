@@ -53,6 +53,9 @@ struct StreamStoreOptions {
   // from within calls of the store, each time another one is found. Where both copies of the
   // checkpoint were, the next one takes their place: then so many are left, and OK. May be null.
   std::function<void(size_t files, const absl::Status& why)> damaged;
+  // Within Open: which streams there are is lost (DATA_LOSS `why`). What is left of the files is
+  // set aside then, and the store begins with nothing. Null: Open gives that error.
+  std::function<void(const absl::Status& why)> lost;
 
   uint64_t block_bytes = uint64_t{64} << 20;
   // A checkpoint is due after so many bytes of records, or so many entries of the log.
@@ -83,8 +86,8 @@ struct StreamAppend {
 // Threads: Append and what is listed before Read on one sequence; Row and Read on any, beside it.
 class StreamStore {
  public:
-  // Gives a store as of the last checkpoint. DATA_LOSS if there is none that is whole, or the block
-  // that goes on is gone; other damage shows when it is read.
+  // Gives a store as of the last checkpoint. DATA_LOSS if there is none that is whole, without
+  // `options.lost`; other damage, files that are gone included, shows when it is read.
   static absl::StatusOr<std::unique_ptr<StreamStore>> Open(StreamStoreOptions options);
   // Waits for a write or sync under way.
   ~StreamStore();
@@ -152,6 +155,7 @@ class StreamStore {
 
   explicit StreamStore(StreamStoreOptions options);
   absl::Status Recover();
+  absl::Status BeginAgain();
   absl::Status RollForward();
   absl::Status AdoptFiles(const StreamAdoption& adoption);
   absl::Status RemoveOtherGenerations(uint64_t generation);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,11 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/coding.h"
 #include "base/random.h"
 #include "base/system_clock.h"
 #include "base/thread_executor.h"
 #include "gtest/gtest.h"
+#include "storage/checksum.h"
 #include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/stream/stream_driver.h"
@@ -422,6 +427,136 @@ TEST(StreamStoreTest, OneDamagedCheckpointIsHealedAndTwoAreRefused) {
     EXPECT_EQ(without.status().code(), absl::StatusCode::kDataLoss) << without.status();
     EXPECT_TRUE(BlocksOf(file_system) == blocks);
   }
+}
+
+// With somebody to tell it to, the store begins with nothing then, and keeps what there was.
+TEST(StreamStoreTest, WhatIsLostIsSetAsideAndToldAndBegunAgain) {
+  const StreamTwin twin = RandomTwin(16, 200, 900);
+  for (const bool gone : {false, true}) {
+    SimulatedFileSystem file_system;
+    {
+      StreamDriver driver(file_system, SmallStreamStore());
+      twin.Apply(driver.store(), 0, 200);
+      driver.RunBackground();
+    }
+    const std::vector<std::string> names = file_system.List(kStreamDirectory).value();
+    for (const char* name : {"/CHECKPOINT", "/CHECKPOINT.copy"}) {
+      const std::string path = absl::StrCat(kStreamDirectory, name);
+      if (gone) {
+        ASSERT_TRUE(file_system.Remove(path).ok());
+      } else {
+        file_system.FlipBits(path, 60, 1);
+      }
+    }
+    file_system.RestartProcess();
+    int told = 0;
+    StreamStoreOptions options = SmallStreamStore();
+    options.lost = [&told](const absl::Status& why) {
+      ++told;
+      EXPECT_TRUE(absl::IsDataLoss(why)) << why;
+      EXPECT_TRUE(absl::StrContains(why.message(), "/streams/*.lost")) << why;
+    };
+    {
+      StreamDriver driver(file_system, options);
+      ASSERT_TRUE(driver.status().ok()) << driver.status();
+      EXPECT_EQ(told, 1);
+      EXPECT_EQ(driver.recovered(), 0u);
+      EXPECT_EQ(driver.store().size(), 0u);
+      std::vector<std::string> kept = file_system.List(kStreamDirectory).value();
+      std::erase_if(kept, [](const auto& name) { return !absl::EndsWith(name, ".lost"); });
+      EXPECT_EQ(kept.size(), names.size() - (gone ? 2 : 0));
+      twin.Apply(driver.store(), 0, 200);
+      driver.RunBackground();
+      Random random(2);
+      EXPECT_EQ(twin.Difference(driver.store(), 200, random, 20), "");
+    }
+    StreamDriver driver(file_system, options);
+    ASSERT_TRUE(driver.status().ok()) << driver.status();
+    EXPECT_EQ(told, 1);
+    EXPECT_EQ(driver.recovered(), 200u);
+  }
+}
+
+// Files of a later version are no damage, and nothing happens to them.
+TEST(StreamStoreTest, ACheckpointOfAnotherVersionIsLeft) {
+  SimulatedFileSystem file_system;
+  const StreamTwin twin = RandomTwin(17, 50, 300);
+  {
+    StreamDriver driver(file_system, SmallStreamStore());
+    twin.Apply(driver.store(), 0, 50);
+    driver.RunBackground();
+  }
+  const std::vector<std::string> names = file_system.List(kStreamDirectory).value();
+  for (const char* name : {"/CHECKPOINT", "/CHECKPOINT.copy"}) {
+    const std::string path = absl::StrCat(kStreamDirectory, name);
+    std::string bytes = ReadWholeFile(file_system, path).value();
+    bytes[4] = 2;
+    bytes.resize(bytes.size() - sizeof(uint64_t));
+    AppendLittleEndian(&bytes, Checksum(bytes));
+    ASSERT_TRUE(WriteFileAtomically(file_system, path, bytes).ok());
+  }
+  StreamStoreOptions options = SmallStreamStore();
+  options.lost = [](const absl::Status& why) { ADD_FAILURE() << why; };
+  StreamDriver driver(file_system, options);
+  EXPECT_TRUE(absl::IsFailedPrecondition(driver.status())) << driver.status();
+  EXPECT_EQ(file_system.List(kStreamDirectory).value(), names);
+}
+
+// Nor is one that cannot be read now.
+TEST(StreamStoreTest, ACheckpointThatCannotBeOpenedNowIsLeft) {
+  SimulatedFileSystem file_system;
+  { StreamDriver driver(file_system, SmallStreamStore()); }
+  const std::vector<std::string> names = file_system.List(kStreamDirectory).value();
+  StreamStoreOptions options = SmallStreamStore();
+  options.lost = [](const absl::Status& why) { ADD_FAILURE() << why; };
+  file_system.set_fault_hook([](const FileAccess& access) {
+    FileFault fault;
+    const bool opens = access.operation == FileAccess::Operation::kOpen;
+    if (opens && absl::StrContains(access.path, "CHECKPOINT")) fault.error = EMFILE;
+    return fault;
+  });
+  StreamDriver driver(file_system, options);
+  EXPECT_TRUE(absl::IsUnavailable(driver.status())) << driver.status();
+  EXPECT_EQ(file_system.List(kStreamDirectory).value(), names);
+}
+
+// A snapshot on its way to be the state is all there is then.
+TEST(StreamStoreTest, ARestoreThatWasCutShortEndsAlsoWithoutACheckpoint) {
+  SimulatedFileSystem file_system;
+  const StreamTwin twin = RandomTwin(18, 200, 900);
+  std::vector<std::string> paths;
+  {
+    SimulatedFileSystem other;
+    StreamDriver driver(other, SmallStreamStore());
+    twin.Apply(driver.store(), 0, 200);
+    const auto saved = SaveFrozen(*driver.store().Freeze(), file_system);
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    paths = *saved;
+  }
+  {
+    StreamDriver driver(file_system, SmallStreamStore());
+    twin.Apply(driver.store(), 0, 100);
+    driver.RunBackground();
+    // The process ends when the note is written.
+    file_system.set_fault_hook([](const FileAccess& access) {
+      FileFault fault;
+      const bool adopts = access.operation == FileAccess::Operation::kRename &&
+                          absl::StartsWith(access.path, kSnapshotDirectory);
+      if (adopts) fault.error = EIO;
+      return fault;
+    });
+    EXPECT_FALSE(
+        RestoreFrozen(driver.store(), file_system, paths, StreamTwin::PositionOf(200)).ok());
+    file_system.set_fault_hook(nullptr);
+  }
+  file_system.FlipBits(absl::StrCat(kStreamDirectory, "/CHECKPOINT"), 60, 1);
+  file_system.FlipBits(absl::StrCat(kStreamDirectory, "/CHECKPOINT.copy"), 60, 1);
+  file_system.RestartProcess();
+  StreamDriver driver(file_system, SmallStreamStore());
+  ASSERT_TRUE(driver.status().ok()) << driver.status();
+  EXPECT_EQ(driver.recovered(), 200u);
+  Random random(2);
+  EXPECT_EQ(twin.Difference(driver.store(), 200, random, 20), "");
 }
 
 }  // namespace
