@@ -212,7 +212,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void StateDurable(LogPosition position);
   void StateLost(const absl::Status& why);
   void StateDamaged(size_t parts, const absl::Status& why);
-  void CompareState(LogPosition at);
+  void CompareState(LogPosition at, uint64_t call);
   void Mend(const std::shared_ptr<const IncomingSnapshot>& patch);
   void EndStateScrub();
   // group_runner_apply.cc

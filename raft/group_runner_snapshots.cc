@@ -95,7 +95,9 @@ void GroupRunner::StartMover(std::unique_ptr<SnapshotStore> store, bool durable)
       if (node_ != nullptr) node_->Received(dependencies_.clock->Now(), term, snapshot);
     });
   };
-  events.compare = [this](LogPosition at) { mailbox_.PutTask([this, at] { CompareState(at); }); };
+  events.compare = [this](LogPosition at, uint64_t call) {
+    mailbox_.PutTask([this, at, call] { CompareState(at, call); });
+  };
   events.patch = [this](std::shared_ptr<const IncomingSnapshot> patch) {
     mailbox_.PutTask([this, patch = std::move(patch)] {
       if (node_ != nullptr) node_->MendState(patch);
@@ -202,14 +204,18 @@ void GroupRunner::StateDamaged(size_t parts, const absl::Status& why) {
 }
 
 // What was applied elsewhere may be ahead: then the snapshot is offered again, by a member that is
-// asked again, and by then this one has come as far.
-void GroupRunner::CompareState(LogPosition at) {
-  applier_->Freeze([this, at](std::optional<FrozenState> frozen) {
-    if (frozen && frozen->position.index < at.index && gate_ == Gate::kOpen) {
+// asked again, and by then this one has come as far. Who waits for that gives way to the next, and
+// to the end.
+void GroupRunner::CompareState(LogPosition at, uint64_t call) {
+  if (!mover_->AwaitsCompare(call)) return;
+  applier_->Freeze([this, at, call](std::optional<FrozenState> frozen) {
+    if (frozen && frozen->position.index < at.index) {
+      if (gate_ != Gate::kOpen) return;
       // In a moment: what comes in is applied meanwhile.
       return dependencies_.snapshots->PostAt(
-          dependencies_.clock->Now() + kCompareAgain,
-          WhileAlive([this, at] { mailbox_.PutTask([this, at] { CompareState(at); }); }));
+          dependencies_.clock->Now() + kCompareAgain, WhileAlive([this, at, call] {
+            mailbox_.PutTask([this, at, call] { CompareState(at, call); });
+          }));
     }
     mover_->Compare(std::move(frozen));
   });

@@ -208,6 +208,7 @@ class Node {
   void PullOffered(NodeId from, const SnapshotOffer& offer);
   void RefuseConflict(NodeId by, absl::string_view what);
   void TakeAnswer(NodeId from, const SnapshotAnswer& answer);
+  bool Contradicted(const SnapshotManifest& manifest);
   void RestoreFrom(LogPosition position);
   void NoteInstalled();
   bool CompactLog(Instant now);

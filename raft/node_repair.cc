@@ -230,7 +230,7 @@ void Node::StateDamaged(size_t parts, const absl::Status& why) {
 }
 
 void Node::MendState(std::shared_ptr<const IncomingSnapshot> patch) {
-  if (fenced_) return;
+  if (fenced_ || Contradicted(patch->manifest())) return;
   repair_.state.Mending();
   dependencies_.mend(std::move(patch));
 }

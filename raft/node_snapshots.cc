@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -90,23 +91,34 @@ void Node::Received(Instant now, Term term, std::shared_ptr<const StoredSnapshot
     return Complain(now, absl::StrCat("the snapshot at ", ToString(manifest.position),
                                       " is of no use: ", point.status().ToString()));
   }
-  const Index index = manifest.position.index;
-  if (raft_.TermAt(index) == manifest.position.term && index <= log_.last_index()) {
-    absl::StatusOr<EntryHash> own = log_.HashAt(index);
-    if (own.ok() && *own != manifest.hash) {
-      return StopServing(
-          NodeState::kFenced,
-          absl::InternalError(absl::StrCat("safety violation: entry ", ToString(manifest.position),
-                                           " has hash ", ToString(*own), " here, and ",
-                                           ToString(manifest.hash), " in a snapshot")));
-    }
-  }
+  if (Contradicted(manifest)) return;
   const LogPosition base = raft_.base();
   raft_.Step(now, SnapshotReceived{.term = term, .snapshot = *std::move(point)});
   // The log gave way to it; or nothing did, and only its space is to be given back.
   const bool taken = (raft_.base() != base && raft_.base() == manifest.position) ||
                      raft_.restoring() == manifest.position;
   if (taken || received_ == nullptr) received_ = std::move(snapshot);
+}
+
+// Whether the snapshot is of another log, in which another entry is committed there, or another one
+// of the same term: then this node is fenced.
+bool Node::Contradicted(const SnapshotManifest& manifest) {
+  const LogPosition theirs = manifest.position;
+  const LogPosition ours = {theirs.index, raft_.TermAt(theirs.index)};
+  if (ours.term == 0 || ours.index > log_.last_index()) return false;
+  std::string what;
+  if (ours != theirs) {
+    if (ours.index > raft_.commit()) return false;  // it was not to be
+    what = absl::StrCat("entry ", ToString(ours), " is committed here, and ", ToString(theirs));
+  } else {
+    absl::StatusOr<EntryHash> own = log_.HashAt(ours.index);
+    if (!own.ok() || *own == manifest.hash) return false;
+    what = absl::StrCat("entry ", ToString(ours), " has hash ", ToString(*own), " here, and ",
+                        ToString(manifest.hash));
+  }
+  StopServing(NodeState::kFenced,
+              absl::InternalError(absl::StrCat("safety violation: ", what, " in a snapshot")));
+  return true;
 }
 
 void Node::RestoreFrom(LogPosition position) {

@@ -212,7 +212,8 @@ void SnapshotMover::TakePatchOffer(NodeId from, const SnapshotOffer& offer) {
 
 void SnapshotMover::Compare(std::optional<FrozenState> own) {
   Post([this, own = std::move(own)] {
-    receiver_.Compare(own ? own->machine.get() : nullptr, *parts_.clock);
+    receiver_.Compare(own ? own->machine.get() : nullptr, *parts_.clock,
+                      [this] { return aborted_.load(); });
     AfterReceiver();
   });
 }
@@ -251,7 +252,11 @@ void SnapshotMover::AfterReceiver() {
     parts_.metrics->snapshots.received.Add();
     events_.received(received->term, std::move(received->snapshot));
   }
-  if (const std::optional<LogPosition> at = receiver_.TakeCompareAt()) events_.compare(*at);
+  if (!receiver_.awaits_compare()) compare_call_ = 0;
+  if (const std::optional<LogPosition> at = receiver_.TakeCompareAt()) {
+    compare_call_ = ++compare_calls_;
+    events_.compare(*at, compare_calls_);
+  }
   if (std::shared_ptr<const IncomingSnapshot> patch = receiver_.TakePatch()) {
     events_.patch(std::move(patch));
   }
@@ -264,6 +269,7 @@ void SnapshotMover::Tick() {
   ticking_ = false;
   sender_.Expire(Now());
   receiver_.Expire(Now());
+  if (!receiver_.awaits_compare()) compare_call_ = 0;
   PublishWanted();
   ScheduleTick();
 }

@@ -63,8 +63,9 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
     absl::AnyInvocable<void(const absl::StatusOr<LogPosition>&)> taken;
     // A snapshot of another member, offered in `term`, is published.
     absl::AnyInvocable<void(Term term, std::shared_ptr<const StoredSnapshot>)> received;
-    // The state as of this position, or a later one, is wanted: Compare is to be called with it.
-    absl::AnyInvocable<void(LogPosition)> compare = nullptr;
+    // The state as of this position, or a later one, is wanted: Compare is to be called with it, if
+    // AwaitsCompare(call) still holds then.
+    absl::AnyInvocable<void(LogPosition, uint64_t call)> compare = nullptr;
     // What this node's state lacks of another member's is here; Discard follows.
     absl::AnyInvocable<void(std::shared_ptr<const IncomingSnapshot>)> patch = nullptr;
   };
@@ -81,6 +82,10 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   void TakeOffer(NodeId from, const SnapshotOffer& offer);
   // As TakeOffer, of one that holds what is damaged of this node's state.
   void TakePatchOffer(NodeId from, const SnapshotOffer& offer);
+  // Whether what Events::compare wanted under this number is wanted still.
+  bool AwaitsCompare(uint64_t call) const {
+    return !aborted_ && compare_call_.load(std::memory_order_relaxed) == call;
+  }
   // The frozen state, or nothing.
   void Compare(std::optional<FrozenState> own);
   void Discard(std::shared_ptr<const IncomingSnapshot> patch);
@@ -142,6 +147,9 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   std::atomic<int64_t> not_before_ = 0;  // nanoseconds of the clock
   std::atomic<size_t> waiting_ = 0;      // envelopes
   std::atomic<Index> wanted_ = 0;        // 0: none
+  // Of the last one, which has not come; or 0. They count on from the first.
+  std::atomic<uint64_t> compare_call_ = 0;
+  uint64_t compare_calls_ = 0;  // on the executor
 
   // On the executor.
   SnapshotSender sender_;

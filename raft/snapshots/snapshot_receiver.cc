@@ -164,10 +164,14 @@ std::optional<LogPosition> SnapshotReceiver::TakeCompareAt() {
   return std::exchange(compare_at_, std::nullopt);
 }
 
+bool SnapshotReceiver::awaits_compare() const {
+  return transfer_ && transfer_->patch && !transfer_->compared && transfer_->incoming != nullptr;
+}
+
 // Files of an earlier state are the beginnings of those of a later one, or have changed.
-void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
-  if (!transfer_ || !transfer_->patch || transfer_->compared) return;
-  if (transfer_->incoming == nullptr) return;
+void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock,
+                               absl::FunctionRef<bool()> aborted) {
+  if (!awaits_compare()) return;
   IncomingSnapshot& incoming = *transfer_->incoming;
   // The first file is not the machine's.
   const size_t count = own == nullptr ? 0 : own->files().size();
@@ -175,6 +179,7 @@ void SnapshotReceiver::Compare(const SnapshotSource* own, const Clock& clock) {
   std::optional<size_t> unreadable;  // a file, which would be read from its beginning each time
   for (std::optional<ChunkPlace> next = incoming.NextMissing({1, 0}); next;
        next = incoming.NextMissing({next->file, next->chunk + 1})) {
+    if (aborted()) return;
     const size_t file = next->file - 1;
     if (file >= count || file == unreadable || own->files()[file].name != files[next->file].name)
       continue;

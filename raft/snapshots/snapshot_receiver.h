@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -55,8 +56,11 @@ class SnapshotReceiver {
   }
   // Where a patch is compared with the state as of this position, or a later one; once.
   std::optional<LogPosition> TakeCompareAt();
+  // Whether that is still waited for.
+  bool awaits_compare() const;
   // Looks which chunks `own`, that state, has. Reads all of it: `clock` tells how late it is then.
-  void Compare(const SnapshotSource* own, const Clock& clock);
+  // Once `aborted` says so nothing more is read, and nothing has come of it.
+  void Compare(const SnapshotSource* own, const Clock& clock, absl::FunctionRef<bool()> aborted);
   void TakePiece(NodeId from, SnapshotPiece piece, Instant now);
   void Expire(Instant now);
 

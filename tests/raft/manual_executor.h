@@ -39,6 +39,7 @@ class ManualWorld final : public Clock {
     if (queue_.empty()) return false;
     Task task = std::move(queue_.front());
     queue_.pop_front();
+    ++tasks_run_;
     task();
     return true;
   }
@@ -67,6 +68,7 @@ class ManualWorld final : public Clock {
   }
 
   size_t ready() const { return queue_.size(); }
+  uint64_t tasks_run() const { return tasks_run_; }
 
   // The executor whose task runs is busy for so long from now on: its other tasks wait.
   inline void SpendHere(Duration duration);
@@ -80,6 +82,7 @@ class ManualWorld final : public Clock {
   std::deque<Task> queue_;
   std::map<std::pair<Instant, uint64_t>, Task> timers_;
   uint64_t timers_made_ = 0;
+  uint64_t tasks_run_ = 0;
 };
 
 // A sequence of a ManualWorld. Its tasks vanish with it.

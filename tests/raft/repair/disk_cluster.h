@@ -63,6 +63,9 @@ class DiskCluster {
   void SetDisk(uint64_t node, Disk disk) { nodes_.at(node).files = std::move(disk); }
   SimulatedFileSystem& Files(uint64_t node) { return *nodes_.at(node).files; }
 
+  // Looks at, changes or drops (false) each envelope on its way.
+  void SetFilter(LoopbackNetwork::Filter filter) { network_.SetFilter(std::move(filter)); }
+
   void Run(Duration duration) { world_.RunFor(duration); }
   bool Await(const std::function<bool()>& done, Duration most = Seconds(20));
   // Runs until somebody serves as leader; 0 if nobody does.
@@ -72,6 +75,9 @@ class DiskCluster {
   bool Propose(int count);
 
   bool runs(uint64_t node) const { return nodes_.at(node).host != nullptr; }
+  Group& GroupOf(uint64_t node) { return *nodes_.at(node).group; }
+  // Tasks that have run, of all nodes.
+  uint64_t tasks() const { return world_.tasks_run(); }
   GroupStatus Status(uint64_t node) const { return nodes_.at(node).group->Status(); }
   // Of a node with a loss report that runs.
   LossReport& Losses(uint64_t node) { return *nodes_.at(node).losses; }

@@ -1,13 +1,18 @@
 #include "raft/snapshots/snapshot_receiver.h"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "raft/state_machine.h"
+#include "tests/raft/manual_executor.h"
 #include "tests/raft/snapshots/snapshot_transfer.h"
 
 namespace cairn {
@@ -310,6 +315,96 @@ TEST(SnapshotReceiverTest, ALaterSnapshotOfThisNodeIsKept) {
   transfer.RestartReceiver();
   EXPECT_EQ(transfer.store->last()->position().index, 110u);
   EXPECT_EQ(transfer.file_system.List("/snapshots")->size(), 1 + own.size());
+}
+
+// A patch whose manifest is here, and that waits to be compared with what this node has.
+class PatchTest : public testing::Test {
+ protected:
+  // Without the archive, as the machine has its files.
+  class Own final : public SnapshotSource {
+   public:
+    explicit Own(const TestContent::Files& files) : files_(files.begin() + 1, files.end()) {
+      for (const auto& [name, content] : files_) listed_.push_back({name, content.size()});
+    }
+    const std::vector<SnapshotFile>& files() const override { return listed_; }
+    absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const override {
+      ++reads;
+      return files_[file].second.substr(offset, bytes);
+    }
+    mutable int reads = 0;
+
+   private:
+    const TestContent::Files files_;
+    std::vector<SnapshotFile> listed_;
+  };
+
+  PatchTest() {
+    transfer_.Serve(100, files_);
+    Offer();
+    Pull();
+    EXPECT_TRUE(transfer_.receiver->awaits_compare());
+    EXPECT_EQ(transfer_.receiver->TakeCompareAt(), (LogPosition{100, 2}));
+  }
+  void Offer() {
+    const std::optional<SnapshotOffer> offer = transfer_.sender->Offer(5, 0, transfer_.now);
+    ASSERT_TRUE(offer.has_value());
+    transfer_.receiver->TakePatchOffer(SnapshotTransfer::kLeader, *offer, transfer_.now);
+  }
+  // Gives what is asked for.
+  void Pull() {
+    for (auto requests = transfer_.receiver->TakeRequests(); !requests.empty();
+         requests = transfer_.receiver->TakeRequests()) {
+      for (const auto& [to, request] : requests) {
+        transfer_.receiver->TakePiece(to, transfer_.sender->Answer(request, transfer_.now),
+                                      transfer_.now);
+      }
+    }
+  }
+  void Compare(const Own& own, bool aborted) {
+    transfer_.receiver->Compare(&own, ManualWorld(), [aborted] { return aborted; });
+  }
+
+  SnapshotTransfer transfer_;
+  const TestContent::Files files_ = Content(5);
+};
+
+TEST_F(PatchTest, OnlyWhatDiffersComes) {
+  TestContent::Files damaged = files_;
+  damaged[2].second[2 * kChunkBytes] ^= 1;
+  const Own own(damaged);
+  Compare(own, /*aborted=*/false);
+  EXPECT_FALSE(transfer_.receiver->awaits_compare());
+  EXPECT_EQ(own.reads, 6);
+  Pull();
+  const std::shared_ptr<IncomingSnapshot> patch = transfer_.receiver->TakePatch();
+  ASSERT_NE(patch, nullptr);
+  EXPECT_TRUE(patch->IsHere({2, 2}));
+  EXPECT_FALSE(patch->IsHere({2, 1}));
+}
+
+TEST_F(PatchTest, AComparisonEndsInTheMiddle) {
+  const Own own(files_);
+  Compare(own, /*aborted=*/true);
+  EXPECT_EQ(own.reads, 0);
+  EXPECT_TRUE(transfer_.receiver->awaits_compare()) << "nothing has come of it";
+  EXPECT_TRUE(transfer_.receiver->TakeRequests().empty());
+  EXPECT_EQ(transfer_.receiver->TakePatch(), nullptr);
+}
+
+TEST_F(PatchTest, WhatIsForgottenIsNotWaitedFor) {
+  transfer_.now = transfer_.now + SnapshotReceiver::kIdle + Seconds(1);
+  transfer_.receiver->Expire(transfer_.now);
+  EXPECT_FALSE(transfer_.receiver->awaits_compare());
+}
+
+TEST_F(PatchTest, WhatGaveWayIsNotWaitedFor) {
+  transfer_.now = transfer_.now + Seconds(5);
+  transfer_.Serve(110, Content(6));
+  Offer();
+  EXPECT_FALSE(transfer_.receiver->awaits_compare()) << "the manifest of the next is on its way";
+  Pull();
+  EXPECT_TRUE(transfer_.receiver->awaits_compare());
+  EXPECT_EQ(transfer_.receiver->TakeCompareAt(), (LogPosition{110, 2}));
 }
 
 }  // namespace
