@@ -85,8 +85,8 @@ class Link {
   size_t largest_frame_ = 0;
 };
 
-// Whatever the link: most of it is used, and nobody waits for longer than twice what is aimed at and what
-// the least window takes.
+// Whatever the link: most of it is used, and nobody waits for longer than twice what is aimed at
+// and what the least window takes.
 TEST(LaneWindowTest, TheLinkIsFullAndItsQueueShort) {
   for (const double mbit : {1.0, 8.0, 30.0}) {
     for (const int64_t round_trip_ms : {0, 1, 20, 80}) {
