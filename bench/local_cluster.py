@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+from delayed_link import DelayedLink
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BIN = ROOT / "bazel-bin"
 CAIRN = BIN / "service/cli/cairn"
@@ -132,20 +134,34 @@ class Cluster:
 class Cairn(Cluster):
     name = "cairn"
 
-    def __init__(self, parent, *flags):
+    def __init__(self, parent, *flags, delay=0):
+        """What is sent to node 3 is `delay` seconds on its way, and what it answers on the same
+        connection."""
         super().__init__(parent)
         self.flags = flags
+        self.delay = delay
+        self.link = None
 
     def start(self):
         ports = free_ports(3)
+        listens = list(ports)
+        if self.delay > 0:
+            listens[2] = free_ports(1)[0]
+            self.link = DelayedLink(("127.0.0.1", ports[2]), ("127.0.0.1", listens[2]), self.delay)
         members = ",".join(f"{i}=127.0.0.1:{port}" for i, port in enumerate(ports, 1))
-        for i, port in enumerate(ports, 1):
+        for i, (port, listen) in enumerate(zip(ports, listens), 1):
             self.spawn(f"node{i}", [
                 CAIRND, f"--node_id={i}", f"--data_dir={self.directory}/node{i}",
-                f"--listen=127.0.0.1:{port}", f"--initial_cluster={members}",
+                f"--listen=127.0.0.1:{listen}", f"--advertise=127.0.0.1:{port}",
+                f"--initial_cluster={members}",
                 *self.flags])
         self.endpoints = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.wait_healthy()
+
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        if self.link is not None:
+            self.link.close()
 
     def cli(self, *words, timeout=120):
         return run_json([CAIRN, *words, "-o", "json", "--endpoints", self.endpoints], timeout)
