@@ -14,6 +14,11 @@ void DelayWindow::Arrived(const Answer& answer, Instant now) {
     before_ = std::exchange(lately_, kDistantDelay);
     since_ = now;
   }
+  // Behind so little there is no queue of ours: the way is longer now, or those at its ends are
+  // busier. To send less would not help.
+  if (answer.under_way <= kLeast && delay > std::min(before_, lately_) + kTarget) {
+    before_ = lately_ = delay;
+  }
   lately_ = std::min(lately_, delay);
   const Duration least = std::min(before_, lately_) * answer.round_trips;
   const double factor = nanoseconds(least + kTarget) / nanoseconds(delay);

@@ -298,6 +298,7 @@ void Node::TakeTorn(Instant now, const std::vector<RecordRun>& entries) {
 
 // All of them are here.
 void Node::WriteTorn(Instant now) {
+  if (!dependencies_.has_room()) return;  // they stay until Raft asks again
   TornGift& gift = repair_.torn;
   const Index first = gift.parts().front().first().index;
   const Index last = gift.parts().back().last().index;
@@ -310,7 +311,9 @@ void Node::WriteTorn(Instant now) {
                                ToInteger(gift.holder()), " were dropped: ",
                                same ? configurations.status().message()
                                     : "they are not those that may be torn here"));
-    return gift.Clear();
+    // What a later version may be able to decode need not come again.
+    if (!same) gift.Clear();
+    return;
   }
   dependencies_.log->Log(
       LogLevel::kInfo,

@@ -13,7 +13,8 @@ size_t LaneWindow::frame_bytes() const {
 // A window that shrinks may be below what is under way without a receipt asked for. So where none
 // is awaited there is room.
 size_t LaneWindow::Room() const {
-  if (!gives_receipts_) return kUnansweredFrameBytes;
+  // The first receipt may come a moment after the call is open.
+  if (!gives_receipts_) return sent_ < DelayWindow::kFirst ? kLeastFrameBytes : kMaxUnansweredBytes;
   return asks_.empty() || HasRoom() ? frame_bytes() : 0;
 }
 
@@ -34,7 +35,7 @@ uint64_t LaneWindow::Sent(size_t bytes, bool more, Instant now) {
 }
 
 void LaneWindow::Received(uint64_t receipt, Instant now) {
-  if (receipt <= received_ || receipt > asked_) return;  // nobody asked
+  if (asks_.empty() || receipt < asks_.front().receipt || receipt > asked_) return;  // nobody asked
   Ask ask;
   while (!asks_.empty() && asks_.front().receipt <= receipt) {
     ask = asks_.front();

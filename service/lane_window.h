@@ -21,7 +21,7 @@ namespace cairn {
 class LaneWindow {
  public:
   static constexpr size_t kLeastFrameBytes = size_t{4} << 10;
-  static constexpr size_t kUnansweredFrameBytes = size_t{64} << 10;
+  static constexpr size_t kMaxUnansweredBytes = size_t{64} << 10;
   // HTTP/2 lets so much under way (service/wire/http2_window.h), and all that is left of a message
   // once its receiver has seen how long it is: one round trip more, however large it is.
   static constexpr size_t kAtOnceBytes = size_t{64} << 10;

@@ -54,8 +54,10 @@ absl::StatusOr<bool> TornGift::Take(const std::vector<RecordRun>& entries) {
       const Index first = next();
       const RecordView record = run.At(first);
       const TermRun wanted = RunAt(first);
-      if (record.previous_hash() != (parts_.empty() ? before_ : last_hash()) ||
-          record.position().term != wanted.term) {
+      const bool joins = record.previous_hash() == (parts_.empty() ? before_ : last_hash());
+      if (!joins || record.position().term != wanted.term) {
+        // It may be what came before that is of another log.
+        if (!joins) parts_.clear();
         return absl::FailedPreconditionError(
             absl::StrCat("entry ", first, " is not the one that may be torn here"));
       }

@@ -34,7 +34,8 @@ class TornGift {
   // Whether `reply` answers one of the last questions.
   bool Awaits(NodeId from, const EntryReply& reply) const;
   // Takes the next of the entries out of an answer; false if none of them is there.
-  // FAILED_PRECONDITION if it is another entry than the one that may be torn.
+  // FAILED_PRECONDITION if it is another entry than the one that may be torn, or does not
+  // join on to what came before, which is forgotten then.
   absl::StatusOr<bool> Take(const std::vector<RecordRun>& entries);
   bool whole() const { return !parts_.empty() && next() > last(); }
   // Of all of them. whole().

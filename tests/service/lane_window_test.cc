@@ -48,6 +48,7 @@ class Link {
   Duration Takes(size_t bytes) const {
     return Nanoseconds(static_cast<int64_t>(static_cast<double>(bytes) / bytes_per_second_ * 1e9));
   }
+  void set_round_trip(Duration round_trip) { round_trip_ = round_trip; }
   size_t waiting() const { return waiting_; }
   bool waits_for_receipt() const { return !receipts_.empty(); }
   int answered() const { return answered_; }
@@ -153,11 +154,30 @@ TEST(LaneWindowTest, ALongWayGetsTheLargestFrames) {
   EXPECT_EQ(link.largest_frame(), kMaxFrameBytes);
 }
 
+// Another way, or a machine that is busy: what the lane sends has no part in it.
+TEST(LaneWindowTest, ADelayThatIsNotItsOwnIsBorne) {
+  Link link(1000 * kMbit, Milliseconds(0));
+  constexpr size_t kMuch = size_t{1} << 40;
+  link.Run(Seconds(1));
+  link.Offer(kMuch);
+  link.Run(Seconds(10));
+  link.set_round_trip(Milliseconds(250));
+  link.Run(Seconds(5));
+  const size_t before = link.waiting();
+  link.Run(Seconds(10));
+  EXPECT_GE(before - link.waiting(), size_t{20} << 20);
+}
+
 TEST(LaneWindowTest, APeerThatGivesNoReceiptsIsSentFramesAsTheyCome) {
   LaneWindow window(kBegin);
   EXPECT_NE(window.Sent(1, false, kBegin), 0U);
+  // Small ones at first: the first receipt may be on its way.
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_EQ(window.Room(), LaneWindow::kLeastFrameBytes);
+    ASSERT_EQ(window.Sent(window.Room(), false, kBegin), 0U);
+  }
   for (int i = 0; i < 1000; ++i) {
-    ASSERT_EQ(window.Room(), LaneWindow::kUnansweredFrameBytes);
+    ASSERT_EQ(window.Room(), LaneWindow::kMaxUnansweredBytes);
     ASSERT_EQ(window.Sent(window.Room(), false, kBegin), 0U);
   }
   // One that is late is not.
@@ -170,11 +190,15 @@ TEST(LaneWindowTest, APeerThatGivesNoReceiptsIsSentFramesAsTheyCome) {
 TEST(LaneWindowTest, ReceiptsNobodyAskedForAreNothing) {
   LaneWindow window(kBegin);
   window.Received(window.Sent(1, false, kBegin), kBegin);
-  uint64_t last = 0;
+  uint64_t first = 0, last = 0;
   while (window.Room() > 0) {
-    last = std::max(last, window.Sent(window.Room(), false, kBegin));
+    const uint64_t receipt = window.Sent(window.Room(), false, kBegin);
+    if (first == 0) first = receipt;
+    last = std::max(last, receipt);
   }
-  for (const uint64_t receipt : {uint64_t{0}, uint64_t{1}, last + 1, ~uint64_t{0}}) {
+  ASSERT_GT(first, 2U);
+  for (const uint64_t receipt :
+       {uint64_t{0}, uint64_t{1}, uint64_t{2}, first - 1, last + 1, ~uint64_t{0}}) {
     window.Received(receipt, kBegin + Milliseconds(1));
     EXPECT_EQ(window.Room(), 0U) << receipt;
   }

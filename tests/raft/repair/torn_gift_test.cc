@@ -99,6 +99,17 @@ TEST_F(TornGiftTest, OtherEntriesAreRefused) {
   EXPECT_FALSE(gift_.Take({}).value());
 }
 
+// The hash of an entry says what stands before it: of two parts that do not fit either may be
+// wrong.
+TEST_F(TornGiftTest, APartOfAnotherLogDoesNotStayForEver) {
+  const RecordRun other = MakeRun({3, 1}, before_, {2, 2}, "another command ");
+  EXPECT_TRUE(gift_.Take({other}).value_or(false));
+  EXPECT_EQ(gift_.Take({entries_.Slice(6, 7)}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(Takes(4, 7));
+  EXPECT_TRUE(gift_.whole());
+}
+
 TEST_F(TornGiftTest, LateAnswersToTheLastFewQuestionsCount) {
   for (uint64_t request = 12; request <= 18; ++request) Want(2, request);
   EXPECT_TRUE(gift_.Awaits(NodeId{2}, {.request = 11}));

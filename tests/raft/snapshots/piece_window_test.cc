@@ -69,7 +69,9 @@ TEST(PieceWindowTest, APieceIsAPartOfTheWindow) {
   for (int i = 0; i < 2; ++i) window.Arrived(DelayWindow::kMost, Milliseconds(1), Instant());
   EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_EQ(window.piece(), kSnapshotPieceBytes);
-  for (int i = 0; i < 100; ++i) window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
+  for (int i = 0; i < 100 && window.bytes() > DelayWindow::kLeast; ++i) {
+    window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
+  }
   EXPECT_EQ(window.bytes(), DelayWindow::kLeast);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
 }
