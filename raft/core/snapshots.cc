@@ -73,6 +73,9 @@ void Raft::State::RestoreOverHole(LogPosition position) {
 // it is committed; until then this node votes, and neither acknowledges nor applies nor campaigns.
 void Raft::State::MissState() {
   Trace("lacks the state up to ", base().index, ": asks the others for a snapshot");
+  // Without itself in it this node does not know the members: it joined, and their list was in the
+  // state. The leader will be heard.
+  if (!membership_.in_force().IsMember(node())) return;
   if (!OtherMembers(membership_.in_force(), node()).empty()) return;
   RaiseFence(Fence::Reason::kDataLoss,
              absl::StrCat("the log begins behind ", ToString(base()), ", the state holds entries ",

@@ -14,7 +14,8 @@ namespace {
 bool LacksState(const ServiceContext& context) {
   if (context.opened()->machine->applied_index() > 0) return false;
   const std::shared_ptr<const GroupStatus> standing = context.standing();
-  return standing != nullptr && standing->first_index > 1;
+  // Before anything is told of the log it may be so.
+  return standing == nullptr || standing->first_index != 1;
 }
 
 }  // namespace

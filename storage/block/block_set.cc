@@ -145,6 +145,8 @@ absl::Status BlockSet::Make(uint64_t id, uint64_t min_bytes, Purpose purpose, Re
         IsCurrent(*found->second)) {
       return absl::OkStatus();
     }
+    // Its file is replaced, also where the new one cannot be used yet: nobody may write to the old.
+    if (found != blocks_.end()) blocks_.erase(found);
     preparing_ = true;
   }
   absl::Status status = Format(id, bytes, reserve);

@@ -33,7 +33,9 @@ absl::StatusOr<bool> WriteStalls::Lift() {
   return SetLimits(limits);
 }
 
+// To set limits is written down, which must not take what a full disk has in reserve.
 absl::Status WriteStalls::Look() {
+  if (!room_.has_room()) return absl::OkStatus();
   MutexLock lock(mutex_);
   WriteLimits limits = limits_;
   if (!room_.flush_waits()) limits.buffers = true;

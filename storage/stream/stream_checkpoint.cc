@@ -103,6 +103,10 @@ absl::StatusOr<std::optional<StreamCheckpoint>> StreamCheckpointFiles::Load() {
     for (const absl::Status& status : {first.status(), second.status()}) {
       if (!IsBad(status)) return status;
     }
+    // Of two that cannot be read now one may be whole.
+    for (const absl::Status& status : {first.status(), second.status()}) {
+      if (absl::IsInternal(status)) return status;
+    }
     const absl::Status& why = absl::IsNotFound(first.status()) ? second.status() : first.status();
     return absl::DataLossError(absl::StrCat("both copies of the streams' checkpoint, ",
                                             PathOf(kCopies[0]), " and ", kCopies[1],

@@ -57,6 +57,15 @@ TEST_F(LostStateTest, ItVotesByItsLogAndDoesNothingElse) {
   EXPECT_TRUE(node_.raft().state_lost());
 }
 
+// Whom the state would have named; the leader feeds it as before.
+TEST(JoinedLostStateTest, WhoJoinedWaitsForTheLeader) {
+  RecoveredRaft recovered = WithoutState();
+  recovered.base_configuration = {};
+  RaftUnderTest node(recovered);
+  EXPECT_FALSE(node.Settle().fence.has_value());
+  EXPECT_TRUE(node.raft().state_lost());
+}
+
 TEST_F(LostStateTest, ASnapshotWhereTheLogBegins) {
   ExpectRestored(Receive(2, {5, 1}), {5, 1});
   EXPECT_EQ(node_.raft().last(), (LogPosition{8, 2}));

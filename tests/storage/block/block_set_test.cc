@@ -9,11 +9,14 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/executor.h"
 #include "gtest/gtest.h"
 #include "storage/block/block_log.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_verifier.h"
+#include "storage/no_room.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
@@ -44,6 +47,37 @@ TEST(BlockSetTest, ABlockThatIsReleasedBecomesTheNextOne) {
   EXPECT_EQ(NamesIn(file_system), std::vector<std::string>({BlockFileName(2), BlockFileName(3)}));
   ASSERT_TRUE(blocks.Prepare(3, 100'000).ok()) << "a longer one in its place";
   EXPECT_GE(blocks.Find(3)->geometry().block_bytes, 100'000u);
+}
+
+// A longer one is to take the place of one that was prepared, and there is no handle left when the
+// old one is gone: what is used in the end stands under its name.
+TEST(BlockSetTest, AFileThatWasReplacedIsNotWrittenTo) {
+  for (const auto refused : {FileAccess::Operation::kSyncDirectory, FileAccess::Operation::kOpen}) {
+    SCOPED_TRACE(refused == FileAccess::Operation::kOpen ? "open" : "sync");
+    SimulatedFileSystem file_system;
+    ASSERT_TRUE(file_system.MakeDirectory(kTestDirectory).ok());
+    BlockSet blocks(file_system, Options(), {});
+    ASSERT_TRUE(blocks.Prepare(1).ok());
+    const std::string name = BlockFileName(1);
+    file_system.set_fault_hook([&](const FileAccess& access) {
+      const bool here = access.operation == FileAccess::Operation::kSyncDirectory ||
+                        absl::EndsWith(access.path, name);
+      return FileFault{.error = access.operation == refused && here ? EMFILE : 0};
+    });
+    const auto longer = blocks.Begin(1, 100'000, BlockSet::Reserve::kKeep);
+    ASSERT_TRUE(IsNoRoom(longer.status())) << longer.status();
+    file_system.set_fault_hook(nullptr);
+    const auto begun = blocks.Begin(1, 0, BlockSet::Reserve::kKeep);
+    ASSERT_TRUE(begun.ok()) << begun.status();
+    const std::string text = "in the file of that name";
+    ASSERT_TRUE((*begun)->file().Write(4096, text).ok());
+    auto file = file_system.Open(absl::StrCat(kTestDirectory, "/", name),
+                                 {.mode = FileSystem::OpenMode::kRead});
+    ASSERT_TRUE(file.ok()) << file.status();
+    std::string read(text.size(), '\0');
+    ASSERT_TRUE((*file)->Read(4096, read.size(), read.data()).ok());
+    EXPECT_EQ(read, text);
+  }
 }
 
 TEST(BlockSetTest, SomebodyWhoReadsKeepsIt) {
