@@ -1,4 +1,4 @@
-"""A link of much delay, in front of a server on loopback."""
+"""A link of much delay, in front of a server on loopback: that it sleeps is what it is for."""
 
 import collections
 import socket

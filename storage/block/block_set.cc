@@ -17,6 +17,7 @@ BlockSet::BlockSet(FileSystem& file_system, Options options, std::vector<uint64_
   std::erase_if(spares_, [this](uint64_t spare) {
     const std::string path = PathOf(SpareFileName(spare));
     const absl::StatusOr<bool> is_spare = IsSpare(path);
+    // One that stays takes room until the next start, and is not used.
     if (is_spare.ok() && !*is_spare) file_system_.Remove(path).IgnoreError();
     return !is_spare.ok() || !*is_spare;
   });

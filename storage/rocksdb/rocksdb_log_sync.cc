@@ -20,7 +20,8 @@ constexpr int kManyTables = 20;
 
 bool RocksDbLog::has_room() const { return !refused_ && !piles_up_ && room_.has_room(); }
 
-// What was refused is synced by the next sync, which is told of errors, too.
+// What was refused is synced by the next sync, which is told of errors, too: what is written out is
+// there still, and a failure is kept.
 void RocksDbLog::SeekRoom() {
   if (!failure_.Get().ok()) return;
   room_.unwritten().WriteOut().IgnoreError();

@@ -248,6 +248,7 @@ TEST(FullDiskTest, CopiesAtTheEndKeepNothing) {
     ASSERT_TRUE(driver.Sync().ok());
     disk.set_capacity_bytes(kFull);
     for (int i = 0; i < copies; ++i) {
+      // Until there is no room: how many there is room for is not the point.
       driver.store(kGroupA).Repair({*driver.model().at(kGroupA).At(38)}).IgnoreError();
     }
     driver.Append(kGroupA, 1, {Payload(1, 6000)});
