@@ -162,6 +162,7 @@ class BlockLog final : public LogDisk {
   SyncBatch GatherBounds() const;
   absl::Status WriteCopies(const SyncBatch& next);
   absl::Status WriteCopyBatch(SyncBatch& batch);
+  bool FitsAsCopies(const SyncBatch& batch) const;
   absl::Status WriteApart(SyncBatch& batch);
   bool AddCopiesOf(uint64_t block, SyncBatch& batch) const;
   absl::Status CheckRepair(const GroupState& group, const RecordRun& run,

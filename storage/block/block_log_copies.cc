@@ -55,6 +55,11 @@ SyncBatch BlockLog::GatherBounds() const {
   return batch;
 }
 
+// With bounds behind them, or on a full disk nothing could make them final (SeekRoom).
+bool BlockLog::FitsAsCopies(const SyncBatch& batch) const {
+  return end_.Fit(batch, GatherBounds());
+}
+
 // What it says is in force when this returns: the copies stand on the disk.
 absl::Status BlockLog::WriteCopyBatch(SyncBatch& batch) {
   absl::Status status = WriteApart(batch);
@@ -123,7 +128,7 @@ absl::Status BlockLog::RewriteSome() {
       continue;
     }
     if (added == Added::kNothingYet) return absl::OkStatus();
-    if (!end_.Fits(batch)) {
+    if (!FitsAsCopies(batch)) {
       const absl::Status status = Roll(batch, BlockSet::Reserve::kKeep);
       if (IsNoRoom(status)) copies_.refused_in = end_.block()->block();
       if (!status.ok()) return status;
@@ -364,7 +369,7 @@ absl::Status BlockLog::Repair(GroupState& group, const std::vector<RecordRun>& r
   };
   SyncBatch batch = gather();
   absl::Status status;
-  if (!end_.Fits(batch)) {
+  if (!FitsAsCopies(batch)) {
     status = Roll(batch, BlockSet::Reserve::kKeep);
     if (IsNoRoom(status)) return status;
     batch = gather();

@@ -206,6 +206,28 @@ TEST(FullDiskTest, EntriesLeaveAQuarterOfTheReserve) {
   }
 }
 
+// However full copies make the last block: what makes them final still goes behind them.
+TEST(FullDiskTest, BehindCopiesThereIsRoomForWhatEndsThem) {
+  for (size_t length = 100; length < 4000; length += 100) {
+    SCOPED_TRACE(length);
+    SimulatedFileSystem disk;
+    LogDriver driver(disk, WithReserve(0));
+    for (uint64_t i = 0; i < 40; ++i) {
+      driver.Append(kGroupA, 1, {Payload(i, i == 38 ? length : 2000)});
+      ASSERT_TRUE(driver.Sync().ok());
+    }
+    driver.Drop(kGroupA, 35);
+    ASSERT_TRUE(driver.Sync().ok());
+    disk.set_capacity_bytes(kFull);
+    const RecordRun copied = *driver.model().at(kGroupA).At(39);
+    while (driver.store(kGroupA).Repair({copied}).ok()) continue;
+    driver.Append(kGroupA, 1, {Payload(1, 6000)});
+    ASSERT_TRUE(IsNoRoom(driver.Sync()));
+    driver.log().SeekRoom();
+    EXPECT_EQ(driver.Sync(), absl::OkStatus());
+  }
+}
+
 // Compaction frees blocks, and one of them is the next reserve.
 TEST(FullDiskTest, WhatIsDroppedGivesTheReserveBack) {
   SimulatedFileSystem disk;
