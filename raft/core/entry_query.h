@@ -26,7 +26,7 @@ namespace cairn {
 //  - they could, but each of them, of one half of a joint configuration too, may only have been cut
 //    off in writing it by a power cut: dropped too, since all of them losing the very last write
 //    otherwise is not to be believed;
-//  - else it is lost.
+//  - else it is lost, unless somebody comes to lead who has other entries in its place.
 //
 // Answers are to the last question only. Threads: one at a time.
 class EntryQuery {

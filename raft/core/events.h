@@ -125,6 +125,13 @@ struct SnapshotReceived {
   SnapshotPoint snapshot = {};
 };
 
+// The log of another member begins behind this entry, so it is committed. (That member has lost
+// what the entries up to there had made, and asks for it; this one may be the only one who can make
+// it again.)
+struct BegunBehind {
+  LogPosition at = {};
+};
+
 // Another member has reached this term, and what it knows to be committed is about to be taken from
 // it: leaders of earlier terms may lack that.
 struct TermReached {
@@ -192,11 +199,12 @@ struct HoldCandidacy {
   bool hold = false;
 };
 
-using Event = std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent,
-                           PeerUnreachable, HostLost, Applied, Compact, SnapshotReceived,
-                           TermReached, ChangeMembership, CancelMembership, TransferLeadership,
-                           Campaign, StepDown, UnsafeRecover, DiskFailed, HoldCandidacy,
-                           EntriesDamaged, EntriesRepaired, EntryNowhere, TornEntriesGiven>;
+using Event =
+    std::variant<Tick, Receive, Propose, ReadBarrier, LogSynced, EntriesSent, PeerUnreachable,
+                 HostLost, Applied, Compact, SnapshotReceived, TermReached, BegunBehind,
+                 ChangeMembership, CancelMembership, TransferLeadership, Campaign, StepDown,
+                 UnsafeRecover, DiskFailed, HoldCandidacy, EntriesDamaged, EntriesRepaired,
+                 EntryNowhere, TornEntriesGiven>;
 
 }  // namespace cairn
 

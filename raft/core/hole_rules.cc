@@ -52,6 +52,14 @@ void Raft::State::AskForSnapshot(NodeId leader, Index refused) {
                                               .refused_index = refused}});
 }
 
+// Without a leader there is nobody who would bring a snapshot by himself, and who has compacted the
+// entry may not be able to lead, since this log is longer (fault catalogue 6.5, IN_SNAPSHOT).
+Index Raft::State::StateNeeded() const {
+  if (doubt_.state_lost) return base().index;
+  const bool nowhere = doubt_.nowhere != 0 && doubt_.nowhere == HoleToApply();
+  return nowhere && leader() == NodeId::kNone && !unsure() ? doubt_.nowhere : 0;
+}
+
 // The leader's log does not have the entry at `next`, nor has anybody's, and its state does.
 bool Raft::State::NeedsSnapshotForHole(Index next) const {
   return next == doubt_.nowhere && next <= applied_ && trail_.holes().Contains(next);

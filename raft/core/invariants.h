@@ -17,6 +17,8 @@ namespace cairn {
 class InvariantChecker {
  public:
   std::optional<std::string> AfterStep(const Raft& raft);
+  // The next step is BegunBehind of this entry.
+  void Told(LogPosition committed) { told_ = committed.index; }
   // `effects` were just taken from `raft`.
   std::optional<std::string> AfterEffects(const Raft& raft, const Effects& effects);
 
@@ -40,6 +42,7 @@ class InvariantChecker {
   NodeId term_leader_ = NodeId::kNone;  // of the term seen last, once known
   Ticket last_ticket_ = 0;
   Index apply_up_to_ = 0;
+  Index told_ = 0;
 };
 
 }  // namespace cairn

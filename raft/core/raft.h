@@ -57,6 +57,10 @@ class Raft {
   const Holes& holes() const;  // what cannot be read
   // What the entries up to base() have made is lost here, and no snapshot has come in its place.
   bool state_lost() const;
+  // A snapshot at this entry or behind it is needed, of whoever has applied as much; 0: none. It is
+  // where the log begins if the state is lost; or, while no leader is heard, an entry that is
+  // needed and that nobody's log has.
+  Index state_needed() const;
   // It cannot tell what it has promised (raft/core/rejoin.h).
   bool unsure() const;
   bool term_durable() const;  // term() survives a power cut

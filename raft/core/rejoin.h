@@ -5,10 +5,11 @@
 // of which it knows nothing any more; it is *unsure*. What it does know is true, and older.
 //
 // Unsure, it neither votes nor pre-votes nor campaigns, confirms no round of reads, promises no
-// lease and says nothing of what it lacks (TailReply). It takes nothing into its log, cuts nothing
-// off and acknowledges nothing, until the leader of its term has named a *barrier*: an entry n of
-// the leader's own term U, appended after the member's question (with a number drawn since its
-// start) had come in, and durable on a quorum Q without the member. Then it takes entries and
+// lease and says nothing of what it lacks (TailReply), but does where it has all that is asked for.
+// It takes nothing into its log, cuts nothing off and acknowledges nothing, until the leader of its
+// term has named a *barrier*: an entry n of the leader's own term U, appended after the member's
+// question (with a number drawn since its start) had come in, and durable on a quorum Q without the
+// member. Then it takes entries and
 // acknowledges them like any other; once it holds everything up to n durably under that very
 // leader, with its vote of term U spent, it is a member as before. A later term begins it anew.
 //

@@ -46,6 +46,17 @@ void Raft::State::On(const TermReached& reached) {
   if (reached.term > ballot_.state.term) AdoptTerm(reached.term, "the giver of a snapshot");
 }
 
+// Nobody may ever say it otherwise: where most members have lost their state none of them
+// acknowledges anything, so no leader commits.
+void Raft::State::On(const BegunBehind& begun) {
+  if (unsure() || begun.at.index <= commit_ || !trail_.Matches(begun.at)) return;
+  Trace("learns that ", ToString(begun.at), " is committed: another log begins behind it");
+  // What a leader commits of its own term it counts.
+  const auto* leader = std::get_if<Leader>(&role_);
+  LearnCommit(leader == nullptr ? begun.at.index
+                                : std::min(begun.at.index, leader->first_index - 1));
+}
+
 // The process that received it may have died before the log was reset.
 void Raft::State::InstallAtStart(const SnapshotPoint& snapshot) {
   if (snapshot.position.index > commit_) TakeSnapshot(snapshot);

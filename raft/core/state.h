@@ -69,6 +69,7 @@ class Raft::State {
   Term TermAt(Index index) const;
   const Holes& holes() const { return trail_.holes(); }
   bool state_lost() const { return doubt_.state_lost; }
+  Index StateNeeded() const;
   bool unsure() const { return doubt_.rejoin.unsure(); }
   bool term_durable() const { return durability_.HardStateDurable(); }
   std::optional<LogPosition> restoring() const {
@@ -136,6 +137,7 @@ class Raft::State {
     EntryQuery query;
     TornHolders holders;
     std::optional<Asked> asked;       // what `query` is about
+    int rounds = 0;                   // queries about it so far
     Index nowhere = 0;                // a hole that nobody can fill
     bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
     bool gave_way = false;            // let another one campaign first
@@ -174,6 +176,7 @@ class Raft::State {
   void On(const Compact& compact);
   void On(const SnapshotReceived& received);
   void On(const TermReached& reached);
+  void On(const BegunBehind& begun);
   void On(const EntriesDamaged& damaged);
   void On(const EntriesRepaired& repaired);
   void On(const EntryNowhere& nowhere);

@@ -19,6 +19,13 @@
 #include "raft/core/state.h"
 
 namespace cairn {
+namespace {
+
+// Nobody has led for so many election timeouts when an entry that may have been committed is given
+// up for lost. Each other member has campaigned by then, if it may.
+constexpr int kLostAfterRounds = 3;
+
+}  // namespace
 
 // The first entry that must be decided: a hole that the state machine needs, or the torn tail.
 std::optional<EntryQuery::Doubt> Raft::State::InDoubt() const {
@@ -74,7 +81,9 @@ std::optional<Raft::State::Asked> Raft::State::ToAsk() const {
 
 void Raft::State::QueryDoubt() {
   const std::optional<EntryQuery::Doubt> doubt = InDoubt();
-  doubt_.asked = ToAsk();
+  std::optional<Asked> asked = ToAsk();
+  doubt_.rounds = asked == doubt_.asked ? doubt_.rounds + 1 : 1;
+  doubt_.asked = std::move(asked);
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
   doubt_.holders.Next();
@@ -99,8 +108,6 @@ void Raft::State::QueryDoubt() {
 }
 
 void Raft::State::Handle(NodeId from, const TailQuery& query) {
-  // What it lacks it may have held: it must not be counted among those that never had it.
-  if (unsure() && !MutantEnabled(Mutant::kUnsureDenies)) return;
   const Index held = HeldOf(query);
   // What the state machine has applied was committed, also where the log has lost it. But where
   // this log has another entry than the asker, what is committed there is not the asker's.
@@ -119,6 +126,12 @@ void Raft::State::Handle(NodeId from, const TailQuery& query) {
   reply.claimed_through = std::max(held, TornOf(query));
   if (reply.claimed_through > held) {
     reply.torn_from = std::max(doubt_.torn.from(), query.good.index + 1);
+  }
+  if (unsure() && !MutantEnabled(Mutant::kUnsureDenies)) {
+    // What it lacks it may have held: it must not be counted among those that never had it. But who
+    // has all of it can hand it on.
+    if (query.torn.empty() || reply.have_through < query.torn.back().last_index) return;
+    reply.known_commit = 0;
   }
   Trace("tells ", ToInteger(from), ": holds through ", reply.have_through, ", commit ",
         reply.known_commit,
@@ -231,6 +244,7 @@ void Raft::State::On(const TornEntriesGiven& given) {
 void Raft::State::ForgetAnswers() {
   const bool same = ToAsk() == doubt_.asked || MutantEnabled(Mutant::kAnswersKept);
   if (doubt_.query.id() != 0 && !same) doubt_.query.Start(0);
+  if (!same) doubt_.rounds = 0;
   if (effects_.ask_torn && effects_.ask_torn->request != doubt_.query.id()) {
     effects_.ask_torn.reset();
   }
@@ -248,6 +262,9 @@ void Raft::State::DecideDoubt() {
       [this](const EntryQuery::Claims& claims, Index index) { return CouldCommit(claims, index); });
   if (const auto* lost = std::get_if<EntryQuery::Lost>(&verdict)) {
     const bool known = lost->known_commit >= lost->first;
+    // Those who claim it are a majority; but a later leader's entries may stand in its place, and
+    // then it was not committed. Whoever has them wins an election, and overwrites it here.
+    if (!known && !voters.empty() && doubt_.rounds < kLostAfterRounds) return;
     RaiseFence(Fence::Reason::kDataLoss,
                absl::StrCat("entries ", lost->first, "..", lost->last, " are held by no member; ",
                             known ? "committed up to " : "they may be committed, known up to ",

@@ -46,5 +46,40 @@ TEST(HoleRulesTest, AHeartbeatIsAnsweredAsALeaderThatReplicatesHeeds) {
   EXPECT_EQ(reply.hint, (LogPosition{2, 1}));
 }
 
+// Found by the model: two of three with a hole at the same entry, which the third has in a snapshot
+// only, and a shorter log.
+TEST(HoleRulesTest, WithoutALeaderTheStateOfAnyMemberWillDo) {
+  RaftUnderTest node(3, {1, 1, 1, 1, 1}, kTerm2);
+  node.Step(EntriesDamaged{{3, 3}});
+  EXPECT_EQ(node.raft().state_needed(), 0u) << "somebody may have it";
+  node.Step(EntryNowhere{3});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 3u);
+  node.Receive(2, Heartbeat{.term = 2});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 0u) << "the leader brings one";
+  node.Timeout();
+  node.Settle();
+  ASSERT_EQ(node.raft().state_needed(), 3u);
+  const Configuration members = node.raft().configuration();
+  node.Step(SnapshotReceived{2, {{3, 1}, {}, {}, members}});
+  EXPECT_EQ(node.Take().restore, (LogPosition{3, 1}));
+  node.Step(Applied{3});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 0u);
+  EXPECT_EQ(node.raft().last(), (LogPosition{5, 1})) << "the log stays";
+}
+
+// What the state has is needed no more.
+TEST(HoleRulesTest, AnEntryThatIsAppliedNeedsNoState) {
+  RecoveredRaft recovered = Recovered(3, {1, 1, 1}, kTerm2);
+  recovered.applied = 2;
+  recovered.holes = {{2, 2}};
+  RaftUnderTest node(recovered);
+  node.Step(EntryNowhere{2});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 0u);
+}
+
 }  // namespace
 }  // namespace cairn

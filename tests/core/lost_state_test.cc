@@ -122,6 +122,60 @@ TEST_F(LostStateTest, WhatTheLeaderOffersIsAcknowledged) {
   EXPECT_EQ(RaftUnderTest::Only<AppendReply>(node_.Settle(), 2).match, 9u);
 }
 
+// The other side: node 1 is asked for a state that it has only the entries for.
+class AskedForStateTest : public testing::Test {
+ protected:
+  AskedForStateTest() { node_.Settle(); }
+  Effects Told(LogPosition at) {
+    node_.Step(BegunBehind{at});
+    return node_.Settle();
+  }
+
+  RaftUnderTest node_{3, {1, 1, 2, 2}, {.term = 2}};
+};
+
+// Found by the model: two of three have lost their state, so they acknowledge nothing, and no
+// leader could commit what would make it again.
+TEST_F(AskedForStateTest, ItLearnsWhatWasCommitted) {
+  EXPECT_EQ(Told({3, 2}).apply_up_to, 3u);
+  EXPECT_EQ(node_.raft().commit(), 3u);
+  Told({2, 1});
+  EXPECT_EQ(node_.raft().commit(), 3u);
+}
+
+TEST_F(AskedForStateTest, NotOfAnotherEntryOrOneThatIsNotHere) {
+  Told({3, 1});
+  Told({5, 2});
+  EXPECT_EQ(node_.raft().commit(), 0u);
+}
+
+TEST_F(AskedForStateTest, AlsoAsTheLeaderButCountsItsOwnTerm) {
+  node_.Elect();
+  node_.Settle();
+  const LogPosition own = node_.raft().last();
+  EXPECT_EQ(own.term, 3u);
+  Told({4, 2});
+  EXPECT_EQ(node_.raft().commit(), 4u);
+  Told(own);
+  EXPECT_EQ(node_.raft().commit(), 4u);
+  EXPECT_FALSE(node_.raft().leads_with_commit());
+}
+
+// What is unreadable stays so.
+TEST_F(AskedForStateTest, ItAppliesNoHole) {
+  node_.Step(EntriesDamaged{{2, 2}});
+  EXPECT_EQ(Told({3, 2}).apply_up_to, 1u);
+  EXPECT_EQ(node_.raft().commit(), 3u);
+}
+
+TEST(UnsureAskedForStateTest, WhoIsUnsureIsToldByItsLeader) {
+  RecoveredRaft recovered = Recovered(3, {1, 1}, {.term = 2});
+  recovered.unsure = true;
+  RaftUnderTest node(recovered);
+  node.Step(BegunBehind{{2, 1}});
+  EXPECT_EQ(node.raft().commit(), 0u);
+}
+
 TEST_F(LostStateTest, ItStopsWhereThereIsNobodyToAsk) {
   RecoveredRaft alone = WithoutState();
   alone.base_configuration.voters.resize(1);

@@ -62,6 +62,7 @@ RaftUnderTest::RaftUnderTest(RecoveredRaft recovered, Incarnation disk)
 void RaftUnderTest::Fail(const char* what) { ADD_FAILURE() << what; }
 
 void RaftUnderTest::Step(Event event) {
+  if (const auto* begun = std::get_if<BegunBehind>(&event)) invariants_.Told(begun->at);
   raft_.Step(now_, std::move(event));
   if (auto broken = invariants_.AfterStep(raft_)) ADD_FAILURE() << *broken;
 }

@@ -119,6 +119,27 @@ TEST_F(UnsureMemberTest, ItDoesNotSayWhatItLacks) {
   EXPECT_TRUE(Node::Sent<TailReply>(node_.Settle()).empty());
 }
 
+// What has the index and the term is the entry, whatever has been forgotten: whoever cannot read it
+// may be the only one to lead, and is given it (model: a torn tail, and the third of three behind).
+TEST_F(UnsureMemberTest, ItSaysThatItHoldsAllThatIsAsked) {
+  node_.Receive(2, TailQuery{.term = 2, .query = 9, .good = {2, 1}, .torn = {{2, 4}}});
+  const auto reply = Node::Only<TailReply>(node_.Settle(), 2);
+  EXPECT_EQ(reply.have_through, 4u);
+  EXPECT_EQ(reply.known_commit, 0u) << "what it has applied may stand elsewhere in its log";
+}
+
+// With a part of it it would be counted among those that lack the rest.
+TEST_F(UnsureMemberTest, ItDoesNotSayWhatItHoldsOfMore) {
+  node_.Receive(2, TailQuery{.term = 2, .query = 9, .good = {2, 1}, .torn = {{2, 5}}});
+  node_.Receive(3, TailQuery{.term = 2, .query = 9, .good = {2, 1}, .torn = {}});
+  EXPECT_TRUE(Node::Sent<TailReply>(node_.Settle()).empty());
+  RecoveredRaft recovered = Unsure();
+  recovered.holes = {{3, 3}};
+  Node node(recovered);
+  node.Receive(2, TailQuery{.term = 2, .query = 9, .good = {2, 1}, .torn = {{2, 4}}});
+  EXPECT_TRUE(Node::Sent<TailReply>(node.Settle()).empty());
+}
+
 TEST_F(UnsureMemberTest, BeforeTheAnswerItsLogIsNotTouched) {
   HearLeader();
   node_.Receive(2, MakeAppend(3, {2, 1}, {3, 3}, 2));

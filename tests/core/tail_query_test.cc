@@ -58,6 +58,41 @@ TEST_F(TailQueryTest, WhatNobodyHoldsIsDroppedWhenAllHaveSaidSo) {
   EXPECT_EQ(node_.raft().last().index, 2u);
 }
 
+// Node 2 cannot read it either, so they may have committed it. But node 3 may hold another one of a
+// later term in its place, which wins elections (found by the model: both halted at once).
+TEST_F(TailQueryTest, WhatMayBeCommittedIsLostWhenNobodyComesToLead) {
+  const auto answer = [this] {
+    TailReply reply = HasThrough(2);
+    reply.faulty_from = 3;
+    reply.claimed_through = 5;
+    node_.Receive(2, reply);
+    node_.Receive(3, HasThrough(2));
+    return node_.Take().fence;
+  };
+  EXPECT_FALSE(answer().has_value());
+  Ask();
+  EXPECT_FALSE(answer().has_value());
+  node_.Receive(3, Heartbeat{.term = 2});
+  node_.Settle();
+  Ask();
+  EXPECT_FALSE(answer().has_value()) << "somebody has led in between";
+  Ask();
+  EXPECT_FALSE(answer().has_value());
+  Ask();
+  const std::optional<Fence> fence = answer();
+  ASSERT_TRUE(fence.has_value());
+  EXPECT_EQ(fence->reason, Fence::Reason::kDataLoss);
+}
+
+// That is no matter of who leads.
+TEST_F(TailQueryTest, WhatIsKnownToBeCommittedIsLostAtOnce) {
+  TailReply reply = HasThrough(2);
+  reply.known_commit = 3;
+  node_.Receive(2, reply);
+  node_.Receive(3, HasThrough(2));
+  EXPECT_TRUE(node_.Take().fence.has_value());
+}
+
 // Entry 8 was not asked for, and was acknowledged after the answers: the leader may count it.
 TEST_F(TailQueryTest, ALateAnswerDoesNotDropWhatWasAcknowledgedSince) {
   RepairAndAcknowledge();
