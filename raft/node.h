@@ -219,7 +219,7 @@ class Node {
   std::string WhereDamaged() const;                       // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
-  void GiveState(NodeId to, const EntryRequest& request);
+  void GiveState(Instant now, NodeId to, const EntryRequest& request);
   void StateHealed(size_t parts);
   void TellMended(size_t parts) const;
   void Report(LossEvent event) const;

@@ -163,7 +163,7 @@ void Node::DriveRepair(Instant now) {
 // Another member cannot read these.
 void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
   if (!raft_.MayBeMember(to)) return;
-  if (request.state_at_least != 0) return GiveState(to, request);
+  if (request.state_at_least != 0) return GiveState(now, to, request);
   std::vector<RecordRun> given;
   size_t bytes = 0;
   for (const EntryRange& range : request.wanted) {
@@ -201,7 +201,10 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
 }
 
 // Another member has lost its state. What was applied here is committed, so it needs no leader.
-void Node::GiveState(NodeId to, const EntryRequest& request) {
+void Node::GiveState(Instant now, NodeId to, const EntryRequest& request) {
+  if (request.state_term != 0) {
+    raft_.Step(now, BegunBehind{{request.state_at_least, request.state_term}});
+  }
   EntryReply reply = {request.request, StateAnswer::kNotYet};
   if (raft_.state_lost()) {
     reply.state = StateAnswer::kLost;

@@ -27,7 +27,7 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
     if (!offer.answer_wanted) return;
     Send(from, SnapshotAnswer{offer.id, verdict, raft_.term(), raft_.commit()});
   };
-  if (raft_.state_lost()) return TakeAskedOffer(now, from, offer);
+  if (raft_.state_needed() != 0) return TakeAskedOffer(now, from, offer);
   // Not one that the leader gives in place of entries.
   if (!offer.answer_wanted && dependencies_.take_patch != nullptr) {
     if (repair_.state.mending() || !repair_.state.Holds(offer.position.index)) return;
@@ -53,7 +53,7 @@ void Node::TakeOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
 // Whoever offers it: what a snapshot holds is committed. But leaders of terms before the giver's
 // may lack it; so this node follows none of them any more.
 void Node::TakeAskedOffer(Instant now, NodeId from, const SnapshotOffer& offer) {
-  if (offer.position.index < raft_.base().index) return;
+  if (offer.position.index < raft_.state_needed()) return;
   raft_.Step(now, TermReached{offer.term});
   PullOffered(from, offer);
 }

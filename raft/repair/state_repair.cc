@@ -30,11 +30,12 @@ NodeId StateRepair::Choose(const Raft& raft) const {
 
 std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& raft) {
   const bool damaged = damage_.parts > 0 && !damage_.mending;
-  if (!raft.state_lost() && !damaged) {
+  const Index needed = raft.state_needed();
+  if (needed == 0 && !damaged) {
     due_ = kDistantFuture;
     return std::nullopt;
   }
-  if (due_ == kDistantFuture && !raft.state_lost() && damage_.failures > 0) {
+  if (due_ == kDistantFuture && needed == 0 && damage_.failures > 0) {
     due_ = now + interval_ * (int64_t{1} << damage_.failures);
   }
   if (due_ != kDistantFuture && now < due_) return std::nullopt;
@@ -45,9 +46,9 @@ std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& ra
   answered_ = false;
   if (peer == NodeId::kNone) return std::nullopt;
   // No request for entries: a state of nothing is none.
-  const Index at_least =
-      raft.state_lost() ? raft.base().index : std::max(damage_.applied, Index{1});
-  return EntryRepair::Asking{peer, {++last_request_, {}, at_least}};
+  const Index at_least = needed != 0 ? needed : std::max(damage_.applied, Index{1});
+  const Term term = raft.state_lost() ? raft.base().term : 0;
+  return EntryRepair::Asking{peer, {++last_request_, {}, at_least, term}};
 }
 
 void StateRepair::Damaged(Index applied, size_t parts) {

@@ -20,7 +20,11 @@ namespace cairn {
 
 // Asks one member at a time, the leader first. What a snapshot holds is committed, so whoever has
 // applied as much may give it, in any term and role; no leader is needed, which the group may not
-// have before. Who offers one is asked again as long as it comes: offers get lost, and a repeated
+// have before. Whoever is asked learns with the question that what the log begins behind is
+// committed, since it may have the entries and not know that. So it is for an entry that is needed,
+// while there is no leader and nobody's log has it (Raft::state_needed).
+//
+// Who offers one is asked again as long as it comes: offers get lost, and a repeated
 // one has the receiver ask again for what did not arrive (raft/snapshots/snapshot_receiver.h).
 //
 // Where the state machine of a node that runs has found damage, whatever the role, a member that

@@ -282,9 +282,10 @@ void WriteBody(const EntryRequest& from, v1::Parcel* parcel) {
     added->set_term(range.term);
   }
   to->set_state_at_least(from.state_at_least);
+  to->set_state_term(from.state_term);
 }
 EntryRequest Read(const v1::EntryRequest& from) {
-  EntryRequest to = {from.request(), {}, from.state_at_least()};
+  EntryRequest to = {from.request(), {}, from.state_at_least(), from.state_term()};
   for (const v1::EntryRange& range : from.wanted()) {
     to.wanted.push_back({range.first(), range.last(), range.term()});
   }

@@ -26,6 +26,7 @@ class StateRepairTest : public testing::Test {
     if (!asking) return 0;
     EXPECT_TRUE(asking->request.wanted.empty());
     EXPECT_EQ(asking->request.state_at_least, 5u);
+    EXPECT_EQ(asking->request.state_term, 1u) << "who has the entry learns that it is committed";
     request_ = asking->request.request;
     return ToInteger(asking->to);
   }
@@ -107,6 +108,21 @@ TEST_F(StateRepairTest, NobodyIsAskedWhereNothingIsLost) {
   EXPECT_FALSE(repair_.Next(whole.now(), whole.raft()).has_value());
   EXPECT_EQ(repair_.NextDeadline(), kDistantFuture);
   EXPECT_FALSE(repair_.TakeNowhere(whole.raft()));
+}
+
+// Without a leader nobody brings by himself what all others have in snapshots only.
+TEST(StateRepairOfHoleTest, AnEntryThatNobodyHasIsLookedForInStates) {
+  RaftUnderTest node(3, {1, 1, 1}, {.term = 1});
+  StateRepair repair(kInterval, 7);
+  node.Step(EntriesDamaged{{2, 2}});
+  EXPECT_FALSE(repair.Next(node.now(), node.raft()).has_value());
+  node.Step(EntryNowhere{2});
+  node.Settle();
+  const auto asking = repair.Next(node.now(), node.raft());
+  ASSERT_TRUE(asking.has_value());
+  EXPECT_EQ(asking->request.state_at_least, 2u);
+  EXPECT_EQ(asking->request.state_term, 0u) << "nothing says that it is committed";
+  EXPECT_FALSE(repair.TakeNowhere(node.raft()));
 }
 
 // Of a node whose log and position are as they should be, and that has found damage.
