@@ -123,11 +123,11 @@ struct Tally {
   size_t either = 0;
 };
 
-void Check(const DamagedDisks& disks, Tally& tally, Random* luck = nullptr) {
+void Check(const DamagedDisks& disks, Tally& tally) {
   if (!MayBeAtOnce(disks)) return;
   const Rules rules(disks);
   const Fate fate = rules.Decide();
-  DamagedGroup group(disks, {VotersUpTo(disks.size())}, luck);
+  DamagedGroup group(disks, {VotersUpTo(disks.size())});
   const bool recovers = group.Recovers(fate == Fate::kRecovers ? Seconds(60) : Seconds(10));
   ASSERT_EQ(group.violation(), "") << Describe(disks);
   if (fate != Fate::kEither) {
@@ -182,6 +182,23 @@ TEST(ConflictRecoveryTest, TwoEntriesOfThreeTerms) {
   EXPECT_EQ(tally.recovered, 6'129u);
   EXPECT_EQ(tally.stayed_down, 1'717u);
   EXPECT_EQ(tally.either, 1'611u);
+}
+
+// Repairs come at once: whoever waits for them longer than others wait for him comes too late.
+TEST(ConflictRecoveryTest, MoreTermsAndNodes) {
+  const std::vector<DamagedDisk> disks = DisksOf(3, 3);
+  Random random(1);
+  Tally tally;
+  for (int round = 0; round < 5'000; ++round) {
+    DamagedDisks group;
+    for (size_t nodes = 3 + 2 * random.Below(2); group.size() < nodes;) {
+      group.push_back(disks[random.Below(disks.size())]);
+    }
+    Check(group, tally);
+    ASSERT_FALSE(HasFatalFailure()) << "round " << round;
+  }
+  EXPECT_GT(tally.recovered, 100u);
+  EXPECT_GT(tally.stayed_down, 50u);
 }
 
 }  // namespace

@@ -156,5 +156,25 @@ TEST(SnapshotRecoveryTest, ThreeEntriesAndStatesAheadOfTheLogs) {
   EXPECT_EQ(tally.stayed_down, 11'849u);
 }
 
+// Repairs come one by one, and offers are lost.
+TEST(SnapshotRecoveryTest, MoreNodesRepairedOneByOne) {
+  std::vector<DamagedDisk> disks = DisksOf({1, 2, 2, 3}, States::kCompacted, true);
+  for (const DamagedDisk& disk : DisksOf({1, 2, 2, 3}, States::kAhead, false)) {
+    disks.push_back(disk);
+  }
+  Random random(1);
+  Tally tally;
+  for (int round = 0; round < 5'000; ++round) {
+    DamagedDisks group;
+    for (size_t nodes = 3 + 2 * random.Below(2); group.size() < nodes;) {
+      group.push_back(disks[random.Below(disks.size())]);
+    }
+    Check(group, tally, &random);
+    ASSERT_FALSE(HasFatalFailure()) << "round " << round;
+  }
+  EXPECT_GT(tally.recovered, 500u);
+  EXPECT_GT(tally.stayed_down, 500u);
+}
+
 }  // namespace
 }  // namespace cairn

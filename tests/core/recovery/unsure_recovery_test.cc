@@ -158,5 +158,22 @@ TEST(UnsureRecoveryTest, TwoEntriesOnFiveNodes) {
   EXPECT_EQ(tally.either, 0u);
 }
 
+// Repairs come one by one, and answers are lost.
+TEST(UnsureRecoveryTest, MoreEntriesRepairedOneByOne) {
+  const std::vector<DamagedDisk> disks = DisksOf({1, 2, 2, 3});
+  Random random(1);
+  Tally tally;
+  for (int round = 0; round < 5'000; ++round) {
+    DamagedDisks group;
+    for (size_t nodes = 3 + random.Below(3); group.size() < nodes;) {
+      group.push_back(disks[random.Below(disks.size())]);
+    }
+    Check(group, tally, &random);
+    ASSERT_FALSE(HasFatalFailure()) << "round " << round;
+  }
+  EXPECT_GT(tally.recovered, 500u);
+  EXPECT_GT(tally.stayed_down, 1000u);
+}
+
 }  // namespace
 }  // namespace cairn
