@@ -126,6 +126,16 @@ void GroupRunner::EndUnlessVoter(absl::AnyInvocable<void(const absl::Status&)> d
           "this member is a voter, and what the group has acknowledged may rest on it: demote it "
           "to a learner or remove it first"));
     }
+    const auto without_disk = [self](const Configuration& members) {
+      const Member* named = members.Find(self);
+      return named != nullptr && named->incarnation == Incarnation::kUnknown;
+    };
+    if (without_disk(raft.configuration()) || without_disk(raft.committed_configuration())) {
+      return answer->Give(absl::FailedPreconditionError(absl::StrCat(
+          "the members name this one without its disk, so what is fed anew would pass for what it "
+          "was: declare it with incarnation ",
+          ToInteger(settings_.self.incarnation), ", or remove it first")));
+    }
     // At once, or it could become one.
     StopCalls();
     turns_.ended = true;

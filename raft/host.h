@@ -149,9 +149,10 @@ class Host {
   // Delete for a member whose state is of no use and that shall be fed anew: open the group again
   // when `done` is told OK, and declare the members with its new incarnation. FAILED_PRECONDITION,
   // and nothing is changed, if it is a voter, by the configuration in force or the last committed
-  // one: what a quorum has acknowledged may rest on it, so remove or demote it first; or if nobody
-  // can tell, since its log cannot be read (remove it, then Delete). Calls under way are not waited
-  // for. NOT_FOUND if it is not open.
+  // one: what a quorum has acknowledged may rest on it, so remove or demote it first; if one of
+  // these names it without its incarnation, so that what is fed anew would pass for what it was; or
+  // if nobody can tell, since its log cannot be read (remove it, then Delete). Calls under way are
+  // not waited for. NOT_FOUND if it is not open.
   virtual void Reset(GroupId group, LifeDone done) = 0;
 
   // Hands leadership of each group this node leads over to the best of its other voters. `done` is

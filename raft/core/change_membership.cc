@@ -227,7 +227,13 @@ void Raft::State::LearnRemoval() {
   const LogPosition at = membership_.position();
   if (control_.removed >= at || commit_ < at.index || at.index == 0) return;
   if (NamesDisk(membership_.in_force(), node(), options_.incarnation)) return;
-  if (!membership_.WasMember(node(), options_.incarnation)) return;
+  // Named without its disk, another one may have been meant, whose end this is, and a later entry
+  // may name this one. If it was meant nobody feeds it any more, and it asks (AskWhetherRemoved).
+  const bool was_meant = membership_.AnyFrom(0, [this](const Configuration& each) {
+    const Member* self = each.Find(node());
+    return self != nullptr && self->incarnation == options_.incarnation;
+  });
+  if (!was_meant) return;
   // A leader first hands over.
   if (!std::holds_alternative<Leader>(role_)) NoteRemoved(at, node());
 }

@@ -330,6 +330,32 @@ TEST_F(GroupLifeTest, VotersAreNotResetAndLearnersAreFedAnew) {
   EXPECT_TRUE(Await([&] { return Same(leader, learner); }));
 }
 
+// Its leader could not tell it from what it was: it would count entries that are gone.
+TEST_F(GroupLifeTest, WhoIsNamedWithoutItsDiskIsNotReset) {
+  cluster_.Fill(kGroup, 5);
+  const uint64_t leader = cluster_.Leader(kGroup);
+  const uint64_t learner = cluster_.Follower(kGroup);
+  DeclaredMembers members;
+  members.voters = {MemberOf(leader), MemberOf(6 - leader - learner)};
+  ASSERT_TRUE(std::holds_alternative<ControlDone>(Change(members)));
+  ASSERT_TRUE(Await([&] { return !cluster_.Status(leader, kGroup).configuration.joint(); }));
+  ASSERT_TRUE(Delete(learner).ok());
+  ASSERT_TRUE(cluster_.Open(learner, kGroup).ok());
+  members.learners = {MemberOf(learner)};
+  members.learners[0].incarnation = Incarnation::kUnknown;
+  ASSERT_TRUE(Await([&] { return std::holds_alternative<ControlDone>(Change(members)); }));
+  ASSERT_TRUE(
+      Await([&] { return Same(leader, learner) && cluster_.Status(learner, kGroup).learner; }));
+  const absl::Status refused = Reset(learner);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused));
+  EXPECT_NE(refused.message().find("without its disk"), std::string::npos) << refused;
+  cluster_.Fill(kGroup, 2);
+  members.learners = {MemberOf(learner)};
+  ASSERT_TRUE(Await([&] { return std::holds_alternative<ControlDone>(Change(members)); }));
+  bool reset = false;  // once it knows
+  EXPECT_TRUE(Await([&] { return reset = reset || Reset(learner).ok(); }));
+}
+
 // Wherever the power goes in a deletion, the next start finds the group whole, or gone for good.
 TEST_F(GroupLifeTest, PowerCutsInADeletion) {
   const uint64_t node = cluster_.Follower(kBusy);
