@@ -30,7 +30,9 @@ GroupRunner::Acquaintance GroupRunner::Knows(NodeId node) const {
 bool GroupRunner::Believes(const Introduction& introduction) const {
   MutexLock lock(mutex_);
   const bool committed = status_.configuration_index <= status_.commit_index;
-  return MayBeNews(introduction, status_.commit_index,
+  // Of what it has lost with its state it knows that it was committed, and not what it said.
+  const bool knows = status_.configuration_index > 0;
+  return MayBeNews(introduction, knows ? status_.commit_index : 0,
                    committed ? LogPosition{status_.configuration_index, status_.configuration_term}
                              : LogPosition{});
 }

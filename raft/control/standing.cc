@@ -1,7 +1,9 @@
 #include "raft/control/standing.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "raft/core/membership.h"
 #include "raft/core/unsafe_override.h"
 
 namespace cairn {
@@ -14,9 +16,12 @@ Standing StandingOf(const Raft& raft, NodeState before, size_t damaged_parts) {
                          "member confirms, and neither votes nor acknowledges")};
   }
   if (raft.state_lost()) {
+    const absl::string_view then =
+        IsOneOfSeveral(raft.configuration(), raft.node())
+            ? "; the others are asked for a snapshot"
+            : ", and with it the list of members; waits until another one is heard of";
     return {NodeState::kRepairing,
-            absl::StrCat("the state up to entry ", raft.base().index,
-                         " is lost here; the others are asked for a snapshot")};
+            absl::StrCat("the state up to entry ", raft.base().index, " is lost here", then)};
   }
   if (raft.torn_from().has_value()) {
     return {NodeState::kRepairing, "asks the others for its last entries"};

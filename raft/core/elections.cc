@@ -85,6 +85,7 @@ VoteResult Raft::State::ResultOf(const std::map<NodeId, bool>& votes) const {
 }
 
 void Raft::State::OnElectionTimeout() {
+  if (StopsForNobodyCame()) return;
   const std::string fault = CampaignFault();
   const bool has_holes = !trail_.holes().empty() && !doubt_.gave_way;
   if (fault.empty() && (has_holes || control_.stalled)) {

@@ -69,6 +69,10 @@ bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation inca
           incarnation == Incarnation::kUnknown);
 }
 
+bool IsOneOfSeveral(const Configuration& configuration, NodeId self) {
+  return configuration.IsMember(self) && !OtherMembers(configuration, self).empty();
+}
+
 void Membership::Compact(Index base) {
   auto in_force = std::next(history_.begin());
   while (in_force != history_.end() && in_force->first.index <= base) ++in_force;

@@ -59,6 +59,9 @@ class Membership {
 
 // Whether `configuration` names `node` with this disk, as far as both disks are known.
 bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation incarnation);
+// Whether `self` is one of several members. If not, whoever is a member has other ones than these:
+// they began with others, or without it.
+bool IsOneOfSeveral(const Configuration& configuration, NodeId self);
 // The other nodes whose votes count, ordered by id: voters of both halves.
 std::vector<NodeId> OtherVoters(const Configuration& configuration, NodeId self);
 // All members but `self`, ordered by id.

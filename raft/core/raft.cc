@@ -141,6 +141,7 @@ void Raft::State::On(Receive& receive) {
     Trace("ignores ", NameOf(message.body), " of ", ToInteger(message.from), ": not for us");
     return;
   }
+  doubt_.nobody_since = now_;
   if (Evicts(message.from)) {
     EndOverride(absl::StrCat("node ", ToInteger(message.from), " is not lost"));
   }

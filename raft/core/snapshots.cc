@@ -10,6 +10,12 @@
 #include "raft/core/state.h"
 
 namespace cairn {
+namespace {
+
+// For who may be alone. Members try to connect once a second.
+constexpr Duration kWaitForAnybody = Seconds(30);
+
+}  // namespace
 
 void Raft::State::On(const Compact& compact) {
   const Index up_to = std::min({compact.up_to, commit_, applied_, durable()});
@@ -84,13 +90,35 @@ void Raft::State::RestoreOverHole(LogPosition position) {
 // it is committed; until then this node votes, and neither acknowledges nor applies nor campaigns.
 void Raft::State::MissState() {
   Trace("lacks the state up to ", base().index, ": asks the others for a snapshot");
-  // Without itself in it this node does not know the members: it joined, and their list was in the
-  // state. The leader will be heard.
-  if (!membership_.in_force().IsMember(node())) return;
-  if (!OtherMembers(membership_.in_force(), node()).empty()) return;
+  doubt_.nobody_since = now_;
+  // What the log says itself is true. Else the list of members was in the state: who joined is not
+  // in the one it began with, and who was alone in that may have others since. They come by.
+  if (KnowsNobody() && membership_.logged()) StopAlone("there is no other member");
+}
+
+// By what this log says, or by the members the group began with.
+bool Raft::State::KnowsNobody() const {
+  return membership_.in_force().IsMember(node()) &&
+         OtherMembers(membership_.in_force(), node()).empty();
+}
+
+// At an election timeout. Who is alone would be waiting for ever, so it stops; to be started again
+// takes nothing away. True if it has stopped.
+bool Raft::State::StopsForNobodyCame() {
+  if (!doubt_.state_lost || !KnowsNobody()) return false;
+  const Duration waited = now_ - doubt_.nobody_since;
+  if (waited < std::max(options_.election_timeout * 10, kWaitForAnybody)) return false;
+  StopAlone(absl::StrCat("no other member has been heard of for ",
+                         waited.nanoseconds / Seconds(1).nanoseconds,
+                         " s. If others have joined since the group began, start them, then this "
+                         "one again"));
+  return true;
+}
+
+void Raft::State::StopAlone(absl::string_view why) {
   RaiseFence(Fence::Reason::kDataLoss,
              absl::StrCat("the log begins behind ", ToString(base()), ", the state holds entries ",
-                          "up to ", applied_, ", and there is no other member"));
+                          "up to ", applied_, ", and ", why));
 }
 
 // The whole log gives way (paper 7): it ends before the snapshot, or has another entry in its

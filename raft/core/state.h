@@ -140,6 +140,7 @@ class Raft::State {
     int rounds = 0;                   // queries about it so far
     Index nowhere = 0;                // a hole that nobody can fill
     bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
+    Instant nobody_since = {};        // since when no other member was heard, of who lost its state
     bool gave_way = false;            // let another one campaign first
     std::optional<Instant> holds_up;  // since when holes keep this leader from serving
   };
@@ -278,6 +279,9 @@ class Raft::State {
   void ResetLog(const SnapshotPoint& snapshot);
   void RestoreOverHole(LogPosition position);
   void MissState();
+  bool KnowsNobody() const;
+  bool StopsForNobodyCame();
+  void StopAlone(absl::string_view why);
   void AcknowledgeSnapshot(Term offered_in, Index index);
   void OfferSnapshot(NodeId peer, Leader& leader);
   void TakeRestore(Effects& effects);

@@ -84,6 +84,7 @@ bool StateRepair::TakeNowhere(const Raft& raft) {
   if (!raft.state_lost() || lost_too_.empty()) return false;
   // Which members there are is lost, too: a leader may be one that this node has not heard of.
   if (raft.leader() != NodeId::kNone && !lost_too_.contains(raft.leader())) return false;
+  if (!IsOneOfSeveral(raft.configuration(), raft.node())) return false;
   const std::vector<NodeId> members = OtherMembers(raft.configuration(), raft.node());
   return std::all_of(members.begin(), members.end(),
                      [this](NodeId member) { return lost_too_.contains(member); });

@@ -176,13 +176,54 @@ TEST(UnsureAskedForStateTest, WhoIsUnsureIsToldByItsLeader) {
   EXPECT_EQ(node.raft().commit(), 0u);
 }
 
-TEST_F(LostStateTest, ItStopsWhereThereIsNobodyToAsk) {
-  RecoveredRaft alone = WithoutState();
-  alone.base_configuration.voters.resize(1);
+// The members of the group it was alone in at first; who came later stood in the state.
+RecoveredRaft AloneAtFirst() {
+  RecoveredRaft recovered = WithoutState();
+  recovered.base_configuration.voters.resize(1);
+  return recovered;
+}
+
+// Nobody else was a member where the log knows one list, its own.
+TEST(AloneLostStateTest, ItStopsAtOnceWhereItsLogSaysThatItIsAlone) {
+  RecoveredRaft alone = AloneAtFirst();
+  alone.configurations = {{{7, 2}, alone.base_configuration}};
   RaftUnderTest node(alone);
   const Effects effects = node.Settle();
   ASSERT_TRUE(effects.fence.has_value());
   EXPECT_EQ(effects.fence->reason, Fence::Reason::kDataLoss);
+}
+
+TEST(AloneLostStateTest, WhoBeganAloneStopsWhenNobodyComes) {
+  RaftUnderTest node(AloneAtFirst());
+  EXPECT_FALSE(node.Settle().fence.has_value());
+  const Instant start = node.now() - RaftOptions().election_timeout;
+  Effects effects;
+  while (!effects.fence && node.now() < start + Seconds(3600)) {
+    node.Timeout();
+    effects = node.Settle();
+  }
+  ASSERT_TRUE(effects.fence.has_value());
+  EXPECT_EQ(effects.fence->reason, Fence::Reason::kDataLoss);
+  EXPECT_GE(node.now(), start + Seconds(30)) << "they need time to connect again";
+}
+
+TEST(AloneLostStateTest, WhoBeganAloneIsFedByTheOthers) {
+  RaftUnderTest node(AloneAtFirst());
+  node.Elapse(Seconds(29));
+  // One of two: the other one cannot lead without its vote.
+  node.Receive(2, VoteRequest{.term = 3, .last = {8, 2}, .campaign = 1});
+  EXPECT_TRUE(RaftUnderTest::Only<VoteReply>(node.Settle(), 2).granted);
+  node.Elapse(Seconds(29));
+  node.Receive(2, Heartbeat{.term = 3});
+  EXPECT_FALSE(node.Settle().fence.has_value());
+  EXPECT_EQ(node.raft().leader(), NodeId{2});
+  Configuration members = node.raft().configuration();
+  members.voters.push_back({NodeId{2}, Incarnation{2}, "address"});
+  node.Step(SnapshotReceived{3, {{7, 2}, {}, {4, 1}, members}});
+  const Effects effects = node.Take();
+  ASSERT_TRUE(effects.restore.has_value());
+  EXPECT_EQ(node.raft().configuration(), members);
+  EXPECT_FALSE(effects.fence.has_value());
 }
 
 }  // namespace

@@ -238,7 +238,7 @@ TEST_F(LostStreamsClusterTest, WhatAllHaveLostStopsThemAll) {
       SpoilCheckpoints(cluster.Files(node));
     }
     cluster.StartAll();
-    cluster.Run(Seconds(10));
+    cluster.Run(Seconds(60));  // one that began alone waits for others first
     for (uint64_t node = 1; node <= nodes; ++node) {
       ASSERT_TRUE(cluster.runs(node)) << cluster.Stopped(node);
       EXPECT_TRUE(absl::IsDataLoss(cluster.Stopped(node))) << cluster.Stopped(node);

@@ -179,5 +179,31 @@ TEST(StateRepairOfDamageTest, AsksForAStateAlsoBeforeAnythingIsApplied) {
   EXPECT_EQ(asking->request.state_at_least, 1u);
 }
 
+// Who does not know the members cannot tell that all of them have said so: who began alone, and who
+// joined, have but the list that was true then.
+TEST(UnknownMembersTest, NobodyIsTheLastToSaySo) {
+  for (const bool joined : {false, true}) {
+    RecoveredRaft recovered = WithoutState();
+    auto& voters = recovered.base_configuration.voters;
+    joined ? voters.erase(voters.begin(), voters.begin() + 2)
+           : voters.erase(voters.begin() + 1, voters.end());
+    RaftUnderTest node(recovered);
+    StateRepair repair{kInterval, 7};
+    node.Receive(2, Heartbeat{.term = 1});
+    for (const uint64_t peer : {2, 3, 4}) {
+      const std::optional<EntryRepair::Asking> asking = repair.Next(node.now(), node.raft());
+      repair.Take(NodeId{peer},
+                  EntryReply{asking ? asking->request.request : 0, StateAnswer::kLost},
+                  node.raft());
+    }
+    node.Receive(2, VoteRequest{.term = 2, .last = {5, 1}, .campaign = 1});
+    EXPECT_FALSE(repair.TakeNowhere(node.raft())) << joined;
+    node.Elapse(Seconds(10));
+    node.Receive(2, VoteRequest{.term = 2, .last = {5, 1}, .campaign = 1});
+    EXPECT_EQ(node.raft().leader(), NodeId::kNone);
+    EXPECT_FALSE(repair.TakeNowhere(node.raft())) << joined;
+  }
+}
+
 }  // namespace
 }  // namespace cairn
