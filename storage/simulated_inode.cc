@@ -41,11 +41,19 @@ SectorImage SimulatedInode::OnDisk() const {
 
 void SimulatedInode::Write(uint64_t offset, absl::string_view data, OperationCounter& counter) {
   const uint64_t old_length = cached_.length();
+  if (data.empty()) return;
   cached_.Write(offset, data);
   const SectorRange range(offset, data.size());
   const uint64_t start = range.first * kSectorBytes;
-  std::string sectors((range.end - range.first) * kSectorBytes, '\0');
+  // What stands around `data` in its first and its last sector.
+  std::string sectors;
+  sectors.reserve((range.end - range.first) * kSectorBytes);
+  sectors.resize(offset - start, '\0');
   cached_.Read(start, sectors.size(), sectors.data());
+  sectors.append(data.data(), data.size());
+  const size_t filled = sectors.size();
+  sectors.resize((range.end - range.first) * kSectorBytes, '\0');
+  cached_.Read(start + filled, sectors.size() - filled, sectors.data() + filled);
   const Bytes content = Bytes::Take(std::move(sectors));
   for (uint64_t sector = range.first; sector < range.end; ++sector) {
     unreadable_.erase(sector);

@@ -92,20 +92,31 @@ absl::StatusOr<LogPosition> ListMachine::Open(const OpenContext& context) {
 namespace {
 
 constexpr uint64_t kBytesOfAnElement = 3000;
+// Some chunks: where each command has a snapshot of its own, a list that goes on growing would be
+// all that a run is about.
+constexpr uint64_t kElementsWithBytes = 300;
+
+uint64_t BytesOfList(uint64_t length) {
+  return std::min(length, kElementsWithBytes) * kBytesOfAnElement;
+}
 
 class FrozenList final : public SnapshotSource {
  public:
   FrozenList(uint64_t length, uint64_t hash) {
     AppendLittleEndian(&head_, length);
     AppendLittleEndian(&head_, hash);
-    files_ = {{"head", head_.size()}, {"list", length * kBytesOfAnElement}};
+    files_ = {{"head", head_.size()}, {"list", BytesOfList(length)}};
   }
   const std::vector<SnapshotFile>& files() const override { return files_; }
   absl::StatusOr<std::string> Read(size_t file, uint64_t offset, size_t bytes) const override {
     if (file == 0) return head_.substr(offset, bytes);
-    std::string content(bytes, '\0');
-    for (size_t i = 0; i < bytes; ++i) {
-      content[i] = static_cast<char>('a' + (offset + i) / kBytesOfAnElement % 26);
+    std::string content;
+    content.reserve(bytes);
+    while (content.size() < bytes) {
+      const uint64_t at = offset + content.size();
+      const uint64_t left = kBytesOfAnElement - at % kBytesOfAnElement;
+      content.append(static_cast<size_t>(std::min<uint64_t>(bytes - content.size(), left)),
+                     static_cast<char>('a' + at / kBytesOfAnElement % 26));
     }
     return content;
   }
@@ -127,7 +138,7 @@ absl::Status ListMachine::Restore(const SnapshotReader& snapshot, LogPosition po
   Decoder decoder(*head);
   length_ = decoder.Read<uint64_t>();
   hash_ = decoder.Read<uint64_t>();
-  if (snapshot.files()[1].bytes != length_ * kBytesOfAnElement) {
+  if (snapshot.files()[1].bytes != BytesOfList(length_)) {
     return absl::DataLossError("the list has another length");
   }
   observer_.restored(position, hash_);
