@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -105,7 +106,9 @@ class LossReport::Content {
                        [group](const Range& range) { return range.group == group; });
   }
   std::vector<std::pair<Index, Index>> OpenOf(GroupId group) const;
-  void Save();
+  // When the file is to be written; nullopt if somebody else will. Then SaveIfDue is to follow.
+  std::optional<Instant> TakeTurn();
+  void SaveIfDue();
 
   const std::string path_;
 
@@ -130,6 +133,9 @@ class LossReport::Content {
   std::set<std::string> told_ CAIRN_GUARDED_BY(mutex_);
   Counts counts_ CAIRN_GUARDED_BY(mutex_);
   uint64_t forgotten_ CAIRN_GUARDED_BY(mutex_) = 0;  // events
+  bool due_ CAIRN_GUARDED_BY(mutex_) = false;        // the file lacks some
+  Instant not_before_ CAIRN_GUARDED_BY(mutex_);      // it is written next
+  Mutex saving_;                                     // one at a time; taken before mutex_
 };
 
 void LossReport::Content::Decode(absl::string_view bytes) {
@@ -246,14 +252,24 @@ std::string LossReport::Content::Header() const {
                       ",\"open\":", counts_.open, "}\n");
 }
 
-void LossReport::Content::Save() {
+std::optional<Instant> LossReport::Content::TakeTurn() {
+  MutexLock lock(mutex_);
+  if (std::exchange(due_, true)) return std::nullopt;
+  return not_before_;
+}
+
+void LossReport::Content::SaveIfDue() {
+  MutexLock one_at_a_time(saving_);
   std::string bytes;
   {
     MutexLock lock(mutex_);
+    if (!std::exchange(due_, false)) return;
     bytes = Header();
     for (const std::string& line : lines_) absl::StrAppend(&bytes, line, "\n");
   }
   WriteFileAtomically(file_system_, path_, bytes).IgnoreError();
+  MutexLock lock(mutex_);
+  not_before_ = clock_.Now() + kPause;
 }
 
 LossReport::LossReport(FileSystem& file_system, std::string path, const Clock& clock,
@@ -261,7 +277,7 @@ LossReport::LossReport(FileSystem& file_system, std::string path, const Clock& c
     : content_(std::make_shared<Content>(file_system, std::move(path), clock)),
       background_(background) {}
 
-LossReport::~LossReport() = default;
+LossReport::~LossReport() { content_->SaveIfDue(); }
 
 const std::string& LossReport::path() const { return content_->path_; }
 
@@ -271,10 +287,11 @@ bool LossReport::HasOpen(GroupId group) const { return content_->HasOpen(group);
 
 bool LossReport::Add(const LossEvent& event) {
   if (!content_->Add(event)) return false;
+  const std::optional<Instant> when = content_->TakeTurn();
   if (background_ == nullptr) {
-    content_->Save();
-  } else {
-    background_->Post([content = content_] { content->Save(); });
+    content_->SaveIfDue();
+  } else if (when) {
+    background_->PostAt(*when, [content = content_] { content->SaveIfDue(); });
   }
   return true;
 }

@@ -45,12 +45,16 @@ struct LossEvent {
 // report is worth a failure: one that cannot be written is tried again with the next event, and one
 // that cannot be read is begun anew.
 //
-// Threads: any. The file is written on `background`, which may be null: then at once.
+// Threads: any. The file is written on `background`, which may be null: then at once. Events come
+// by the thousand where a disk rots, and each time all of the file is written and synced, beside
+// the log: so it is written for the first one, and for those that follow every kPause at most. The
+// destructor writes what is left.
 class LossReport {
  public:
   static constexpr size_t kMaxEvents = 1000;
+  static constexpr Duration kPause = Milliseconds(500);
 
-  // All outlive the report's tasks on `background`. Reads what the last process left.
+  // All outlive the report, and its tasks on `background`. Reads what the last process left.
   LossReport(FileSystem& file_system, std::string path, const Clock& clock, Executor* background);
   ~LossReport();
   LossReport(const LossReport&) = delete;

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/simulated_file_system.h"
+#include "tests/raft/manual_executor.h"
 
 namespace cairn {
 namespace {
@@ -141,6 +142,38 @@ TEST_F(LossReportTest, WhatRecoveryFoundIsMergedAndToldOnce) {
   LossReport next = Open();
   EXPECT_EQ(next.AddRecovered(kGroup, recovered).size(), 2u) << "each process says it";
   EXPECT_EQ(Read().size(), 7u);
+}
+
+// A disk that rots has a thousand events in a second; each write is one of the whole file, synced.
+TEST_F(LossReportTest, ManyEventsAreFewWrites) {
+  ManualWorld world;
+  ManualExecutor background(&world);
+  uint64_t renamed = 0;
+  disk_.set_fault_hook([&](const FileAccess& access) {
+    if (access.operation == FileAccess::Operation::kRename) ++renamed;
+    return FileFault();
+  });
+  {
+    LossReport report(disk_, kPath, world, &background);
+    for (Index i = 1; i <= 900; ++i) {
+      EXPECT_TRUE(report.Add(Damaged(2 * i, 2 * i)));
+      world.RunReady();
+      EXPECT_EQ(Read().size(), 2u) << "the first one at once";
+    }
+    EXPECT_EQ(renamed, 1u);
+    world.RunFor(LossReport::kPause);
+    EXPECT_EQ(renamed, 2u);
+    EXPECT_EQ(Read().size(), 901u);
+    world.RunFor(Seconds(60));
+    EXPECT_EQ(renamed, 2u) << "nothing new";
+    report.Add(Damaged(1, 1));
+    world.RunReady();
+    EXPECT_EQ(Read().size(), 902u) << "the first one in a while";
+    report.Add(Damaged(3, 3));
+  }
+  EXPECT_EQ(Read().size(), 903u) << "the last one by the report's end";
+  world.RunFor(Seconds(60));
+  EXPECT_EQ(renamed, 4u);
 }
 
 // A full disk, or a file that is no report, stops nobody.
