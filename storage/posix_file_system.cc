@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -91,10 +92,26 @@ absl::StatusOr<size_t> ReadFully(int descriptor, const std::string& path, uint64
   return done;
 }
 
+// Beside its own handle a file keeps one for direct reads, but only so many of all files: a log has
+// tens of thousands, and all are read so when it is opened. The others make one for each read,
+// which takes microseconds.
+constexpr int kMostDirectReaders = 64;
+std::atomic<int> direct_readers = 0;
+
+bool KeepDirectReader() {
+  if (direct_readers.fetch_add(1, std::memory_order_relaxed) < kMostDirectReaders) return true;
+  direct_readers.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
 class PosixFile final : public File {
  public:
   PosixFile(std::string path, Descriptor file, Descriptor direct_writer)
       : path_(std::move(path)), file_(std::move(file)), direct_writer_(std::move(direct_writer)) {}
+  ~PosixFile() override {
+    MutexLock lock(mutex_);
+    if (direct_reader_.valid()) direct_readers.fetch_sub(1, std::memory_order_relaxed);
+  }
 
   const std::string& path() const override { return path_; }
 
@@ -112,7 +129,8 @@ class PosixFile final : public File {
     CAIRN_CHECK_EQ(offset % kDirectAlignment, 0u) << path_;
     CAIRN_CHECK_EQ(length % kDirectAlignment, 0u) << path_;
     CAIRN_CHECK_EQ(reinterpret_cast<uintptr_t>(to) % kDirectAlignment, 0u) << path_;
-    if (const int direct = DirectReader(); direct >= 0) {
+    Descriptor own;
+    if (const int direct = DirectReader(own); direct >= 0) {
       return ReadFully(direct, path_, offset, length, to, /*direct=*/true);
     }
     const int error = posix_fadvise(file_.get(), static_cast<off_t>(offset),
@@ -216,13 +234,14 @@ class PosixFile final : public File {
     return Fail("preallocate", errno);
   }
 
-  // The descriptor for direct reads, or -1 where there can be none.
-  int DirectReader() const {
+  // A descriptor for direct reads, perhaps `own`, or -1 where there can be none.
+  int DirectReader(Descriptor& own) const {
     MutexLock lock(mutex_);
-    if (!direct_reader_tried_) {
-      direct_reader_tried_ = true;
-      direct_reader_ = ReopenDirect(file_, O_RDONLY);
-    }
+    if (direct_reader_.valid() || direct_refused_) return direct_reader_.get();
+    own = ReopenDirect(file_, O_RDONLY);
+    direct_refused_ = !own.valid() && errno == EINVAL;
+    if (!own.valid() || !KeepDirectReader()) return own.get();
+    direct_reader_ = std::move(own);
     return direct_reader_.get();
   }
 
@@ -243,7 +262,7 @@ class PosixFile final : public File {
   const Descriptor direct_writer_;  // only if opened for direct writes
   mutable Mutex mutex_;
   absl::Status failure_ CAIRN_GUARDED_BY(mutex_);  // the first one of a write or sync: final
-  mutable bool direct_reader_tried_ CAIRN_GUARDED_BY(mutex_) = false;
+  mutable bool direct_refused_ CAIRN_GUARDED_BY(mutex_) = false;  // by the file system
   mutable Descriptor direct_reader_ CAIRN_GUARDED_BY(mutex_);
 };
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -183,6 +184,32 @@ TEST_F(PosixFileSystemTest, DirectReadsFollowTheFileNotTheName) {
   const auto read = file->ReadDirect(0, sizeof buffer, buffer);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(std::string(buffer, *read), std::string(4'096, 'x'));
+}
+
+// A log of ten thousand blocks is read directly when it is opened, and keeps all of them open.
+TEST_F(PosixFileSystemTest, ManyFilesTakeOneHandleEach) {
+  const auto handles = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  constexpr int kFiles = 400;
+  const auto before = handles();
+  std::vector<std::unique_ptr<File>> files;
+  alignas(4'096) static char buffer[4'096];
+  for (int round = 0; round < 2; ++round) {  // those that are closed give back what they kept
+    files.clear();
+    for (int i = 0; i < kFiles; ++i) {
+      files.push_back(Open(Path(absl::StrCat(i)), OpenMode::kOpenOrCreate));
+      ASSERT_TRUE(files[i]->Write(0, std::string(4'096, static_cast<char>('a' + i % 26))).ok());
+      for (int time = 0; time < 2; ++time) {
+        ASSERT_EQ(files[i]->ReadDirect(0, sizeof buffer, buffer).value(), sizeof buffer);
+        EXPECT_EQ(std::string(buffer, sizeof buffer),
+                  std::string(4'096, static_cast<char>('a' + i % 26)));
+      }
+    }
+    EXPECT_LE(handles() - before, kFiles + kFiles / 4);
+    EXPECT_GT(handles() - before, kFiles + kFiles / 8) << "some keep one for direct reads";
+  }
 }
 
 // /proc has no direct reads: the cached pages are dropped instead.
