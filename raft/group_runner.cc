@@ -112,7 +112,7 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   };
   events.damaged = [this](Index index, const absl::Status& why) {
     mailbox_.PutTask([this, index, why] {
-      if (node_ != nullptr) node_->Damaged(dependencies_.clock->Now(), index, why);
+      if (node_ != nullptr) node_->Damaged(dependencies_.clock->Now(), {{index, why}});
     });
   };
   applier_ = std::make_unique<Applier>(

@@ -45,6 +45,7 @@
 #include "raft/tail/committed_tails.h"
 #include "raft/transport.h"
 #include "storage/file_system.h"
+#include "storage/log_scrub.h"
 #include "storage/log_store.h"
 #include "storage/loss_report.h"
 #include "storage/snapshot_store.h"
@@ -135,8 +136,8 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // From the host's upkeep.
   void TellHostLost(const HostLost& lost) { mailbox_.PutHostLost(lost); }
   void TimerDue(Instant when);
-  // The scrub of the log has found that this entry has rotted where it stands (DATA_LOSS `why`).
-  void Rotten(LogPosition at, const absl::Status& why);
+  // The scrub of the log has found that these entries have rotted where they stand; by index.
+  void Rotten(std::vector<ScrubFinding> findings);
   // A step of the scrub of the state machine (StateMachine::Scrub), while the group is open. On one
   // thread at a time.
   StateScrubStep ScrubState(uint64_t& at, uint64_t max_bytes);
@@ -185,6 +186,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void Repair(std::vector<RecordRun> runs);
   using WrittenAgain = absl::AnyInvocable<void(const std::vector<RecordRun>&, const absl::Status&)>;
   void WriteAgain(std::vector<RecordRun> runs, WrittenAgain done);
+  void WriteKept(std::vector<RecordRun> runs);
 
   // group_runner_timers.cc (and TimerDue)
   void ScheduleWakeup();

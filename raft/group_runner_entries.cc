@@ -27,7 +27,7 @@ void GroupRunner::Look(LogPosition at) {
     if (!absl::IsDataLoss(status)) return;
     mailbox_.PutTask([this, at, status] {
       if (node_ == nullptr || node_->raft().TermAt(at.index) != at.term) return;
-      node_->Damaged(dependencies_.clock->Now(), at.index, status);
+      node_->Damaged(dependencies_.clock->Now(), {{at.index, status}});
     });
   });
 }
@@ -75,21 +75,42 @@ void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
       });
 }
 
-// Memory or the page cache may still have it. If not, it is as if it had just been read in vain.
-void GroupRunner::Rotten(LogPosition at, const absl::Status& why) {
-  mailbox_.PutTask([this, at, why] {
-    if (node_ == nullptr || node_->fenced() || node_->raft().TermAt(at.index) != at.term) return;
-    absl::StatusOr<std::vector<RecordRun>> kept = opened_.store->Read(at.index, at.index, 1);
-    if (absl::IsDataLoss(kept.status())) {
-      return node_->Damaged(dependencies_.clock->Now(), at.index, why);
+// Memory or the page cache may still have some. The others are as if they had just been read in
+// vain. All of what the scrub found at once is dealt with at once: what is written again is one
+// batch, and so is what is asked of others.
+void GroupRunner::Rotten(std::vector<ScrubFinding> findings) {
+  mailbox_.PutTask([this, findings = std::move(findings)] {
+    if (node_ == nullptr || node_->fenced()) return;
+    Node::BadEntries bad;
+    std::vector<RecordRun> kept;
+    Index before = 0;
+    for (const ScrubFinding& finding : findings) {
+      const LogPosition at = finding.at;
+      const bool twice = std::exchange(before, at.index) == at.index;
+      if (twice || node_->raft().TermAt(at.index) != at.term) continue;
+      absl::StatusOr<std::vector<RecordRun>> read = opened_.store->Read(at.index, at.index, 1);
+      if (absl::IsDataLoss(read.status())) {
+        bad.emplace_back(at.index, finding.why);
+      } else if (read.ok() && read->front().first() == at) {
+        dependencies_.log->Log(
+            LogLevel::kWarning,
+            absl::StrCat("group ", ToInteger(settings_.group), ": entry ", at.index,
+                         " has rotted and is to be written again: ", finding.why.message()));
+        kept.push_back(std::move(read->front()));
+      }
     }
-    if (!kept.ok() || kept->front().first() != at) return;
-    const Index index = at.index;
-    WriteAgain(*std::move(kept), [this, index, why](const auto&, const absl::Status& refused) {
-      if (!refused.ok()) return;
-      dependencies_.log->Log(LogLevel::kWarning,
-                             absl::StrCat("group ", ToInteger(settings_.group), ": entry ", index,
-                                          " had rotted and is written again: ", why.message()));
+    node_->Damaged(dependencies_.clock->Now(), bad);
+    if (!kept.empty()) WriteKept(std::move(kept));
+  });
+}
+
+// If one of them may not be written, none is: then each by itself.
+void GroupRunner::WriteKept(std::vector<RecordRun> runs) {
+  WriteAgain(std::move(runs), [this](const auto& written, const absl::Status& refused) {
+    if (refused.ok() || written.size() == 1) return;
+    mailbox_.PutTask([this, written] {
+      if (node_ == nullptr || node_->fenced()) return;
+      for (const RecordRun& run : written) WriteKept({run});
     });
   });
 }

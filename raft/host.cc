@@ -300,7 +300,7 @@ void HostImpl::StartScrub() {
   parts.path = absl::StrCat(dependencies_.data_directory, "/", kScrubFile);
   parts.log = dependencies_.log;
   parts.options = dependencies_.scrub;
-  parts.found = [this](const ScrubFinding& finding) { Rotten(finding); };
+  parts.found = [this](const std::vector<ScrubFinding>& findings) { Rotten(findings); };
   parts.states = [this](ScrubPosition& position, uint64_t max_bytes) {
     return ScrubStates(position, max_bytes);
   };
@@ -329,9 +329,12 @@ ScrubStep HostImpl::ScrubStates(ScrubPosition& position, uint64_t max_bytes) {
 }
 
 // A group that is not open here is told when it is.
-void HostImpl::Rotten(const ScrubFinding& finding) {
-  if (std::shared_ptr<GroupRunner> group = Find(finding.group)) {
-    group->Rotten(finding.at, finding.why);
+void HostImpl::Rotten(const std::vector<ScrubFinding>& findings) {
+  for (auto at = findings.begin(); at != findings.end();) {
+    const auto end = std::find_if(
+        at, findings.end(), [at](const ScrubFinding& each) { return each.group != at->group; });
+    if (std::shared_ptr<GroupRunner> group = Find(at->group)) group->Rotten({at, end});
+    at = end;
   }
 }
 

@@ -104,7 +104,7 @@ class HostImpl final : public Host {
   void Left(GroupId group, const absl::Status& status);
 
   // The log is read in the background.
-  void Rotten(const ScrubFinding& finding);
+  void Rotten(const std::vector<ScrubFinding>& findings);
   ScrubStep ScrubStates(ScrubPosition& position, uint64_t max_bytes);
   void Repaired(GroupId group, Index first, Index last);
 

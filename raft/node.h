@@ -137,8 +137,9 @@ class Node {
   void StateDurable(Index index);
   // So much was applied since then that it should be made so.
   bool SnapshotDue() const;
-  // An entry cannot be read (DATA_LOSS `why`); before Handle, as the next.
-  void Damaged(Instant now, Index index, const absl::Status& why);
+  // Entries cannot be read, each for its reason (DATA_LOSS); before Handle, as the next.
+  using BadEntries = std::vector<std::pair<Index, absl::Status>>;
+  void Damaged(Instant now, const BadEntries& bad);
   // What NodeDependencies::repair was given is durable, or `status` tells why it is not.
   void Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status);
   // The state machine says so (OpenContext::damaged): `parts` of its state cannot be read.
@@ -215,8 +216,9 @@ class Node {
   void MeasureBatch(const LogBatch& batch, const LogAppend& append);
 
   // Entries that cannot be read (node_repair.cc).
-  bool NoteDamage(Index index, absl::string_view where);  // false: no more are kept
-  std::string WhereDamaged() const;                       // "; " and where, if it is known
+  bool AddHole(Instant now, Index index, const absl::Status& why);  // false: nothing new
+  bool NoteDamage(Index index, absl::string_view where);            // false: no more are kept
+  std::string WhereDamaged() const;  // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
   void GiveState(Instant now, NodeId to, const EntryRequest& request);

@@ -70,9 +70,26 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
   return raft;
 }
 
-void Node::Damaged(Instant now, Index index, const absl::Status& why) {
-  if (fenced_ || index <= raft_.base().index) return;  // dropped; the store may still have it
-  if (raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return;
+void Node::Damaged(Instant now, const BadEntries& bad) {
+  std::vector<Index> news;
+  for (const auto& [index, why] : bad) {
+    if (AddHole(now, index, why)) news.push_back(index);
+  }
+  if (dependencies_.look == nullptr) return;
+  // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
+  // failing disk takes seconds for each.
+  for (const Index index : news) {
+    const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
+    if (next.index < log_.first_cached() && next.index < raft_.torn_from().value_or(kMaxIndex) &&
+        next.term != 0 && !raft_.holes().Contains(next.index)) {
+      dependencies_.look(next);
+    }
+  }
+}
+
+bool Node::AddHole(Instant now, Index index, const absl::Status& why) {
+  if (fenced_ || index <= raft_.base().index) return false;  // dropped; the store may still have it
+  if (raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return false;
   if (!raft_.holes().Contains(index - 1)) {
     dependencies_.log->Log(
         LogLevel::kWarning,
@@ -85,14 +102,8 @@ void Node::Damaged(Instant now, Index index, const absl::Status& why) {
           .last = index,
           .term = raft_.TermAt(index),
           .text = std::string(why.message())});
-  // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
-  // failing disk takes seconds for each.
-  const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
-  if (next.index < log_.first_cached() && next.index < raft_.torn_from().value_or(kMaxIndex) &&
-      next.term != 0 && dependencies_.look != nullptr) {
-    dependencies_.look(next);
-  }
   raft_.Step(now, EntriesDamaged{{index, index}});
+  return true;
 }
 
 bool Node::NoteDamage(Index index, absl::string_view where) {
@@ -176,7 +187,7 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
       absl::StatusOr<std::vector<RecordRun>> runs =
           log_.Read(next, range.last, kGivenBytes - bytes);
       if (!runs.ok()) {
-        if (absl::IsDataLoss(runs.status())) Damaged(now, next, runs.status());
+        if (absl::IsDataLoss(runs.status())) Damaged(now, {{next, runs.status()}});
         break;
       }
       const Index begin = next;

@@ -1,7 +1,6 @@
 #include "raft/scrub/scrubber.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -146,20 +145,24 @@ void Scrubber::Take(const ScrubStep& step) {
     parts_.log->Log(LogLevel::kWarning,
                     absl::StrCat("scrub: ", avoided, "; what is in use there is moved away"));
   }
-  for (const ScrubFinding& finding : step.damaged) Found(finding);
+  if (step.damaged.empty()) return;
+  std::vector<ScrubFinding> damaged = step.damaged;
+  std::stable_sort(
+      damaged.begin(), damaged.end(), [](const ScrubFinding& left, const ScrubFinding& right) {
+        return std::pair(left.group, left.at.index) < std::pair(right.group, right.at.index);
+      });
+  for (const ScrubFinding& finding : damaged) Note(finding);
+  parts_.found(damaged);
 }
 
-void Scrubber::Found(const ScrubFinding& finding) {
-  {
-    MutexLock lock(mutex_);
-    const std::pair<GroupId, Index> entry = {finding.group, finding.at.index};
-    const bool known = open_.contains(entry);
-    const bool kept = known || open_.size() < kMostOpen;
-    if (!known) ++progress_.damaged;
-    if (kept) open_[entry] = {finding, round_};
-    if (kept && !known) hurry_ = {.bytes = kHurryBytes, .found = true};
-  }
-  parts_.found(finding);
+void Scrubber::Note(const ScrubFinding& finding) {
+  MutexLock lock(mutex_);
+  const std::pair<GroupId, Index> entry = {finding.group, finding.at.index};
+  const bool known = open_.contains(entry);
+  const bool kept = known || open_.size() < kMostOpen;
+  if (!known) ++progress_.damaged;
+  if (kept) open_[entry] = {finding, round_};
+  if (kept && !known) hurry_ = {.bytes = kHurryBytes, .found = true};
 }
 
 void Scrubber::Opened(GroupId group) {
@@ -175,7 +178,7 @@ void Scrubber::TellAgain(GroupId group) {
       findings.push_back(at->second.finding);
     }
   }
-  for (const ScrubFinding& finding : findings) parts_.found(finding);
+  if (!findings.empty()) parts_.found(findings);
 }
 
 void Scrubber::EndRound() {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/executor.h"
 #include "base/log_sink.h"
@@ -59,8 +60,8 @@ class Scrubber {
     std::string path;
     LogSink* log = nullptr;
     ScrubOptions options;  // not off
-    // An entry is bad. On the executor.
-    std::function<void(const ScrubFinding&)> found;
+    // These entries are bad, those of one group by index. On the executor.
+    std::function<void(const std::vector<ScrubFinding>&)> found;
     // A step of what state machines keep, which follows the log in each round; as LogScrub::Step,
     // but that machines tell themselves of what is damaged. May be null.
     std::function<ScrubStep(ScrubPosition& position, uint64_t max_bytes)> states = nullptr;
@@ -91,7 +92,7 @@ class Scrubber {
   uint64_t Compress();
   void Take(const ScrubStep& step);
   void TellAgain(GroupId group);
-  void Found(const ScrubFinding& finding);
+  void Note(const ScrubFinding& finding);
   void EndRound();
   uint64_t Rate() const;
   void Save(Instant now);

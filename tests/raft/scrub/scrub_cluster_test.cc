@@ -105,6 +105,7 @@ class ScrubCluster {
   ScrubProgress Progress(uint64_t id) { return nodes_.at(id).host->Scrub().value().progress; }
   GroupStatus Status(uint64_t id) { return nodes_.at(id).group->Status(); }
   const absl::Status& Stopped(uint64_t id) { return nodes_.at(id).stopped; }
+  uint64_t Batches(uint64_t id) { return nodes_.at(id).disk->figures().batches; }
   uint64_t leader() const { return leader_; }
   uint64_t follower() const { return leader_ == 1 ? 2 : 1; }
 
@@ -186,6 +187,23 @@ TEST(ScrubClusterTest, AFollowersEntryIsHealedAndNobodyReadIt) {
   EXPECT_EQ(cluster.Progress(node).damaged, 1u);
   EXPECT_EQ(cluster.Progress(node).repaired, 1u);
   cluster.ExpectWhole(node);
+}
+
+// A batch is a sync. Whether memory has them or another member, they take one together.
+TEST(ScrubClusterTest, WhatIsFoundTogetherIsWrittenAgainInOneBatch) {
+  for (const size_t recent_bytes : {size_t{0}, size_t{1} << 20}) {
+    ScrubCluster cluster(3, recent_bytes);
+    cluster.Propose(60);
+    const uint64_t node = cluster.follower();
+    cluster.Run(Seconds(2));
+    const uint64_t before = cluster.Batches(node);
+    for (int command = 2; command <= 30; command += 2) cluster.Flip(node, command);
+    cluster.Run(Seconds(5));
+    EXPECT_EQ(cluster.Progress(node).damaged, 15u);
+    EXPECT_EQ(cluster.Progress(node).repaired, 15u);
+    EXPECT_LE(cluster.Batches(node), before + 2) << recent_bytes;
+    cluster.ExpectWhole(node);
+  }
 }
 
 TEST(ScrubClusterTest, ALeadersEntryIsHealedToo) {

@@ -73,7 +73,9 @@ class ScrubberTest : public testing::Test {
     parts.path = kPath;
     parts.log = &NullLogSink();
     parts.options = options;
-    parts.found = [this](const ScrubFinding& finding) { found_.push_back(finding.at.index); };
+    parts.found = [this](const std::vector<ScrubFinding>& findings) {
+      for (const ScrubFinding& finding : findings) found_.push_back(finding.at.index);
+    };
     if (states_ != nullptr) {
       parts.states = [this](ScrubPosition& position, uint64_t max_bytes) {
         return states_->Step(position, max_bytes);
