@@ -14,6 +14,9 @@
 namespace cairn {
 namespace {
 
+// A step goes on so much longer while each batch has bad entries.
+constexpr uint64_t kInRot = 4;
+
 Term TermOf(const std::vector<TermRun>& runs, Index index) {
   for (const TermRun& run : runs) {
     if (run.last_index >= index) return run.term;
@@ -50,9 +53,10 @@ class BlockScrub::Pass {
     BatchWalker walker(window_.bytes(), geometry, file_.tag());
     walker.MoveTo(position.offset, position.id_end);
     std::optional<EntryHash> previous;
+    uint64_t limit = max_bytes;
     while (position.batch <= seal_.seal->last_batch) {
       // One batch at least, or it would get nowhere.
-      if (previous && step_.bytes + bytes_read() >= max_bytes) return false;
+      if (previous && step_.bytes + bytes_read() >= limit) return false;
       std::optional<FoundBatch> batch = walker.Peek();
       const bool follows = batch && batch->id.batch == position.batch &&
                            (!previous || batch->id.previous == *previous);
@@ -61,7 +65,10 @@ class BlockScrub::Pass {
         return true;
       }
       CheckCopies(*batch);
+      const size_t found = step_.damaged.size();
       for (const BadEntry& entry : walker.Verify(*batch)) Report(entry);
+      // What stands in one bad place is told, and repaired, together.
+      limit = step_.damaged.size() == found ? max_bytes : max_bytes * kInRot;
       previous = batch->hash;
       walker.MoveBehind(*batch);
       position.offset = walker.data_end();

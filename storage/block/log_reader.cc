@@ -30,9 +30,10 @@ class Reader {
       if (batch == nullptr) batch = Next();
       if (batch == nullptr) return Give(Lost(walker_.data_end(), first, "both id records are bad"));
       if (const EntryIds* ids = Find(*batch, first)) {
+        // Also if the entry is bad: the next one is mostly asked for then.
+        if (last_batch != nullptr) *last_batch = {block_.block(), batch};
         absl::Status status = Take(*batch, *ids, first, last, max_bytes);
         if (!status.ok()) return Give(status);
-        if (last_batch != nullptr) *last_batch = {block_.block(), batch};
         if (runs_.back().last().index < std::min(last, ids->last())) break;  // the limit
         first = ids->last() + 1;
       }

@@ -391,6 +391,27 @@ TEST_P(BlockScrubTest, ReadsAboutAsMuchAsItIsTold) {
   EXPECT_TRUE(Scrub(driver.log(), {}, uint64_t{1} << 40).quiet());
 }
 
+// A step that ends where much is bad would have it repaired piece by piece.
+TEST_P(BlockScrubTest, WhatIsBadInARowIsToldTogether) {
+  SimulatedFileSystem file_system;
+  BlockLogOptions options = Options();
+  options.geometry.block_bytes = 16 << 10;
+  LogDriver driver(file_system, options);
+  Fill(driver);
+  for (uint64_t unit = 5; unit < 12; ++unit) {
+    file_system.FlipBits(PathOf(2), unit * kSectorBytes + 300, 0x20);
+  }
+  ScrubPosition position;
+  std::vector<size_t> told;
+  ScrubStep step;
+  do {
+    step = driver.log().scrub()->Step(position, 12 << 10);
+    if (!step.damaged.empty()) told.push_back(step.damaged.size());
+  } while (!step.round_ended);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_GE(told[0], 3u);
+}
+
 // What a log holds that is open already is in memory, and the disk is not asked; the scrub does.
 TEST(BlockScrubMemoryTest, IsNotDeceivedByWhatIsKeptInMemory) {
   SimulatedFileSystem file_system;
