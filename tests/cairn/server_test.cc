@@ -126,7 +126,7 @@ TEST_F(ServerTest, WhatEndsInOrderLeavesEachGroupToTheBestOfTheOthers) {
   for (uint64_t group = 1; group <= kGroups; ++group) {
     SCOPED_TRACE(group);
     const uint64_t successor = group == kGroups ? 2 : 3;
-    EXPECT_EQ(At(successor, group).Status().role, Role::kLeader);
+    ASSERT_EQ(At(successor, group).Status().role, Role::kLeader);
     const ProposalResult result = At(successor, group).Propose("b")->Wait();
     EXPECT_TRUE(std::holds_alternative<ProposalApplied>(result));
   }

@@ -43,7 +43,7 @@ TEST_F(MarkIntakeTest, WhatMayBeIsTaken) {
 TEST_F(MarkIntakeTest, WhatCannotBeIsNot) {
   MarkIntake intake(table_, index_);
   intake.Take({0, 32, 1}, 1);
-  intake.Take({3, 32, 1}, 1);
+  for (StreamId none = 3; none < 100; ++none) intake.Take({none, 32, 1}, 1);
   intake.Take({1, 32, 0}, 1);
   intake.Take({1, 32, 11}, 1);  // behind the last
   intake.Take({1, 32, 5}, 1);
