@@ -132,10 +132,10 @@ class LossReport::Content {
   std::vector<Range> open_ CAIRN_GUARDED_BY(mutex_);
   std::set<std::string> told_ CAIRN_GUARDED_BY(mutex_);
   Counts counts_ CAIRN_GUARDED_BY(mutex_);
-  uint64_t forgotten_ CAIRN_GUARDED_BY(mutex_) = 0;  // events
-  bool due_ CAIRN_GUARDED_BY(mutex_) = false;        // the file lacks some
-  Instant not_before_ CAIRN_GUARDED_BY(mutex_);      // it is written next
-  Mutex saving_;                                     // one at a time; taken before mutex_
+  uint64_t forgotten_ CAIRN_GUARDED_BY(mutex_) = 0;        // events
+  std::optional<Instant> due_ CAIRN_GUARDED_BY(mutex_);    // the file lacks some
+  std::optional<Instant> saved_ CAIRN_GUARDED_BY(mutex_);  // it was written last
+  Mutex saving_;                                           // one at a time; taken before mutex_
 };
 
 void LossReport::Content::Decode(absl::string_view bytes) {
@@ -254,8 +254,12 @@ std::string LossReport::Content::Header() const {
 
 std::optional<Instant> LossReport::Content::TakeTurn() {
   MutexLock lock(mutex_);
-  if (std::exchange(due_, true)) return std::nullopt;
-  return not_before_;
+  Instant when = clock_.Now();
+  // After a crash nothing is to be told as open that is not, so all's end is hardly waited with.
+  if (saved_) when = std::max(when, *saved_ + (counts_.open == 0 ? kPauseAtEnd : kPause));
+  if (due_ && *due_ <= when) return std::nullopt;
+  due_ = when;
+  return when;
 }
 
 void LossReport::Content::SaveIfDue() {
@@ -263,13 +267,14 @@ void LossReport::Content::SaveIfDue() {
   std::string bytes;
   {
     MutexLock lock(mutex_);
-    if (!std::exchange(due_, false)) return;
+    if (!std::exchange(due_, std::nullopt)) return;
+    saved_ = clock_.Now();
     bytes = Header();
     for (const std::string& line : lines_) absl::StrAppend(&bytes, line, "\n");
   }
   WriteFileAtomically(file_system_, path_, bytes).IgnoreError();
   MutexLock lock(mutex_);
-  not_before_ = clock_.Now() + kPause;
+  saved_ = clock_.Now();
 }
 
 LossReport::LossReport(FileSystem& file_system, std::string path, const Clock& clock,

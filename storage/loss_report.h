@@ -47,14 +47,16 @@ struct LossEvent {
 //
 // Threads: any. The file is written on `background`, which may be null: then at once. Events come
 // by the thousand where a disk rots, and each time all of the file is written and synced, beside
-// the log: so it is written for the first one, and for those that follow every kPause at most. The
-// destructor writes what is left.
+// the log: so it is written for the first one, and for those that follow every kPause at most;
+// where none is open any more, soon. The destructor writes what is left.
 class LossReport {
  public:
   static constexpr size_t kMaxEvents = 1000;
   static constexpr Duration kPause = Milliseconds(500);
+  static constexpr Duration kPauseAtEnd = Milliseconds(50);
 
-  // All outlive the report, and its tasks on `background`. Reads what the last process left.
+  // The file system and the clock outlive the report and its tasks on `background`. Reads what the
+  // last process left.
   LossReport(FileSystem& file_system, std::string path, const Clock& clock, Executor* background);
   ~LossReport();
   LossReport(const LossReport&) = delete;

@@ -176,6 +176,26 @@ TEST_F(LossReportTest, ManyEventsAreFewWrites) {
   EXPECT_EQ(renamed, 4u);
 }
 
+// What is repaired is not to be told as open after a crash: that is hardly waited with.
+TEST_F(LossReportTest, ThatNothingIsOpenAnyMoreIsWrittenSoon) {
+  ManualWorld world;
+  ManualExecutor background(&world);
+  LossReport report(disk_, kPath, world, &background);
+  report.Add(Damaged(1, 1));
+  world.RunReady();
+  report.Add(Damaged(2, 2));
+  world.RunFor(Milliseconds(100));
+  EXPECT_EQ(Read().size(), 2u);
+  report.Add({.kind = Kind::kRepaired, .group = kGroup, .first = 1, .last = 1});
+  world.RunFor(Milliseconds(100));
+  EXPECT_EQ(Read().size(), 2u) << "one is";
+  report.Add({.kind = Kind::kRepaired, .group = kGroup, .first = 2, .last = 2});
+  world.RunReady();
+  EXPECT_EQ(Read().size(), 5u);
+  world.RunFor(Seconds(60));
+  EXPECT_EQ(LossReport(disk_, kPath, world, nullptr).counts().open, 0u);
+}
+
 // A full disk, or a file that is no report, stops nobody.
 TEST_F(LossReportTest, WhatCannotBeWrittenIsWrittenWithTheNextEvent) {
   LossReport report = Open();
