@@ -186,6 +186,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   void Repair(std::vector<RecordRun> runs);
   using WrittenAgain = absl::AnyInvocable<void(const std::vector<RecordRun>&, const absl::Status&)>;
   void WriteAgain(std::vector<RecordRun> runs, WrittenAgain done);
+  void ReadRotten(const std::vector<ScrubFinding>& findings);
   void WriteKept(std::vector<RecordRun> runs);
 
   // group_runner_timers.cc (and TimerDue)

@@ -1,5 +1,6 @@
 // The part of GroupRunner that reads entries of the log and repairs them, beside the runner.
 
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -77,40 +78,61 @@ void GroupRunner::WriteAgain(std::vector<RecordRun> runs, WrittenAgain done) {
 
 // Memory or the page cache may still have some. The others are as if they had just been read in
 // vain. All of what the scrub found at once is dealt with at once: what is written again is one
-// batch, and so is what is asked of others.
+// batch, and so is what is asked of others. Read beside the runner: a failing disk takes seconds
+// for each entry.
 void GroupRunner::Rotten(std::vector<ScrubFinding> findings) {
-  mailbox_.PutTask([this, findings = std::move(findings)] {
+  mailbox_.PutTask([this, findings = std::move(findings)]() mutable {
     if (node_ == nullptr || node_->fenced()) return;
-    Node::BadEntries bad;
-    std::vector<RecordRun> kept;
-    Index before = 0;
-    for (const ScrubFinding& finding : findings) {
+    std::vector<ScrubFinding> present;
+    for (ScrubFinding& finding : findings) {
       const LogPosition at = finding.at;
-      const bool twice = std::exchange(before, at.index) == at.index;
-      if (twice || node_->raft().TermAt(at.index) != at.term) continue;
-      absl::StatusOr<std::vector<RecordRun>> read = opened_.store->Read(at.index, at.index, 1);
-      if (absl::IsDataLoss(read.status())) {
-        bad.emplace_back(at.index, finding.why);
-      } else if (read.ok() && read->front().first() == at) {
-        dependencies_.log->Log(
-            LogLevel::kWarning,
-            absl::StrCat("group ", ToInteger(settings_.group), ": entry ", at.index,
-                         " has rotted and is to be written again: ", finding.why.message()));
-        kept.push_back(std::move(read->front()));
-      }
+      if (node_->raft().TermAt(at.index) != at.term) continue;
+      if (!present.empty() && present.back().at == at) continue;
+      present.push_back(std::move(finding));
     }
-    node_->Damaged(dependencies_.clock->Now(), bad);
+    if (present.empty()) return;
+    if (dependencies_.reader == nullptr) return ReadRotten(present);
+    dependencies_.reader->Post([this, present = std::move(present)] { ReadRotten(present); });
+  });
+}
+
+void GroupRunner::ReadRotten(const std::vector<ScrubFinding>& findings) {
+  std::vector<ScrubFinding> bad;
+  std::vector<RecordRun> kept;
+  for (const ScrubFinding& finding : findings) {
+    const LogPosition at = finding.at;
+    absl::StatusOr<std::vector<RecordRun>> read = opened_.store->Read(at.index, at.index, 1);
+    if (absl::IsDataLoss(read.status())) {
+      bad.push_back(finding);
+    } else if (read.ok() && read->front().first() == at) {
+      dependencies_.log->Log(
+          LogLevel::kWarning,
+          absl::StrCat("group ", ToInteger(settings_.group), ": entry ", at.index,
+                       " has rotted and is to be written again: ", finding.why.message()));
+      kept.push_back(std::move(read->front()));
+    }
+  }
+  mailbox_.PutTask([this, bad = std::move(bad), kept = std::move(kept)]() mutable {
+    if (node_ == nullptr || node_->fenced()) return;
+    Node::BadEntries entries;
+    for (const ScrubFinding& finding : bad) {
+      if (node_->raft().TermAt(finding.at.index) != finding.at.term) continue;
+      entries.emplace_back(finding.at.index, finding.why);
+    }
+    node_->Damaged(dependencies_.clock->Now(), entries);
     if (!kept.empty()) WriteKept(std::move(kept));
   });
 }
 
-// If one of them may not be written, none is: then each by itself.
+// If one of them may not be written, none is: then each half by itself.
 void GroupRunner::WriteKept(std::vector<RecordRun> runs) {
   WriteAgain(std::move(runs), [this](const auto& written, const absl::Status& refused) {
-    if (refused.ok() || written.size() == 1) return;
+    if (!absl::IsFailedPrecondition(refused) || written.size() == 1) return;
     mailbox_.PutTask([this, written] {
       if (node_ == nullptr || node_->fenced()) return;
-      for (const RecordRun& run : written) WriteKept({run});
+      const auto middle = written.begin() + static_cast<ptrdiff_t>(written.size() / 2);
+      WriteKept({written.begin(), middle});
+      WriteKept({middle, written.end()});
     });
   });
 }
