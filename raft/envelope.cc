@@ -308,7 +308,9 @@ absl::Status CheckBody(const Envelope&, const SnapshotAnswer& answer) {
 
 absl::Status CheckBody(const Envelope&, const EntryRequest& request) {
   if (request.state_at_least != 0 && request.wanted.empty()) {
-    if (request.state_term > kMaxTerm) return Invalid("a state of a term out of range");
+    if (request.term > kMaxTerm || request.state_term > request.term) {
+      return Invalid("a state of a term out of range");
+    }
     return CheckIndex("state_at_least", request.state_at_least);
   }
   if (request.state_at_least != 0 || request.wanted.empty() ||

@@ -127,8 +127,10 @@ struct EntryRequest {
   // Not 0, and nothing in `wanted`: the sender has lost the state that its log goes on from, and
   // wants a snapshot at this index or behind it, from whoever has applied as much.
   Index state_at_least = 0;
-  // Not 0: the sender's log begins behind the entry of this term there, so it is committed.
+  // Not 0: the sender's log begins behind the entry of this term there, so it is committed, and
+  // leaders of terms before `term`, the sender's, may lack it.
   Term state_term = 0;
+  Term term = 0;
 };
 enum class StateAnswer { kNone, kOffered, kNotYet, kLost };  // as proto's StateAnswer
 // Envelope::entries: those of them that the sender can read, as many as fit.

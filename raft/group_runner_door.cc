@@ -31,7 +31,9 @@ bool GroupRunner::Believes(const Introduction& introduction) const {
   MutexLock lock(mutex_);
   const bool committed = status_.configuration_index <= status_.commit_index;
   // Of what it has lost with its state it knows that it was committed, and not what it said.
-  const bool knows = status_.configuration_index > 0;
+  const bool in_log = status_.configuration_index >= status_.first_index;
+  const bool knows =
+      status_.configuration_index > 0 && (in_log || status_.state != NodeState::kRepairing);
   return MayBeNews(introduction, knows ? status_.commit_index : 0,
                    committed ? LogPosition{status_.configuration_index, status_.configuration_term}
                              : LogPosition{});

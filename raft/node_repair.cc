@@ -135,7 +135,7 @@ void Node::DriveRepair(Instant now) {
   if (std::optional<EntryRepair::Asking> asking = repair_.state.Next(now, raft_)) {
     Send(asking->to, std::move(asking->request));
   }
-  if (repair_.state.TakeNowhere(raft_)) {
+  if (repair_.state.TakeNowhere(now, raft_)) {
     // A node that stopped answers nobody.
     for (const NodeId member : OtherMembers(raft_.configuration(), raft_.node())) {
       Send(member, EntryReply{0, StateAnswer::kLost});
@@ -214,13 +214,16 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
 // Another member has lost its state. What was applied here is committed, so it needs no leader.
 void Node::GiveState(Instant now, NodeId to, const EntryRequest& request) {
   if (request.state_term != 0) {
+    // Leaders of earlier terms may lack it.
+    raft_.Step(now, TermReached{request.term});
     raft_.Step(now, BegunBehind{{request.state_at_least, request.state_term}});
   }
   EntryReply reply = {request.request, StateAnswer::kNotYet};
   if (raft_.state_lost()) {
     reply.state = StateAnswer::kLost;
-  } else if (repair_.state.damaged_parts() > 0) {
-    // It could not be read to the end; another one may have it whole.
+  } else if (repair_.state.damaged_parts() > 0 || raft_.unsure()) {
+    // It could not be read to the end; or leaders may be followed that lack it, for the term that
+    // goes with it may be forgotten.
   } else if (dependencies_.offer_snapshot != nullptr &&
              dependencies_.applier->applied() >= request.state_at_least) {
     reply.state = StateAnswer::kOffered;

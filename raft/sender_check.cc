@@ -102,11 +102,18 @@ bool MayStrangerSay(const EnvelopeBody& body) {
 absl::Status CheckTermJump(const Envelope& envelope, Term own) {
   const auto* body = std::get_if<MessageBody>(&envelope.body);
   const auto* offer = std::get_if<SnapshotOffer>(&envelope.body);
-  const Term term = body != nullptr ? TermOf(*body) : offer != nullptr ? offer->term : 0;
+  const auto* request = std::get_if<EntryRequest>(&envelope.body);
+  const Term term = body != nullptr      ? TermOf(*body)
+                    : offer != nullptr   ? offer->term
+                    : request != nullptr ? request->term
+                                         : 0;
   if (term <= own + kMaxTermJump) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("TERM_RANGE: a ", body != nullptr ? NameOf(*body) : "SnapshotOffer", " of node ",
-                   ToInteger(envelope.from), " has term ", term, ", this node is in term ", own));
+  const absl::string_view name = body != nullptr    ? NameOf(*body)
+                                 : offer != nullptr ? "SnapshotOffer"
+                                                    : "EntryRequest";
+  return absl::InvalidArgumentError(absl::StrCat("TERM_RANGE: a ", name, " of node ",
+                                                 ToInteger(envelope.from), " has term ", term,
+                                                 ", this node is in term ", own));
 }
 
 absl::Status CheckLeader(const Envelope& envelope, Term own, NodeId leader) {

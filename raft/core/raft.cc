@@ -459,6 +459,7 @@ std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
 const Holes& Raft::holes() const { return state_->holes(); }
 bool Raft::state_lost() const { return state_->state_lost(); }
 Index Raft::state_needed() const { return state_->StateNeeded(); }
+bool Raft::knows_members() const { return state_->KnowsMembers(); }
 bool Raft::unsure() const { return state_->unsure(); }
 bool Raft::term_durable() const { return state_->term_durable(); }
 std::optional<LogPosition> Raft::restoring() const { return state_->restoring(); }

@@ -61,6 +61,8 @@ class Raft {
   // where the log begins if the state is lost; or, while no leader is heard, an entry that is
   // needed and that nobody's log has.
   Index state_needed() const;
+  // False where the list of members was lost with the state: configuration() is an older one.
+  bool knows_members() const;
   // It cannot tell what it has promised (raft/core/rejoin.h).
   bool unsure() const;
   bool term_durable() const;  // term() survives a power cut

@@ -16,6 +16,7 @@ void Raft::State::BeUnsure() {
   if (claimed_last().term > ballot_.state.term) AdoptTerm(claimed_last().term, "the log");
   if (!OtherVoters(membership_.in_force(), node()).empty()) return;
   if (membership_.in_force().voters.empty()) return;  // it does not know its group yet
+  if (!KnowsMembers()) return;                        // nor any more
   RaiseFence(Fence::Reason::kDataLoss,
              absl::StrCat("what was synced last is lost, behind entry ", trail_.last().index,
                           ", perhaps a vote too, and there is no other voter"));

@@ -91,9 +91,15 @@ void Raft::State::RestoreOverHole(LogPosition position) {
 void Raft::State::MissState() {
   Trace("lacks the state up to ", base().index, ": asks the others for a snapshot");
   doubt_.nobody_since = now_;
-  // What the log says itself is true. Else the list of members was in the state: who joined is not
-  // in the one it began with, and who was alone in that may have others since. They come by.
-  if (KnowsNobody() && membership_.logged()) StopAlone("there is no other member");
+  // Who joined is not in the list it began with, and who was alone in that may have others since.
+  // They come by.
+  if (KnowsNobody() && KnowsMembers()) StopAlone("there is no other member");
+}
+
+// What the log that is left says itself is true. Else the list was in the state that is lost, and
+// the one in force is as old as the state there is.
+bool Raft::State::KnowsMembers() const {
+  return !doubt_.state_lost || membership_.position().index > base().index;
 }
 
 // By what this log says, or by the members the group began with.

@@ -70,6 +70,7 @@ class Raft::State {
   const Holes& holes() const { return trail_.holes(); }
   bool state_lost() const { return doubt_.state_lost; }
   Index StateNeeded() const;
+  bool KnowsMembers() const;
   bool unsure() const { return doubt_.rejoin.unsure(); }
   bool term_durable() const { return durability_.HardStateDurable(); }
   std::optional<LogPosition> restoring() const {
@@ -137,7 +138,7 @@ class Raft::State {
     EntryQuery query;
     TornHolders holders;
     std::optional<Asked> asked;       // what `query` is about
-    int rounds = 0;                   // queries about it so far
+    std::set<uint64_t> lost_by;       // queries about it by which nobody has it
     Index nowhere = 0;                // a hole that nobody can fill
     bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
     Instant nobody_since = {};        // since when no other member was heard, of who lost its state

@@ -21,9 +21,10 @@
 namespace cairn {
 namespace {
 
-// Nobody has led for so many election timeouts when an entry that may have been committed is given
-// up for lost. Each other member has campaigned by then, if it may.
-constexpr int kLostAfterRounds = 3;
+// So many times in a row, an election timeout apart, all have said that they lack an entry that may
+// have been committed, and nobody led in between: it is given up for lost. Each other member has
+// campaigned by then, if it may.
+constexpr size_t kLostAfterRounds = 3;
 
 }  // namespace
 
@@ -82,7 +83,7 @@ std::optional<Raft::State::Asked> Raft::State::ToAsk() const {
 void Raft::State::QueryDoubt() {
   const std::optional<EntryQuery::Doubt> doubt = InDoubt();
   std::optional<Asked> asked = ToAsk();
-  doubt_.rounds = asked == doubt_.asked ? doubt_.rounds + 1 : 1;
+  if (asked != doubt_.asked) doubt_.lost_by = {};
   doubt_.asked = std::move(asked);
   if (!doubt) return;
   doubt_.query.Start(random_.Next() | 1);
@@ -244,7 +245,7 @@ void Raft::State::On(const TornEntriesGiven& given) {
 void Raft::State::ForgetAnswers() {
   const bool same = ToAsk() == doubt_.asked || MutantEnabled(Mutant::kAnswersKept);
   if (doubt_.query.id() != 0 && !same) doubt_.query.Start(0);
-  if (!same) doubt_.rounds = 0;
+  if (!same) doubt_.lost_by = {};
   if (effects_.ask_torn && effects_.ask_torn->request != doubt_.query.id()) {
     effects_.ask_torn.reset();
   }
@@ -263,8 +264,10 @@ void Raft::State::DecideDoubt() {
   if (const auto* lost = std::get_if<EntryQuery::Lost>(&verdict)) {
     const bool known = lost->known_commit >= lost->first;
     // Those who claim it are a majority; but a later leader's entries may stand in its place, and
-    // then it was not committed. Whoever has them wins an election, and overwrites it here.
-    if (!known && !voters.empty() && doubt_.rounds < kLostAfterRounds) return;
+    // then it was not committed. Whoever has them wins an election, and overwrites it here. Only
+    // questions that all have answered count: the others' time begins when they are there.
+    doubt_.lost_by.insert(doubt_.query.id());
+    if (!known && !voters.empty() && doubt_.lost_by.size() < kLostAfterRounds) return;
     RaiseFence(Fence::Reason::kDataLoss,
                absl::StrCat("entries ", lost->first, "..", lost->last, " are held by no member; ",
                             known ? "committed up to " : "they may be committed, known up to ",

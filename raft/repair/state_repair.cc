@@ -47,8 +47,13 @@ std::optional<EntryRepair::Asking> StateRepair::Next(Instant now, const Raft& ra
   if (peer == NodeId::kNone) return std::nullopt;
   // No request for entries: a state of nothing is none.
   const Index at_least = needed != 0 ? needed : std::max(damage_.applied, Index{1});
-  const Term term = raft.state_lost() ? raft.base().term : 0;
-  return EntryRepair::Asking{peer, {++last_request_, {}, at_least, term}};
+  EntryRequest request = {++last_request_, {}, at_least};
+  // Who is unsure may have forgotten the term it was committed in.
+  if (raft.state_lost() && !raft.unsure()) {
+    request.state_term = raft.base().term;
+    request.term = raft.term();
+  }
+  return EntryRepair::Asking{peer, std::move(request)};
 }
 
 void StateRepair::Damaged(Index applied, size_t parts) {
@@ -80,7 +85,18 @@ void StateRepair::Take(NodeId from, const EntryReply& reply, const Raft& raft) {
   lost_too_.erase(from);
 }
 
-bool StateRepair::TakeNowhere(const Raft& raft) {
+bool StateRepair::TakeNowhere(Instant now, const Raft& raft) {
+  if (!AllHaveLostIt(raft)) {
+    all_lost_since_.reset();
+    return false;
+  }
+  if (!all_lost_since_) all_lost_since_ = now;
+  // Of who has joined since the list of members that is left was in force one may lead by then.
+  const Duration patience = raft.knows_members() ? Duration{} : interval_ * kPatience;
+  return now - *all_lost_since_ >= patience;
+}
+
+bool StateRepair::AllHaveLostIt(const Raft& raft) const {
   if (!raft.state_lost() || lost_too_.empty()) return false;
   // Which members there are is lost, too: a leader may be one that this node has not heard of.
   if (raft.leader() != NodeId::kNone && !lost_too_.contains(raft.leader())) return false;

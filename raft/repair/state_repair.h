@@ -34,15 +34,17 @@ namespace cairn {
 // Threads: one at a time.
 class StateRepair {
  public:
-  // A member is asked every `interval`. `life` differs from start to start.
+  // A member is asked every `interval`, half an election timeout. `life` differs from start to
+  // start.
   StateRepair(Duration interval, uint64_t life) : interval_(interval), last_request_(life) {}
 
   // What to send now, if anything.
   std::optional<EntryRepair::Asking> Next(Instant now, const Raft& raft);
   void Take(NodeId from, const EntryReply& reply, const Raft& raft);
   // True if every other member that is known, and the leader, have said that they have lost their
-  // state, too.
-  bool TakeNowhere(const Raft& raft);
+  // state, too; where the list of members was lost with the state, not before they have for ten
+  // election timeouts. To be called whenever Next is.
+  bool TakeNowhere(Instant now, const Raft& raft);
 
   // `parts` of the state, in all, cannot be read, which is as of entry `applied`.
   void Damaged(Index applied, size_t parts);
@@ -71,7 +73,10 @@ class StateRepair {
     int failures = 0;   // in a row
   };
 
+  static constexpr int64_t kPatience = 20;  // intervals
+
   NodeId Choose(const Raft& raft) const;
+  bool AllHaveLostIt(const Raft& raft) const;
 
   const Duration interval_;
   uint64_t last_request_;
@@ -79,6 +84,7 @@ class StateRepair {
   bool answered_ = false;      // it offers one
   uint32_t times_ = 0;         // it was asked in a row
   std::set<NodeId> lost_too_;  // members that said so
+  std::optional<Instant> all_lost_since_;
   Instant due_ = kDistantFuture;
   Damage damage_;
 };

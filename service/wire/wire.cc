@@ -283,9 +283,10 @@ void WriteBody(const EntryRequest& from, v1::Parcel* parcel) {
   }
   to->set_state_at_least(from.state_at_least);
   to->set_state_term(from.state_term);
+  to->set_term(from.term);
 }
 EntryRequest Read(const v1::EntryRequest& from) {
-  EntryRequest to = {from.request(), {}, from.state_at_least(), from.state_term()};
+  EntryRequest to = {from.request(), {}, from.state_at_least(), from.state_term(), from.term()};
   for (const v1::EntryRange& range : from.wanted()) {
     to.wanted.push_back({range.first(), range.last(), range.term()});
   }

@@ -193,6 +193,20 @@ TEST(AloneLostStateTest, ItStopsAtOnceWhereItsLogSaysThatItIsAlone) {
   EXPECT_EQ(effects.fence->reason, Fence::Reason::kDataLoss);
 }
 
+// The state there is is older than where the log begins: so is its list of members.
+TEST(AloneLostStateTest, AListFromBeforeTheLogMayHaveChanged) {
+  RecoveredRaft alone = AloneAtFirst();
+  alone.base_configuration_position = {1, 1};
+  for (const bool unsure : {false, true}) {
+    alone.unsure = unsure;
+    RaftUnderTest node(alone);
+    EXPECT_FALSE(node.Settle().fence.has_value()) << unsure;
+    EXPECT_FALSE(node.raft().knows_members());
+  }
+  alone.configurations = {{{6, 2}, Recovered(3, {}, {}).base_configuration}};
+  EXPECT_TRUE(RaftUnderTest(alone).raft().knows_members());
+}
+
 TEST(AloneLostStateTest, WhoBeganAloneStopsWhenNobodyComes) {
   RaftUnderTest node(AloneAtFirst());
   EXPECT_FALSE(node.Settle().fence.has_value());

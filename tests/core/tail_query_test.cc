@@ -84,6 +84,27 @@ TEST_F(TailQueryTest, WhatMayBeCommittedIsLostWhenNobodyComesToLead) {
   EXPECT_EQ(fence->reason, Fence::Reason::kDataLoss);
 }
 
+// One that was down for long has its time to lead when it is back.
+TEST_F(TailQueryTest, QuestionsThatNotAllHaveAnsweredDoNotCount) {
+  const auto answer = [this](bool all) {
+    TailReply reply = HasThrough(2);
+    reply.faulty_from = 3;
+    reply.claimed_through = 5;
+    node_.Receive(2, reply);
+    if (all) {
+      node_.Receive(3, HasThrough(2));
+      node_.Receive(3, HasThrough(2));
+    }
+    return node_.Take().fence.has_value();
+  };
+  for (int i = 0; i < 10; ++i, Ask()) EXPECT_FALSE(answer(false));
+  EXPECT_FALSE(answer(true));
+  Ask();
+  EXPECT_FALSE(answer(true));
+  Ask();
+  EXPECT_TRUE(answer(true));
+}
+
 // That is no matter of who leads.
 TEST_F(TailQueryTest, WhatIsKnownToBeCommittedIsLostAtOnce) {
   TailReply reply = HasThrough(2);

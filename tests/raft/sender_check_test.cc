@@ -110,6 +110,9 @@ TEST(SenderCheckTest, TermsNobodyCanHaveReached) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message().substr(0, 11), "TERM_RANGE:");
   EXPECT_EQ(Vet(envelope, Members(), 6, NodeId::kNone), status);
+  const Envelope request = Frame(EntryRequest{1, {}, 5, 1, kJump + 7});
+  EXPECT_TRUE(CheckTermJump(request, 7).ok());
+  EXPECT_FALSE(CheckTermJump(request, 6).ok());
   EXPECT_TRUE(CheckTermJump(Frame(ForwardedProposals{kMaxTerm, 1, 1, {}}), 1).ok())
       << "no term that anybody adopts";
   envelope = Frame(SnapshotOffer{7 + kJump, {}, {}, 0});

@@ -151,7 +151,10 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     EntryRequest request = {random.Next(), {}};
     Index last = 0;
     if (random.OneIn(4)) request.state_at_least = 1 + random.Below(99);
-    if (request.state_at_least != 0) request.state_term = random.Below(9);
+    if (request.state_at_least != 0) {
+      request.state_term = random.Below(9);
+      request.term = request.state_term + random.Below(9);
+    }
     for (uint64_t n = request.state_at_least != 0 ? 0 : 1 + random.Below(4); n > 0; --n) {
       const Index first = last + 1 + random.Below(9);
       last = first + random.Below(9);

@@ -101,7 +101,7 @@ TEST_P(StateRepairClusterTest, WhatAllHaveLostStopsThemAll) {
     DamageContent(node);
   }
   cluster_.StartAll();
-  cluster_.Run(Seconds(10));
+  cluster_.Run(Seconds(30));
   for (uint64_t node = 1; node <= 3; ++node) {
     EXPECT_TRUE(absl::IsDataLoss(cluster_.Stopped(node))) << cluster_.Stopped(node);
     EXPECT_EQ(cluster_.Status(node).state, NodeState::kHalted);

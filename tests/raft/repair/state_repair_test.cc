@@ -27,6 +27,7 @@ class StateRepairTest : public testing::Test {
     EXPECT_TRUE(asking->request.wanted.empty());
     EXPECT_EQ(asking->request.state_at_least, 5u);
     EXPECT_EQ(asking->request.state_term, 1u) << "who has the entry learns that it is committed";
+    EXPECT_EQ(asking->request.term, node_.raft().term());
     request_ = asking->request.request;
     return ToInteger(asking->to);
   }
@@ -37,7 +38,13 @@ class StateRepairTest : public testing::Test {
   void Answer(uint64_t from, StateAnswer state) {
     repair_.Take(NodeId{from}, EntryReply{request_, state}, node_.raft());
   }
-  bool Nowhere() { return repair_.TakeNowhere(node_.raft()); }
+  bool Nowhere() { return repair_.TakeNowhere(node_.now(), node_.raft()); }
+  // After the time that one takes to lead who is not in the list that is left.
+  bool NowhereInTheEnd() {
+    Nowhere();
+    node_.Elapse(kInterval * 20);
+    return Nowhere();
+  }
 
   RaftUnderTest node_{WithoutState()};
   StateRepair repair_{kInterval, 7};
@@ -80,7 +87,8 @@ TEST_F(StateRepairTest, NowhereIfAllSaySo) {
   Answer(9, StateAnswer::kLost);
   EXPECT_FALSE(Nowhere()) << "one may have it";
   Answer(4, StateAnswer::kLost);
-  EXPECT_TRUE(Nowhere());
+  EXPECT_FALSE(Nowhere()) << "one may have joined since";
+  EXPECT_TRUE(NowhereInTheEnd());
   EXPECT_NE(AskedNext(), 0u);
 }
 
@@ -89,7 +97,7 @@ TEST_F(StateRepairTest, NotWhileOneMayComeThere) {
   for (const uint64_t from : {2, 3, 4}) Answer(from, StateAnswer::kLost);
   EXPECT_EQ(AskedNext(), 3u);
   Answer(3, StateAnswer::kNotYet);
-  EXPECT_FALSE(Nowhere()) << "it has its state again, and lags";
+  EXPECT_FALSE(NowhereInTheEnd()) << "it has its state again, and lags";
 }
 
 // The members that this node remembers may be those of long ago.
@@ -100,14 +108,28 @@ TEST_F(StateRepairTest, NotWhileALeaderHasNotSaidSo) {
   for (const uint64_t from : {2, 3, 4}) Answer(from, StateAnswer::kLost);
   EXPECT_FALSE(Nowhere());
   Answer(9, StateAnswer::kLost);
-  EXPECT_TRUE(Nowhere());
+  EXPECT_TRUE(NowhereInTheEnd());
+}
+
+// The list stands in the log that is left, so it is the last one.
+TEST(KnownMembersTest, NowhereAtOnce) {
+  RecoveredRaft recovered = WithoutState();
+  recovered.runs = {{1, 6}};
+  recovered.configurations = {{{6, 1}, recovered.base_configuration}};
+  const RaftUnderTest node(recovered);
+  StateRepair repair{kInterval, 7};
+  for (const uint64_t peer : {2, 3, 4}) {
+    EXPECT_FALSE(repair.TakeNowhere(node.now(), node.raft()));
+    repair.Take(NodeId{peer}, EntryReply{0, StateAnswer::kLost}, node.raft());
+  }
+  EXPECT_TRUE(repair.TakeNowhere(node.now(), node.raft()));
 }
 
 TEST_F(StateRepairTest, NobodyIsAskedWhereNothingIsLost) {
   const RaftUnderTest whole(3, {1, 1}, {.term = 1});
   EXPECT_FALSE(repair_.Next(whole.now(), whole.raft()).has_value());
   EXPECT_EQ(repair_.NextDeadline(), kDistantFuture);
-  EXPECT_FALSE(repair_.TakeNowhere(whole.raft()));
+  EXPECT_FALSE(repair_.TakeNowhere(whole.now(), whole.raft()));
 }
 
 // Without a leader nobody brings by himself what all others have in snapshots only.
@@ -122,7 +144,7 @@ TEST(StateRepairOfHoleTest, AnEntryThatNobodyHasIsLookedForInStates) {
   ASSERT_TRUE(asking.has_value());
   EXPECT_EQ(asking->request.state_at_least, 2u);
   EXPECT_EQ(asking->request.state_term, 0u) << "nothing says that it is committed";
-  EXPECT_FALSE(repair.TakeNowhere(node.raft()));
+  EXPECT_FALSE(repair.TakeNowhere(node.now(), node.raft()));
 }
 
 // Of a node whose log and position are as they should be, and that has found damage.
@@ -141,7 +163,7 @@ TEST(StateRepairOfDamageTest, AsksUntilAllIsMended) {
   ASSERT_TRUE(asked().has_value());
   EXPECT_EQ(asked()->request.state_at_least, 9u);
   repair.Take(NodeId{2}, EntryReply{1, StateAnswer::kLost}, node.raft());
-  EXPECT_FALSE(repair.TakeNowhere(node.raft())) << "its state is damaged, and not lost";
+  EXPECT_FALSE(repair.TakeNowhere(node.now(), node.raft())) << "its state is damaged, and not lost";
 
   repair.Mending();
   EXPECT_FALSE(asked().has_value());
@@ -197,11 +219,11 @@ TEST(UnknownMembersTest, NobodyIsTheLastToSaySo) {
                   node.raft());
     }
     node.Receive(2, VoteRequest{.term = 2, .last = {5, 1}, .campaign = 1});
-    EXPECT_FALSE(repair.TakeNowhere(node.raft())) << joined;
+    EXPECT_FALSE(repair.TakeNowhere(node.now(), node.raft())) << joined;
     node.Elapse(Seconds(10));
     node.Receive(2, VoteRequest{.term = 2, .last = {5, 1}, .campaign = 1});
     EXPECT_EQ(node.raft().leader(), NodeId::kNone);
-    EXPECT_FALSE(repair.TakeNowhere(node.raft())) << joined;
+    EXPECT_FALSE(repair.TakeNowhere(node.now(), node.raft())) << joined;
   }
 }
 
