@@ -1,6 +1,8 @@
 // The part of Node that deals with entries that cannot be read: its own, and those of others.
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,22 +52,31 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
     if (!point.ok()) return point.status();
     raft.snapshot = *std::move(point);
   }
+  std::map<Index, std::pair<LogPosition, Configuration>> known;
   // What was applied is committed, so nothing goes back to the configurations before its last one.
+  // But those that the log still has tell who was removed, perhaps this node.
   const Replica& replica = dependencies.applier->replica();
   if (replica.configuration_at().index > 0) {
     absl::StatusOr<Configuration> applied = DecodeConfiguration(replica.configuration());
     if (!applied.ok()) return applied.status();
-    raft.base_configuration_position = replica.configuration_at();
-    raft.base_configuration = *std::move(applied);
+    const LogPosition at = replica.configuration_at();
+    known[at.index] = {at, *std::move(applied)};
   }
   for (const RawConfiguration& raw : recovered.configurations) {
-    if (raw.at.index <= raft.base_configuration_position.index) continue;
     absl::StatusOr<Configuration> configuration = DecodeConfiguration(raw.body.view());
-    if (!configuration.ok()) {
+    if (configuration.ok()) {
+      known.try_emplace(raw.at.index, raw.at, *std::move(configuration));
+    } else if (raw.at.index > replica.configuration_at().index) {
       return absl::DataLossError(absl::StrCat("configuration entry ", ToString(raw.at), ": ",
                                               configuration.status().message()));
     }
-    raft.configurations.emplace_back(raw.at, *std::move(configuration));
+  }
+  if (!known.empty() && known.begin()->first <= replica.configuration_at().index) {
+    std::tie(raft.base_configuration_position, raft.base_configuration) =
+        std::move(known.extract(known.begin()).mapped());
+  }
+  for (auto& [index, configuration] : known) {
+    raft.configurations.push_back(std::move(configuration));
   }
   return raft;
 }

@@ -18,7 +18,11 @@ constexpr Duration kWaitForAnybody = Seconds(30);
 }  // namespace
 
 void Raft::State::On(const Compact& compact) {
-  const Index up_to = std::min({compact.up_to, commit_, applied_, durable()});
+  Index up_to = std::min({compact.up_to, commit_, applied_, durable()});
+  // Who was removed has to find that in its log, or would wait for a leader after a start for ever.
+  if (!NamesDisk(membership_.in_force(), node(), options_.incarnation)) {
+    up_to = std::min(up_to, std::max(membership_.position().index, Index{1}) - 1);
+  }
   if (up_to <= base().index) return;
   Trace("drops entries up to ", ToString(LogPosition{up_to, TermAt(up_to)}));
   durability_.OnDrop(batches_.Drop(up_to));

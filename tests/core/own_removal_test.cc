@@ -59,6 +59,17 @@ TEST_F(OwnRemovalTest, WhatBecameOfAnEarlierDiskIsNotItsOwnEnd) {
   EXPECT_EQ(Committed(std::nullopt), (LogPosition{5, 1})) << "that was this one";
 }
 
+// Found by the simulator: started again, it would wait for a leader for ever.
+TEST_F(OwnRemovalTest, TheLogIsNotDroppedUpToItsEnd) {
+  for (int i = 0; i < 3; ++i) Committed(kDisk);
+  node_.Step(Compact{2});
+  EXPECT_EQ(node_.raft().base().index, 2u);
+  EXPECT_EQ(Committed(std::nullopt), (LogPosition{4, 1}));
+  Committed(std::nullopt);
+  node_.Step(Compact{5});
+  EXPECT_EQ(node_.raft().base().index, 4u) << "what stands there still says who was a member";
+}
+
 // It may have been meant after all. Nobody feeds it any more then, so it asks.
 TEST_F(OwnRemovalTest, WhoWasNamedWithoutItsDiskIsToldByTheOthers) {
   Committed(Incarnation::kUnknown);

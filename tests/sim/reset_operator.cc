@@ -42,6 +42,12 @@ void ResetOperator::TryReset(GroupId group) {
   }
   const Member& learner = members.learners[random_.Below(members.learners.size())];
   SimNode& node = cluster_.node(learner.node);
+  // Where the log has named it without its disk, the next one of this id takes that for itself, and
+  // a later configuration for its removal.
+  for (const auto& [index, configuration] : referee.ledger().configurations()) {
+    const Member* named = configuration->Find(learner.node);
+    if (named != nullptr && named->incarnation == Incarnation::kUnknown) return;
+  }
   if (node.group(group) != nullptr && node.MayJoin()) Reset(group, node);
 }
 
