@@ -87,7 +87,7 @@ void LifeOperator::Delete(SimNode& node) {
   if (stopped_) return;
   const GroupId group = options_.doomed;
   const Duration timeout = cluster_.plan().group.election_timeout;
-  if (!node.running()) {
+  if (!node.running() || node.exiting()) {
     cluster_.world().events.After(timeout, [this, &node] { Delete(node); });
     return;
   }

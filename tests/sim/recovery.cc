@@ -242,13 +242,16 @@ class Recovery {
   // Repeats `call` until it says true to what it is given, a heartbeat after each failure.
   void Repeat(const char* what, const std::function<void(std::function<void(bool)>)>& call) {
     auto attempts = std::make_shared<Attempts>();
-    Require(what, Timeout() * 10, [this, attempts, &call] {
+    // A voter may need a snapshot first; of one under way a piece was lost, or it came from nobody
+    // who has it any more.
+    const Duration snapshot = SnapshotReceiver::kIdle + TakesNoSnapshot();
+    Require(what, Timeout() * 10 + snapshot, [this, attempts, &call] {
       if (attempts->done || attempts->waiting) return attempts->done;
       attempts->waiting = true;
-      call([this, attempts](bool done) {
+      // May be told by the end of a process, when this object is gone.
+      call([&events = world_.events, pause = plan_.group.heartbeat_interval, attempts](bool done) {
         attempts->done |= done;
-        world_.events.After(plan_.group.heartbeat_interval,
-                            [attempts] { attempts->waiting = false; });
+        events.After(pause, [attempts] { attempts->waiting = false; });
       });
       return attempts->done;
     });

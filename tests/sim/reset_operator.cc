@@ -42,8 +42,8 @@ void ResetOperator::TryReset(GroupId group) {
   }
   const Member& learner = members.learners[random_.Below(members.learners.size())];
   SimNode& node = cluster_.node(learner.node);
-  // Where the log has named it without its disk, the next one of this id takes that for itself, and
-  // a later configuration for its removal.
+  // Not where it was named without its disk: that makes it more often a leader that members behind
+  // the change take for the disk before, and refuse (docs/decisions.md, "Not solved").
   for (const auto& [index, configuration] : referee.ledger().configurations()) {
     const Member* named = configuration->Find(learner.node);
     if (named != nullptr && named->incarnation == Incarnation::kUnknown) return;
@@ -80,7 +80,8 @@ void ResetOperator::Reset(GroupId group, SimNode& node) {
 void ResetOperator::Feed(GroupId group, SimNode& node, uint64_t number) {
   cluster_.world().events.After(UpTo(timeout_ * 2), [this, group, &node, number] {
     Resets& resets = cluster_.referees().at(group)->resets();
-    if (stopped_ || number != begun_[group]) return;
+    // Also behind Stop: who was reset is to come to the state of the others.
+    if (number != begun_[group]) return;
     if (!node.MayJoin()) return resets.End(node.id());
     if (!resets.under_way()) return;  // it was refused, or has not happened
     if (!resets.MayBeGone(node.id())) Declare(group, node);

@@ -47,6 +47,8 @@ class SimNode final : private LogObserver {
 
   NodeId id() const { return node_; }
   bool running() const { return process_ != nullptr; }
+  // It is about to end: perhaps its host never was.
+  bool exiting() const { return exiting_; }
   // Counts starts; tells a later process from an earlier one.
   uint64_t life() const { return life_; }
   // What the process said when it stopped for good; OK if it did not.
