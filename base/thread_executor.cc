@@ -1,6 +1,5 @@
 #include "base/thread_executor.h"
 
-#include <linux/ioprio.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,12 +15,16 @@ namespace {
 constexpr size_t kLongestThreadName = 15;
 // Low enough to give way, and high enough that a lock it holds for a moment is soon free again.
 constexpr int kLowNice = 10;
+// As ioprio_set(2) has them. <linux/ioprio.h> of newer kernels is no C++: it names a parameter
+// "class".
+constexpr int kIoPriorityOfThread = 1;
+constexpr int kIoPriorityIdle = 3 << 13;
 
 // Of the calling thread. Where the system does not want to, the thread is as any other.
 void LowerPriority() {
   const auto thread = static_cast<id_t>(syscall(SYS_gettid));
   setpriority(PRIO_PROCESS, thread, kLowNice);
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+  syscall(SYS_ioprio_set, kIoPriorityOfThread, 0, kIoPriorityIdle);
 }
 
 }  // namespace
