@@ -1,5 +1,6 @@
 #include "storage/stream/stream_image.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -13,6 +14,9 @@ constexpr uint32_t kMagic = 0x57e41a6e;
 constexpr uint32_t kVersion = 1;
 // The least a row takes, so that a count that is a lie makes no large table.
 constexpr size_t kLeastRowBytes = 56;
+
+// A place in a block is a number of 32 bits.
+constexpr uint64_t kLongestBlock = UINT32_MAX;
 
 void AppendRow(std::string* to, const StreamRow& row) {
   AppendLengthPrefixed(to, *row.definition);
@@ -78,7 +82,10 @@ absl::StatusOr<StreamImage> DecodeStreamImage(absl::string_view bytes, GroupId g
   const auto blocks = decoder.Read<uint32_t>();
   if (blocks > decoder.remaining() / sizeof(uint64_t)) return Damaged();
   image.lengths.reserve(blocks);
-  for (uint32_t i = 0; i < blocks; ++i) image.lengths.push_back(decoder.Read<uint64_t>());
+  for (uint32_t i = 0; i < blocks; ++i) {
+    image.lengths.push_back(decoder.Read<uint64_t>());
+    if (image.lengths.back() > kLongestBlock) return Damaged();
+  }
   const auto streams = decoder.Read<uint32_t>();
   if (streams > decoder.remaining() / kLeastRowBytes) return Damaged();
   for (uint32_t i = 0; i < streams; ++i) image.table.Add(ReadRow(decoder));

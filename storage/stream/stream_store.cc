@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "storage/no_room.h"
+#include "storage/stream/checkpoint_end.h"
 #include "storage/stream/files_aside.h"
 #include "storage/stream/mark_intake.h"
 
@@ -98,7 +99,14 @@ absl::Status StreamStore::Recover() {
     if (absl::Status status = files_.Save(checkpoint); !status.ok()) return status;
   }
   recovered_.at = checkpoint.image.applied;
-  if (absl::Status status = OpenBlocks(checkpoint); !status.ok()) return status;
+  // Opening them cuts them off there.
+  absl::Status status = CheckEndOfBlocks(
+      *options_.file_system, checkpoint.image, [this, &checkpoint](uint32_t block) {
+        return absl::StrCat(options_.directory, "/",
+                            StreamBlocks::NameOf(checkpoint.generation, block));
+      });
+  if (status.ok()) status = OpenBlocks(checkpoint);
+  if (!status.ok()) return status;
   recovered_.archive = std::move(checkpoint.archive);
   return absl::OkStatus();
 }
@@ -346,6 +354,9 @@ absl::Status StreamStore::Restore(absl::string_view image, std::vector<std::stri
     absl::Status status = CheckLength(*options_.file_system, sources[i], decoded->lengths[i]);
     if (!status.ok()) return status;
   }
+  absl::Status ends = CheckEndOfBlocks(*options_.file_system, *decoded,
+                                       [&sources](uint32_t block) { return sources[block - 1]; });
+  if (!ends.ok()) return ends;
   StreamAdoption adoption;
   adoption.sources = std::move(sources);
   adoption.checkpoint.image = *std::move(decoded);
