@@ -27,7 +27,17 @@ std::vector<DiskCluster::Disk> EmptyDisks(uint64_t nodes) {
 }  // namespace
 
 DiskCluster::DiskCluster(uint64_t nodes, Options options)
-    : DiskCluster(EmptyDisks(nodes), std::move(options)) {}
+    : DiskCluster(EmptyDisks(nodes), std::move(options)) {
+  if (options_.sync_time == Duration{}) return;
+  for (auto& [id, node] : nodes_) {
+    node.sync_time = options_.sync_time;
+    SimulatedFileSystem::Options disk = {.seed = id};
+    disk.schedule = [this, &node = node](Task task) {
+      world_.PostAt(world_.Now() + node.sync_time, std::move(task));
+    };
+    node.files = std::make_unique<SimulatedFileSystem>(std::move(disk));
+  }
+}
 
 DiskCluster::DiskCluster(std::vector<Disk> disks, Options options) : options_(std::move(options)) {
   for (size_t i = 0; i < disks.size(); ++i) {
@@ -36,7 +46,9 @@ DiskCluster::DiskCluster(std::vector<Disk> disks, Options options) : options_(st
   }
 }
 
-DiskCluster::~DiskCluster() {
+DiskCluster::~DiskCluster() { StopAll(); }
+
+void DiskCluster::StopAll() {
   for (auto& [id, node] : nodes_) Stop(id);
 }
 
@@ -153,6 +165,7 @@ void DiskCluster::Stop(uint64_t id) {
   node.streams = nullptr;
   node.host.reset();
   node.transport.reset();
+  if (options_.sync_time != Duration{}) node.files->RestartProcess();  // one may be under way
   node.log.reset();
   node.losses.reset();
 }

@@ -43,6 +43,8 @@ class DiskCluster {
     // See GroupOptions::compaction.
     uint64_t snapshot_entries = 20;
     uint64_t retained_entries = 8;
+    // Of the block store, and disks that are made here: what a sync takes; 0: it ends at once.
+    Duration sync_time = {};
   };
 
   // Nodes 1 to `nodes`, not started, with empty disks; or with these.
@@ -57,11 +59,14 @@ class DiskCluster {
   void StartAll();
   // Ends the process.
   void Stop(uint64_t node);
+  void StopAll();
   // What the disk of `node` is sure to keep if the power goes now.
   Disk ImageOf(uint64_t node) const { return nodes_.at(node).files->WorstCaseImage(); }
   // Of a node that is stopped.
   void SetDisk(uint64_t node, Disk disk) { nodes_.at(node).files = std::move(disk); }
   SimulatedFileSystem& Files(uint64_t node) { return *nodes_.at(node).files; }
+  // From the next sync on. With Options::sync_time.
+  void SetSyncTime(uint64_t node, Duration sync_time) { nodes_.at(node).sync_time = sync_time; }
 
   // Looks at, changes or drops (false) each envelope on its way.
   void SetFilter(LoopbackNetwork::Filter filter) { network_.SetFilter(std::move(filter)); }
@@ -94,6 +99,7 @@ class DiskCluster {
  private:
   struct Node {
     Disk files;
+    Duration sync_time;
     std::unique_ptr<LossReport> losses;
     std::unique_ptr<LogDisk> log;
     std::unique_ptr<Transport> transport;
