@@ -24,10 +24,12 @@ constexpr size_t kSmallTurn = 1000;  // so many need no counting
 using Reason = ProposalNotApplied::Reason;
 
 // What other members are asked for.
-std::string FaultsIn(GroupId group, const std::vector<FaultyEntry>& faulty) {
-  const FaultyEntry& first = faulty.front();
-  return absl::StrCat("group ", ToInteger(group), ": ", faulty.size(), " entries from ",
-                      first.at.index, " to ", faulty.back().at.index,
+std::string FaultsIn(GroupId group, const std::vector<FaultyEntries>& faulty) {
+  const FaultyEntries& first = faulty.front();
+  uint64_t entries = 0;
+  for (const FaultyEntries& each : faulty) entries += each.size();
+  return absl::StrCat("group ", ToInteger(group), ": ", entries, " entries from ",
+                      first.first.index, " to ", faulty.back().last,
                       " cannot be read, the first in ", first.file, " at byte ", first.offset, " (",
                       first.reason, "); the other members are asked for them");
 }

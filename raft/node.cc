@@ -90,6 +90,11 @@ class ForwardedReply {
   ForwardedResults results_;
 };
 
+std::string NameOf(HoleRange entries) {
+  if (entries.first == entries.last) return absl::StrCat("entry ", entries.first);
+  return absl::StrCat("entries ", entries.first, " to ", entries.last);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeSettings& settings,
@@ -119,10 +124,11 @@ Node::Node(const NodeSettings& settings, const NodeDependencies& dependencies,
       watches_{.catch_up = CatchUp(settings.options.max_healthy_lag),
                .room = RoomWatch(settings.options.election_timeout * 2)},
       on_fenced_(std::move(fenced)) {
-  for (const FaultyEntry& faulty : recovered.faulty) {
-    const std::string where = absl::StrCat("entry ", faulty.at.index, " in ", faulty.file,
-                                           " at byte ", faulty.offset, ": ", faulty.reason);
-    if (!NoteDamage(faulty.at.index, where)) break;
+  for (const FaultyEntries& faulty : recovered.faulty) {
+    const HoleRange range = {faulty.first.index, faulty.last};
+    const std::string where = absl::StrCat(NameOf(range), " in ", faulty.file, " at byte ",
+                                           faulty.offset, ": ", faulty.reason);
+    if (!NoteDamage(range, where)) break;
   }
   entry_clock_.Saw(log_.last_timestamp());
   compaction_.Durable(dependencies.state_durable);

@@ -217,7 +217,7 @@ class Node {
 
   // Entries that cannot be read (node_repair.cc).
   bool AddHole(Instant now, Index index, const absl::Status& why);  // false: nothing new
-  bool NoteDamage(Index index, absl::string_view where);            // false: no more are kept
+  bool NoteDamage(HoleRange entries, absl::string_view where);      // false: no more are kept
   std::string WhereDamaged() const;  // "; " and where, if it is known
   void DriveRepair(Instant now);
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
@@ -280,10 +280,11 @@ class Node {
     LeadershipChange leadership;  // pending_, intake_ and forwarder_ were
     LogPosition peers_of;         // the configuration the transport knows
     std::map<NodeId, std::pair<ContentId, SnapshotAnswer::Verdict>> snapshot_answers;  // the log
-    std::map<Index, std::string> damage;  // of unreadable entries: which file
-    Instant next_complaint;               // not before
-    NodeId repaired_by = NodeId::kNone;   // who gave the entries that are being written
-    bool had_holes = false;               // at the last DriveRepair; the loss report
+    // Of unreadable entries by the first: the last, and which file.
+    std::map<Index, std::pair<Index, std::string>> damage;
+    Instant next_complaint;              // not before
+    NodeId repaired_by = NodeId::kNone;  // who gave the entries that are being written
+    bool had_holes = false;              // at the last DriveRepair; the loss report
   };
   Told told_;
   bool fenced_ = false;

@@ -16,7 +16,7 @@ namespace {
 
 // What one answer brings, at most.
 constexpr size_t kGivenBytes = size_t{512} << 10;
-// Of so many unreadable entries it is kept where they are, to be told if one is lost.
+// Of so many ranges of unreadable entries it is kept where they are, to be told if one is lost.
 constexpr size_t kMaxDamageTold = 256;
 
 // The first entries of `run` that are of `term`; a run may go on into later ones.
@@ -39,8 +39,8 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
   raft.base_configuration = settings.initial_members;
   raft.torn_from = recovered.torn_from;
   raft.unsure = recovered.hard_state_lost;
-  for (const FaultyEntry& faulty : recovered.faulty) {
-    raft.holes.push_back({faulty.at.index, faulty.at.index});
+  for (const FaultyEntries& faulty : recovered.faulty) {
+    raft.holes.push_back({faulty.first.index, faulty.last});
   }
   raft.applied = dependencies.applier->machine_position().index;
   if (dependencies.applier->applied() < recovered.base.index) {
@@ -107,7 +107,7 @@ bool Node::AddHole(Instant now, Index index, const absl::Status& why) {
         absl::StrCat("group ", ToInteger(settings_.group), ": entries from ", index,
                      " on cannot be read and are asked of the other members: ", why.message()));
   }
-  NoteDamage(index, why.message());
+  NoteDamage({index, index}, why.message());
   Report({.kind = LossEvent::Kind::kDamaged,
           .first = index,
           .last = index,
@@ -117,19 +117,23 @@ bool Node::AddHole(Instant now, Index index, const absl::Status& why) {
   return true;
 }
 
-bool Node::NoteDamage(Index index, absl::string_view where) {
+bool Node::NoteDamage(HoleRange entries, absl::string_view where) {
   std::erase_if(told_.damage, [this](const auto& told) {
-    return !raft_.holes().Contains(told.first);  // repaired, or cut off
+    const Index hole = raft_.holes().FirstFrom(told.first);
+    return hole == 0 || hole > told.second.first;  // repaired, or cut off
   });
   if (told_.damage.size() == kMaxDamageTold) return false;
-  told_.damage.try_emplace(index, where);
+  told_.damage.try_emplace(entries.first, entries.last, where);
   return true;
 }
 
 // Of the entry that this node cannot go on without.
 std::string Node::WhereDamaged() const {
-  const auto told = told_.damage.find(raft_.holes().FirstFrom(raft_.applied() + 1));
-  return told == told_.damage.end() ? "" : absl::StrCat("; ", told->second);
+  const Index hole = raft_.holes().FirstFrom(raft_.applied() + 1);
+  const auto behind = told_.damage.upper_bound(hole);
+  if (behind == told_.damage.begin()) return "";
+  const auto& [last, where] = std::prev(behind)->second;
+  return last < hole ? "" : absl::StrCat("; ", where);
 }
 
 void Node::Report(LossEvent event) const {

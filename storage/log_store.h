@@ -44,12 +44,15 @@ struct RecoveryReport {
   std::vector<std::string> notes;  // one sentence each: a healed copy, a rebuilt id record, …
 };
 
-// An entry that may have been acknowledged and cannot be read.
-struct FaultyEntry {
-  LogPosition at;  // term 0 if unknown
-  std::string file;
-  uint64_t offset = 0;
-  std::string reason;
+// Entries in a row, all of one term, that may have been acknowledged and cannot be read.
+struct FaultyEntries {
+  LogPosition first;  // term 0 if unknown
+  Index last = 0;
+  std::string file = {};
+  uint64_t offset = 0;  // of the first one
+  std::string reason = {};
+
+  uint64_t size() const { return last - first.index + 1; }
 };
 
 struct RecoveredLog {
@@ -69,7 +72,8 @@ struct RecoveredLog {
   // committed, whether this says so or not.
   Index known_commit = 0;
   std::optional<Index> torn_from;  // RecoveredRaft::torn_from
-  std::vector<FaultyEntry> faulty;
+  // In order, no entry twice, none torn. Ranges, for a disk may have lost any number of entries.
+  std::vector<FaultyEntries> faulty;
   RecoveryReport report;
 };
 

@@ -314,20 +314,20 @@ void LossReport::Close(GroupId group, Index up_to) {
 
 std::vector<std::string> LossReport::AddRecovered(GroupId group, const RecoveredLog& recovered) {
   LossEvent run;
-  for (const FaultyEntry& faulty : recovered.faulty) {
-    const bool follows = run.first != 0 && faulty.at.index == run.last + 1 &&
-                         faulty.at.term == run.term && faulty.file == run.file &&
+  for (const FaultyEntries& faulty : recovered.faulty) {
+    const bool follows = run.first != 0 && faulty.first.index == run.last + 1 &&
+                         faulty.first.term == run.term && faulty.file == run.file &&
                          faulty.reason == run.text;
     if (follows) {
-      run.last = faulty.at.index;
+      run.last = faulty.last;
       continue;
     }
     if (run.first != 0) Add(run);
     run = {.kind = Kind::kDamaged,
            .group = group,
-           .first = faulty.at.index,
-           .last = faulty.at.index,
-           .term = faulty.at.term,
+           .first = faulty.first.index,
+           .last = faulty.last,
+           .term = faulty.first.term,
            .file = faulty.file,
            .offset = faulty.offset,
            .text = faulty.reason};

@@ -1,6 +1,5 @@
 // The part of BlockLog that opens, closes and forgets groups.
 
-#include <map>
 #include <optional>
 #include <utility>
 
@@ -8,6 +7,7 @@
 #include "base/check.h"
 #include "storage/block/block_log.h"
 #include "storage/block/block_log_store.h"
+#include "storage/faulty_ranges.h"
 
 namespace cairn {
 
@@ -67,7 +67,7 @@ RecoveredLog BlockLog::Describe(GroupState& group) {
   const WrittenLog& log = group.written();
   RecoveredLog recovered;
   std::vector<LogPosition> configurations;
-  std::map<Index, FaultyEntry> faulty;
+  FaultyRanges faulty;
   std::optional<Index> torn_from;
   {
     MutexLock lock(mutex_);
@@ -85,19 +85,19 @@ RecoveredLog BlockLog::Describe(GroupState& group) {
   }
   // Without the lock: other groups are written, and opened, meanwhile.
   for (LogPosition at : configurations) {
-    if (faulty.contains(at.index) || (torn_from && at.index >= *torn_from)) continue;
+    if (faulty.Contains(at.index) || (torn_from && at.index >= *torn_from)) continue;
     absl::StatusOr<std::vector<RecordRun>> runs = ReadPiece(group, at.index, at.index, 1);
     if (!runs.ok()) {
-      faulty[at.index] = {.at = at,
-                          .file = options_.directory,
-                          .offset = 0,
-                          .reason = std::string(runs.status().message())};
+      faulty.Add({.first = at,
+                  .last = at.index,
+                  .file = options_.directory,
+                  .reason = std::string(runs.status().message())});
       continue;
     }
     const RecordRun& run = runs->front();
     recovered.configurations.push_back({.at = at, .body = run[0].Payload(run.bytes())});
   }
-  for (auto& [index, entry] : faulty) recovered.faulty.push_back(std::move(entry));
+  recovered.faulty = faulty.Ranges();
   recovered.report.torn_bytes = findings_.torn_bytes;
   auto torn = findings_.torn.find(group.group());
   if (torn != findings_.torn.end()) {

@@ -369,11 +369,12 @@ void Scanner::AddBadEntries(const ScannedBlock& block, const std::vector<BadEntr
     WrittenLog& group = GroupOf(entry.group);
     if (group.torn_from && entry.at.index >= *group.torn_from) continue;
     if (entry.at.index <= group.base.index) continue;
-    group.faulty[entry.at.index] = {
-        .at = entry.at,
-        .file = block.file->path(),
-        .offset = entry.offset,
-        .reason = entry.has_zero_sector ? "a sector of it is zero" : "it fails its checksums"};
+    group.faulty.Add(
+        {.first = entry.at,
+         .last = entry.at.index,
+         .file = block.file->path(),
+         .offset = entry.offset,
+         .reason = entry.has_zero_sector ? "a sector of it is zero" : "it fails its checksums"});
   }
 }
 
@@ -413,12 +414,16 @@ void Scanner::FindHead() {
 void Scanner::TakeGaps(WrittenLog& log) const {
   for (const Span& span : log.spans.spans()) {
     if (span.is_in_block()) continue;
-    for (Index index = span.first; index <= span.last; ++index) {
-      if (log.torn_from && index >= *log.torn_from) break;
-      log.faulty[index] = {.at = {index, log.spans.TermAt(index)},
-                           .file = directory_,
-                           .offset = 0,
-                           .reason = "it is in no block: the batch that held it is lost"};
+    Index first = span.first;
+    for (const TermRun& run : span.term_runs) {
+      const Index last =
+          std::min({run.last_index, span.last, log.torn_from.value_or(kMaxIndex) - 1});
+      if (first > last) continue;
+      log.faulty.Add({.first = {first, run.term},
+                      .last = last,
+                      .file = directory_,
+                      .reason = "it is in no block: the batch that held it is lost"});
+      first = last + 1;
     }
   }
 }

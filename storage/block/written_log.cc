@@ -30,11 +30,11 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
     last_hash = section.bounds->last_hash;
     torn_from = section.bounds->torn_from;
     commit = section.commit;  // what an earlier life of the group said does not count
-    if (torn_from) faulty.erase(faulty.lower_bound(*torn_from), faulty.end());
+    if (torn_from) faulty.Remove(*torn_from, kMaxIndex);
     spans.FillGaps(bounds());
   }
   for (const EntryIds& ids : section.copied) {
-    faulty.erase(faulty.lower_bound(ids.first), faulty.upper_bound(ids.last()));
+    faulty.Remove(ids.first, ids.last());
     spans.AddCopy(place, ids);
   }
   if (section.dropped) Forget();
@@ -76,7 +76,7 @@ void WrittenLog::Apply(const GroupSection& section, const BatchPlace& place) {
 // Entries that were bad in an older block were written anew in this one. (Bounds stand in the next
 // checkpoint.)
 void WrittenLog::AddSpan(Span span) {
-  faulty.erase(faulty.lower_bound(span.first), faulty.upper_bound(span.last));
+  faulty.Remove(span.first, span.last);
   spans.AddSpan(std::move(span));
 }
 
@@ -99,7 +99,7 @@ void WrittenLog::Forget() {
 
 void WrittenLog::TruncateFrom(Index from) {
   spans.TruncateFrom(from);
-  faulty.erase(faulty.lower_bound(from), faulty.end());
+  faulty.Remove(from, kMaxIndex);
   if (torn_from && from <= *torn_from) torn_from.reset();
   if (last.index < from) return;
   last.index = from - 1;
@@ -108,7 +108,7 @@ void WrittenLog::TruncateFrom(Index from) {
 
 void WrittenLog::DropPrefix(Index up_to) {
   spans.DropPrefix(up_to);
-  faulty.erase(faulty.begin(), faulty.upper_bound(up_to));
+  faulty.Remove(0, up_to);
   if (torn_from && *torn_from <= up_to) torn_from.reset();
 }
 

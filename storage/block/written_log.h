@@ -5,12 +5,12 @@
 #define STORAGE_BLOCK_WRITTEN_LOG_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
 
 #include "base/types.h"
 #include "storage/block/id_record.h"
 #include "storage/block/span_index.h"
+#include "storage/faulty_ranges.h"
 #include "storage/log_store.h"
 
 namespace cairn {
@@ -34,7 +34,7 @@ struct WrittenLog {
   EntryHash last_hash;
   Index commit = 0;  // evidence: at least this was committed
   std::optional<Index> torn_from;
-  std::map<Index, FaultyEntry> faulty;
+  FaultyRanges faulty;
   SpanIndex spans;
 
   LogBounds bounds() const {

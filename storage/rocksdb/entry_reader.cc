@@ -1,5 +1,6 @@
 #include "storage/rocksdb/entry_reader.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -83,6 +84,17 @@ absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const ReadFrom& from, Gro
         absl::StrCat("entry ", first, " cannot be read: ", run.status().message()));
   }
   return run;
+}
+
+Index NextThere(rocksdb::DB& db, const ReadFrom& from, GroupId group, Index first, Index last) {
+  const std::string behind = EntryKey(group, last + 1);
+  const rocksdb::Slice bound(behind);
+  rocksdb::ReadOptions options = from.Options();
+  options.iterate_upper_bound = &bound;
+  const std::unique_ptr<rocksdb::Iterator> entry(db.NewIterator(options));
+  entry->Seek(EntryKey(group, first));
+  if (!entry->Valid()) return entry->status().ok() ? last + 1 : first + 1;
+  return std::max(IndexOfKey({entry->key().data(), entry->key().size()}), first + 1);
 }
 
 }  // namespace cairn

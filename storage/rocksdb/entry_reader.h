@@ -26,6 +26,11 @@ struct ReadFrom {
 absl::StatusOr<RecordRun> ReadEntries(rocksdb::DB& db, const ReadFrom& from, GroupId group,
                                       Index first, Index last, size_t max_bytes);
 
+// Behind `first`, which is bad or not there: the next entry up to `last` of which it is not known
+// that the database does not have it; `last` + 1 if there is none. Of what stands in a block that
+// cannot be read nothing is known. Threads: any.
+Index NextThere(rocksdb::DB& db, const ReadFrom& from, GroupId group, Index first, Index last);
+
 }  // namespace cairn
 
 #endif  // STORAGE_ROCKSDB_ENTRY_READER_H_

@@ -40,10 +40,11 @@ Index EntryWalk::Run(Index first, Index last, uint64_t max_bytes) {
     // The index is said apart.
     absl::string_view why = run.status().message();
     absl::ConsumePrefix(&why, absl::StrCat("entry ", first, " cannot be read: "));
-    fault_(first, std::string(why));
+    const Index next = NextThere(db_, from_, log_.group(), first, last);
+    fault_({first, next - 1, std::string(why)});
     bytes_ += kBlockBytes;
     before_ = std::nullopt;
-    ++first;
+    first = next;
   }
   return first;
 }
@@ -76,7 +77,7 @@ void EntryWalk::Check(const RecordRun& run) {
     if (good < index) take_(run.Slice(good, index - 1));
     good = index + 1;
     before_ = std::nullopt;
-    fault_(index, std::move(why));
+    fault_({index, index, std::move(why)});
   }
   if (good <= run.last().index) take_(run.Slice(good, run.last().index));
 }

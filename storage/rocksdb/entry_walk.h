@@ -16,6 +16,12 @@
 
 namespace cairn {
 
+struct BadEntries {
+  Index first = 0;
+  Index last = 0;
+  std::string why;
+};
+
 // A record that is whole may still be an old one, which RocksDB's checksums do not see. So an entry
 // is good if its own checksums hold and it is of the term the log has at its index, follows the
 // entry before it where that is good too, and is the one the head names where it is the last.
@@ -26,8 +32,8 @@ class EntryWalk {
  public:
   // Good entries in order, as many as were read together.
   using Take = std::function<void(const RecordRun&)>;
-  // An entry that is not, and why.
-  using Fault = std::function<void(Index, std::string)>;
+  // Entries that are not. Those that RocksDB does not have are told together, however many.
+  using Fault = std::function<void(const BadEntries&)>;
 
   EntryWalk(rocksdb::DB& db, ReadFrom from, const GroupLog& log, Take take, Fault fault)
       : db_(db), from_(from), log_(log), take_(std::move(take)), fault_(std::move(fault)) {}
@@ -35,7 +41,7 @@ class EntryWalk {
   // The entries from `first` to `last`, which are in the log and not torn; ends when about
   // `max_bytes` have been read. Gives the index of the next one it would look at.
   Index Run(Index first, Index last, uint64_t max_bytes = ~uint64_t{0});
-  // Read by the last run. One that is bad counts as what RocksDB reads to see that.
+  // Read by the last run. What is bad counts as what RocksDB reads to see that.
   uint64_t bytes() const { return bytes_; }
 
  private:

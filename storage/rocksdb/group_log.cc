@@ -35,6 +35,13 @@ Term GroupLog::TermAt(Index index) const {
   return std::prev(behind)->term;
 }
 
+Index GroupLog::LastOfTerm(Index entry) const {
+  const auto behind =
+      std::upper_bound(starts_.begin(), starts_.end(), entry,
+                       [](Index wanted, const TermStart& start) { return wanted < start.first; });
+  return behind == starts_.end() ? head_.last.index : behind->first - 1;
+}
+
 std::vector<TermRun> GroupLog::Runs() const {
   std::vector<TermRun> runs;
   for (size_t i = 0; i < starts_.size(); ++i) {
@@ -80,7 +87,7 @@ void GroupLog::TruncateTo(Index last, EntryHash hash) {
   head_.last_hash = hash;
   head_.known_commit = std::min(head_.known_commit, last);
   if (head_.torn_from > last) head_.torn_from = 0;
-  faulty_.erase(faulty_.upper_bound(last), faulty_.end());
+  faulty_.Remove(last + 1, kMaxIndex);
   while (!starts_.empty() && starts_.back().first > last) starts_.pop_back();
   verified_.TruncateTo(last, hash);
 }
@@ -125,7 +132,7 @@ void GroupLog::DropPrefix(Index up_to, EntryHash hash) {
   head_.base = {up_to, term};
   head_.base_hash = hash;
   if (head_.torn_from != 0 && head_.torn_from <= up_to) head_.torn_from = 0;
-  faulty_.erase(faulty_.begin(), faulty_.upper_bound(up_to));
+  faulty_.Remove(0, up_to);
   verified_.DropPrefix(up_to, hash);
   ForgetStarts();
 }
@@ -135,13 +142,13 @@ void GroupLog::Reset(LogPosition base, EntryHash hash) {
   head_.base_hash = head_.last_hash = hash;
   head_.known_commit = std::min(head_.known_commit, base.index);
   head_.torn_from = 0;
-  faulty_.clear();
+  faulty_.Clear();
   starts_.clear();
   verified_ = VerifiedPart(base.index, hash);
 }
 
 void GroupLog::Repaired(const RecordRun& run) {
-  faulty_.erase(faulty_.lower_bound(run.first().index), faulty_.upper_bound(run.last().index));
+  faulty_.Remove(run.first().index, run.last().index);
   verified_.AddRepaired(run);
 }
 
@@ -150,7 +157,7 @@ void GroupLog::BeginVerified(const std::optional<VerifiedMark>& mark) {
 }
 
 Index GroupLog::LastGood(Index unreadable) const {
-  if (!faulty_.empty()) unreadable = std::min(unreadable, *faulty_.begin());
+  if (!faulty_.empty()) unreadable = std::min(unreadable, faulty_.first());
   return std::min(LastWhole(), unreadable - 1);
 }
 

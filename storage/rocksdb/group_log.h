@@ -6,13 +6,13 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
 #include "storage/append_fit.h"
+#include "storage/faulty_ranges.h"
 #include "storage/log_store.h"
 #include "storage/record.h"
 #include "storage/rocksdb/log_keys.h"
@@ -31,7 +31,8 @@ class GroupLog {
   const LogHead& head() const { return head_; }
   LogHead& head() { return head_; }
   const std::vector<TermStart>& starts() const { return starts_; }
-  Term TermAt(Index index) const;  // of the base or an entry
+  Term TermAt(Index index) const;       // of the base or an entry
+  Index LastOfTerm(Index entry) const;  // the last entry of its term
   // The last entry of which it is not undecided whether it is torn.
   Index LastWhole() const { return head_.torn_from != 0 ? head_.torn_from - 1 : head_.last.index; }
   std::vector<TermRun> Runs() const;
@@ -50,8 +51,8 @@ class GroupLog {
   void Reset(LogPosition base, EntryHash hash);
 
   // Entries known to be unreadable.
-  bool IsFaulty(Index index) const { return faulty_.contains(index) || IsTorn(index); }
-  void AddFaulty(Index index) { faulty_.insert(index); }
+  bool IsFaulty(Index index) const { return faulty_.Contains(index) || IsTorn(index); }
+  void AddFaulty(Index first, Index last) { faulty_.Add({.first = {first, 0}, .last = last}); }
   void Repaired(const RecordRun& run);
 
   // What the next start need not read. From its begin, or behind a mark that is believed:
@@ -75,7 +76,7 @@ class GroupLog {
   LogHead head_;
   std::vector<TermStart> starts_;
   Index told_commit_ = 0;  // may run ahead of the entries
-  std::set<Index> faulty_;
+  FaultyRanges faulty_;    // says which, and no more
   VerifiedPart verified_;
 };
 

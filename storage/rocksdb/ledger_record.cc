@@ -43,6 +43,7 @@ bool DecodeBody(uint8_t version, absl::string_view body, LedgerRecord& record) {
     const auto head = DecodeHead(group, fields.ReadLengthPrefixed());
     auto starts = DecodeTerms(group, fields.ReadLengthPrefixed());
     if (!fields.ok() || !head.ok() || !starts.ok() || group == GroupId::kNone) return false;
+    if (!found.dropped && !CoverLog(*starts, *head)) return false;
     found.head = *head;
     found.starts = *std::move(starts);
     record.groups[group] = std::move(found);

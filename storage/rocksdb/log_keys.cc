@@ -22,6 +22,8 @@ constexpr char kMark = 'v';
 constexpr char kEntry = 'z';  // behind head and terms
 constexpr char kBehind = '\x7f';
 
+constexpr size_t kGroupKeyBytes = 1 + sizeof(uint64_t) + 1;  // KeyOf
+
 // Sorts as the number does.
 void AppendBigEndian(std::string* to, uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) to->push_back(static_cast<char>(value >> shift));
@@ -111,6 +113,14 @@ std::optional<GroupId> GroupOfKey(absl::string_view key) {
   return GroupId{group};
 }
 
+Index IndexOfKey(absl::string_view key) {
+  Index index = 0;
+  for (const char byte : key.substr(kGroupKeyBytes)) {
+    index = index << 8 | static_cast<unsigned char>(byte);
+  }
+  return index;
+}
+
 std::string EncodeHead(GroupId group, const LogHead& head) {
   std::string value = Begin(head.unsure ? kUnsureVersion : kVersion);
   AppendLittleEndian(&value, head.change);
@@ -141,6 +151,11 @@ absl::StatusOr<LogHead> DecodeHead(GroupId group, absl::string_view bytes) {
     return absl::DataLossError("the head of the log makes no sense");
   }
   return head;
+}
+
+bool CoverLog(const std::vector<TermStart>& starts, const LogHead& head) {
+  if (head.last.index == head.base.index) return true;
+  return !starts.empty() && starts.front().first <= head.base.index + 1;
 }
 
 std::string EncodeTerms(GroupId group, const std::vector<TermStart>& starts) {

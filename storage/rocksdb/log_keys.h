@@ -27,6 +27,8 @@ std::string GroupBegin(GroupId group);
 std::string GroupEnd(GroupId group);
 // The group of a key, nothing for the identity's.
 std::optional<GroupId> GroupOfKey(absl::string_view key);
+// Of one that sorts between two EntryKeys of one group.
+Index IndexOfKey(absl::string_view key);
 
 // What a group's log is, without its entries.
 struct LogHead {
@@ -57,6 +59,8 @@ struct TermStart {
   Term term = 0;
   friend bool operator==(const TermStart&, const TermStart&) = default;
 };
+// Whether they tell the term of every entry of the log.
+bool CoverLog(const std::vector<TermStart>& starts, const LogHead& head);
 std::string EncodeTerms(GroupId group, const std::vector<TermStart>& starts);
 absl::StatusOr<std::vector<TermStart>> DecodeTerms(GroupId group, absl::string_view bytes);
 

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
+#include "storage/faulty_ranges.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/entry_walk.h"
 #include "storage/rocksdb/log_keys.h"
@@ -59,8 +60,7 @@ absl::StatusOr<GroupLog> LoadGroup(rocksdb::DB& db, GroupId group) {
   if (!terms_bytes.ok()) return absl::DataLossError(terms_bytes.status().message());
   auto starts = DecodeTerms(group, *terms_bytes);
   if (!starts.ok()) return starts.status();
-  if (head->last.index > head->base.index &&
-      (starts->empty() || starts->front().first > head->base.index + 1)) {
+  if (!CoverLog(*starts, *head)) {
     return absl::DataLossError("the list of terms does not cover the log");
   }
   return GroupLog(group, *head, *std::move(starts));
@@ -72,7 +72,9 @@ Index CommonEnd(const GroupLog& one, const GroupLog& other) {
   const Index begin = std::max(one.head().base.index, other.head().base.index);
   const Index end = std::min(one.head().last.index, other.head().last.index);
   Index common = begin;
-  while (common < end && one.TermAt(common + 1) == other.TermAt(common + 1)) ++common;
+  while (common < end && one.TermAt(common + 1) == other.TermAt(common + 1)) {
+    common = std::min({end, one.LastOfTerm(common + 1), other.LastOfTerm(common + 1)});
+  }
   return common;
 }
 
@@ -332,11 +334,19 @@ RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t wa
       recovered.configurations.push_back({run[i].position(), run[i].Payload(run.bytes())});
     }
   };
-  auto fault = [&](Index index, std::string reason) {
-    recovered.faulty.push_back({{index, log.TermAt(index)}, directory, 0, std::move(reason)});
-    log.AddFaulty(index);  // no mark passes it
+  FaultyRanges faulty;
+  auto fault = [&](const BadEntries& bad) {
+    // Each of one term.
+    for (Index at = bad.first; at <= bad.last;) {
+      const Index end = std::min(bad.last, log.LastOfTerm(at));
+      faulty.Add(
+          {.first = {at, log.TermAt(at)}, .last = end, .file = directory, .reason = bad.why});
+      at = end + 1;
+    }
+    log.AddFaulty(bad.first, bad.last);  // no mark passes them
   };
   EntryWalk(db, ReadFrom(), log, take, fault).Run(first, log.LastWhole());
+  recovered.faulty = faulty.Ranges();
   if (head.torn_from != 0) {
     recovered.torn_from = head.torn_from;
     recovered.report.torn_first = head.torn_from;

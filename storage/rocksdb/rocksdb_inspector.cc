@@ -113,10 +113,9 @@ void RocksDbInspector::Read(
     last = from + count - 1;
     all = false;
   }
-  EntryWalk walk(*database_.db, ReadFrom(), log, take,
-                 [&unreadable](Index index, std::string reason) {
-                   unreadable({{index, index}, std::move(reason)});
-                 });
+  EntryWalk walk(*database_.db, ReadFrom(), log, take, [&unreadable](const BadEntries& bad) {
+    unreadable({{bad.first, bad.last}, bad.why});
+  });
   if (count > 0) walk.Run(from, last);
   from = std::max(from, head.torn_from);
   if (all && head.torn_from != 0 && from <= head.last.index) {
@@ -127,18 +126,17 @@ void RocksDbInspector::Read(
 void RocksDbInspector::VerifyGroup(GroupId group, const GroupLog& log, VerifiedFile& file) const {
   std::vector<IndexRange> ok;
   auto take = [&ok](const RecordRun& run) { AddTo(ok, {run.first().index, run.last().index}); };
-  auto fault = [&](Index index, std::string reason) {
+  auto fault = [&](const BadEntries& bad) {
     std::vector<LogFinding>& faulty = file.faulty;
     const bool goes_on = !faulty.empty() && faulty.back().group == group &&
-                         faulty.back().entries.last + 1 == index && faulty.back().reason == reason;
+                         faulty.back().entries.last + 1 == bad.first &&
+                         faulty.back().reason == bad.why;
     if (goes_on) {
-      faulty.back().entries.last = index;
+      faulty.back().entries.last = bad.last;
       return;
     }
-    faulty.push_back({.path = file.path,
-                      .group = group,
-                      .entries = {index, index},
-                      .reason = std::move(reason)});
+    faulty.push_back(
+        {.path = file.path, .group = group, .entries = {bad.first, bad.last}, .reason = bad.why});
   };
   const LogHead& head = log.head();
   EntryWalk(*database_.db, ReadFrom(), log, take, fault).Run(head.base.index + 1, log.LastWhole());

@@ -269,7 +269,7 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run =
       ReadEntries(db_, {.snapshot = snapshot->get()}, group, first, last, max_bytes);
-  if (!run.ok()) return FoundUnreadable(log, first, run.status());
+  if (!run.ok()) return FoundUnreadable(log, first, first, run.status());
   // Good records, but are they the ones that were written?
   Index good = first;
   while (good <= run->last().index && !log.IsFaulty(good) &&
@@ -280,23 +280,24 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   if (good > head.last.index && run->last_hash() != head.last_hash) --good;
   if (good == first || !follows) {
     return FoundUnreadable(
-        log, first,
+        log, first, first,
         absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there")));
   }
   return std::vector<RecordRun>{run->Slice(first, good - 1)};
 }
 
-// A mark that speaks for the entry goes; the next change writes another if it can. The log may have
-// changed since the entry was read, which costs a longer start at most.
-absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index index, absl::Status why) {
+// A mark that speaks for the entries goes; the next change writes another if it can. The log may
+// have changed since they were read, which costs a longer start at most.
+absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index first, Index last,
+                                         absl::Status why) {
   const GroupId group = log.group();
   MutexLock lock(mutex_);
   const auto found = groups_.find(group);
   if (found == groups_.end()) return why;
   const LogHead& head = found->second.head();
-  if (index <= head.base.index || index > head.last.index) return why;
-  if (found->second.TermAt(index) != log.TermAt(index)) return why;
-  if (!unreadable_.Add(group, index)) return why;
+  if (first <= head.base.index || first > head.last.index) return why;
+  if (found->second.TermAt(first) != log.TermAt(first)) return why;
+  if (!unreadable_.Add(group, first, std::min(last, head.last.index))) return why;
   rocksdb::WriteBatch batch;
   batch.Delete(MarkKey(group));
   if (Write(batch).ok()) dirty_.insert(group);
@@ -325,9 +326,9 @@ RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   parts.identity = EncodeLogIdentity(options_.identity);
   parts.groups = [this] { return WholeGroups(); };
   parts.view = [this](GroupId group) { return ViewOf(group); };
-  parts.unreadable = [this](const GroupLog& log, Index index) {
-    // It gives back the status it is told; the scrub has words of its own for the entry.
-    FoundUnreadable(log, index, absl::OkStatus()).IgnoreError();
+  parts.unreadable = [this](const GroupLog& log, Index first, Index last) {
+    // It gives back the status it is told; the scrub has words of its own for the entries.
+    FoundUnreadable(log, first, last, absl::OkStatus()).IgnoreError();
   };
   parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
   parts.restore_identity = [this] {

@@ -132,8 +132,8 @@ class RocksDbLog final : public LogDisk {
   absl::StatusOr<EntryHash> HashAt(GroupId group, Index index);
   LogHead HeadOf(GroupId group) const;
 
-  // Of an entry that `log` has, also for the scrub: the next start will read it again.
-  absl::Status FoundUnreadable(const GroupLog& log, Index index, absl::Status why);
+  // Of entries that `log` has, also for the scrub: the next start will read them again.
+  absl::Status FoundUnreadable(const GroupLog& log, Index first, Index last, absl::Status why);
 
   // Writes the batch with what `next` says of the group, and takes it over.
   absl::Status Commit(GroupLog next, rocksdb::WriteBatch& batch) CAIRN_REQUIRES(mutex_);

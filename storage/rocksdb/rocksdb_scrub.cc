@@ -21,6 +21,7 @@ constexpr uint64_t kGroupsPhase = 0;
 constexpr uint64_t kTablesPhase = 1;
 constexpr uint64_t kDone = ~uint64_t{0};    // as an offset: with this group or table
 constexpr uint64_t kFooterBytes = 4 << 10;  // of a table, with what else it says of itself
+constexpr Index kMaxToldOfGap = 256;
 
 absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const ReadFrom& from, const std::string& key) {
   std::string value;
@@ -94,12 +95,15 @@ bool RocksDbScrub::StepGroup(GroupId group, ScrubPosition& position, uint64_t ma
   const GroupLog& log = view->log;
   if (position.offset == 0) CheckHead(*view, step);
   const Index first = std::max(position.offset, log.head().base.index + 1);
-  auto fault = [&](Index index, const std::string& why) {
-    parts_.unreadable(log, index);
-    step.damaged.push_back({group,
-                            {index, log.TermAt(index)},
-                            absl::DataLossError(absl::StrCat(parts_.database_directory, ": entry ",
-                                                             index, ": ", why))});
+  auto fault = [&](const BadEntries& bad) {
+    parts_.unreadable(log, bad.first, bad.last);
+    const Index told = std::min(bad.last, bad.first + kMaxToldOfGap - 1);
+    for (Index index = bad.first; index <= told; ++index) {
+      step.damaged.push_back({group,
+                              {index, log.TermAt(index)},
+                              absl::DataLossError(absl::StrCat(parts_.database_directory,
+                                                               ": entry ", index, ": ", bad.why))});
+    }
   };
   EntryWalk walk(
       *parts_.db, {.snapshot = view->snapshot->get(), .past_page_cache = true}, log,

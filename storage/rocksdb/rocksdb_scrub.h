@@ -34,7 +34,8 @@ struct GroupView {
 //
 // What is bad:
 // - an entry: is told. Where it stands rotten nothing else is lost. RocksDB finds a later copy
-//   first.
+//   first. Of a row that RocksDB does not have at all the first ones are told, and the others by
+//   later rounds, when these are repaired.
 // - identity, head, list of terms: is written again from memory, to another place.
 // - the ledger: a new file is begun with the next sync.
 // - a table's index or footer, without which the next start would not open the database: the table
@@ -57,8 +58,8 @@ class RocksDbScrub final : public LogScrub {
     std::function<std::vector<GroupId>()> groups;  // in order; not those that are damaged
     // Nothing if there is no such group.
     std::function<std::optional<GroupView>(GroupId)> view;
-    // Told of each entry that is bad; `log` is the view's.
-    std::function<void(const GroupLog& log, Index)> unreadable;
+    // Told of all entries that are bad; `log` is the view's.
+    std::function<void(const GroupLog& log, Index first, Index last)> unreadable;
     // Writes head and terms again, as they are then.
     std::function<absl::Status(GroupId)> restore_group;
     std::function<absl::Status()> restore_identity;

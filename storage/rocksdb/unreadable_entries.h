@@ -5,17 +5,17 @@
 #define STORAGE_ROCKSDB_UNREADABLE_ENTRIES_H_
 
 #include <map>
-#include <set>
 
 #include "base/types.h"
+#include "storage/faulty_ranges.h"
 
 namespace cairn {
 
 // A value. Threads: one at a time.
 class UnreadableEntries {
  public:
-  // False if it was known.
-  bool Add(GroupId group, Index index) { return entries_[group].insert(index).second; }
+  // False if `first` was known.
+  bool Add(GroupId group, Index first, Index last);
   // They were written again, or are gone.
   void Forget(GroupId group, Index first, Index last);
   void ForgetGroup(GroupId group) { entries_.erase(group); }
@@ -23,7 +23,7 @@ class UnreadableEntries {
   Index First(GroupId group) const;
 
  private:
-  std::map<GroupId, std::set<Index>> entries_;
+  std::map<GroupId, FaultyRanges> entries_;  // which, and no more
 };
 
 }  // namespace cairn

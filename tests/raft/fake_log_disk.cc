@@ -172,7 +172,7 @@ RecoveredLog FakeLogStore::Recover() const {
     recovered.last_hash = run.last_hash();
     const auto damaged = damaged_.find(at.index);
     if (damaged != damaged_.end() && !damaged->second) {
-      recovered.faulty.push_back({at, "fake", 0, "damaged"});
+      recovered.faulty.push_back({at, at.index, "fake", 0, "damaged"});
     } else if (run[0].type() == EntryType::kConfiguration) {
       recovered.configurations.push_back({at, run[0].Payload(run.bytes())});
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn::sim {
 
@@ -12,8 +13,7 @@ absl::StatusOr<LogImage> ImageOf(const OpenedLog& opened, const LogImage* known,
   const RecoveredLog& log = opened.recovered;
   Index last = log.runs.empty() ? log.base.index : log.runs.back().last_index;
   if (log.torn_from) last = std::min(last, *log.torn_from - 1);
-  std::set<Index> faulty;
-  for (const FaultyEntry& entry : log.faulty) faulty.insert(entry.at.index);
+  const std::set<Index> faulty = FaultyIndexes(log);
   std::vector<EntryId> entries;
   size_t run = 0;
   for (Index index = log.base.index + 1; index <= last; ++index) {

@@ -170,7 +170,7 @@ void Referee::CheckRecovery(NodeId node, const OpenedLog& opened, const LogImage
   if (!recovered.faulty.empty() || recovered.hard_state_lost) {
     Report("a power cut damages nothing", node,
            recovered.hard_state_lost ? "lost its term and vote"
-                                     : absl::StrCat("holds entry ", recovered.faulty[0].at.index,
+                                     : absl::StrCat("holds entry ", recovered.faulty[0].first.index,
                                                     " for damaged: ", recovered.faulty[0].reason));
   }
   std::string why_not = before.WhyNotAfterPowerCut(image);

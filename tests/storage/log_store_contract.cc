@@ -1,5 +1,6 @@
 #include "tests/storage/log_store_contract.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,23 @@ struct SyncResult {
   CondVar changed;
   std::optional<absl::Status> status CAIRN_GUARDED_BY(mutex);
 };
+
+// Ranges in order, in the log, each of the one term that the log has there, and none torn.
+void ExpectFaultyFits(const RecoveredLog& found) {
+  Index behind = found.base.index;
+  for (const FaultyEntries& range : found.faulty) {
+    ASSERT_GT(range.first.index, behind);
+    ASSERT_LE(range.first.index, range.last);
+    behind = range.last;
+    const auto run = std::find_if(found.runs.begin(), found.runs.end(), [&](const TermRun& each) {
+      return each.last_index >= range.first.index;
+    });
+    ASSERT_TRUE(run != found.runs.end()) << "behind the log";
+    ASSERT_LE(range.last, run->last_index);
+    ASSERT_TRUE(range.first.term == 0 || range.first.term == run->term);
+    ASSERT_TRUE(!found.torn_from || range.last < *found.torn_from);
+  }
+}
 
 }  // namespace
 
@@ -41,6 +59,7 @@ LogStoreContract::Opened& LogStoreContract::Open(GroupId group) {
   if (known != opened_.end()) return known->second;
   auto opened = disk().OpenGroup(group);
   EXPECT_TRUE(opened.ok()) << opened.status();
+  ExpectFaultyFits(opened->recovered);
   return opened_.emplace(group, Opened{opened->store, std::move(opened->recovered)}).first->second;
 }
 

@@ -126,7 +126,7 @@ TEST_F(LossReportTest, TheOldestEventsAreForgottenAndCounted) {
 TEST_F(LossReportTest, WhatRecoveryFoundIsMergedAndToldOnce) {
   RecoveredLog recovered;
   for (const Index index : {4, 5, 6, 9}) {
-    recovered.faulty.push_back({{index, 2}, "/log/1.block", 512 * index, "checksum"});
+    recovered.faulty.push_back({{index, 2}, index, "/log/1.block", 512 * index, "checksum"});
   }
   recovered.report.torn_bytes = 100;
   recovered.report.notes = {"/log/x: not a file of the log, left alone"};

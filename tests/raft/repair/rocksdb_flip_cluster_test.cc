@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "storage/file_system.h"
 #include "tests/raft/repair/flip_cluster.h"
+#include "tests/storage/rocksdb/ledger_claims.h"
 
 namespace cairn {
 namespace {
@@ -130,6 +131,21 @@ TEST_F(RocksDbFlipClusterTest, HalfOfALogOfOneOfThree) {
               "")
         << (ledger ? "no ledger" : "no database");
   }
+}
+
+// A ledger that claims entries which nobody wrote, more than there is memory for: they are ranges
+// all the way, nobody has them, and they are given up.
+TEST_F(RocksDbFlipClusterTest, ALedgerThatClaimsWithoutEnd) {
+  for (const uint64_t node : {1, 2, 3}) {
+    for (const uint64_t count : {uint64_t{1}, uint64_t{1} << 40}) {
+      ASSERT_EQ(cluster_.AfterDamage([&](std::vector<DiskCluster::Disk>& disks) {
+        ClaimEntries(*disks[node - 1], "/data/log", DiskCluster::kGroup, count);
+      }),
+                "")
+          << "node " << node << " claims " << count;
+    }
+  }
+  EXPECT_GE(cluster_.repairs(), 1) << "somebody knew of what it could not read";
 }
 
 // What a node keeps beside its log: nothing depends on it.

@@ -16,6 +16,7 @@
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -73,8 +74,7 @@ class EncryptedFlipTest : public testing::TestWithParam<uint64_t> {
       EXPECT_FALSE(found.hard_state_lost) << what;
       EXPECT_EQ(driver.store(group).last(), log.last()) << what;
       EXPECT_TRUE(!found.torn_from || may_be_torn) << what;
-      std::set<Index> faulty;
-      for (const FaultyEntry& entry : found.faulty) faulty.insert(entry.at.index);
+      const std::set<Index> faulty = FaultyIndexes(found);
       for (Index index = log.first_index(); index <= log.last().index; ++index) {
         const auto runs = driver.store(group).Read(index, index, 1);
         if (runs.ok()) {

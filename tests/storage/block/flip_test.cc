@@ -27,6 +27,7 @@
 #include "storage/block/log_verifier.h"
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -252,8 +253,10 @@ class Judge {
       runs.back().last_index = run.last().index;
     }
     if (found.runs != runs) return "term runs";
-    for (const FaultyEntry& entry : found.faulty) {
-      if (std::string wrong = TakeFaulty(expected, entry); !wrong.empty()) return wrong;
+    for (const FaultyEntries& range : found.faulty) {
+      for (Index index = range.first.index; index <= range.last; ++index) {
+        if (std::string wrong = TakeFaulty(expected, range, index); !wrong.empty()) return wrong;
+      }
     }
     std::string wrong = CompareConfigurations(found, expected);
     const Index end = found.torn_from ? *found.torn_from - 1 : expected.last().index;
@@ -262,12 +265,14 @@ class Judge {
   }
 
   // An entry said to be faulty must be the one that is.
-  std::string TakeFaulty(const ModelLog& expected, const FaultyEntry& entry) {
-    const RecordRun* record = expected.At(entry.at.index);
-    if (record == nullptr || record->last() != entry.at) return "a faulty entry there never was";
+  std::string TakeFaulty(const ModelLog& expected, const FaultyEntries& range, Index index) {
+    const RecordRun* record = expected.At(index);
+    const bool was_there =
+        record != nullptr && record->last() == LogPosition{index, range.first.term};
+    if (!was_there) return "a faulty entry there never was";
     if (std::string wrong = TakeFaulty(*record); !wrong.empty()) return wrong;
-    if (!absl::StrContains(absl::StrCat(entry.file, entry.reason), damage_.path)) {
-      return absl::StrCat("entry ", entry.at.index, " is faulty in ", entry.file);
+    if (!absl::StrContains(absl::StrCat(range.file, range.reason), damage_.path)) {
+      return absl::StrCat("entry ", index, " is faulty in ", range.file);
     }
     return "";
   }
@@ -296,10 +301,8 @@ class Judge {
       auto body = bodies.find(run.last().index);
       if (body == bodies.end()) {
         if (found.torn_from && run.last().index >= *found.torn_from) continue;
-        const bool faulty =
-            std::any_of(found.faulty.begin(), found.faulty.end(),
-                        [&](const FaultyEntry& entry) { return entry.at == run.last(); });
-        if (!faulty) return absl::StrCat("configuration ", run.last().index, " is not there");
+        if (!FaultyIndexes(found).contains(run.last().index))
+          return absl::StrCat("configuration ", run.last().index, " is not there");
         continue;
       }
       if (run[0].Payload(run.bytes()).view() != body->second) return "configuration";

@@ -16,6 +16,7 @@
 #include "storage/simulated_file_system.h"
 #include "tests/raft/repair/lost_end.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -65,7 +66,7 @@ std::string WhatIsFound(SimulatedFileSystem& disk) {
   std::string text = absl::StrCat("up to ", driver.store(kGroupA).last().index);
   if (found.hard_state_lost) absl::StrAppend(&text, ", lost");
   if (found.torn_from) absl::StrAppend(&text, ", maybe torn from ", *found.torn_from);
-  for (const FaultyEntry& each : found.faulty) absl::StrAppend(&text, ", faulty ", each.at.index);
+  for (const Index index : FaultyIndexes(found)) absl::StrAppend(&text, ", faulty ", index);
   return text;
 }
 

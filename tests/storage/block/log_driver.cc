@@ -193,7 +193,8 @@ std::string Difference(const RecoveredLog& recovered, const ModelLog& expected) 
   }
   if (recovered.torn_from) return absl::StrCat("torn from ", *recovered.torn_from);
   if (!recovered.faulty.empty()) {
-    return absl::StrCat("faulty: ", recovered.faulty[0].at.index, " ", recovered.faulty[0].reason);
+    return absl::StrCat("faulty: ", recovered.faulty[0].first.index, " ",
+                        recovered.faulty[0].reason);
   }
   return "";
 }

@@ -23,6 +23,7 @@
 #include "storage/simulated_file_system.h"
 #include "tests/raft/repair/lost_end.h"
 #include "tests/storage/block/log_driver.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -45,8 +46,10 @@ std::string Outcome(LogDriver& driver, GroupId group) {
   driver.log().CloseGroup(group);
   if (opened->recovered.hard_state_lost) absl::StrAppend(&text, ", lost");
   if (!opened->recovered.faulty.empty()) absl::StrAppend(&text, ", faulty");
-  for (const FaultyEntry& each : opened->recovered.faulty) {
-    absl::StrAppend(&text, " ", each.at.index, "@", each.at.term);
+  for (const FaultyEntries& each : opened->recovered.faulty) {
+    for (Index index = each.first.index; index <= each.last; ++index) {
+      absl::StrAppend(&text, " ", index, "@", each.first.term);
+    }
   }
   return text;
 }
@@ -384,7 +387,7 @@ class GapTest : public SeamTest {
   std::string Found() {
     const RecoveredLog& found = driver_->recovered(kGroupA);
     std::string text;
-    for (const FaultyEntry& each : found.faulty) absl::StrAppend(&text, each.at.index, " ");
+    for (const Index index : FaultyIndexes(found)) absl::StrAppend(&text, index, " ");
     return text;
   }
   LogStore& store() { return driver_->store(kGroupA); }

@@ -54,9 +54,9 @@ void AddGroup(const WrittenLog& log, std::string* text) {
                   bounds.last.term, " ", bounds.last_hash.low, " torn ",
                   bounds.torn_from.value_or(0), " commit ", log.commit, "\n");
   for (const Span& span : log.spans.spans()) EncodeSpan(text, span);
-  for (const auto& [index, entry] : log.faulty) {
-    absl::StrAppend(text, "faulty ", index, "@", entry.at.term, " ", entry.file, " ", entry.offset,
-                    " ", entry.reason, "\n");
+  for (const FaultyEntries& range : log.faulty.Ranges()) {
+    absl::StrAppend(text, "faulty ", range.first.index, "..", range.last, "@", range.first.term,
+                    " ", range.file, " ", range.offset, " ", range.reason, "\n");
   }
 }
 

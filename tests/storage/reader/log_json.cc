@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/types.h"
 #include "storage/record.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -70,8 +71,8 @@ std::string GroupJson(LogDisk& disk, GroupId group) {
       found.base.index, ", ", found.base.term, ", ", HashText(found.base_hash), "], \"last\": [",
       last.index, ", ", last.term, ", ", HashText(found.last_hash),
       "], \"known_commit\": ", found.known_commit, ", \"torn_from\": ", found.torn_from.value_or(0),
-      ", \"faulty\": ", found.faulty.size(), ", \"term_runs\": [", absl::StrJoin(runs, ", "),
-      "], \"configurations\": [", absl::StrJoin(configurations, ", "),
+      ", \"faulty\": ", FaultyIndexes(found).size(), ", \"term_runs\": [",
+      absl::StrJoin(runs, ", "), "], \"configurations\": [", absl::StrJoin(configurations, ", "),
       "],\n\"entries\": ", EntriesJson(*opened->store), "}");
 }
 

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/faulty_indexes.h"
 #include "tests/storage/log_twin.h"
 
 namespace cairn {
@@ -194,8 +195,7 @@ void ExpectTheSame(SimulatedFileSystem& image, int* named) {
     EXPECT_EQ(head.last_hash, recovered.last_hash);
     EXPECT_EQ(head.known_commit, recovered.known_commit);
     EXPECT_EQ(head.torn_from, recovered.torn_from.value_or(0));
-    std::set<Index> faulty;
-    for (const FaultyEntry& entry : recovered.faulty) faulty.insert(entry.at.index);
+    const std::set<Index> faulty = FaultyIndexes(recovered);
     EXPECT_EQ(FaultyOf(files, group), faulty);
     if (!faulty.empty() || recovered.torn_from) ++*named;
   }

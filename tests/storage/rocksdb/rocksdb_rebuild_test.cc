@@ -21,6 +21,7 @@
 #include "storage/log_store.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/faulty_indexes.h"
 #include "tests/storage/log_twin.h"
 #include "tests/storage/rocksdb/rocksdb_subject.h"
 
@@ -165,7 +166,7 @@ TEST_F(RocksDbRebuildTest, ALostDatabaseLosesNoClaim) {
     LoseDatabase();
     for (int i = 0; i < 3; ++i) {
       ASSERT_EQ(subject_.Open(), absl::OkStatus());
-      EXPECT_THAT(subject_.recovered.faulty, SizeIs(2 * syncs));
+      EXPECT_THAT(FaultyIndexes(subject_.recovered), SizeIs(2 * syncs));
       EXPECT_FALSE(subject_.recovered.torn_from.has_value());
       EXPECT_EQ(subject_.recovered.hard_state, subject_.given.hard_state);
       subject_.ExpectNothingWrong();
@@ -290,7 +291,7 @@ TEST_F(RocksDbRebuildTest, EntriesInARowAreRepairedAtOnce) {
   WriteSome();
   LoseDatabase();
   ASSERT_EQ(subject_.Open(), absl::OkStatus());
-  ASSERT_THAT(subject_.recovered.faulty, SizeIs(6));
+  ASSERT_THAT(FaultyIndexes(subject_.recovered), SizeIs(6));
   std::vector<RecordRun> runs;
   for (Index index = 1; index <= 6; ++index) {
     const Bytes record = Bytes::Copy(subject_.given.At(index).record);
@@ -345,7 +346,7 @@ TEST_F(RocksDbRebuildTest, APowerCutAtEachCallOfARebuild) {
     RocksDbSubject subject(*image);
     const bool ended = OpensBefore(cut, policy, *image, subject);
     ASSERT_EQ(subject.Open(), absl::OkStatus());
-    EXPECT_THAT(subject.recovered.faulty, SizeIs(6));
+    EXPECT_THAT(FaultyIndexes(subject.recovered), SizeIs(6));
     EXPECT_FALSE(subject.recovered.torn_from.has_value());
     ASSERT_NO_FATAL_FAILURE(subject.ExpectNothingWrong());
     if (HasFailure()) return;

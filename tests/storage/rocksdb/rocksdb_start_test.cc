@@ -21,6 +21,7 @@
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/faulty_indexes.h"
 #include "tests/storage/log_twin.h"
 #include "tests/storage/rocksdb/rocksdb_subject.h"
 
@@ -164,9 +165,8 @@ class RocksDbStartTest : public testing::Test {
   }
 
   static std::vector<Index> FaultyOf(const RecoveredLog& log) {
-    std::vector<Index> faulty;
-    for (const FaultyEntry& entry : log.faulty) faulty.push_back(entry.at.index);
-    return faulty;
+    const std::set<Index> faulty = FaultyIndexes(log);
+    return {faulty.begin(), faulty.end()};
   }
 
   void ExpectAllThere() {

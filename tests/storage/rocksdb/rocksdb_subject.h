@@ -111,8 +111,9 @@ class RocksDbSubject {
 
   bool IsNamed(Index index) const {
     if (recovered.torn_from && index >= *recovered.torn_from) return true;
-    for (const FaultyEntry& entry : recovered.faulty) {
-      if (entry.at == given.PositionAt(index)) return true;
+    for (const FaultyEntries& range : recovered.faulty) {
+      if (index < range.first.index || index > range.last) continue;
+      return range.first.term == given.PositionAt(index).term;
     }
     return false;
   }

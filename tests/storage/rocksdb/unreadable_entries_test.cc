@@ -5,14 +5,23 @@
 namespace cairn {
 namespace {
 
+TEST(UnreadableEntriesTest, MoreOfARangeThatIsKnown) {
+  constexpr GroupId kOne{1};
+  UnreadableEntries entries;
+  EXPECT_TRUE(entries.Add(kOne, 5, 6));
+  EXPECT_FALSE(entries.Add(kOne, 5, kMaxIndex));
+  entries.Forget(kOne, 0, 1000);
+  EXPECT_EQ(entries.First(kOne), 1001u);
+}
+
 TEST(UnreadableEntriesTest, TheFirstOfEachGroup) {
   constexpr GroupId kOne{1};
   constexpr GroupId kOther{2};
   UnreadableEntries entries;
   EXPECT_EQ(entries.First(kOne), ~Index{0});
-  for (const Index index : {9, 5, 7}) EXPECT_TRUE(entries.Add(kOne, index));
-  EXPECT_FALSE(entries.Add(kOne, 7));
-  EXPECT_TRUE(entries.Add(kOther, 3));
+  for (const Index index : {9, 5, 7}) EXPECT_TRUE(entries.Add(kOne, index, index));
+  EXPECT_FALSE(entries.Add(kOne, 7, 7));
+  EXPECT_TRUE(entries.Add(kOther, 3, 3));
   EXPECT_EQ(entries.First(kOne), 5u);
   entries.Forget(kOne, 0, 4);
   EXPECT_EQ(entries.First(kOne), 5u);

@@ -23,6 +23,7 @@
 #include "storage/simulated_file_system.h"
 #include "tests/storage/block/log_driver.h"
 #include "tests/storage/block/test_keys.h"
+#include "tests/storage/faulty_indexes.h"
 
 namespace cairn {
 namespace {
@@ -138,9 +139,9 @@ class LostBlockTest : public testing::TestWithParam<Kind> {
     std::string text = absl::StrCat(driver_->store(group).last().index);
     if (found.hard_state_lost) absl::StrAppend(&text, " lost");
     if (found.faulty.empty()) return text;
-    const Index first = found.faulty.front().at.index;
-    const Index last = found.faulty.back().at.index;
-    EXPECT_EQ(found.faulty.size(), last - first + 1);
+    const Index first = found.faulty.front().first.index;
+    const Index last = found.faulty.back().last;
+    EXPECT_EQ(FaultyIndexes(found).size(), last - first + 1);
     return absl::StrCat(text, " without ", first, "..", last);
   }
   std::string ExpectedOfA(uint64_t block) const {
@@ -160,11 +161,11 @@ class LostBlockTest : public testing::TestWithParam<Kind> {
   }
   absl::Status RepairAll() {
     for (const GroupId group : {kGroupA, kGroupB}) {
-      const std::vector<FaultyEntry> faulty = driver_->recovered(group).faulty;
+      const std::vector<FaultyEntries> faulty = driver_->recovered(group).faulty;
       if (faulty.empty()) continue;
       // One behind the other, as a peer's answers come.
       const absl::Status status = driver_->store(group).Repair(
-          Entries(group, faulty.front().at.index, faulty.back().at.index));
+          Entries(group, faulty.front().first.index, faulty.back().last));
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
