@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "storage/record.h"
 
 namespace cairn {
 namespace {
@@ -26,6 +28,20 @@ absl::Status CheckFirst(const LogExtent& log, const RecordRun& run, Index end, E
     return DoesNotFit(run, "the entry there has no lower term");
   }
   if (run.previous_hash() != hash) return DoesNotFit(run, "it follows another entry");
+  return absl::OkStatus();
+}
+
+// Where an entry belongs is read from its header, and is remembered: what has changed in memory
+// since it was made would make the log claim another entry, that nobody has. A payload that has
+// changed is found when it is read, and harms that entry alone.
+absl::Status CheckHeaders(const RecordRun& run) {
+  for (size_t i = 0; i < run.size(); ++i) {
+    const absl::StatusOr<size_t> length = RecordLength(run[i].bytes());
+    if (length.ok() && *length == run[i].bytes().size()) continue;
+    return absl::FailedPreconditionError(absl::StrCat("append: the header of entry ", i + 1, " of ",
+                                                      run.size(),
+                                                      " has changed in memory since it was made"));
+  }
   return absl::OkStatus();
 }
 
@@ -62,6 +78,7 @@ absl::Status CheckFits(const LogExtent& log, const LogAppend& append, EntryHash 
   const RecordRun* before = nullptr;
   for (const RecordRun& run : append.runs) {
     if (run.empty()) continue;
+    if (absl::Status whole = CheckHeaders(run); !whole.ok()) return whole;
     if (run[0].group() != log.group) return DoesNotFit(run, "it is of another group");
     if (before == nullptr) {
       absl::Status status = CheckFirst(log, run, end, hash, term_at);

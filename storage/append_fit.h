@@ -21,7 +21,8 @@ struct LogExtent {
 // have to follow this one.
 Index EndFor(const LogExtent& log, const LogAppend& append);
 
-// OK if `append` fits (LogAppend), FAILED_PRECONDITION otherwise. `hash` is that of the entry at
+// OK if `append` fits (LogAppend) and the headers of its entries are as they were made,
+// FAILED_PRECONDITION otherwise. `hash` is that of the entry at
 // EndFor; `term_at` tells the term of the base and of each entry.
 absl::Status CheckFits(const LogExtent& log, const LogAppend& append, EntryHash hash,
                        absl::FunctionRef<Term(Index)> term_at);
