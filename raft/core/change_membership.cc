@@ -104,6 +104,7 @@ bool Raft::State::NoChangeUnderWay(uint64_t request) {
 // Appends the next configuration; it is in force from here on (thesis 4.1).
 LogPosition Raft::State::AppendConfiguration(Configuration next) {
   next.removed = RemovedAfter(membership_.in_force(), next);
+  next.former_disks = FormerDisksAfter(membership_.in_force(), next);
   const std::string fault = TransitionFault(membership_.in_force(), next);
   CAIRN_CHECK(fault.empty()) << fault;
   const LogPosition at =

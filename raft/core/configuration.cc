@@ -19,6 +19,7 @@ constexpr uint8_t kVersion = 1;
 constexpr uint8_t kVersionWithTarget = 2;
 constexpr uint8_t kVersionWithRecoveries = 3;
 constexpr uint8_t kVersionWithRemoved = 4;
+constexpr uint8_t kVersionWithFormerDisks = 5;
 
 const Member* FindIn(const std::vector<Member>& members, NodeId node) {
   auto found = std::find_if(members.begin(), members.end(),
@@ -80,6 +81,24 @@ absl::string_view FindFaultOfRemoved(const Configuration& configuration) {
   return "";
 }
 
+bool HasDisk(const Configuration& configuration, const FormerDisk& disk) {
+  const Member* member = configuration.Find(disk.node);
+  return member != nullptr && member->incarnation == disk.incarnation;
+}
+
+absl::string_view FindFaultOfDisks(const Configuration& configuration) {
+  if (configuration.former_disks.size() > kMaxFormerDisks) return "too many former disks";
+  std::set<FormerDisk> former;
+  for (const FormerDisk& disk : configuration.former_disks) {
+    if (disk.node == NodeId::kNone || disk.incarnation == Incarnation::kUnknown) {
+      return "a former disk of nobody";
+    }
+    if (!former.insert(disk).second) return "former disks repeat";
+    if (HasDisk(configuration, disk)) return "a former disk is a member's";
+  }
+  return "";
+}
+
 // What is wrong with `configuration` as the body of an entry; empty if nothing is.
 absl::string_view FindFault(const Configuration& configuration) {
   if (configuration.voters.empty()) return "no voters";
@@ -93,6 +112,7 @@ absl::string_view FindFault(const Configuration& configuration) {
     return fault;
   }
   if (absl::string_view fault = FindFaultOfRemoved(configuration); !fault.empty()) return fault;
+  if (absl::string_view fault = FindFaultOfDisks(configuration); !fault.empty()) return fault;
   return configuration.target ? FindFault(*configuration.target) : "";
 }
 
@@ -146,6 +166,24 @@ std::vector<NodeId> ReadNodes(Decoder& from) {
   return nodes;
 }
 
+void AppendDisks(std::string* to, const std::vector<FormerDisk>& disks) {
+  AppendLittleEndian(to, static_cast<uint32_t>(disks.size()));
+  for (const FormerDisk& disk : disks) {
+    AppendLittleEndian(to, ToInteger(disk.node));
+    AppendLittleEndian(to, ToInteger(disk.incarnation));
+  }
+}
+
+std::vector<FormerDisk> ReadDisks(Decoder& from) {
+  std::vector<FormerDisk> disks;
+  auto count = from.Read<uint32_t>();
+  for (uint32_t i = 0; i < count && from.ok(); ++i) {
+    // A brace-enclosed list is read in order.
+    disks.push_back({NodeId{from.Read<uint64_t>()}, Incarnation{from.Read<uint64_t>()}});
+  }
+  return disks;
+}
+
 void AppendRecoveries(std::string* to, const UnsafeRecoveries& recoveries) {
   AppendLittleEndian(to, recoveries.count);
   AppendNodes(to, recoveries.evicted);
@@ -169,6 +207,7 @@ UnsafeRecoveries ReadRecoveries(Decoder& from) {
 }
 
 uint8_t VersionOf(const Configuration& configuration) {
+  if (!configuration.former_disks.empty()) return kVersionWithFormerDisks;
   if (!configuration.removed.empty()) return kVersionWithRemoved;
   if (configuration.unsafe_recoveries.count > 0) return kVersionWithRecoveries;
   return configuration.target ? kVersionWithTarget : kVersion;
@@ -224,7 +263,8 @@ std::string EncodeConfiguration(const Configuration& configuration) {
   AppendMembers(&bytes, configuration.voters);
   AppendMembers(&bytes, configuration.outgoing_voters);
   AppendMembers(&bytes, configuration.learners);
-  if (version == kVersionWithRemoved) AppendNodes(&bytes, configuration.removed);
+  if (version >= kVersionWithRemoved) AppendNodes(&bytes, configuration.removed);
+  if (version == kVersionWithFormerDisks) AppendDisks(&bytes, configuration.former_disks);
   if (version >= kVersionWithRecoveries) {
     AppendRecoveries(&bytes, configuration.unsafe_recoveries);
     AppendLittleEndian(&bytes, static_cast<uint8_t>(configuration.target ? 1 : 0));
@@ -236,7 +276,7 @@ std::string EncodeConfiguration(const Configuration& configuration) {
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   Decoder decoder(bytes);
   auto version = decoder.Read<uint8_t>();
-  if (decoder.ok() && (version < kVersion || version > kVersionWithRemoved)) {
+  if (decoder.ok() && (version < kVersion || version > kVersionWithFormerDisks)) {
     return absl::DataLossError(
         absl::StrCat("configuration entry: version ", version, " is not known"));
   }
@@ -245,7 +285,8 @@ absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes) {
   configuration.outgoing_voters = ReadMembers(decoder);
   configuration.learners = ReadMembers(decoder);
   uint8_t targets = version == kVersionWithTarget ? 1 : 0;
-  if (version == kVersionWithRemoved) configuration.removed = ReadNodes(decoder);
+  if (version >= kVersionWithRemoved) configuration.removed = ReadNodes(decoder);
+  if (version == kVersionWithFormerDisks) configuration.former_disks = ReadDisks(decoder);
   if (version >= kVersionWithRecoveries) {
     configuration.unsafe_recoveries = ReadRecoveries(decoder);
     targets = decoder.Read<uint8_t>();
@@ -295,6 +336,19 @@ std::vector<NodeId> RemovedAfter(const Configuration& before, const Configuratio
     removed.erase(removed.begin(), removed.end() - static_cast<std::ptrdiff_t>(kMaxRemoved));
   }
   return removed;
+}
+
+std::vector<FormerDisk> FormerDisksAfter(const Configuration& before, const Configuration& after) {
+  std::vector<FormerDisk> former = before.former_disks;
+  for (NodeId node : before.Nodes()) {
+    const Incarnation disk = before.Find(node)->incarnation;
+    if (disk != Incarnation::kUnknown && !after.IsMember(node)) former.push_back({node, disk});
+  }
+  std::erase_if(former, [&](const FormerDisk& disk) { return HasDisk(after, disk); });
+  if (former.size() > kMaxFormerDisks) {
+    former.erase(former.begin(), former.end() - static_cast<std::ptrdiff_t>(kMaxFormerDisks));
+  }
+  return former;
 }
 
 bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b) {

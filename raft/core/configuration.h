@@ -58,12 +58,21 @@ struct UnsafeRecoveries {
 // Removed nodes a configuration remembers; of more the first to go are forgotten.
 inline constexpr size_t kMaxRemoved = 1024;
 
+// A disk with which a node was a member.
+struct FormerDisk {
+  NodeId node = NodeId::kNone;
+  Incarnation incarnation = Incarnation::kUnknown;
+  friend auto operator<=>(const FormerDisk&, const FormerDisk&) = default;
+};
+// Disks a configuration remembers; of more the first to go are forgotten.
+inline constexpr size_t kMaxFormerDisks = 1024;
+
 // A membership as a log entry carries it. In force from the moment it is appended (thesis 4.1),
 // undone when the entry is truncated.
 //
 // Holds: voters are not empty once a group is formed; a node is at most once in voters, at most
 // once in outgoing_voters, and never both a learner and a voter. Members of each list are ordered
-// by node id. Nobody removed is a member.
+// by node id. Nobody removed is a member, no former disk one's disk.
 struct Configuration {
   std::vector<Member> voters;
   // While joint (thesis 4.3): the voters of the old configuration. Decisions then need a majority
@@ -76,6 +85,10 @@ struct Configuration {
   // Who was a member and is none, in the order they went, at most kMaxRemoved. Each configuration
   // takes this over from the one before, so that whoever comes back can be told (RemovedAfter).
   std::vector<NodeId> removed = {};
+  // With which disks somebody was a member and is none, in the order they went, at most
+  // kMaxFormerDisks. Taken over, too: so a node that is a member with another disk now can show it
+  // to who lags and knows it with the one before (raft/peers/successors.h).
+  std::vector<FormerDisk> former_disks = {};
 
   bool joint() const { return !outgoing_voters.empty(); }
   bool IsVoter(NodeId node) const;   // in voters or outgoing_voters
@@ -93,8 +106,8 @@ absl::Status Validate(const Configuration& configuration);
 
 // The body of a configuration entry; the format starts with a version byte: 1 without a target, as
 // ever, 2 with one, 3 with unsafe recoveries and with or without a target, 4 with removed nodes and
-// with or without the other two. Encode CHECKs what Validate says; Decode gives DATA_LOSS for
-// anything else.
+// with or without the other two, 5 with former disks and with or without the other three. Encode
+// CHECKs what Validate says; Decode gives DATA_LOSS for anything else.
 std::string EncodeConfiguration(const Configuration& configuration);
 absl::StatusOr<Configuration> DecodeConfiguration(absl::string_view bytes);
 
@@ -105,6 +118,8 @@ std::string ToString(const Configuration& configuration);
 // Configuration::removed of `after`, which follows `before`: who goes is behind those who went, and
 // who comes back is none of them any more.
 std::vector<NodeId> RemovedAfter(const Configuration& before, const Configuration& after);
+// Likewise Configuration::former_disks.
+std::vector<FormerDisk> FormerDisksAfter(const Configuration& before, const Configuration& after);
 
 // True if both lists name the same nodes; both are ordered.
 bool SameNodes(const std::vector<Member>& a, const std::vector<Member>& b);

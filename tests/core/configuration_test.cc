@@ -199,8 +199,8 @@ TEST(ConfigurationTest, DecodeHoldsWhatTheHeaderSays) {
               absl::DataLossError("configuration entry: " + test.fault));
   }
   EXPECT_TRUE(DecodeConfiguration(EncodeUnchecked({{1, 2}, {2, 3}, {4}})).ok());
-  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 5)).status(),
-            absl::DataLossError("configuration entry: version 5 is not known"));
+  EXPECT_EQ(DecodeConfiguration(EncodeUnchecked({{1}, {}, {}}, 6)).status(),
+            absl::DataLossError("configuration entry: version 6 is not known"));
 }
 
 TEST(ConfigurationDeathTest, EncodeRefusesWhatDecodeWould) {
@@ -343,6 +343,57 @@ TEST(ConfigurationTest, WhoGoesIsRememberedUntilItIsBack) {
   ASSERT_EQ(removed.size(), kMaxRemoved);
   EXPECT_EQ(removed.front(), NodeId{103}) << "the first to go are forgotten";
   EXPECT_EQ(removed.back(), NodeId{4});
+}
+
+TEST(ConfigurationTest, FormerDisksAreKept) {
+  Configuration configuration = MakeConfiguration({2});
+  configuration.former_disks = {{NodeId{7}, Incarnation{70}}, {NodeId{2}, Incarnation{20}}};
+  for (const bool removed : {false, true}) {
+    if (removed) configuration.removed = {NodeId{7}};
+    const std::string bytes = EncodeConfiguration(configuration);
+    EXPECT_EQ(bytes[0], 5);
+    auto decoded = DecodeConfiguration(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(*decoded, configuration);
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(DecodeConfiguration(bytes.substr(0, size)).ok()) << size;
+    }
+  }
+  configuration.former_disks = {{NodeId{2}, MakeMember(2).incarnation}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "a member's";
+  configuration.former_disks = {{NodeId{7}, Incarnation{70}}, {NodeId{7}, Incarnation{70}}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "twice";
+  configuration.former_disks = {{NodeId{7}, Incarnation::kUnknown}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "none";
+  configuration.former_disks = {{NodeId::kNone, Incarnation{70}}};
+  EXPECT_FALSE(Validate(configuration).ok()) << "nobody's";
+}
+
+TEST(ConfigurationTest, TheDiskOfWhoGoesIsRememberedAlsoWhenItIsBackWithAnother) {
+  const Configuration first = MakeConfiguration({1, 2}, {2, 3}, {4});
+  EXPECT_EQ(FormerDisksAfter(first, first), std::vector<FormerDisk>());
+  const FormerDisk of_three = {NodeId{3}, MakeMember(3).incarnation};
+  const FormerDisk of_four = {NodeId{4}, MakeMember(4).incarnation};
+  Configuration second = MakeConfiguration({1, 2});
+  second.former_disks = FormerDisksAfter(first, second);
+  EXPECT_EQ(second.former_disks, (std::vector<FormerDisk>{of_three, of_four}));
+  Configuration third = MakeConfiguration({1, 2}, {}, {3, 4});
+  third.learners[0].incarnation = Incarnation{77};
+  EXPECT_EQ(FormerDisksAfter(second, third), std::vector<FormerDisk>{of_three})
+      << "the other one is a member again";
+  third.learners[0].incarnation = Incarnation::kUnknown;
+  third.former_disks = {of_three};
+  EXPECT_EQ(FormerDisksAfter(third, MakeConfiguration({1, 2}, {}, {4})), third.former_disks)
+      << "nobody knows which one went";
+
+  second.former_disks.clear();
+  for (uint64_t disk = 1; disk <= kMaxFormerDisks; ++disk) {
+    second.former_disks.push_back({NodeId{9}, Incarnation{disk}});
+  }
+  const std::vector<FormerDisk> former = FormerDisksAfter(second, MakeConfiguration({1}));
+  ASSERT_EQ(former.size(), kMaxFormerDisks);
+  EXPECT_EQ(former.front().incarnation, Incarnation{2}) << "the first to go are forgotten";
+  EXPECT_EQ(former.back(), (FormerDisk{NodeId{2}, MakeMember(2).incarnation}));
 }
 
 }  // namespace

@@ -711,6 +711,10 @@ void SimulatedGroup::CheckCommittedConfiguration(const SimulatedEntry& entry) {
     if (entry.configuration->removed != RemovedAfter(*last_configuration_, *entry.configuration)) {
       Violate(absl::StrCat(ToString(*entry.configuration), " forgets who was removed"));
     }
+    if (entry.configuration->former_disks !=
+        FormerDisksAfter(*last_configuration_, *entry.configuration)) {
+      Violate(absl::StrCat(ToString(*entry.configuration), " forgets with which disk"));
+    }
   }
   last_configuration_ = entry.configuration;
 }
