@@ -210,7 +210,8 @@ absl::Status GrpcServer::Listen(const std::vector<grpc::Service*>& services) {
       identity().cluster, identity().node,
       [transport, host = host_.get()](NodeId node, const std::vector<Introduction>* introduced) {
         const Standing standing = transport->Hear(
-            node, introduced, [host](const Introduction& said) { return host->Believes(said); });
+            node, introduced,
+            [host](NodeId from, const Introduction& said) { return host->Believes(from, said); });
         const bool removed = standing == Standing::kUnknown && host->WasRemoved(node);
         return removed ? Standing::kPeer : standing;
       },

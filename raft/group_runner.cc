@@ -174,6 +174,7 @@ void GroupRunner::Start(const Configuration& members) {
       dependencies.look = [this](LogPosition at) { Look(at); };
     }
     dependencies.losses = dependencies_.losses;
+    dependencies.successors = &shown_.successors;
     dependencies.has_room = [this] { return HasRoom(); };
     AddSnapshotHooks(dependencies);
     Gate expected = Gate::kNotFormed;

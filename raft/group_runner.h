@@ -146,8 +146,9 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   // What the configuration in force says of `node`.
   enum class Acquaintance { kStranger, kRemoved, kMember };
   Acquaintance Knows(NodeId node) const;
-  // Whether the group's log, as far as it is known here to be committed, leaves room for it.
-  bool Believes(const Introduction& introduction) const;
+  // Whether the group's log, as far as it is known here to be committed, leaves room for it, and
+  // the sender may be the member of that id. A successor (Successors) is listened to from then on.
+  bool Believes(NodeId from, const Introduction& introduction);
 
   // Refuses new calls.
   void StopCalls();
@@ -178,6 +179,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
   std::optional<ProposalNotApplied::Reason> Refuses() const;
   void Put(ProposalRequest request);
   bool HasRoom() const;
+  Index KnownCommit() const CAIRN_REQUIRES(mutex_);
   absl::Status OpenMachine(std::unique_ptr<StateMachine> machine, LogStore* store);
 
   // group_runner_entries.cc
@@ -265,6 +267,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
     // Node::fresh_as_of, in nanoseconds, for reads that may be as old.
     std::atomic<int64_t> fresh_as_of = 0;
     std::atomic<bool> machine_full = false;  // as OpenContext::room said last
+    Successors successors;
   };
   Shown shown_;
 

@@ -162,14 +162,14 @@ absl::Status HostImpl::Vet(const Envelope& envelope) {
   return status;
 }
 
-bool HostImpl::Believes(const Introduction& introduction) {
+bool HostImpl::Believes(NodeId from, const Introduction& introduction) {
   {
     // A node that may have been wiped takes part in nothing yet.
     MutexLock lock(mutex_);
     if (standing_.cluster != Cluster::kFormed) return false;
   }
   const std::shared_ptr<GroupRunner> group = Find(introduction.group);
-  return group != nullptr && group->Believes(introduction);
+  return group != nullptr && group->Believes(from, introduction);
 }
 
 bool HostImpl::SomeGroup(NodeId node, GroupRunner::Acquaintance acquaintance) {

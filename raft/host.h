@@ -168,7 +168,7 @@ class Host {
   virtual bool WasRemoved(NodeId node) = 0;
   // Whether what a node says of itself is news that may be true (raft/peers/introduction.h): then
   // it may speak, and is answered, although no log here names it. From any thread.
-  virtual bool Believes(const Introduction& introduction) = 0;
+  virtual bool Believes(NodeId from, const Introduction& introduction) = 0;
 
   // How far the scrub of the log is; nothing if there is none.
   virtual std::optional<ScrubStatus> Scrub() = 0;

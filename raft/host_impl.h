@@ -48,7 +48,7 @@ class HostImpl final : public Host {
   bool WasRemoved(NodeId node) override {
     return SomeGroup(node, GroupRunner::Acquaintance::kRemoved);
   }
-  bool Believes(const Introduction& introduction) override;
+  bool Believes(NodeId from, const Introduction& introduction) override;
   void Close(GroupId group, Instant deadline, LifeDone done) override {
     Leave(group, deadline, /*remove=*/false, std::move(done));
   }

@@ -204,7 +204,10 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
     return Complain(now, absl::StrCat("a frame of node ", ToInteger(envelope.from),
                                       " was dropped: ", status.message()));
   }
-  if (std::optional<IdentityRefusal> refusal = CheckSender(envelope, raft_.configuration())) {
+  const bool successor = IsSuccessor(envelope);
+  if (successor && !MayStrangerSay(envelope.body)) return;
+  if (std::optional<IdentityRefusal> refusal =
+          CheckSender(envelope, raft_.configuration(), successor)) {
     Complain(now, absl::StrCat("a frame was refused: ", refusal->message));
     return Send(envelope.from, *std::move(refusal));
   }
@@ -238,6 +241,15 @@ void Node::TakeEnvelope(Instant now, Envelope envelope) {
     Complain(now, absl::StrCat("node ", ToInteger(envelope.from),
                                " refuses this node's frames: ", refusal->message));
   }
+}
+
+// Whether the sender is a member with another disk than the one this log names, and later.
+bool Node::IsSuccessor(const Envelope& envelope) const {
+  const Configuration& configuration = raft_.configuration();
+  if (dependencies_.successors == nullptr || !HasAnotherDisk(envelope, configuration)) return false;
+  const Index known = raft_.knows_members() ? raft_.commit() : 0;
+  return dependencies_.successors->Has(
+      envelope.from, configuration.Find(envelope.from)->incarnation, SenderIn(envelope), known);
 }
 
 void Node::TakeMessage(Instant now, Envelope envelope, MessageBody body) {

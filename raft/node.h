@@ -38,6 +38,8 @@
 #include "raft/log_writer.h"
 #include "raft/mailbox.h"
 #include "raft/metrics/group_metrics.h"
+#include "raft/peers/introduction.h"
+#include "raft/peers/successors.h"
 #include "raft/pending_proposals.h"
 #include "raft/pending_reads.h"
 #include "raft/repair/repairs.h"
@@ -63,8 +65,9 @@ struct NodeDependencies {
   GroupMetrics* metrics = nullptr;
   LossReport* losses = nullptr;  // may be null
   LogSink* log = nullptr;
-  TraceSink* trace = nullptr;      // may be null
-  std::function<bool()> has_room;  // the disks take new entries; any thread
+  TraceSink* trace = nullptr;              // may be null
+  const Successors* successors = nullptr;  // of members known with other disks; null: none
+  std::function<bool()> has_room;          // the disks take new entries; any thread
   // The life of this host (raft/liveness/host_watch.h), for members who are to rely on it; null:
   // the group never rests.
   std::function<HostLife()> host_life;
@@ -185,6 +188,7 @@ class Node {
   // What comes in (node.cc).
   void HandleFenced(MailboxContents& contents);
   void TakeEnvelope(Instant now, Envelope envelope);
+  bool IsSuccessor(const Envelope& envelope) const;
   void TakeMessage(Instant now, Envelope envelope, MessageBody body);
   void TakeForwarded(const Envelope& envelope, ForwardedProposals forwarded);
   void Route(Instant now, std::vector<ProposalRequest> requests);
@@ -241,6 +245,7 @@ class Node {
   void TakeReadOutcome(const ReadOutcome& outcome);
   // Says where members are dialled, and to them what this node is to the group.
   void SetPeers();
+  Introduction IntroductionOfSelf() const;
   void SignRest(MessageBody& body) const;
   void Send(NodeId to, EnvelopeBody body, std::vector<RecordRun> entries = {});
   std::optional<std::string> Contradiction(const AppendEntries& append,

@@ -223,10 +223,7 @@ void Node::SetPeers() {
       told_.peers_of.index > 0 && NamesDisk(configuration, own, settings_.self.incarnation);
   for (NodeId node : configuration.Nodes()) {
     if (node == own) continue;
-    if (introduces) {
-      dependencies_.transport->Introduce(
-          node, {settings_.group, told_.peers_of, configuration.Find(own)->address});
-    }
+    if (introduces) dependencies_.transport->Introduce(node, IntroductionOfSelf());
     dependencies_.transport->SetPeer(node, configuration.Find(node)->address);
   }
   // Who is no member only by what is not committed may need this node's entries yet.
@@ -235,6 +232,21 @@ void Node::SetPeers() {
     if (node == own || configuration.IsMember(node)) continue;
     dependencies_.transport->SetPeer(node, committed.Find(node)->address);
   }
+}
+
+// By the configuration in force, which names this node.
+Introduction Node::IntroductionOfSelf() const {
+  const Configuration& configuration = raft_.configuration();
+  const Member& self = *configuration.Find(settings_.self.node);
+  Introduction introduction = {settings_.group, told_.peers_of, self.address, self.incarnation};
+  for (const FormerDisk& disk : configuration.former_disks) {
+    if (disk.node == self.node) introduction.disks_before.push_back(disk.incarnation);
+  }
+  std::vector<Incarnation>& before = introduction.disks_before;
+  if (before.size() > kMaxDisksBefore) {
+    before.erase(before.begin(), before.end() - static_cast<std::ptrdiff_t>(kMaxDisksBefore));
+  }
+  return introduction;
 }
 
 // What this node does better not to take counts as lost on the way: the leader asks with ever less

@@ -60,8 +60,14 @@ std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const Loca
   return std::nullopt;
 }
 
+bool HasAnotherDisk(const Envelope& envelope, const Configuration& configuration) {
+  const Member* member = configuration.Find(envelope.from);
+  return member != nullptr && member->incarnation != Incarnation::kUnknown &&
+         member->incarnation != SenderIn(envelope);
+}
+
 std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
-                                           const Configuration& configuration) {
+                                           const Configuration& configuration, bool successor) {
   using Reason = IdentityRefusal::Reason;
   const Member* member = configuration.Find(envelope.from);
   if (member == nullptr) {
@@ -70,7 +76,7 @@ std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
                            absl::StrCat("node ", ToInteger(envelope.from),
                                         " is no member of group ", ToInteger(envelope.group))};
   }
-  if (member->incarnation == Incarnation::kUnknown || member->incarnation == SenderIn(envelope) ||
+  if (successor || !HasAnotherDisk(envelope, configuration) ||
       std::holds_alternative<IdentityRefusal>(envelope.body)) {
     return std::nullopt;
   }
@@ -179,9 +185,9 @@ std::optional<Envelope> RemovalOf(const Envelope& greeting,
 }
 
 absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own,
-                 NodeId leader) {
+                 NodeId leader, bool successor) {
   if (std::holds_alternative<Hello>(envelope.body)) return absl::OkStatus();
-  std::optional<IdentityRefusal> refusal = CheckSender(envelope, configuration);
+  std::optional<IdentityRefusal> refusal = CheckSender(envelope, configuration, successor);
   if (!refusal || refusal->reason != IdentityRefusal::Reason::kMemberAmnesia) {
     absl::Status jump = CheckTermJump(envelope, own);
     return jump.ok() ? CheckLeader(envelope, own, leader) : jump;

@@ -38,15 +38,19 @@ std::optional<IdentityRefusal> CheckAddress(const Envelope& envelope, const Loca
 // where only members have a say (forwarded commands), no member at all. Votes, entries and
 // heartbeats of a node not in the configuration pass: a lagging member must be able to vote for a
 // new one, and Raft decides who is counted. Refusals are never refused, as this would go on
-// forever.
+// forever. Nor is a `successor` for its disk: the sender has shown that it came after the one that
+// the configuration names (raft/peers/successors.h); only what a stranger may say is to be heard.
 std::optional<IdentityRefusal> CheckSender(const Envelope& envelope,
-                                           const Configuration& configuration);
+                                           const Configuration& configuration,
+                                           bool successor = false);
+// Whether `configuration` names the sender with another disk than it has.
+bool HasAnotherDisk(const Envelope& envelope, const Configuration& configuration);
 
-// What is listened to of a node that is no member by anything known here and has introduced itself
-// (raft/peers/introduction.h): a leader may feed this node, a candidate ask for its vote, and who
-// may be a member for entries (Raft::MayBeMember). Not: what goes before the rule that a live
-// leader is not disturbed, what ends this node's part in the group, what is said to a leader, and
-// what concerns hosts.
+// What is listened to of a node that is no member by anything known here, or not with its disk, and
+// has introduced itself (raft/peers/introduction.h): a leader may feed this node, a candidate ask
+// for its vote, and who may be a member for entries (Raft::MayBeMember). Not: what counts as of a
+// member, what goes before the rule that a live leader is not disturbed, what ends this node's part
+// in the group, what is said to a leader, and what concerns hosts.
 bool MayStrangerSay(const EnvelopeBody& body);
 
 // Refusal of a term that no honest member has, as far as this node, which is in term `own`, can
@@ -89,11 +93,12 @@ std::optional<Envelope> RemovalOf(const Envelope& greeting,
 
 // What a node that is in term `own`, led by `leader`, of a group with members `configuration` takes
 // off the network; the rest is refused before it is queued, while its sender can still be told:
-// FAILED_PRECONDITION (MEMBER_AMNESIA) for a member with another data directory, PERMISSION_DENIED
-// (SENDER_MISMATCH) if that directory is another member's, and what CheckTermJump and CheckLeader
-// refuse. The message begins with the reason. Hellos pass: by them a wiped node learns what it is.
+// FAILED_PRECONDITION (MEMBER_AMNESIA) for a member with another data directory that is no
+// `successor` (CheckSender), PERMISSION_DENIED (SENDER_MISMATCH) if that directory is another
+// member's, and what CheckTermJump and CheckLeader refuse. The message begins with the reason.
+// Hellos pass: by them a wiped node learns what it is.
 absl::Status Vet(const Envelope& envelope, const Configuration& configuration, Term own,
-                 NodeId leader);
+                 NodeId leader, bool successor = false);
 
 }  // namespace cairn
 

@@ -219,7 +219,7 @@ Standing GrpcTransport::Hear(NodeId node, const std::vector<Introduction>* intro
   if (introductions != nullptr) {
     std::copy_if(introductions->begin(), introductions->end(), std::back_inserter(believed),
                  [&](const Introduction& introduction) {
-                   return IsAddress(introduction.address) && believes(introduction);
+                   return IsAddress(introduction.address) && believes(node, introduction);
                  });
   }
   if (believed.empty()) {
@@ -281,7 +281,7 @@ void GrpcTransport::DropWhatIsNotBelieved(Believes believes) {
     doubt_at_ = introduced.empty() ? kDistantFuture : now + kDoubtInterval;
   }
   for (const auto& [node, introduction] : introduced) {
-    if (believes(introduction)) continue;
+    if (believes(node, introduction)) continue;
     bool moved = false;
     bool forgotten = false;
     {

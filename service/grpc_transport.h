@@ -65,7 +65,7 @@ class GrpcTransport final : public Transport {
   void Deliver(Envelope envelope);
   // Who speaks: on a call's first frame with what it says of itself, then with null. Whether that
   // is still believed is asked again about once a second.
-  using Believes = absl::FunctionRef<bool(const Introduction&)>;
+  using Believes = absl::FunctionRef<bool(NodeId, const Introduction&)>;
   Standing Hear(NodeId node, const std::vector<Introduction>* introductions, Believes believes);
   SenderCalls& sender_calls() { return calls_; }
   RefusedFrames& refused_frames() { return refused_frames_; }

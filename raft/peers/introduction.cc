@@ -17,6 +17,10 @@ absl::Status Validate(const Introduction& introduction) {
     return absl::InvalidArgumentError(
         absl::StrCat("an introduction with an address of ", introduction.address.size(), " bytes"));
   }
+  if (introduction.disks_before.size() > kMaxDisksBefore) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an introduction with ", introduction.disks_before.size(), " disks before"));
+  }
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/types.h"
@@ -21,6 +22,11 @@ struct Introduction {
   GroupId group = GroupId::kNone;
   LogPosition at;
   std::string address;
+  // The sender's in that group, if that configuration names it; kUnknown: it names none.
+  Incarnation disk = Incarnation::kUnknown;
+  // By the same configuration: those with which the sender was a member before, and is none; the
+  // last ones that went (raft/peers/successors.h).
+  std::vector<Incarnation> disks_before = {};
 
   friend auto operator<=>(const Introduction&, const Introduction&) = default;
 };
@@ -28,9 +34,10 @@ struct Introduction {
 // Of so many groups a node introduces itself in one greeting. One that is believed is enough.
 inline constexpr size_t kMaxIntroductions = 16;
 inline constexpr size_t kMaxAddressBytes = 256;
+inline constexpr size_t kMaxDisksBefore = 16;
 
 // INVALID_ARGUMENT for what no honest node says: no group, an impossible position, an address that
-// is empty or too long.
+// is empty or too long, too many disks.
 absl::Status Validate(const Introduction& introduction);
 
 // Whether it may be true, and news, for who knows all entries of the group up to `commit`, the last

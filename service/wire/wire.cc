@@ -373,6 +373,10 @@ void WriteIntroductions(const std::vector<Introduction>& introductions, v1::Fram
     to->set_group(ToInteger(introduction.group));
     WritePosition(introduction.at, to->mutable_configuration());
     to->set_address(introduction.address);
+    to->set_incarnation(ToInteger(introduction.disk));
+    for (Incarnation disk : introduction.disks_before) {
+      to->add_incarnations_before(ToInteger(disk));
+    }
   }
 }
 
@@ -383,7 +387,10 @@ absl::StatusOr<std::vector<Introduction>> ReadIntroductions(const v1::Frame& fra
   std::vector<Introduction> introductions;
   for (const v1::Introduction& from : frame.introductions()) {
     Introduction introduction = {GroupId{from.group()}, ReadPosition(from.configuration()),
-                                 from.address()};
+                                 from.address(), Incarnation{from.incarnation()}};
+    for (uint64_t disk : from.incarnations_before()) {
+      introduction.disks_before.push_back(Incarnation{disk});
+    }
     if (absl::Status status = Validate(introduction); !status.ok()) return status;
     introductions.push_back(std::move(introduction));
   }

@@ -139,11 +139,11 @@ class LoopbackNetwork {
       introduced = book.introduced();
     }
     for (const auto& [node, introduction] : introduced) {
-      if (host->Believes(introduction)) continue;
+      if (host->Believes(node, introduction)) continue;
       MutexLock lock(mutex_);
       book.Drop(node, introduction);
     }
-    const bool believed = Validate(self).ok() && host->Believes(self);
+    const bool believed = Validate(self).ok() && host->Believes(envelope.from, self);
     const bool removed = host->WasRemoved(envelope.from);
     MutexLock lock(mutex_);
     if (believed) book.Meet(envelope.from, {self});

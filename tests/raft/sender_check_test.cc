@@ -70,6 +70,27 @@ TEST(SenderCheckTest, AnotherDataDirectoryUnderAMembersId) {
   EXPECT_NE(refusal->message.find("incarnation 12"), std::string::npos);
 }
 
+TEST(SenderCheckTest, ASuccessorIsNotRefusedForItsDisk) {
+  Envelope envelope = Frame(MessageBody(Heartbeat{.term = 3}));
+  EXPECT_FALSE(HasAnotherDisk(envelope, Members()));
+  envelope.from_incarnation = Incarnation{12};
+  EXPECT_TRUE(HasAnotherDisk(envelope, Members()));
+  EXPECT_FALSE(CheckSender(envelope, Members(), true).has_value());
+  EXPECT_TRUE(Vet(envelope, Members(), 3, NodeId::kNone, true).ok());
+  EXPECT_FALSE(Vet(envelope, Members(), 3, NodeId{2}, true).ok()) << "a second leader";
+  // What counts as the member's is not for it to say.
+  EXPECT_FALSE(MayStrangerSay(MessageBody(VoteReply{})));
+  EXPECT_FALSE(MayStrangerSay(MessageBody(AppendReply{})));
+  EXPECT_FALSE(MayStrangerSay(MessageBody(HeartbeatReply{})));
+  EXPECT_FALSE(MayStrangerSay(MessageBody(PreVoteReply{})));
+  EXPECT_FALSE(MayStrangerSay(MessageBody(TailReply{})));
+  EXPECT_FALSE(MayStrangerSay(MessageBody(VoteRequest{.forced = true})));
+  envelope.from = NodeId{3};
+  EXPECT_FALSE(HasAnotherDisk(envelope, Members())) << "the log does not say which";
+  envelope.from = NodeId{9};
+  EXPECT_FALSE(HasAnotherDisk(envelope, Members())) << "a stranger";
+}
+
 // Two members that refuse each other would do nothing else.
 TEST(SenderCheckTest, ARefusalIsNotRefused) {
   Envelope envelope = Frame(IdentityRefusal{Reason::kMemberAmnesia, "you are another one"});

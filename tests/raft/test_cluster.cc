@@ -22,6 +22,19 @@ void TestCluster::Wipe(uint64_t node) {
   nodes_[node].disk = std::make_unique<FakeLogDisk>();
 }
 
+TestCluster::NodeDisk TestCluster::TakeDisk(uint64_t node) {
+  Stop(node);
+  NodeDisk disk = {std::move(nodes_.at(node).directory), std::move(nodes_.at(node).disk)};
+  Wipe(node);
+  return disk;
+}
+
+void TestCluster::PutDisk(uint64_t node, NodeDisk disk) {
+  Stop(node);
+  nodes_.at(node).directory = std::move(disk.directory);
+  nodes_.at(node).disk = std::move(disk.disk);
+}
+
 void TestCluster::Start(uint64_t node) {
   Node& parts = nodes_.at(node);
   Stop(node);

@@ -68,6 +68,13 @@ class TestCluster {
   void Move(uint64_t node, const std::string& address);
   // An empty disk under the same id.
   void Wipe(uint64_t node);
+  // The disk of a node, which is stopped and has an empty one now; and back again.
+  struct NodeDisk {
+    std::unique_ptr<TestDirectory> directory;
+    std::unique_ptr<FakeLogDisk> disk;
+  };
+  NodeDisk TakeDisk(uint64_t node);
+  void PutDisk(uint64_t node, NodeDisk disk);
 
   // Runs until somebody serves as leader; gives its id, 0 if nobody does in 20 s.
   uint64_t AwaitLeader();

@@ -100,7 +100,7 @@ class TestNode {
     PeerServiceOptions options;
     options.listener = {cluster_, NodeId{id_}, [this](NodeId node, const auto* introduced) {
                           const Standing standing = transport_->Hear(
-                              node, introduced, [this](const Introduction& introduction) {
+                              node, introduced, [this](NodeId, const Introduction& introduction) {
                                 MutexLock lock(mutex_);
                                 return introduction.at.index > believes_behind_;
                               });

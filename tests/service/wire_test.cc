@@ -80,8 +80,9 @@ TEST(WireTest, EnvelopesComeBackAsTheyWere) {
       ASSERT_EQ(FrameOf(*reread).SerializeAsString(), bytes) << kind << " seed " << seed;
     }
   }
-  const std::vector<Introduction> introductions = {{GroupId{1}, {9, 3}, "somewhere:1"},
-                                                   {GroupId{7}, {4, 2}, "elsewhere:2"}};
+  const std::vector<Introduction> introductions = {
+      {GroupId{1}, {9, 3}, "somewhere:1"},
+      {GroupId{7}, {4, 2}, "elsewhere:2", Incarnation{14}, {Incarnation{12}, Incarnation{13}}}};
   v1::Frame greeting;
   WriteIntroductions(introductions, &greeting);
   CollectFields(greeting, used);

@@ -160,13 +160,13 @@ void SimNetwork::Keep(const std::shared_ptr<const Sent>& sent) {
 bool SimNetwork::Listens(Endpoint& endpoint, const Sent& sent) {
   if (endpoint.host == nullptr) return true;
   for (const auto& [node, introduction] : endpoint.book.introduced()) {
-    if (!endpoint.host->Believes(introduction)) endpoint.book.Drop(node, introduction);
-  }
-  std::vector<Introduction> believed;
-  for (const Introduction& introduction : sent.introductions) {
-    if (endpoint.host->Believes(introduction)) believed.push_back(introduction);
+    if (!endpoint.host->Believes(node, introduction)) endpoint.book.Drop(node, introduction);
   }
   const NodeId from = sent.envelope.from;
+  std::vector<Introduction> believed;
+  for (const Introduction& introduction : sent.introductions) {
+    if (endpoint.host->Believes(from, introduction)) believed.push_back(introduction);
+  }
   endpoint.book.Meet(from, std::move(believed));
   const Standing standing = endpoint.book.Hear(from);
   if (standing == Standing::kPeer) return true;

@@ -29,6 +29,11 @@ TEST(IntroductionTest, WhatNobodySaysIsInvalid) {
   EXPECT_FALSE(Validate(By({1, kMaxTerm + 1})).ok());
   EXPECT_FALSE(Validate({GroupId::kNone, {1, 1}, "somewhere:1"}).ok());
   EXPECT_FALSE(Validate({GroupId{1}, {1, 1}, ""}).ok());
+  Introduction introduction = By({1, 1});
+  introduction.disks_before.resize(kMaxDisksBefore);
+  EXPECT_TRUE(Validate(introduction).ok());
+  introduction.disks_before.resize(kMaxDisksBefore + 1);
+  EXPECT_FALSE(Validate(introduction).ok());
   EXPECT_FALSE(Validate({GroupId{1}, {1, 1}, std::string(kMaxAddressBytes + 1, 'a')}).ok());
 }
 

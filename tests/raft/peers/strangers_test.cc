@@ -178,13 +178,13 @@ TEST_F(StrangersTest, AStrangerWithoutNewsIsNotBelieved) {
   const Introduction old = {TestCluster::kGroup, {status.commit_index, status.term}, "address9"};
   Introduction news = old;
   news.at.index = status.commit_index + 1;
-  EXPECT_FALSE(host.Believes(old));
-  EXPECT_TRUE(host.Believes(news));
+  EXPECT_FALSE(host.Believes(NodeId{9}, old));
+  EXPECT_TRUE(host.Believes(NodeId{9}, news));
   ASSERT_TRUE(Applied(cluster_.Propose(others_[0], "another entry")));
   cluster_.Run(Seconds(1));
-  EXPECT_FALSE(host.Believes(news));
+  EXPECT_FALSE(host.Believes(NodeId{9}, news));
   news = {GroupId{7}, {1000, 1000}, "address9"};
-  EXPECT_FALSE(host.Believes(news)) << "nobody here has that group";
+  EXPECT_FALSE(host.Believes(NodeId{9}, news)) << "nobody here has that group";
 }
 
 }  // namespace
