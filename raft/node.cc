@@ -24,6 +24,7 @@ RaftOptions MakeRaftOptions(const NodeSettings& settings, bool hosts_are_watched
   RaftOptions options;
   options.node = settings.self.node;
   options.incarnation = settings.self.incarnation;
+  options.only_by_disk = IsAnotherThere(settings.self);
   options.election_timeout = settings.options.election_timeout;
   options.heartbeat_interval = settings.options.heartbeat_interval;
   options.commit_notice_delay = settings.options.commit_notice_delay;

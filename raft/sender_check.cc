@@ -22,12 +22,16 @@ constexpr char kTermAt[] = "configurationTerm";
 
 }  // namespace
 
+bool IsAnotherThere(const LocalIdentity& self) {
+  return self.of_disk != Incarnation::kUnknown && self.of_disk != self.incarnation;
+}
+
 void SignEnvelope(const LocalIdentity& self, Envelope& envelope) {
-  const bool same = self.of_disk == Incarnation::kUnknown || self.of_disk == self.incarnation;
+  const bool another = IsAnotherThere(self);
   envelope.cluster = self.cluster;
   envelope.from = self.node;
-  envelope.from_incarnation = same ? self.incarnation : self.of_disk;
-  if (!same) envelope.group_incarnation = self.incarnation;
+  envelope.from_incarnation = another ? self.of_disk : self.incarnation;
+  if (another) envelope.group_incarnation = self.incarnation;
 }
 
 Incarnation SenderIn(const Envelope& envelope) {

@@ -25,6 +25,9 @@ struct LocalIdentity {
   Incarnation of_disk = Incarnation::kUnknown;
 };
 
+// Whether the group was deleted on the node, which is another member there since then.
+bool IsAnotherThere(const LocalIdentity& self);
+
 // Fills in who sends it.
 void SignEnvelope(const LocalIdentity& self, Envelope& envelope);
 // The sender as the group's members know it.

@@ -192,8 +192,9 @@ void Raft::State::TellRemoved(NodeId to) {
 
 void Raft::State::Handle(NodeId from, const RemovedNotice& notice) {
   const LogPosition own = membership_.position();
-  const bool member = NamesDisk(membership_.in_force(), node(), options_.incarnation);
-  const bool was_member = member || membership_.WasMember(node(), options_.incarnation);
+  const bool member = IsMeantBy(membership_.in_force());
+  const bool was_member =
+      membership_.AnyFrom(0, [this](const Configuration& each) { return IsMeantBy(each); });
   if (was_member && Contradicts(notice.at)) {
     RaiseFence(
         Fence::Reason::kSafetyViolation,
@@ -221,6 +222,14 @@ void Raft::State::AskWhetherRemoved() {
                                .last = claimed_last(),
                                .campaign = random_.Next()});
   }
+}
+
+// Whether it makes this node a member, on the disk it has.
+bool Raft::State::IsMeantBy(const Configuration& configuration) const {
+  const Member* self = configuration.Find(node());
+  if (self == nullptr) return false;
+  if (self->incarnation == Incarnation::kUnknown) return !options_.only_by_disk;
+  return NamesDisk(configuration, node(), options_.incarnation);
 }
 
 // Whether the log itself says, with certainty, that this node is no member any more.
@@ -261,7 +270,7 @@ std::string Raft::State::CampaignFault() const {
   if (doubt_.state_lost) return "has lost the state that its log goes on from";
   if (HoleToApply() != 0) return "has entries that it cannot read";
   if (!configuration.IsVoter(node())) return "no voter";
-  if (!NamesDisk(configuration, node(), options_.incarnation)) {
+  if (!IsMeantBy(configuration)) {
     return "the voter of this id has another disk";
   }
   if (control_.removed > membership_.position()) return "removed from the group";

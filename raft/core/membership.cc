@@ -56,12 +56,6 @@ bool Membership::AnyFrom(Index index, absl::FunctionRef<bool(const Configuration
   return false;
 }
 
-bool Membership::WasMember(NodeId node, Incarnation incarnation) const {
-  return std::any_of(history_.begin(), std::prev(history_.end()), [&](const auto& configuration) {
-    return NamesDisk(configuration.second, node, incarnation);
-  });
-}
-
 bool NamesDisk(const Configuration& configuration, NodeId node, Incarnation incarnation) {
   const Member* member = configuration.Find(node);
   return member != nullptr &&

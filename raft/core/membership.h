@@ -38,8 +38,6 @@ class Membership {
   // Whether `holds` is true of the configuration in force at `index` or of a later one: those by
   // which an entry there can have been committed.
   bool AnyFrom(Index index, absl::FunctionRef<bool(const Configuration&)> holds) const;
-  // Whether `node` was a member, with this disk if the log says which, before what is in force.
-  bool WasMember(NodeId node, Incarnation incarnation) const;
 
   // `at` is behind every configuration before.
   void Append(LogPosition at, Configuration configuration);

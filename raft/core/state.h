@@ -330,6 +330,7 @@ class Raft::State {
   bool Answers(const Leader& leader, NodeId id) const;
   void TellRemoved(NodeId to);
   void AskWhetherRemoved();
+  bool IsMeantBy(const Configuration& configuration) const;
   void LearnRemoval();
   void NoteRemoved(LogPosition at, NodeId told_by);
   std::string CampaignFault() const;

@@ -61,16 +61,6 @@ TEST(MembershipTest, LooksFromWhereAnEntryStandsOn) {
   EXPECT_TRUE(any(100, {1}));
 }
 
-TEST(MembershipTest, RemembersMembersByTheirDisk) {
-  const Membership membership = MakeMembership();
-  EXPECT_TRUE(membership.WasMember(NodeId{3}, Incarnation{103}));
-  EXPECT_TRUE(membership.WasMember(NodeId{3}, Incarnation::kUnknown));
-  EXPECT_FALSE(membership.WasMember(NodeId{3}, Incarnation{203})) << "another disk";
-  EXPECT_FALSE(membership.WasMember(NodeId{4}, Incarnation{104}));
-  const Membership fresh({}, Voters({1}), {});
-  EXPECT_FALSE(fresh.WasMember(NodeId{1}, Incarnation{101})) << "is one";
-}
-
 TEST(MembershipTest, NamesADisk) {
   Configuration configuration = Voters({1, 2});
   configuration.voters[1].incarnation = Incarnation::kUnknown;

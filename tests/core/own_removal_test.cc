@@ -80,5 +80,35 @@ TEST_F(OwnRemovalTest, WhoWasNamedWithoutItsDiskIsToldByTheOthers) {
   EXPECT_EQ(node_.Take().removed, (LogPosition{2, 1}));
 }
 
+// The member of its id was deleted on this node, and can have been meant by what names none. Found
+// by the simulator: one that was fed up to there was told of the other's end, and left.
+TEST_F(OwnRemovalTest, WhoCameAfterADeletionIsMeantByItsDiskOnly) {
+  RaftUnderTest node(Stranger(), kDisk, true);
+  AppendEntries append = MakeAppend(1, {}, {1}, 1);
+  append.configurations = {{{1, 1}, With(Incarnation::kUnknown)}};
+  node.Receive(2, append);
+  node.Settle();
+  node.Receive(3, RemovedNotice{.term = 1, .at = {4, 1}});
+  EXPECT_FALSE(node.Take().removed.has_value());
+  append = MakeAppend(1, {1, 1}, {1}, 2);
+  append.configurations = {{{2, 1}, With(kDisk)}};
+  node.Receive(2, append);
+  node.Settle();
+  node.Receive(3, RemovedNotice{.term = 1, .at = {4, 1}});
+  EXPECT_EQ(node.Take().removed, (LogPosition{4, 1}));
+}
+
+// What it is fed first may say that somebody of its id is all there is.
+TEST_F(OwnRemovalTest, WhoCameAfterADeletionDoesNotLeadInTheNameOfTheOther) {
+  for (const bool only_by_disk : {false, true}) {
+    RecoveredRaft recovered = Recovered(1, {1}, {.term = 1});
+    recovered.base_configuration.voters[0].incarnation = Incarnation::kUnknown;
+    RaftUnderTest node(std::move(recovered), kDisk, only_by_disk);
+    node.Timeout();
+    node.Settle();
+    EXPECT_EQ(node.raft().role() == Role::kLeader, !only_by_disk);
+  }
+}
+
 }  // namespace
 }  // namespace cairn

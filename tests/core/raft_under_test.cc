@@ -7,10 +7,11 @@
 namespace cairn {
 namespace {
 
-RaftOptions MakeOptions(Incarnation disk = Incarnation{1}) {
+RaftOptions MakeOptions(Incarnation disk = Incarnation{1}, bool only_by_disk = false) {
   RaftOptions options;
   options.node = NodeId{1};
   options.incarnation = disk;
+  options.only_by_disk = only_by_disk;
   options.seed = 1;
   return options;
 }
@@ -53,9 +54,9 @@ RaftUnderTest::RaftUnderTest(uint64_t size, std::vector<Term> terms, HardState h
                              std::optional<Index> torn_from)
     : RaftUnderTest(Recovered(size, terms, hard_state, torn_from)) {}
 
-RaftUnderTest::RaftUnderTest(RecoveredRaft recovered, Incarnation disk)
+RaftUnderTest::RaftUnderTest(RecoveredRaft recovered, Incarnation disk, bool only_by_disk)
     : now_(Instant{} + Seconds(1000)),
-      raft_(MakeOptions(disk), std::move(recovered), now_, nullptr) {
+      raft_(MakeOptions(disk, only_by_disk), std::move(recovered), now_, nullptr) {
   Elapse(MakeOptions().election_timeout);
 }
 

@@ -25,7 +25,8 @@ class RaftUnderTest {
   explicit RaftUnderTest(uint64_t size, std::vector<Term> terms = {}, HardState hard_state = {},
                          std::optional<Index> torn_from = {});
   // It starts from this; of the disk that the configurations name for it, or of another one.
-  explicit RaftUnderTest(RecoveredRaft recovered, Incarnation disk = Incarnation{1});
+  explicit RaftUnderTest(RecoveredRaft recovered, Incarnation disk = Incarnation{1},
+                         bool only_by_disk = false);
 
   const Raft& raft() const { return raft_; }
   Instant now() const { return now_; }
