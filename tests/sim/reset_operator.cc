@@ -42,12 +42,6 @@ void ResetOperator::TryReset(GroupId group) {
   }
   const Member& learner = members.learners[random_.Below(members.learners.size())];
   SimNode& node = cluster_.node(learner.node);
-  // Not where it was named without its disk: that makes it more often a leader that members behind
-  // the change take for the disk before, and refuse (docs/decisions.md, "Not solved").
-  for (const auto& [index, configuration] : referee.ledger().configurations()) {
-    const Member* named = configuration->Find(learner.node);
-    if (named != nullptr && named->incarnation == Incarnation::kUnknown) return;
-  }
   if (node.group(group) != nullptr && node.MayJoin()) Reset(group, node);
 }
 
