@@ -320,7 +320,8 @@ class Recovery {
       Referee& referee = *cluster_.referees().at(group);
       RunFor(Timeout() * 4, [&] {
         const GroupStatus status = node->group(group)->Status();
-        return BoundsChecker::NothingUnderWay(status) && referee.membership().IsInForce(status);
+        return BoundsChecker::NothingUnderWay(status) && referee.membership().IsInForce(status) &&
+               status.durable_index == status.last_index;
       });
       const GroupStatus status = node->group(group)->Status();
       referee.bounds().ShownAtRest(node->id(), status);
