@@ -2,23 +2,9 @@
 
 #include <optional>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace cairn {
-namespace {
-
-constexpr char kMissingKey[] = "cairn.dev/missing-key";
-
-absl::Status MissingKey(absl::string_view what) {
-  absl::Status status = absl::FailedPreconditionError(what);
-  status.SetPayload(kMissingKey, absl::Cord());
-  return status;
-}
-
-}  // namespace
-
-bool IsMissingKey(const absl::Status& status) { return status.GetPayload(kMissingKey).has_value(); }
 
 SecretKey MakeBlockKey(BlockHeader& header, Cipher cipher, const MasterKey& master,
                        RandomBytes& random) {
@@ -30,15 +16,8 @@ SecretKey MakeBlockKey(BlockHeader& header, Cipher cipher, const MasterKey& mast
 }
 
 absl::StatusOr<SecretKey> RecoverBlockKey(const BlockHeader& header, const KeyRing* keys) {
-  if (keys == nullptr) {
-    return MissingKey(absl::StrCat("encrypted with key ", KeyIdText(header.key),
-                                   ", and no key was given: give it"));
-  }
-  const std::optional<MasterKey> master = keys->Find(header.key);
-  if (!master || master->check != header.key_check) {
-    return MissingKey(absl::StrCat("encrypted with key ", KeyIdText(header.key), ", but ",
-                                   keys->Describe(), ": give that key too"));
-  }
+  const absl::StatusOr<MasterKey> master = FindMasterKey(keys, header.key, header.key_check);
+  if (!master.ok()) return master.status();
   std::optional<SecretKey> data_key =
       UnwrapKey(master->secret, header.KeyPlace(), header.encryption.data_key);
   if (!data_key) {

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "storage/block/block_header.h"
 #include "storage/crypto/key_ring.h"
+#include "storage/crypto/missing_key.h"
 
 namespace cairn {
 
@@ -16,11 +17,9 @@ SecretKey MakeBlockKey(BlockHeader& header, Cipher cipher, const MasterKey& mast
                        RandomBytes& random);
 
 // The data key of an encrypted block. FAILED_PRECONDITION naming the id of the master key if
-// `keys`, which may be null, has not got it. DATA_LOSS if it has and the wrapped key is damaged.
+// `keys`, which may be null, has not got it (IsMissingKey). DATA_LOSS if it has and the wrapped key
+// is damaged.
 absl::StatusOr<SecretKey> RecoverBlockKey(const BlockHeader& header, const KeyRing* keys);
-
-// True for the error of a key that is missing or another one, and for no other.
-bool IsMissingKey(const absl::Status& status);
 
 // Wraps `data_key`, the block's own, by another master key.
 void RewrapBlockKey(BlockHeader& header, const SecretKey& data_key, const MasterKey& master,

@@ -97,6 +97,11 @@ std::optional<MasterKey> KeyRing::Find(uint64_t id) const {
   return std::nullopt;
 }
 
+uint64_t KeyRing::version() const {
+  MutexLock lock(mutex_);
+  return version_;
+}
+
 std::string KeyRing::Describe() const {
   MutexLock lock(mutex_);
   return absl::StrCat(source_, " has ",
@@ -118,7 +123,14 @@ KeyRing::User::~User() {
 absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
   MutexLock users_lock(users_mutex_);
   std::set<uint64_t> needed;
-  for (const auto& [user, in_use] : users_) needed.merge(in_use());
+  for (const auto& [user, in_use] : users_) {
+    absl::StatusOr<std::set<uint64_t>> ids = in_use();
+    if (!ids.ok()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          source_, ": which keys are needed cannot be told now: ", ids.status().message()));
+    }
+    needed.merge(*ids);
+  }
   MutexLock lock(mutex_);
   // Without a cipher none of them is in use for what is new, and each may be the last to go.
   if (keys.empty() || cipher_ != Cipher::kNone) needed.insert(keys_.front().id);
@@ -126,9 +138,10 @@ absl::Status KeyRing::Replace(std::vector<MasterKey> keys) {
   if (!needed.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(source_, ": key ", KeyIdText(*needed.begin()),
-                     " is gone, but blocks are encrypted with it: put it behind the new one"));
+                     " is gone, but something is encrypted with it: put it behind the new one"));
   }
   keys_ = std::move(keys);
+  ++version_;
   return absl::OkStatus();
 }
 

@@ -54,16 +54,20 @@ class KeyRing {
   // What new blocks are encrypted with; nothing if they are not.
   std::optional<MasterKey> current() const;
   std::optional<MasterKey> Find(uint64_t id) const;
+  // Another one after each Replace.
+  uint64_t version() const;
   // "FILE has the keys 00f3a9…, 41c0…".
   std::string Describe() const;
 
   // The keys were read again. FAILED_PRECONDITION naming the key, and nothing, if there are none,
   // or one is not among them that is still needed: that of new blocks until now, or one that a user
-  // names.
+  // names;
+  // or if a user cannot tell.
   absl::Status Replace(std::vector<MasterKey> keys);
 
-  // The ids of the keys that something is wrapped by; asked by Replace, on its thread.
-  using KeysInUse = std::function<std::set<uint64_t>()>;
+  // The ids of the keys that something is wrapped by, or why that cannot be told now; asked by
+  // Replace, on its thread.
+  using KeysInUse = std::function<absl::StatusOr<std::set<uint64_t>>()>;
   // Who has such things, as long as this lives.
   class User {
    public:
@@ -84,6 +88,7 @@ class KeyRing {
   mutable std::map<const User*, KeysInUse> users_ CAIRN_GUARDED_BY(users_mutex_);
   mutable Mutex mutex_;
   std::vector<MasterKey> keys_ CAIRN_GUARDED_BY(mutex_);
+  uint64_t version_ CAIRN_GUARDED_BY(mutex_) = 1;
 };
 
 }  // namespace cairn
