@@ -17,10 +17,12 @@
 
 namespace cairn {
 
-// The unit a disk writes whole or not at all.
+// The unit a disk writes whole or not at all. (Of the text of an encrypted file these are pieces of
+// 482 bytes, storage/encrypted; never count on where they begin.)
 inline constexpr size_t kSectorBytes = 512;
 
-// An open file. Errors name the path, the operation and the system's reason.
+// An open file. Errors name the path, the operation and the system's reason. What cannot be read is
+// INTERNAL, or DATA_LOSS where it is known to have rotted.
 //
 // After a failed Write or Sync nothing is known of what the file holds: the caller never writes or
 // syncs it again (fsync is not retryable; reference: fault catalogue D5). But a Write that is
@@ -44,6 +46,9 @@ class File {
   // or a restart only this tells what is really there (fault catalogue D6). Falls back to dropping
   // the cached pages first where the file system has no direct access.
   virtual absl::StatusOr<size_t> ReadDirect(uint64_t offset, size_t length, char* to) const = 0;
+
+  // True if nothing is read but what was written there, or zeros: what has rotted is DATA_LOSS.
+  virtual bool NoticesRot() const { return false; }
 
   // A hint: whether the byte can be read without the disk.
   virtual bool IsCached(uint64_t offset) const = 0;

@@ -13,9 +13,11 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/file_system.h"
 #include "storage/posix_file_system.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/test_directory.h"
 
 namespace cairn {
@@ -51,6 +53,19 @@ class SimulatedFixture final : public Fixture {
 
  private:
   SimulatedFileSystem file_system_;
+};
+
+// Of a kind, with what is in its directory encrypted.
+template <typename Below>
+class EncryptedFixture final : public Fixture {
+ public:
+  FileSystem& file_system() override { return file_system_; }
+  std::string directory() override { return below_.directory(); }
+
+ private:
+  Below below_;
+  EncryptedFileSystem file_system_{
+      below_.file_system(), TestRing(Cipher::kAes256Gcm), {below_.directory()}};
 };
 
 struct Kind {
@@ -404,10 +419,17 @@ TEST(DirectoryOfTest, IsWhatHoldsTheEntry) {
   EXPECT_EQ(DirectoryOf("/a/b/c"), "/a/b");
 }
 
-INSTANTIATE_TEST_SUITE_P(FileSystems, FileSystemContractTest,
-                         testing::Values(Kind{"Posix",
-                                              [] { return std::make_unique<PosixFixture>(); }}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+template <typename Made>
+std::unique_ptr<Fixture> Make() {
+  return std::make_unique<Made>();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    FileSystems, FileSystemContractTest,
+    testing::Values(Kind{"Posix", Make<PosixFixture>}, Kind{"Simulated", Make<SimulatedFixture>},
+                    Kind{"EncryptedPosix", Make<EncryptedFixture<PosixFixture>>},
+                    Kind{"EncryptedSimulated", Make<EncryptedFixture<SimulatedFixture>>}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
 }  // namespace cairn
