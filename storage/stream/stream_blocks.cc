@@ -14,6 +14,8 @@
 namespace cairn {
 namespace {
 
+using OpenMode = FileSystem::OpenMode;
+
 constexpr size_t kOpenFiles = 64;
 // A record of the largest size and the footer still fit behind it into 32 bits.
 constexpr uint64_t kLargestBlock = uint64_t{1} << 30;
@@ -76,11 +78,10 @@ absl::Status StreamBlocks::CutBehind() {
     if (!removed.ok()) return removed;
   }
   if (last_block_ == 0) return absl::OkStatus();
-  absl::StatusOr<std::shared_ptr<File>> file = FileOf(last_block_);
+  absl::StatusOr<std::shared_ptr<File>> file = FileOf(last_block_, OpenMode::kReadWrite);
   if (absl::IsDataLoss(file.status())) {  // it is gone, which is noted
     // So that it can be gone on with: what is missing is as rot.
-    auto made = options_.file_system->Open(PathOf(last_block_),
-                                           {.mode = FileSystem::OpenMode::kOpenOrCreate});
+    auto made = options_.file_system->Open(PathOf(last_block_), {.mode = OpenMode::kOpenOrCreate});
     if (!made.ok()) return made.status();
     MutexLock writing(writing_);
     directory_changed_ = true;
@@ -256,7 +257,7 @@ absl::StatusOr<Bytes> StreamBlocks::ReadPage(uint32_t block, uint64_t offset, ui
   const uint64_t begin = uint64_t{page} * PageCache::kPageBytes;
   Bytes bytes = pages_.Find(block, page);
   if (!bytes.empty()) return bytes.Slice(offset - begin);
-  absl::StatusOr<std::shared_ptr<File>> file = FileOf(block);
+  absl::StatusOr<std::shared_ptr<File>> file = FileOf(block, OpenMode::kRead);
   if (!file.ok()) return file.status();
   const size_t length = std::min<uint64_t>(PageCache::kPageBytes, end - begin);
   std::shared_ptr<char[]> read(new char[length]);
@@ -375,17 +376,22 @@ absl::Status StreamBlocks::Verify(uint32_t block, uint64_t length, bool full) co
 
 // Files -------------------------------------------------------------------------------------------
 
-absl::StatusOr<std::shared_ptr<File>> StreamBlocks::FileOf(uint32_t block, bool create) const {
+// What is only read is not opened to be written, so that it may be encrypted meanwhile.
+absl::StatusOr<std::shared_ptr<File>> StreamBlocks::FileOf(uint32_t block,
+                                                           FileSystem::OpenMode mode) const {
   MutexLock lock(files_mutex_);
   auto found = std::find_if(files_.begin(), files_.end(),
                             [block](const OpenFile& file) { return file.block == block; });
+  if (found != files_.end() && found->mode == OpenMode::kRead && mode != OpenMode::kRead) {
+    files_.erase(found);
+    found = files_.end();
+  }
   if (found == files_.end()) {
-    const auto mode = create ? FileSystem::OpenMode::kCreate : FileSystem::OpenMode::kReadWrite;
     auto file = options_.file_system->Open(PathOf(block), {.mode = mode});
     if (absl::IsNotFound(file.status())) return Damage(block, 0, "the file is not there");
     if (!file.ok()) return file.status();
     if (files_.size() == kOpenFiles) files_.pop_back();
-    found = files_.insert(files_.begin(), OpenFile{block, *std::move(file)});
+    found = files_.insert(files_.begin(), OpenFile{block, mode, *std::move(file)});
   } else if (found != files_.begin()) {
     std::rotate(files_.begin(), found, found + 1);
     found = files_.begin();
@@ -413,7 +419,7 @@ absl::Status StreamBlocks::Flush() {
   for (const TailBuffer::Piece& piece : pieces) {
     if (!status.ok()) break;
     const bool create = piece.place.block > created_;
-    auto file = FileOf(piece.place.block, create);
+    auto file = FileOf(piece.place.block, create ? OpenMode::kCreate : OpenMode::kReadWrite);
     if (create && file.ok()) {
       created_ = piece.place.block;
       directory_changed_ = true;
@@ -449,7 +455,7 @@ absl::Status StreamBlocks::Sync() {
   }
   absl::Status status;
   for (uint32_t block = first; block <= last && status.ok(); ++block) {
-    auto file = FileOf(block);
+    auto file = FileOf(block, OpenMode::kReadWrite);
     status = file.ok() ? options_.file_system->SyncNow(**file) : file.status();
   }
   if (status.ok() && directory_changed) {

@@ -128,6 +128,7 @@ class StreamBlocks {
  private:
   struct OpenFile {
     uint32_t block = 0;
+    FileSystem::OpenMode mode = FileSystem::OpenMode::kRead;
     std::shared_ptr<File> file;
   };
 
@@ -148,7 +149,7 @@ class StreamBlocks {
   absl::StatusOr<Bytes> ReadPage(uint32_t block, uint64_t offset, uint64_t end, bool final) const;
   absl::StatusOr<StoredStreamRecord> Parse(Place place, const Bytes& bytes) const;
   absl::Status Finish(const absl::Status& status) CAIRN_REQUIRES(writing_);
-  absl::StatusOr<std::shared_ptr<File>> FileOf(uint32_t block, bool create = false) const;
+  absl::StatusOr<std::shared_ptr<File>> FileOf(uint32_t block, FileSystem::OpenMode mode) const;
   std::string PathOf(uint32_t block) const;
 
   const StreamBlockOptions options_;

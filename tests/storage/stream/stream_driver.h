@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "storage/crypto/key_ring.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/simulated_file_system.h"
 #include "storage/stream/stream_store.h"
 #include "tests/raft/manual_executor.h"
@@ -37,7 +39,15 @@ inline StreamStoreOptions SmallStreamStore() {
 
 class StreamDriver {
  public:
-  StreamDriver(FileSystem& file_system, StreamStoreOptions options) : executor_(&world_) {
+  // With `keys` what it keeps is encrypted.
+  StreamDriver(FileSystem& real, StreamStoreOptions options,
+               std::shared_ptr<const KeyRing> keys = nullptr)
+      : executor_(&world_) {
+    if (keys != nullptr) {
+      encrypted_ = std::make_unique<EncryptedFileSystem>(
+          real, std::move(keys), std::vector<std::string>{kStreamDirectory, kSnapshotDirectory});
+    }
+    FileSystem& file_system = encrypted_ != nullptr ? *encrypted_ : real;
     status_ = file_system.MakeDirectory(kStreamDirectory);
     options.file_system = &file_system;
     options.directory = kStreamDirectory;
@@ -68,6 +78,7 @@ class StreamDriver {
   bool RunOneInBackground() { return world_.RunOne(); }
 
  private:
+  std::unique_ptr<EncryptedFileSystem> encrypted_;
   ManualWorld world_;
   ManualExecutor executor_;
   std::unique_ptr<StreamStore> store_;
