@@ -306,8 +306,10 @@ absl::StatusOr<IncomingSnapshot::Sources> SnapshotStore::OtherIncoming(
     if (!parsed || parsed->extension != kIncoming || parsed->stem == stem) continue;
     absl::StatusOr<std::string> encoded =
         ReadWholeFile(*file_system_, IncomingManifestPath(parsed->stem));
-    if (!encoded.ok()) return encoded.status();
-    absl::StatusOr<SnapshotManifest> manifest = DecodeManifest(*encoded);
+    if (!encoded.ok() && !absl::IsDataLoss(encoded.status())) return encoded.status();
+    absl::StatusOr<SnapshotManifest> manifest =
+        encoded.ok() ? DecodeManifest(*encoded)
+                     : absl::StatusOr<SnapshotManifest>(encoded.status());
     if (!manifest.ok()) continue;  // goes when the store is opened next
     others.push_back(std::make_shared<StoredSnapshot>(file_system_, parsed->stem, parsed->kind,
                                                       *std::move(encoded), *std::move(manifest)));

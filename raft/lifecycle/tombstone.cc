@@ -89,8 +89,9 @@ absl::StatusOr<std::optional<Tombstone>> LoadTombstone(FileSystem& file_system,
     const std::string path = absl::StrCat(directory, "/", copy);
     absl::StatusOr<std::string> bytes = ReadWholeFile(file_system, path);
     if (absl::IsNotFound(bytes.status())) continue;
-    if (!bytes.ok()) return bytes.status();
+    if (!bytes.ok() && !absl::IsDataLoss(bytes.status())) return bytes.status();
     ++there;
+    if (!bytes.ok()) continue;
     const std::optional<Tombstone> read = Decode(*bytes, group);
     if (!read) continue;
     const auto rank = [](const Tombstone& each) {

@@ -62,14 +62,16 @@ absl::Status AckLedger::ReadFiles() {
 }
 
 // A unit that cannot be read is as one that has rotted; a file that cannot be opened is not.
-absl::StatusOr<std::string> AckLedger::ReadWhatCanBeRead(const std::string& path) {
-  absl::StatusOr<std::string> whole = ReadWholeFile(file_system_, path);
-  if (whole.ok()) return whole;
+absl::StatusOr<std::string> AckLedger::ReadWhatCanBeRead(const std::string& path,
+                                                         bool& notices_rot) {
   const auto file = file_system_.Open(path, {.mode = FileSystem::OpenMode::kRead});
   if (!file.ok()) return file.status();
+  notices_rot = (*file)->NoticesRot();
+  absl::StatusOr<std::string> whole = ReadWholeFile(file_system_, path);
+  if (whole.ok()) return whole;
   const absl::StatusOr<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
-  std::string bytes(*size, '\xff');  // no record begins so
+  std::string bytes(*size, kUnreadLedgerByte);
   for (size_t at = 0; at < bytes.size(); at += kUnit) {
     std::string unit(std::min(kUnit, bytes.size() - at), '\0');
     const absl::StatusOr<size_t> read = (*file)->Read(at, unit.size(), unit.data());
@@ -83,7 +85,8 @@ absl::StatusOr<std::string> AckLedger::ReadWhatCanBeRead(const std::string& path
 }
 
 absl::Status AckLedger::ReadOne(const std::string& path) {
-  const absl::StatusOr<std::string> bytes = ReadWhatCanBeRead(path);
+  bool notices_rot = false;
+  const absl::StatusOr<std::string> bytes = ReadWhatCanBeRead(path, notices_rot);
   if (!bytes.ok()) return bytes.status();
   end_rotted_ = false;
   size_t unread = 0;   // units in a row
@@ -97,7 +100,7 @@ absl::Status AckLedger::ReadOne(const std::string& path) {
     if (!found.ok() || found->record.number <= last_record_) {
       // What follows in a record that rotted says nothing of its own.
       const bool is_copy = at == copy_at && at > 0;
-      if (unread == 0 && !is_copy && !found.ok() && LedgerRecordRotted(here)) {
+      if (unread == 0 && !is_copy && !found.ok() && LedgerRecordRotted(here, notices_rot)) {
         complete_ = false;
         end_rotted_ = true;
       }

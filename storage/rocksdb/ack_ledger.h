@@ -71,7 +71,7 @@ class AckLedger {
       : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve) {}
   absl::Status ReadFiles();
   absl::Status ReadOne(const std::string& path);
-  absl::StatusOr<std::string> ReadWhatCanBeRead(const std::string& path);
+  absl::StatusOr<std::string> ReadWhatCanBeRead(const std::string& path, bool& notices_rot);
   absl::Status Take(LedgerRecord record, const std::string& path);
   std::string PathOf(uint64_t number) const;
   std::string Encode(const LedgerGroups& groups, bool of_all);

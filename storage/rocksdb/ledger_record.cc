@@ -1,8 +1,10 @@
 #include "storage/rocksdb/ledger_record.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/coding.h"
@@ -98,7 +100,20 @@ absl::StatusOr<DecodedLedgerRecord> DecodeLedgerRecord(absl::string_view bytes) 
   return decoded;
 }
 
-bool LedgerRecordRotted(absl::string_view bytes) {
+bool LedgerRecordRotted(absl::string_view bytes, bool notices_rot) {
+  if (notices_rot) {
+    const std::string unread(std::min(LedgerRecord::kUnit, bytes.size()), kUnreadLedgerByte);
+    if (bytes.substr(0, unread.size()) == unread) return true;
+    Decoder head(bytes);
+    const bool is_head = head.Read<uint32_t>() == kMagic;
+    head.Read<uint8_t>();
+    const size_t claimed = is_head ? kFixedBytes + head.Read<uint32_t>() : 0;
+    for (size_t at = LedgerRecord::kUnit; at < std::min(claimed, bytes.size());
+         at += LedgerRecord::kUnit) {
+      if (absl::StartsWith(bytes.substr(at), unread.substr(0, 64))) return true;
+    }
+    return false;
+  }
   const std::string zeros(kSectorBytes, '\0');
   if (bytes.size() < kSectorBytes || bytes.substr(0, kSectorBytes) == zeros) return false;
   Decoder decoder(bytes);

@@ -55,9 +55,13 @@ struct DecodedLedgerRecord {
 };
 absl::StatusOr<DecodedLedgerRecord> DecodeLedgerRecord(absl::string_view bytes);
 
+// Stands in place of each byte of a unit that cannot be read: no record begins so.
+inline constexpr char kUnreadLedgerByte = '\xff';
+
 // What stands at the front of `bytes`, where a record was to be and no intact one is, has rotted: a
-// power cut leaves sectors that were never written.
-bool LedgerRecordRotted(absl::string_view bytes);
+// power cut leaves sectors that were never written. `notices_rot`: what has rotted could not be
+// read (File::NoticesRot).
+bool LedgerRecordRotted(absl::string_view bytes, bool notices_rot = false);
 
 }  // namespace cairn
 
