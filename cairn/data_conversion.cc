@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "storage/block/block_log.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/offline/file_copy.h"
 #include "storage/offline/log_view.h"
 #include "storage/read_only_file_system.h"
@@ -45,7 +46,8 @@ class Conversion {
         options_(options),
         from_(WithoutSlash(options.from)),
         to_(WithoutSlash(options.to)),
-        unfinished_(UnfinishedConversion(to_)) {}
+        unfinished_(UnfinishedConversion(to_)),
+        new_log_files_(file_system, options.keys, {absl::StrCat(unfinished_, "/", kLog)}) {}
 
   absl::StatusOr<DataConversion> Run() {
     absl::Status status = CheckOptions();
@@ -149,7 +151,7 @@ class Conversion {
       rocksdb.directory = directory;
       rocksdb.identity = LogIdentityOf(done_.identity);
       rocksdb.new_groups_are_lost = Forgets(*log_);
-      return RocksDbLog::Open(file_system_, std::move(rocksdb));
+      return RocksDbLog::Open(new_log_files_, std::move(rocksdb));
     }
     BlockLogOptions block;
     block.directory = directory;
@@ -206,6 +208,7 @@ class Conversion {
   const std::string from_;
   const std::string to_;
   const std::string unfinished_;
+  EncryptedFileSystem new_log_files_;  // of a log in RocksDB
   std::unique_ptr<FileLock> source_lock_;
   std::unique_ptr<LogView> log_;
   DataConversion done_;

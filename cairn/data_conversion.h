@@ -21,8 +21,7 @@ struct DataConversionOptions {
   std::string to;         // not there, or an empty directory
   std::string log_store;  // "block" or "rocksdb"; may be the one there is
   uint64_t block_bytes = uint64_t{16} << 20;
-  // Of an encrypted source; the new log is encrypted with the first of them if it stands in blocks.
-  // Null: there are none.
+  // Of an encrypted source; the new log is encrypted with the first of them. Null: there are none.
   std::shared_ptr<KeyRing> keys = nullptr;
   // How far a step has come, in entries; `total` 0: not known. May be null.
   std::function<void(absl::string_view step, uint64_t done, uint64_t total)> progress;

@@ -75,17 +75,13 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
                                                    " with log store ", options.log_store,
                                                    ": none, or zstd with block"));
   }
-  if (options.keys != nullptr && options.log_store != "block") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("log store ", options.log_store, " cannot be encrypted, only block can"));
+  if (options.keys != nullptr && options.open_log != nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "log store ", options.log_store, " cannot be encrypted, only those of Cairn can"));
   }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = options.path;
-  directory->file_system_ = std::make_unique<PosixFileSystem>();
-  if (!options.sync) {
-    directory->file_system_ =
-        std::make_unique<UnsyncedFileSystem>(std::move(directory->file_system_));
-  }
+  directory->OpenFileSystem(options);
   FileSystem& file_system = *directory->file_system_;
   absl::Status made = file_system.MakeDirectory(options.path);
   // A file in the way is nothing another node has written.
@@ -94,11 +90,25 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system.Lock(options.path + "/LOCK");
   if (!lock.ok()) return lock.status();
   directory->lock_ = *std::move(lock);
-  absl::Status status = directory->LoadIdentity(options);
+  absl::Status status = directory->file_system_->RemoveLeftovers();
+  if (status.ok()) status = directory->file_system_->CheckKeys();
+  if (status.ok()) status = directory->LoadIdentity(options);
   if (status.ok()) status = directory->OpenLog(options);
   if (status.ok()) status = directory->TakePart();
   if (!status.ok()) return status;
   return directory;
+}
+
+// The block log encrypts its blocks itself; all others write through this.
+void DataDirectory::OpenFileSystem(const DataDirectoryOptions& options) {
+  disk_ = std::make_unique<PosixFileSystem>();
+  if (!options.sync) disk_ = std::make_unique<UnsyncedFileSystem>(std::move(disk_));
+  std::vector<std::string> encrypted = {options.path + "/groups", options.path + "/snapshots"};
+  if (options.log_store == "rocksdb") encrypted.push_back(LogPath(options.path));
+  file_system_ = std::make_unique<EncryptedFileSystem>(*disk_, options.keys, std::move(encrypted));
+  if (options.keys == nullptr) return;
+  keys_in_use_ = std::make_unique<KeyRing::User>(
+      *options.keys, [files = file_system_.get()] { return files->KeysInUse(); });
 }
 
 // Who a node is that starts for the first time.

@@ -14,6 +14,7 @@
 #include "raft/core/configuration.h"
 #include "raft/identity.h"
 #include "storage/crypto/key_ring.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/file_system.h"
 #include "storage/log_store.h"
 
@@ -52,8 +53,8 @@ struct DataDirectoryOptions {
   // "none", or "zstd" with log store "block" only: what was written some time ago is compressed by
   // whoever calls log_disk().scrub()->Compress, as a Host does that scrubs.
   std::string log_compression = "none";
-  // What the log's blocks are encrypted with (storage/crypto/key_ring.h), with "block" only. Null:
-  // new ones are not, and none that is can be read.
+  // What the log, snapshots and what state machines keep are encrypted with
+  // (storage/crypto/key_ring.h). Null: what is new is not, and nothing that is can be read.
   std::shared_ptr<const KeyRing> keys;
   // False: nothing is synced, and a power cut loses what was acknowledged.
   bool sync = true;
@@ -70,19 +71,23 @@ class DataDirectory {
   // FAILED_PRECONDITION if it belongs to another cluster, node, log store or newer format (naming
   // both), DATA_LOSS if it is damaged beyond what can be read, its identity is gone while a log is
   // there, or the log is gone while the identity says that the node took part in its cluster,
-  // INVALID_ARGUMENT for an unknown log store, a known one with `open_log` or another than "block"
-  // with keys or compression; and errors of `open_log`. Of the errors for a log that is encrypted
-  // with a key that is not given IsMissingKey (storage/block/block_key.h) is true.
+  // INVALID_ARGUMENT for an unknown log store, a known one with `open_log`, one of the program's
+  // own with keys, or another than "block" with compression; and errors of `open_log`. Of the
+  // errors for a file that is encrypted with a key that is not given IsMissingKey
+  // (storage/crypto/missing_key.h) is true.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(const DataDirectoryOptions& options);
 
   const std::string& path() const { return path_; }
   const NodeIdentity& identity() const { return identity_; }
-  FileSystem& file_system() { return *file_system_; }
+  // Encrypts what state machines, snapshots and other logs than "block" write. Takes the keys they
+  // use for used (KeyRing::Replace).
+  EncryptedFileSystem& file_system() { return *file_system_; }
   LogDisk& log_disk() { return *log_disk_; }
 
  private:
   DataDirectory() = default;
 
+  void OpenFileSystem(const DataDirectoryOptions& options);
   absl::StatusOr<NodeIdentity> MakeIdentity(const DataDirectoryOptions& options);
   absl::Status LoadIdentity(const DataDirectoryOptions& options);
   absl::Status CheckLogIsThere(const DataDirectoryOptions& options);
@@ -94,7 +99,9 @@ class DataDirectory {
   absl::Status ForgetMachines();
 
   std::string path_;
-  std::unique_ptr<FileSystem> file_system_;
+  std::unique_ptr<FileSystem> disk_;
+  std::unique_ptr<EncryptedFileSystem> file_system_;
+  std::unique_ptr<KeyRing::User> keys_in_use_;
   std::unique_ptr<FileLock> lock_;
   NodeIdentity identity_;
   bool takes_part_ = false;  // has joined a cluster, and the disk does not say so yet

@@ -64,10 +64,6 @@ class GrpcServer final : public Server {
   std::vector<std::string> Warnings() const override {
     std::vector<std::string> warnings = transport_->Refusals();
     if (!options_.sync) warnings.push_back("UNSAFE: nothing is synced (--fsync=never)");
-    if (options_.keys != nullptr) {
-      warnings.push_back(
-          "only the log is encrypted: snapshots and what state machines keep are not");
-    }
     if (const uint64_t open = losses_->counts().open; open > 0) {
       warnings.push_back(absl::StrCat(
           open, " entries cannot be read and are not repaired yet: ", losses_->path()));
@@ -81,6 +77,9 @@ class GrpcServer final : public Server {
     return warnings;
   }
 
+  std::optional<FileUpkeepStatus> EncryptedFiles() const override {
+    return upkeep_ == nullptr ? std::nullopt : std::optional(upkeep_->status());
+  }
   std::optional<ScrubStatus> Scrub() const override { return host_->Scrub(); }
   std::map<std::string, uint64_t> RefusedFrameCounts() const override {
     return transport_->refused_frames().counts();
@@ -92,6 +91,7 @@ class GrpcServer final : public Server {
  private:
   DataDirectoryOptions DirectoryOptions() const;
   void OpenLosses(LogSink& log);
+  void StartUpkeep(LogSink* log);
 
   const ServerOptions options_;
   SystemClock clock_;
@@ -103,6 +103,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<ThreadExecutor> background_;
   std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<Host> host_;
+  std::unique_ptr<FileUpkeep> upkeep_;  // null: there are no keys
   bool handed_over_ = false;
   CallRegistry peer_calls_;
   std::unique_ptr<grpc::Service> peer_service_;
@@ -120,6 +121,18 @@ void GrpcServer::OpenLosses(LogSink& log) {
                      lost.repaired, " were repaired, ", lost.covered, " are covered by the state, ",
                      lost.dropped, " were dropped, ", lost.open, " are open"));
   }
+}
+
+void GrpcServer::StartUpkeep(LogSink* log) {
+  if (options_.keys == nullptr) return;
+  FileUpkeep::Parts parts;
+  parts.file_system = &directory_->file_system();
+  parts.keys = options_.keys;
+  parts.clock = &clock_;
+  parts.executor = std::make_unique<ThreadExecutor>(
+      clock_, "upkeep", ThreadExecutor::Callers::kOnlyPost, ThreadExecutor::Priority::kLow);
+  parts.log = log;
+  upkeep_ = std::make_unique<FileUpkeep>(std::move(parts));
 }
 
 DataDirectoryOptions GrpcServer::DirectoryOptions() const {
@@ -200,6 +213,7 @@ absl::Status GrpcServer::Start() {
   absl::StatusOr<std::unique_ptr<Host>> host = Host::Start(identity, std::move(dependencies));
   if (!host.ok()) return host.status();
   host_ = *std::move(host);
+  StartUpkeep(log);
   return absl::OkStatus();
 }
 
@@ -278,6 +292,7 @@ void GrpcServer::Shutdown(Duration patience) {
     server_->Wait();
     server_.reset();
   }
+  upkeep_.reset();
   host_.reset();
 }
 

@@ -27,6 +27,7 @@
 #include "raft/identity.h"
 #include "raft/scrub/scrubber.h"
 #include "raft/state_machine.h"
+#include "storage/encrypted/file_upkeep.h"
 #include "storage/loss_report.h"
 
 namespace grpc {
@@ -56,7 +57,7 @@ struct ServerOptions {
   // "none", or "zstd": blocks of the log that were written some time ago are compressed in the
   // background (docs/storage.md), with "block" only, and with a scrub, whose rate it shares.
   std::string log_compression = "none";
-  // What the log is encrypted with, with "block" only (cairn/data_directory.h).
+  // What all that holds commands or their results is encrypted with (cairn/data_directory.h).
   std::shared_ptr<const KeyRing> keys;
   // What is sent of snapshots to members far behind; 0: no limit.
   uint64_t snapshot_bytes_per_second = 0;
@@ -119,6 +120,9 @@ class Server {
   virtual const NodeIdentity& identity() const = 0;
   // What an operator should know, one sentence each.
   virtual std::vector<std::string> Warnings() const = 0;
+  // How many files there are besides the log's blocks, and how many are not encrypted as new ones
+  // are; nothing without keys.
+  virtual std::optional<FileUpkeepStatus> EncryptedFiles() const = 0;
   // How far the scrub of the log is; nothing if there is none.
   virtual std::optional<ScrubStatus> Scrub() const = 0;
   // Frames of other nodes that were refused since the start, by the reason they were told

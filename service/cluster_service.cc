@@ -242,6 +242,13 @@ void WriteStatus(const ServiceContext& context, const NodeDescription& descripti
   if (const auto scrub = description.scrub ? description.scrub() : std::nullopt) {
     WriteScrub(*scrub, to->mutable_scrub());
   }
+  if (const auto files =
+          description.encrypted_files ? description.encrypted_files() : std::nullopt) {
+    v1::EncryptedFiles* encrypted = to->mutable_encrypted_files();
+    encrypted->set_files(files->files);
+    encrypted->set_to_rewrite(files->to_rewrite);
+    encrypted->set_to_rewrap(files->to_rewrap);
+  }
   if (description.refused_frames) {
     for (const auto& [reason, count] : description.refused_frames()) {
       v1::RefusalCount* added = to->add_refused_frames();

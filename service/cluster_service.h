@@ -14,6 +14,7 @@
 #include "base/types.h"
 #include "raft/scrub/scrubber.h"
 #include "service/service_context.h"
+#include "storage/encrypted/file_upkeep.h"
 #include "storage/loss_report.h"
 
 namespace cairn::v1 {
@@ -38,6 +39,8 @@ struct NodeDescription {
   std::function<std::vector<std::string>()> warnings;
   // How far the scrub of its log is; from any thread. May be null.
   std::function<std::optional<ScrubStatus>()> scrub;
+  // Its files besides the log's blocks; from any thread. May be null, or give nothing.
+  std::function<std::optional<FileUpkeepStatus>()> encrypted_files;
   // Frames of others it has refused, by reason; from any thread. May be null.
   std::function<std::map<std::string, uint64_t>()> refused_frames;
   const LossReport* losses = nullptr;  // outlives the service; may be null

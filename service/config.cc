@@ -73,8 +73,8 @@ void AddIdentityFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
 
 void AddEncryptionFlags(CLI::App& app, Flags& flags, ServerConfig& config) {
   app.add_option("--encryption_key_file", config.keys.file,
-                 "encrypts the log (--log_store=block): master keys, 64 hexadecimal digits a line, "
-                 "the first one for new blocks; read again on SIGHUP");
+                 "encrypts the log, streams and snapshots: master keys, 64 hexadecimal digits a "
+                 "line, the first one for what is new; read again on SIGHUP");
   app.add_option("--encryption_key_command", config.keys.command,
                  "the same from the output of a command, which /bin/sh runs");
   app.add_option("--encryption_cipher", flags.encryption_cipher,
@@ -272,11 +272,6 @@ absl::Status TakeEncryption(const Flags& flags, ServerConfig& config) {
     if (!flags.encryption_cipher) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "--encryption_cipher wants --encryption_key_file or --encryption_key_command");
-  }
-  if (config.log_store != "block") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("encryption keys with --log_store=", config.log_store,
-                     ": only the block store can be encrypted"));
   }
   if (!flags.encryption_cipher) return absl::OkStatus();
   const std::optional<Cipher> cipher = ParseCipher(*flags.encryption_cipher);

@@ -63,6 +63,7 @@ NodeDescription Describe(const ServerConfig& config, const Server& server, Insta
   description.started = now;
   description.warnings = [&server] { return server.Warnings(); };
   description.scrub = [&server] { return server.Scrub(); };
+  description.encrypted_files = [&server] { return server.EncryptedFiles(); };
   description.refused_frames = [&server] { return server.RefusedFrameCounts(); };
   description.losses = &server.losses();
   return description;

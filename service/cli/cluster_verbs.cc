@@ -58,6 +58,8 @@ Row StatusRow(const v1::GetStatusResponse& status, const v1::GroupStatus& group,
       .AddObject("counters", MessageRow(group.counters()))
       .AddObjects("peers", peers)
       .AddObject("log_writer", MessageRow(status.log_writer()))
+      .AddObject("encrypted_files",
+                 status.has_encrypted_files() ? MessageRow(status.encrypted_files()) : Row())
       .AddObject("scrub", status.has_scrub() ? MessageRow(status.scrub()) : Row());
 }
 

@@ -88,9 +88,8 @@ void AddLogConvertVerb(CLI::App& log, CliContext& context) {
   CLI::App& convert = context.AddVerb(
       log, "convert",
       "writes the data directory of a stopped node anew, with its log in another store, and reads "
-      "it back; FROM is not changed. With keys a new log in blocks is encrypted with the first, "
-      "one "
-      "in RocksDB is not encrypted. Exit 73 while a process has FROM",
+      "it back; FROM is not changed. With keys the new log is encrypted with the first. Exit 73 "
+      "while a process has FROM",
       [&context, options, keys, has_size] {
         if (*has_size && options->log_store != "block") {
           return context.Fail(absl::InvalidArgumentError(absl::StrCat(

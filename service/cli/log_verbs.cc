@@ -156,7 +156,7 @@ int WithStore(
   absl::StatusOr<std::shared_ptr<KeyRing>> keys = flags.keys.Load();
   if (!keys.ok()) return context.Fail(keys.status());
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> in_rocksdb =
-      RocksDbInspector::Open(progress.files(), flags.directory);
+      RocksDbInspector::Open(progress.files(), flags.directory, *keys);
   if (in_rocksdb.ok()) {
     NoteWriter(**in_rocksdb);
     return rocksdb(**in_rocksdb, *keys, progress);

@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<LogView>> OpenLogView(FileSystem& file_system,
                                                      const std::string& directory,
                                                      const std::shared_ptr<KeyRing>& keys) {
   absl::StatusOr<std::unique_ptr<RocksDbInspector>> rocksdb =
-      RocksDbInspector::Open(file_system, directory);
+      RocksDbInspector::Open(file_system, directory, keys);
   if (rocksdb.ok()) return std::make_unique<RocksDbLogView>(*std::move(rocksdb));
   if (!absl::IsNotFound(rocksdb.status())) return rocksdb.status();
   absl::StatusOr<std::unique_ptr<LogInspector>> block =

@@ -28,11 +28,11 @@ void AddTo(std::vector<IndexRange>& ranges, IndexRange range) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RocksDbInspector>> RocksDbInspector::Open(
-    FileSystem& file_system, const std::string& directory) {
+    FileSystem& file_system, const std::string& directory, std::shared_ptr<const KeyRing> keys) {
   for (const std::string& candidate : {directory + "/log", directory}) {
     const absl::StatusOr<bool> there = file_system.Exists(candidate + "/db");
     if (!there.ok()) return there.status();
-    std::unique_ptr<RocksDbInspector> log(new RocksDbInspector(file_system, candidate));
+    std::unique_ptr<RocksDbInspector> log(new RocksDbInspector(file_system, candidate, keys));
     if (*there) {
       if (absl::Status status = log->Load(); !status.ok()) return status;
       return log;
@@ -54,6 +54,7 @@ absl::Status RocksDbInspector::Load() {
   if (!names.ok()) return names.status();
   auto writer = file_system_.LockHolder(database_directory() + "/LOCK");
   if (writer.ok()) writer_ = *std::move(writer);
+  if (absl::Status status = file_system_.CheckKeys(); !status.ok()) return status;
   auto ledger = AckLedger::Open(file_system_, directory_);
   if (!ledger.ok()) return ledger.status();
   ledger_ = *std::move(ledger);

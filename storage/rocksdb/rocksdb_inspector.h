@@ -20,6 +20,8 @@
 #include "storage/block/block_header.h"
 #include "storage/block/log_inspector.h"
 #include "storage/block/log_verifier.h"
+#include "storage/crypto/key_ring.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/file_system.h"
 #include "storage/read_only_file_system.h"
 #include "storage/rocksdb/ack_ledger.h"
@@ -34,8 +36,11 @@ class RocksDbInspector {
   // `directory` is a node's data directory or the log in it. NOT_FOUND if there is no such log,
   // DATA_LOSS if there is a ledger and no database or RocksDB cannot open it. `file_system`
   // outlives the inspector.
-  static absl::StatusOr<std::unique_ptr<RocksDbInspector>> Open(FileSystem& file_system,
-                                                                const std::string& directory);
+  // `keys` are for what is encrypted; null: there are none. FAILED_PRECONDITION (IsMissingKey) if
+  // one is missing.
+  static absl::StatusOr<std::unique_ptr<RocksDbInspector>> Open(
+      FileSystem& file_system, const std::string& directory,
+      std::shared_ptr<const KeyRing> keys = nullptr);
 
   const std::string& directory() const { return directory_; }  // of the log
   std::string database_directory() const;
@@ -65,14 +70,18 @@ class RocksDbInspector {
   std::vector<VerifiedFile> Verify() const;
 
  private:
-  RocksDbInspector(FileSystem& file_system, std::string directory)
-      : file_system_(file_system), directory_(std::move(directory)) {}
+  RocksDbInspector(FileSystem& file_system, std::string directory,
+                   std::shared_ptr<const KeyRing> keys)
+      : read_only_(file_system),
+        file_system_(read_only_, std::move(keys), {directory}),
+        directory_(std::move(directory)) {}
 
   absl::Status Load();
   void VerifyGroup(GroupId group, const GroupLog& log, VerifiedFile& file) const;
   std::vector<LogFinding> FindingsOfWhole() const;
 
-  ReadOnlyFileSystem file_system_;
+  ReadOnlyFileSystem read_only_;
+  EncryptedFileSystem file_system_;
   const std::string directory_;
   std::optional<std::string> writer_;
   std::unique_ptr<AckLedger> ledger_;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Encrypted blocks, opened by storage/block/FORMAT.md alone: HMAC from Python, ciphers from
-libcrypto."""
+"""Encrypted blocks and files, opened by storage/block/FORMAT.md and storage/encrypted/FORMAT.md
+alone: HMAC from Python, ciphers from libcrypto."""
 
 import ctypes
 import ctypes.util
@@ -87,9 +87,35 @@ def open_block(data, master):
     return found
 
 
+def open_file(data, master):
+    """Cipher and text, as storage/encrypted/FORMAT.md says."""
+    assert data[:512] == data[4096:4608], "the headers differ"
+    assert data[:12] == b"cairnenc" + struct.pack("<I", 1), "no header of an encrypted file"
+    cipher, = struct.unpack_from("<I", data, 12)
+    wanted_id, = struct.unpack("<Q", hmac_of(master, b"cairn master key id 1")[:8])
+    assert struct.unpack_from("<Q", data, 32) == (wanted_id,)
+    assert data[40:56] == hmac_of(master, b"cairn master key check 1")[:16]
+    place, salt, sealed, tag = data[:32], data[56:72], data[72:104], data[104:120]
+    wrapping = hmac_of(master, b"cairn block key 1" + salt + place)
+    data_key = open_sealed(1, wrapping, bytes(12), place, sealed, tag)
+    assert data_key is not None, "the wrapped key does not open"
+    text = bytearray()
+    for unit, at in enumerate(range(8192, len(data) - 511, 512)):
+        stored = data[at:at + 512]
+        if any(stored):
+            plain = open_sealed(cipher, data_key, stored[:12], struct.pack("<Q", unit),
+                                stored[12:496], stored[496:])
+        else:
+            plain = struct.pack("<H482x", 482)
+        assert plain is not None, f"unit {unit} does not open"
+        length, = struct.unpack_from("<H", plain)
+        text += bytes(unit * 482 - len(text)) + plain[2:2 + length]
+    return cipher, bytes(text)
+
+
 class EncryptionFormatTest(unittest.TestCase):
-    def write_log(self, directory, cipher):
-        """A node's blocks after some appends."""
+    def run_node(self, directory, cipher, *store, snapshot=False):
+        """A node's data directory after some appends."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"127.0.0.1:{free.getsockname()[1]}"
         keys = directory / "keys"
@@ -97,27 +123,50 @@ class EncryptionFormatTest(unittest.TestCase):
         keys.write_text("5a" * 32)
         server = subprocess.Popen(
             [str(CAIRND), "--node_id=1", f"--data_dir={directory}/data", f"--listen={address}",
-             f"--initial_cluster=1={address}", "--insecure", "--block_bytes=65536",
-             f"--encryption_key_file={keys}", f"--encryption_cipher={cipher}"],
+             f"--initial_cluster=1={address}", "--insecure",
+             f"--encryption_key_file={keys}", f"--encryption_cipher={cipher}", *store],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             self.assertIn(b"ready", server.stdout.readline())
             lines = b"".join(b"%s %d\n" % (SECRET, i) for i in range(MESSAGES))
             for words, stdin in ((["stream", "create", "kept"], None),
-                                 (["append", "kept", "--file=-", "--lines"], lines)):
+                                 (["append", "kept", "--file=-", "--lines"], lines),
+                                 *(((["snapshot"], None),) if snapshot else ())):
                 subprocess.run([str(CAIRN), *words, f"--endpoints={address}", "--timeout=60s"],
                                input=stdin, check=True, timeout=120, stdout=subprocess.DEVNULL)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=60)
             server.stdout.close()
-        return [path.read_bytes() for path in sorted((directory / "data/log").glob("*.block"))]
+        return directory / "data"
+
+    def assert_secret_is_nowhere(self, data):
+        files = [path for path in data.rglob("*") if path.is_file()]
+        self.assertGreater(len(files), 4)
+        self.assertEqual([], [path for path in files if SECRET in path.read_bytes()])
+
+    def test_files_are_as_the_page_says(self):
+        for cipher, number in CIPHERS.items():
+            with self.subTest(cipher=cipher), tempfile.TemporaryDirectory() as directory:
+                data = self.run_node(pathlib.Path(directory), cipher, "--log_store=rocksdb",
+                                     snapshot=True)
+                self.assert_secret_is_nowhere(data)
+                found = {}
+                for root in ("groups", "log"):
+                    for path in (data / root).rglob("*"):
+                        if path.is_file() and path.name != "LOCK":
+                            found[path] = open_file(path.read_bytes(), b"\x5a" * 32)
+                self.assertEqual({number}, {of for of, _ in found.values()})
+                streams = [text for path, (_, text) in found.items() if path.suffix == ".block"]
+                self.assertEqual(MESSAGES, sum(text.count(SECRET) for text in streams))
+                self.assertEqual(b"\x0c\xb1\xe4\x57", streams[0][:4])
 
     def test_blocks_are_as_the_page_says(self):
         for cipher, number in CIPHERS.items():
             with self.subTest(cipher=cipher), tempfile.TemporaryDirectory() as directory:
-                blocks = self.write_log(pathlib.Path(directory), cipher)
-                self.assertFalse([1 for data in blocks if SECRET in data])
+                data = self.run_node(pathlib.Path(directory), cipher, "--block_bytes=65536")
+                self.assert_secret_is_nowhere(data)
+                blocks = [path.read_bytes() for path in sorted((data / "log").glob("*.block"))]
                 opened = [open_block(data, b"\x5a" * 32) for data in blocks]
                 self.assertEqual({number}, {block.cipher for block in opened})
                 self.assertEqual([0] * len(opened), [block.bad for block in opened])

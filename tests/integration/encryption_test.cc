@@ -1,4 +1,4 @@
-// A node with an encrypted log, as an operator has it: real processes, key files, signals, the
+// A node whose data is encrypted, as an operator has it: real processes, key files, signals, the
 // tools.
 
 #include <sys/stat.h>
@@ -69,13 +69,18 @@ class EncryptionTest : public testing::Test {
   }
 
   std::vector<std::string> Flags(const std::vector<std::string>& more) const {
+    std::vector<std::string> flags = FlagsOf(DataDirectory(), {"--block_bytes=65536"});
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+  }
+  std::vector<std::string> FlagsOf(const std::string& data,
+                                   const std::vector<std::string>& more) const {
     std::vector<std::string> flags = {kServer,
                                       "--node_id=1",
-                                      absl::StrCat("--data_dir=", DataDirectory()),
+                                      absl::StrCat("--data_dir=", data),
                                       absl::StrCat("--listen=", address_),
                                       absl::StrCat("--initial_cluster=1=", address_),
-                                      "--insecure",
-                                      "--block_bytes=65536"};
+                                      "--insecure"};
     flags.insert(flags.end(), more.begin(), more.end());
     return flags;
   }
@@ -134,12 +139,31 @@ class EncryptionTest : public testing::Test {
     EXPECT_TRUE(signal != SIGTERM || finished.exit_code == 0) << finished.ToString();
   }
 
-  // Not in the log. What the streams keep is not encrypted.
-  bool SecretIsInTheLog() const {
-    for (const auto& entry : std::filesystem::directory_iterator(DataDirectory() + "/log")) {
+  // Anywhere: in the log, in the streams, in a snapshot.
+  bool SecretIsOnTheDisk() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(DataDirectory())) {
+      if (!entry.is_regular_file()) continue;
       if (absl::StrContains(ReadFile(entry.path()), kSecret)) return true;
     }
     return false;
+  }
+
+  // Until the status says that all has the form that is wanted; its last answer.
+  std::string WaitTillNothingIsLeft() const {
+    std::string status;
+    for (int i = 0; i < 600; ++i) {
+      status = absl::StrJoin(
+          Cairn({"status", "-o", "json", absl::StrCat("--endpoints=", address_)}).output, "\n");
+      const bool done = absl::StrContains(status, "\"blocks_to_rewrite\":0") &&
+                        absl::StrContains(status, "\"blocks_to_rewrap\":0") &&
+                        absl::StrContains(status, "\"to_rewrite\":0") &&
+                        absl::StrContains(status, "\"to_rewrap\":0") &&
+                        !absl::StrContains(status, "\"files\":0");
+      if (done) return status;
+      absl::SleepFor(absl::Milliseconds(100));
+    }
+    ADD_FAILURE() << status;
+    return status;
   }
 
   // Starts the server, which must refuse to start.
@@ -162,7 +186,7 @@ TEST_F(EncryptionTest, ALogIsReadWithItsKeyOnly) {
   ASSERT_NE(process, nullptr);
   Append(30);
   Stop(*process, SIGKILL);
-  EXPECT_FALSE(SecretIsInTheLog());
+  EXPECT_FALSE(SecretIsOnTheDisk());
 
   ExpectRefused(Flags({}), 78, KeyId('a'));
   WriteKeys("b");
@@ -219,6 +243,7 @@ TEST_F(EncryptionTest, KeysAreRotatedWithoutAStop) {
   }
   EXPECT_THAT(listed, HasSubstr(KeyId('b')));
   EXPECT_THAT(listed, Not(HasSubstr(KeyId('a'))));
+  WaitTillNothingIsLeft();
   ExpectAllRead();
   Stop(*process, SIGKILL);
   WriteKeys("b");
@@ -236,16 +261,8 @@ TEST_F(EncryptionTest, AnIdleNodeIsEncryptedByItselfAndShowsHowFarItIs) {
   WriteKeys("c");
   process = Serve(WithKeys());
   ASSERT_NE(process, nullptr);
-  std::string status;
-  for (int i = 0; i < 600; ++i) {
-    status = absl::StrJoin(
-        Cairn({"status", "-o", "json", absl::StrCat("--endpoints=", address_)}).output, "\n");
-    if (absl::StrContains(status, "\"blocks_to_rewrite\":0") && !SecretIsInTheLog()) break;
-    absl::SleepFor(absl::Milliseconds(100));
-  }
-  EXPECT_THAT(status, HasSubstr("\"blocks_to_rewrite\":0"));
-  EXPECT_THAT(status, HasSubstr("\"blocks_to_rewrap\":0"));
-  EXPECT_FALSE(SecretIsInTheLog());
+  WaitTillNothingIsLeft();
+  EXPECT_FALSE(SecretIsOnTheDisk());
   ExpectAllRead();
   Stop(*process, SIGKILL);
   process = Serve(WithKeys());
@@ -259,25 +276,99 @@ TEST_F(EncryptionTest, APlainLogIsEncryptedAndBackByRestarts) {
   ASSERT_NE(process, nullptr);
   Append(40);
   Stop(*process, SIGTERM);
-  EXPECT_TRUE(SecretIsInTheLog());
+  EXPECT_TRUE(SecretIsOnTheDisk());
   WriteKeys("c");
   process = Serve(WithKeys());
   ASSERT_NE(process, nullptr);
   Append(60);
   ExpectAllRead();
+  WaitTillNothingIsLeft();
   Stop(*process, SIGKILL);
-  EXPECT_FALSE(SecretIsInTheLog());
+  EXPECT_FALSE(SecretIsOnTheDisk());
   std::vector<std::string> back = WithKeys();
   back.push_back("--encryption_cipher=none");
   process = Serve(back);
   ASSERT_NE(process, nullptr);
   Append(100);
+  WaitTillNothingIsLeft();
   Stop(*process, SIGTERM);
   // The key is not needed any more.
   process = Serve(Flags({}));
   ASSERT_NE(process, nullptr);
   ExpectAllRead();
   Stop(*process, SIGTERM);
+}
+
+// All of it with the log in RocksDB: keys, tools, the way there and back.
+TEST_F(EncryptionTest, ALogInRocksDbIsEncryptedToo) {
+  const std::string key = absl::StrCat("--encryption_key_file=", KeyFile());
+  const std::vector<std::string> plain = FlagsOf(DataDirectory(), {"--log_store=rocksdb"});
+  // As a shell completes it.
+  const std::vector<std::string> encrypted =
+      FlagsOf(DataDirectory() + "/", {"--log_store=rocksdb", key});
+  std::unique_ptr<ChildProcess> process = Serve(plain);
+  ASSERT_NE(process, nullptr);
+  Append(20);
+  Stop(*process, SIGTERM);
+  EXPECT_TRUE(SecretIsOnTheDisk());
+  WriteKeys("a");
+  process = Serve(encrypted);
+  ASSERT_NE(process, nullptr);
+  Append(20);
+  WaitTillNothingIsLeft();
+  Stop(*process, SIGKILL);
+  EXPECT_FALSE(SecretIsOnTheDisk());
+
+  ExpectRefused(plain, 78, KeyId('a'));
+  WriteKeys("b");
+  ExpectRefused(encrypted, 78, KeyId('a'));
+  const FinishedProcess without = Logs("cat", {});
+  EXPECT_EQ(without.exit_code, 4) << without.ToString();
+  EXPECT_THAT(without.errors, HasSubstr(KeyId('a')));
+  WriteKeys("a");
+  EXPECT_EQ(Logs("verify", {key}).exit_code, 0);
+  EXPECT_THAT(absl::StrJoin(Logs("cat", {key, "--raw"}).output, "\n"), HasSubstr(kSecret));
+
+  process = Serve(encrypted);
+  ASSERT_NE(process, nullptr);
+  ExpectAllRead();
+  WriteKeys("ba");
+  process->Signal(SIGHUP);
+  Append(5);
+  for (int i = 0; i < 600 && !absl::StrContains(ReadFile(Log()), KeyId('b')); ++i) {
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  WaitTillNothingIsLeft();
+  Stop(*process, SIGTERM);
+  WriteKeys("b");
+  process = Serve(encrypted);
+  ASSERT_NE(process, nullptr);
+  ExpectAllRead();
+  Stop(*process, SIGTERM);
+}
+
+// A log that is converted is encrypted with the keys that are given, in either store.
+TEST_F(EncryptionTest, AConvertedLogIsEncryptedToo) {
+  const std::string key = absl::StrCat("--encryption_key_file=", KeyFile());
+  WriteKeys("a");
+  std::unique_ptr<ChildProcess> process = Serve(WithKeys());
+  ASSERT_NE(process, nullptr);
+  Append(20);
+  Stop(*process, SIGTERM);
+  const std::string old = directory_ + "/old";
+  for (const char* store : {"rocksdb", "block"}) {
+    std::filesystem::remove_all(old);
+    std::filesystem::rename(DataDirectory(), old);
+    const FinishedProcess converted =
+        Cairn({"log", "convert", old, DataDirectory(), absl::StrCat("--to=", store), key});
+    ASSERT_EQ(converted.exit_code, 0) << converted.ToString();
+    EXPECT_FALSE(SecretIsOnTheDisk()) << store;
+    process = Serve(FlagsOf(DataDirectory(), {absl::StrCat("--log_store=", store), key}));
+    ASSERT_NE(process, nullptr);
+    ExpectAllRead();
+    Append(3);
+    Stop(*process, SIGTERM);
+  }
 }
 
 }  // namespace

@@ -16,8 +16,10 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/crash_choice.h"
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/simulated_file_system.h"
 #include "storage/snapshot_store.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/snapshot_content.h"
 
 namespace cairn {
@@ -39,36 +41,45 @@ TestContent::Files Content(Index index) {
           {"state", std::string(1500 + 100 * index, static_cast<char>('a' + index % 26))}};
 }
 
-std::unique_ptr<SnapshotStore> Open(SimulatedFileSystem& file_system) {
-  absl::StatusOr<std::unique_ptr<SnapshotStore>> store =
-      SnapshotStore::Open(&file_system, kDirectory, ClusterId(), kGroup);
-  EXPECT_TRUE(store.ok()) << store.status();
-  return store.ok() ? *std::move(store) : nullptr;
-}
+// A store on a disk; with keys, encrypted.
+struct OpenedStore {
+  std::unique_ptr<EncryptedFileSystem> files;
+  std::unique_ptr<SnapshotStore> store;
+
+  OpenedStore(SimulatedFileSystem& disk, std::shared_ptr<const KeyRing> keys)
+      : files(std::make_unique<EncryptedFileSystem>(disk, std::move(keys),
+                                                    std::vector<std::string>{kDirectory})) {
+    absl::StatusOr<std::unique_ptr<SnapshotStore>> opened =
+        SnapshotStore::Open(files.get(), kDirectory, ClusterId(), kGroup);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    if (opened.ok()) store = *std::move(opened);
+  }
+};
 
 class Crasher {
  public:
-  explicit Crasher(uint64_t seed) : random_(seed) {}
+  Crasher(uint64_t seed, std::shared_ptr<const KeyRing> keys)
+      : keys_(std::move(keys)), random_(seed) {}
 
   void Save(Index index) {
     TestContent content(Content(index));
     StepTo(index,
-           [&] { ASSERT_TRUE(store_->Save(Head(index), content, [] { return false; }).ok()); });
+           [&] { ASSERT_TRUE(store().Save(Head(index), content, [] { return false; }).ok()); });
   }
   void Receive(Index index) {
     StepTo(index, [&] {
-      auto incoming = store_->Receive(ManifestOf(Head(index), Content(index)));
+      auto incoming = store().Receive(ManifestOf(Head(index), Content(index)));
       ASSERT_TRUE(incoming.ok()) << incoming.status();
       while (std::optional<ChunkPlace> place = (*incoming)->NextMissing({})) {
         const std::string bytes = Content(index)[place->file].second;
         ASSERT_TRUE((*incoming)->Put(*place, bytes.substr(place->chunk * kChunkBytes)).ok());
       }
-      ASSERT_TRUE(store_->Publish(**incoming).ok());
+      ASSERT_TRUE(store().Publish(**incoming).ok());
     });
   }
   void Forget() {
-    std::shared_ptr<const StoredSnapshot> last = store_->last();
-    StepTo(0, [&] { ASSERT_TRUE(store_->Forget(*last).ok()); });
+    std::shared_ptr<const StoredSnapshot> last = store().last();
+    StepTo(0, [&] { ASSERT_TRUE(store().Forget(*last).ok()); });
   }
 
   uint64_t states() const { return states_; }
@@ -77,7 +88,7 @@ class Crasher {
  private:
   // Carries out what makes `index` the last snapshot (0: none), with all its power cuts.
   void StepTo(Index index, const std::function<void()>& step) {
-    if (store_ == nullptr) store_ = Open(file_system_);
+    if (!opened_) opened_.emplace(file_system_, keys_);
     next_ = index;
     file_system_.set_fault_hook([this](const FileAccess&) {
       AtBoundary();
@@ -113,7 +124,8 @@ class Crasher {
 
   // The index of the last snapshot found, which has to be whole.
   Index Look(SimulatedFileSystem& image) {
-    std::unique_ptr<SnapshotStore> store = Open(image);
+    const OpenedStore opened(image, keys_);
+    SnapshotStore* store = opened.store.get();
     if (store == nullptr) return 0;
     EXPECT_TRUE(store->TakeNotes().empty()) << "nothing is damaged";
     std::shared_ptr<const StoredSnapshot> last = store->last();
@@ -129,9 +141,12 @@ class Crasher {
     return found;
   }
 
+  SnapshotStore& store() { return *opened_->store; }
+
+  const std::shared_ptr<const KeyRing> keys_;
   Random random_;
   SimulatedFileSystem file_system_;
-  std::unique_ptr<SnapshotStore> store_;
+  std::optional<OpenedStore> opened_;
   Index published_ = 0;
   Index next_ = 0;
   bool done_ = false;
@@ -148,31 +163,41 @@ void Report(const char* name, const Crasher& crasher) {
   EXPECT_GT(crasher.states_with_next(), 0u);
 }
 
-TEST(SnapshotCrashTest, SaveAndReplace) {
-  Crasher crasher(1);
+// With what is kept plain, and encrypted.
+class SnapshotCrashTest : public testing::TestWithParam<bool> {
+ protected:
+  const std::shared_ptr<const KeyRing> keys_ = GetParam() ? TestRing(Cipher::kAes256Gcm) : nullptr;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kept, SnapshotCrashTest, testing::Bool(), [](const auto& tested) {
+  return std::string(tested.param ? "Encrypted" : "Plain");
+});
+
+TEST_P(SnapshotCrashTest, SaveAndReplace) {
+  Crasher crasher(1, keys_);
   crasher.Save(3);
   crasher.Save(7);
   crasher.Save(8);
   Report("save and replace", crasher);
 }
 
-TEST(SnapshotCrashTest, ReceiveAndReplace) {
-  Crasher crasher(2);
+TEST_P(SnapshotCrashTest, ReceiveAndReplace) {
+  Crasher crasher(2, keys_);
   crasher.Receive(4);
   crasher.Receive(9);
   Report("receive and replace", crasher);
 }
 
-TEST(SnapshotCrashTest, ReceiveOverASavedOneAndSaveOverThat) {
-  Crasher crasher(3);
+TEST_P(SnapshotCrashTest, ReceiveOverASavedOneAndSaveOverThat) {
+  Crasher crasher(3, keys_);
   crasher.Save(2);
   crasher.Receive(5);
   crasher.Save(6);
   Report("saved, received, saved", crasher);
 }
 
-TEST(SnapshotCrashTest, Forget) {
-  Crasher crasher(4);
+TEST_P(SnapshotCrashTest, Forget) {
+  Crasher crasher(4, keys_);
   crasher.Receive(4);
   crasher.Forget();
   crasher.Save(6);

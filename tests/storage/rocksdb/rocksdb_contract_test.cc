@@ -3,10 +3,13 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "storage/encrypted/encrypted_file_system.h"
 #include "storage/posix_file_system.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/block/test_keys.h"
 #include "tests/storage/log_store_contract.h"
 #include "tests/storage/refused_calls.h"
 #include "tests/storage/test_directory.h"
@@ -24,10 +27,13 @@ RocksDbLogOptions WithBuffer(size_t write_buffer_bytes) {
 
 class SimulatedFixture final : public LogStoreFixture {
  public:
-  explicit SimulatedFixture(size_t write_buffer_bytes) : options_(WithBuffer(write_buffer_bytes)) {}
+  explicit SimulatedFixture(size_t write_buffer_bytes,
+                            std::shared_ptr<const KeyRing> keys = nullptr)
+      : options_(WithBuffer(write_buffer_bytes)),
+        encrypted_(file_system_, std::move(keys), {options_.directory}) {}
 
   absl::StatusOr<std::unique_ptr<LogDisk>> Open() override {
-    return RocksDbLog::Open(file_system_, options_);
+    return RocksDbLog::Open(encrypted_, options_);
   }
   void PowerCut(Random& random) override {
     file_system_.Crash(random.OneIn(2) ? CrashPolicy::kRandomSubset : CrashPolicy::kTornCall,
@@ -39,6 +45,7 @@ class SimulatedFixture final : public LogStoreFixture {
  private:
   const RocksDbLogOptions options_;
   SimulatedFileSystem file_system_;
+  EncryptedFileSystem encrypted_;
 };
 
 class PosixFixture final : public LogStoreFixture {
@@ -64,6 +71,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         LogStoreKind{"Small", [] { return std::make_unique<SimulatedFixture>(size_t{64} << 10); }},
         LogStoreKind{"Usual", [] { return std::make_unique<SimulatedFixture>(size_t{4} << 20); }},
+        LogStoreKind{"Encrypted",
+                     [] {
+                       return std::make_unique<SimulatedFixture>(size_t{64} << 10,
+                                                                 TestRing(Cipher::kAes256Gcm));
+                     }},
         LogStoreKind{"Posix", [] { return std::make_unique<PosixFixture>(); }}),
     LogStoreKindName());
 

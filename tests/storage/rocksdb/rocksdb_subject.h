@@ -56,7 +56,7 @@ inline bool ComesTrue(const std::function<bool()>& condition) {
 
 class RocksDbSubject {
  public:
-  explicit RocksDbSubject(SimulatedFileSystem& file_system) : file_system_(file_system) {}
+  explicit RocksDbSubject(FileSystem& file_system) : file_system_(file_system) {}
 
   absl::Status Open() {
     store = nullptr;
@@ -126,7 +126,7 @@ class RocksDbSubject {
   RecoveredLog recovered;
 
  private:
-  SimulatedFileSystem& file_system_;
+  FileSystem& file_system_;
 };
 
 }  // namespace cairn
