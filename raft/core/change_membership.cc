@@ -232,6 +232,14 @@ bool Raft::State::IsMeantBy(const Configuration& configuration) const {
   return NamesDisk(configuration, node(), options_.incarnation);
 }
 
+// Whether its vote alone is a quorum.
+bool Raft::State::IsAlone(const Configuration& configuration) const {
+  const auto other = [this](const Member& member) { return member.node != node(); };
+  return std::none_of(configuration.voters.begin(), configuration.voters.end(), other) &&
+         std::none_of(configuration.outgoing_voters.begin(), configuration.outgoing_voters.end(),
+                      other);
+}
+
 // Whether the log itself says, with certainty, that this node is no member any more.
 void Raft::State::LearnRemoval() {
   const LogPosition at = membership_.position();
@@ -270,8 +278,13 @@ std::string Raft::State::CampaignFault() const {
   if (doubt_.state_lost) return "has lost the state that its log goes on from";
   if (HoleToApply() != 0) return "has entries that it cannot read";
   if (!configuration.IsVoter(node())) return "no voter";
-  if (!IsMeantBy(configuration)) {
+  if (!NamesDisk(configuration, node(), options_.incarnation)) {
     return "the voter of this id has another disk";
+  }
+  // Where others have to vote, they see to it that who leads has what was committed: that the one
+  // before is no voter any more, too.
+  if (!IsMeantBy(configuration) && IsAlone(configuration)) {
+    return "the only voter may be the one of this id that was deleted here";
   }
   if (control_.removed > membership_.position()) return "removed from the group";
   if (options_.never_campaigns) return "never campaigns";

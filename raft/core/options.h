@@ -36,8 +36,8 @@ struct RaftOptions {
   // member, whatever its id.
   Incarnation incarnation = Incarnation::kUnknown;
   // Another member of this id was deleted on this very node: a configuration that names the id
-  // without a disk may mean that one. By such a configuration this one does not campaign, and was
-  // not removed.
+  // without a disk may mean that one. By such a configuration this one does not campaign where it
+  // would be the only voter, and was not removed.
   bool only_by_disk = false;
   // Votes and acknowledges, and leads never: neither by timeout nor by hand-over. A majority of the
   // voters must be others, or an entry that only such nodes hold leaves the group without a leader.

@@ -331,6 +331,7 @@ class Raft::State {
   void TellRemoved(NodeId to);
   void AskWhetherRemoved();
   bool IsMeantBy(const Configuration& configuration) const;
+  bool IsAlone(const Configuration& configuration) const;
   void LearnRemoval();
   void NoteRemoved(LogPosition at, NodeId told_by);
   std::string CampaignFault() const;

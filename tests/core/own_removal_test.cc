@@ -110,5 +110,16 @@ TEST_F(OwnRemovalTest, WhoCameAfterADeletionDoesNotLeadInTheNameOfTheOther) {
   }
 }
 
+// Where others vote they see to it that it has what was committed. All of a group may have come so.
+TEST_F(OwnRemovalTest, WhoCameAfterADeletionMayLeadWithTheVotesOfOthers) {
+  RecoveredRaft recovered = Recovered(3, {1}, {.term = 1});
+  for (Member& voter : recovered.base_configuration.voters) {
+    voter.incarnation = Incarnation::kUnknown;
+  }
+  RaftUnderTest node(std::move(recovered), kDisk, true);
+  node.Timeout();
+  EXPECT_EQ(RaftUnderTest::Sent<PreVoteRequest>(node.Settle()).size(), 2u);
+}
+
 }  // namespace
 }  // namespace cairn
