@@ -86,9 +86,11 @@ std::optional<RpcError> FrameReader::ReadOne(const Envelope& identity, v1::Parce
   if (WireLane(LaneOf(*envelope)) != lane_) return BadFrame("a parcel on the wrong lane");
   if (standing_ == Standing::kStranger && !MayStrangerSay(envelope->body)) return std::nullopt;
   if (absl::Status vetted = listener_.vet(*envelope); !vetted.ok()) {
+    if (envelope->group_incarnation == Incarnation::kUnknown) return ErrorOfRefusal(vetted);
     // A stranger to one group may be a member of the others, whose parcels come on this call too.
-    if (envelope->group_incarnation != Incarnation::kUnknown) return std::nullopt;
-    return ErrorOfRefusal(vetted);
+    // But it says only in the first frame of a call who it is by now.
+    if (++refused_ < kRefusedBeforeGreeting) return std::nullopt;
+    return Make(absl::StatusCode::kAborted, "GREET_AGAIN", vetted.message());
   }
   take(*std::move(envelope));
   return std::nullopt;

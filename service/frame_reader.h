@@ -55,7 +55,11 @@ class FrameReader {
   std::optional<RpcError> ReadOne(const Envelope& identity, v1::Parcel&& parcel,
                                   absl::FunctionRef<void(Envelope)> take);
 
+  // Of a group's parcels so many are dropped in silence before the sender is to call anew.
+  static constexpr int kRefusedBeforeGreeting = 16;
+
   const Listener& listener_;
+  int refused_ = 0;
   std::optional<Envelope> first_;  // identity of the call's first frame
   v1::FrameLane lane_ = v1::FRAME_LANE_UNSPECIFIED;
   Standing standing_ = Standing::kUnknown;  // of who speaks

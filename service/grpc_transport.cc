@@ -77,7 +77,12 @@ class GrpcTransport::Owner final : public LaneOwner {
     std::deque<Introduction>& all = introductions_[peer];
     std::erase_if(all, [&](const Introduction& other) { return other.group == self.group; });
     all.push_front(self);
-    if (all.size() > kMaxIntroductions) all.pop_back();
+    if (all.size() <= kMaxIntroductions) return;
+    // To know the sender one is enough; what tells of disks before counts for its group alone.
+    const auto spare = std::find_if(all.rbegin(), all.rend(), [](const Introduction& each) {
+      return each.disks_before.empty();
+    });
+    all.erase(spare == all.rend() ? std::prev(all.end()) : std::prev(spare.base()));
   }
   std::vector<Introduction> IntroductionsTo(NodeId peer) override {
     MutexLock lock(mutex_);

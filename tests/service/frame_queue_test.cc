@@ -171,6 +171,31 @@ TEST_F(FrameReaderTest, ACallBelongsToOneSender) {
   EXPECT_EQ(taken_, 1);
 }
 
+// A group's member on another disk than the group knows may be known by now, but says so only in
+// the first frame of a call. Other groups' parcels on the call are taken.
+TEST_F(FrameReaderTest, WhoIsRefusedByAGroupCallsAnewAfterAWhile) {
+  listener_.knows = [](NodeId, const std::vector<Introduction>*) { return Standing::kPeer; };
+  listener_.vet = [](const Envelope& envelope) {
+    return envelope.group_incarnation == Incarnation::kUnknown
+               ? absl::OkStatus()
+               : absl::FailedPreconditionError("MEMBER_AMNESIA: another disk");
+  };
+  const auto of_disk = [this](uint64_t group_incarnation) {
+    v1::Frame frame = Heartbeat();
+    frame.mutable_parcels(0)->set_group_incarnation(group_incarnation);
+    return frame;
+  };
+  int frames = 0;
+  std::string reason;
+  for (; reason.empty() && frames < 100; ++frames) {
+    EXPECT_EQ(Reason(of_disk(0)), "");
+    reason = Reason(of_disk(7));
+  }
+  EXPECT_EQ(reason, "GREET_AGAIN");
+  EXPECT_EQ(frames, 16);
+  EXPECT_EQ(taken_, 16);
+}
+
 TEST_F(FrameReaderTest, RefusesImpossibleTermsAndFrames) {
   v1::Frame frame = Heartbeat();
   frame.mutable_parcels(0)->mutable_heartbeat()->set_term(UINT64_MAX);
