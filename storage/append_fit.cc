@@ -31,26 +31,25 @@ absl::Status CheckFirst(const LogExtent& log, const RecordRun& run, Index end, E
   return absl::OkStatus();
 }
 
-// Where an entry belongs is read from its header, and is remembered: what has changed in memory
-// since it was made would make the log claim another entry, that nobody has. A payload that has
-// changed is found when it is read, and harms that entry alone.
-absl::Status CheckHeaders(const RecordRun& run) {
-  for (size_t i = 0; i < run.size(); ++i) {
-    const absl::StatusOr<size_t> length = RecordLength(run[i].bytes());
-    if (length.ok() && *length == run[i].bytes().size()) continue;
-    return absl::FailedPreconditionError(absl::StrCat("append: the header of entry ", i + 1, " of ",
-                                                      run.size(),
-                                                      " has changed in memory since it was made"));
-  }
-  return absl::OkStatus();
-}
-
 bool Follows(const RecordRun& run, const RecordRun& before) {
   return run.first().index == before.last().index + 1 && run.first().term >= before.last().term &&
          run.previous_hash() == before.last_hash();
 }
 
 }  // namespace
+
+// What has changed in memory since it was made would make the log claim another entry, that nobody
+// has. A payload that has changed is found when it is read, and harms that entry alone.
+absl::Status CheckHeaders(const RecordRun& run) {
+  for (size_t i = 0; i < run.size(); ++i) {
+    const absl::StatusOr<size_t> length = RecordLength(run[i].bytes());
+    if (length.ok() && *length == run[i].bytes().size()) continue;
+    return absl::FailedPreconditionError(absl::StrCat("the header of entry ", i + 1, " of ",
+                                                      run.size(),
+                                                      " has changed in memory since it was made"));
+  }
+  return absl::OkStatus();
+}
 
 Index EndFor(const LogExtent& log, const LogAppend& append) {
   // Entries before 1 are none; CheckFits refuses what names them.

@@ -21,6 +21,10 @@ struct LogExtent {
 // have to follow this one.
 Index EndFor(const LogExtent& log, const LogAppend& append);
 
+// OK if the headers of the entries are as they were made, FAILED_PRECONDITION otherwise: where an
+// entry belongs is read from its header.
+absl::Status CheckHeaders(const RecordRun& run);
+
 // OK if `append` fits (LogAppend) and the headers of its entries are as they were made,
 // FAILED_PRECONDITION otherwise. `hash` is that of the entry at
 // EndFor; `term_at` tells the term of the base and of each entry.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/append_fit.h"
 #include "storage/block/block_log.h"
 #include "storage/block/block_log_store.h"
 #include "storage/block/log_reader.h"
@@ -304,6 +305,7 @@ absl::Status BlockLog::CheckRepair(const GroupState& group, const RecordRun& run
         absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
   };
   if (run.empty() || run[0].group() != group.group()) return refuse("it is of another group");
+  if (absl::Status whole = CheckHeaders(run); !whole.ok()) return refuse(whole.message());
   std::vector<std::pair<std::shared_ptr<BlockFile>, Span>> places;
   {
     MutexLock lock(mutex_);

@@ -94,7 +94,10 @@ Index NextThere(rocksdb::DB& db, const ReadFrom& from, GroupId group, Index firs
   const std::unique_ptr<rocksdb::Iterator> entry(db.NewIterator(options));
   entry->Seek(EntryKey(group, first));
   if (!entry->Valid()) return entry->status().ok() ? last + 1 : first + 1;
-  return std::max(IndexOfKey({entry->key().data(), entry->key().size()}), first + 1);
+  const std::string found = entry->key().ToString();
+  // A key of another length is nobody's, and says nothing of where the next entry stands.
+  if (found.size() != behind.size()) return first + 1;
+  return std::clamp(IndexOfKey(found), first + 1, last + 1);
 }
 
 }  // namespace cairn

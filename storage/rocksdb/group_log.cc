@@ -65,6 +65,7 @@ absl::Status GroupLog::CheckRepair(const RecordRun& run, const HashAt& hash_at) 
         absl::StrCat("repair of ", ToString(run.first()), "..", ToString(run.last()), ": ", why));
   };
   if (run.empty() || run[0].group() != group_) return refuse("it is of another group");
+  if (absl::Status whole = CheckHeaders(run); !whole.ok()) return refuse(whole.message());
   const Index end = LastWhole() + 1;
   if (run.first().index <= head_.base.index || run.last().index >= end) {
     return refuse(absl::StrCat("the log holds ", head_.base.index + 1, "..", end - 1));

@@ -21,7 +21,7 @@ constexpr uint64_t kGroupsPhase = 0;
 constexpr uint64_t kTablesPhase = 1;
 constexpr uint64_t kDone = ~uint64_t{0};    // as an offset: with this group or table
 constexpr uint64_t kFooterBytes = 4 << 10;  // of a table, with what else it says of itself
-constexpr Index kMaxToldOfGap = 256;
+constexpr Index kMaxToldOfGap = 256;        // at either end
 
 absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const ReadFrom& from, const std::string& key) {
   std::string value;
@@ -97,8 +97,12 @@ bool RocksDbScrub::StepGroup(GroupId group, ScrubPosition& position, uint64_t ma
   const Index first = std::max(position.offset, log.head().base.index + 1);
   auto fault = [&](const BadEntries& bad) {
     parts_.unreadable(log, bad.first, bad.last);
-    const Index told = std::min(bad.last, bad.first + kMaxToldOfGap - 1);
-    for (Index index = bad.first; index <= told; ++index) {
+    // Of those at its beginning nobody may want to know any more: Raft may have left them behind.
+    const Index begin_told = std::min(bad.last, bad.first + kMaxToldOfGap - 1);
+    const Index end_told = std::max(begin_told, bad.last - std::min(bad.last, kMaxToldOfGap));
+    for (Index index = bad.first; index <= bad.last; ++index) {
+      if (index == begin_told + 1) index = end_told + 1;
+      if (index > bad.last) break;
       step.damaged.push_back({group,
                               {index, log.TermAt(index)},
                               absl::DataLossError(absl::StrCat(parts_.database_directory,

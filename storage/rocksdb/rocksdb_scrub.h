@@ -34,8 +34,8 @@ struct GroupView {
 //
 // What is bad:
 // - an entry: is told. Where it stands rotten nothing else is lost. RocksDB finds a later copy
-//   first. Of a row that RocksDB does not have at all the first ones are told, and the others by
-//   later rounds, when these are repaired.
+//   first. Of a long row that RocksDB does not have at all the first and the last ones are told,
+//   and the others by later rounds, when these are repaired.
 // - identity, head, list of terms: is written again from memory, to another place.
 // - the ledger: a new file is begun with the next sync.
 // - a table's index or footer, without which the next start would not open the database: the table
