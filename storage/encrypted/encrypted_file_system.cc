@@ -92,6 +92,7 @@ absl::StatusOr<std::unique_ptr<File>> EncryptedFileSystem::Open(const std::strin
   if (!real.ok()) return real.status();
   absl::StatusOr<std::unique_ptr<File>> file =
       Wrap(*std::move(real), options.mode, std::move(held));
+  // What stays, if it cannot be removed, is a file that holds nothing.
   if (!file.ok() && options.mode == OpenMode::kCreate) real_.Remove(path).IgnoreError();
   return file;
 }
@@ -224,6 +225,7 @@ absl::Status EncryptedFileSystem::Remove(const std::string& name) {
     for (const std::string& each : *names) {
       if (!absl::EndsWith(each, kAnewSuffix)) return status;
     }
+    // If one stays, so does the directory, and that is told.
     for (const std::string& each : *names) {
       real_.Remove(absl::StrCat(path, "/", each)).IgnoreError();
     }
@@ -404,6 +406,7 @@ absl::Status EncryptedFileSystem::Rewrite(const std::string& path, bool& took_it
     took_its_place = status.ok();
   }
   if (took_its_place) return real_.SyncDirectory(DirectoryOf(path));
+  // The next start removes what is left, and the next copy takes it over.
   real_.Remove(copy).IgnoreError();
   return status;
 }

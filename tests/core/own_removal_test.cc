@@ -118,7 +118,8 @@ TEST_F(OwnRemovalTest, WhoCameAfterADeletionMayLeadWithTheVotesOfOthers) {
   }
   RaftUnderTest node(std::move(recovered), kDisk, true);
   node.Timeout();
-  EXPECT_EQ(RaftUnderTest::Sent<PreVoteRequest>(node.Settle()).size(), 2u);
+  node.Settle();
+  EXPECT_EQ(node.raft().role(), Role::kPreCandidate);
 }
 
 }  // namespace

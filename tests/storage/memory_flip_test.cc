@@ -263,6 +263,32 @@ TEST_P(MemoryFlipTest, OfAnEntryAtTheDoor) {
   EXPECT_EQ(counts_.refused, 0);
 }
 
+// Nor is one believed that comes in place of what has rotted.
+TEST_P(MemoryFlipTest, OfTheHeadersInARepair) {
+  SimulatedFileSystem files;
+  LogTwin twin(kGroup);
+  Live(files, twin);
+  constexpr Index kFirst = 4;
+  std::string records;
+  for (Index index = kFirst; index < kFirst + 3; ++index) records += twin.At(index).record;
+  const size_t second = twin.At(kFirst).record.size();
+  {
+    absl::StatusOr<Disk> disk = GetParam().open(files);
+    ASSERT_TRUE(disk.ok()) << disk.status();
+    absl::StatusOr<OpenedLog> opened = (*disk)->OpenGroup(kGroup);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    for (size_t at = 0; at < kRecordHeaderBytes; ++at) {
+      SCOPED_TRACE(absl::StrCat("byte ", at));
+      const auto memory = std::make_shared<std::string>(records);
+      const RecordRun run = RecordRun::Parse(kGroup, Bytes(memory, *memory)).value();
+      (*memory)[second + at] = static_cast<char>((*memory)[second + at] ^ (1 << at % 8));
+      EXPECT_TRUE(absl::IsFailedPrecondition(opened->store->Repair({run})));
+    }
+  }
+  files.RestartProcess();
+  EXPECT_EQ(Judge(files, twin), "");
+}
+
 // Some bits of each write there is.
 TEST_P(MemoryFlipTest, OfWhatTheDiskIsGiven) {
   LogTwin whole(kGroup);

@@ -116,7 +116,7 @@ TEST_F(EncryptedRacesTest, NoKeyGoesThatAFileIsBeingWrittenWith) {
       }
       return FileFault();
     });
-    files.Renew(kPath).IgnoreError();
+    files.Renew(kPath).IgnoreError();  // void where the key changed; what counts is what is left
     disk.set_fault_hook(nullptr);
     if (calls < call) break;
     EXPECT_TRUE(files.CheckKeys().ok()) << call << files.CheckKeys();
@@ -320,6 +320,7 @@ TEST(EncryptedThreadsTest, FilesAreRenewedBesideTheirUse) {
       one = !one;
       const auto all = files.Files();
       ASSERT_TRUE(all.ok()) << all.status();
+      // Void where the file is in use at that moment.
       for (const std::string& path : *all) files.Renew(path).IgnoreError();
     }
   });
