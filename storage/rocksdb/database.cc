@@ -186,6 +186,18 @@ absl::Status LimitWrites(rocksdb::DB& db, WriteLimits limits) {
                                     {"level0_stop_writes_trigger", tables}}));
 }
 
+uint64_t FirstLogInUse(rocksdb::DB& db) {
+  uint64_t number = 0;
+  return db.GetIntProperty(rocksdb::DB::Properties::kMinLogNumberToKeep, &number) ? number : 0;
+}
+
+absl::Status BeginTable(rocksdb::DB& db) {
+  rocksdb::FlushOptions options;
+  options.wait = false;  // on a disk that is full meanwhile that has no end
+  options.allow_write_stall = true;
+  return FromRocksDb(db.Flush(options));
+}
+
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory) {
   const absl::StatusOr<bool> there = file_system.Exists(directory + "/CURRENT");
   if (!there.ok()) return there.status();

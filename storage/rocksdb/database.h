@@ -96,6 +96,13 @@ struct WriteLimits {
 };
 absl::Status LimitWrites(rocksdb::DB& db, WriteLimits limits);
 
+// The number of the first file of the write-ahead log that the next start would read.
+uint64_t FirstLogInUse(rocksdb::DB& db);
+
+// What is in memory begins to be written to a table, by a thread of RocksDB, and the write-ahead
+// log goes on in another file.
+absl::Status BeginTable(rocksdb::DB& db);
+
 // As it is now, while nothing is written: `file_system` is one that cannot be written through, or
 // is not written to. NOT_FOUND if there is none.
 absl::StatusOr<Database> OpenDatabaseToRead(FileSystem& file_system, const std::string& directory);

@@ -336,6 +336,8 @@ RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
     batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
     return Write(batch);
   };
+  parts.write_out_log = [this] { return WriteOutLog(); };
+  parts.leave_log = [this](uint64_t number) { return LeaveLog(number); };
   return parts;
 }
 

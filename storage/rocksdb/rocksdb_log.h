@@ -121,6 +121,9 @@ class RocksDbLog final : public LogDisk {
   std::vector<GroupId> WholeGroups() const;
   std::optional<GroupView> ViewOf(GroupId group) const;
   absl::Status RestoreGroup(GroupId group);
+  bool WriteOutLog();
+  absl::Status LeaveLog(uint64_t number);
+  void LeaveLogIfWanted();
 
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
@@ -151,6 +154,7 @@ class RocksDbLog final : public LogDisk {
   SideTask ledger_sync_{"ledger-sync"};
   std::atomic<bool> refused_ = false;  // the last sync was
   std::atomic<bool> piles_up_ = false;
+  std::atomic<bool> log_is_bad_ = false;  // and waits for room to be left
 
   mutable Mutex mutex_;
   uint64_t last_change_ CAIRN_GUARDED_BY(mutex_) = 0;

@@ -15,6 +15,8 @@ namespace {
 
 // Writes wait at 40 that are not merged (database.cc).
 constexpr int kManyTables = 20;
+// How often a table is asked for, of 10 ms at most each: half a minute.
+constexpr int kMostLooks = 3000;
 
 }  // namespace
 
@@ -28,6 +30,7 @@ void RocksDbLog::SeekRoom() {
   room_.reserve().Fill();
   piles_up_ = TablesPileUp();
   if (absl::Status status = stalls_.Look(); !status.ok()) failure_.Set(status).IgnoreError();
+  LeaveLogIfWanted();
 }
 
 std::vector<std::string> RocksDbLog::Warnings() const {
@@ -61,6 +64,7 @@ void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   if (status.ok()) status = stalls_.Look();
   refused_ = IsNoRoom(status);
   piles_up_ = TablesPileUp();
+  LeaveLogIfWanted();
   done(status.ok() || IsNoRoom(status) ? status : failure_.Set(status));
 }
 
@@ -116,6 +120,34 @@ absl::Status RocksDbLog::SyncNow() {
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
   return absl::OkStatus();
+}
+
+// For the scrub. That the log is ahead of the ledger is as at any power cut before a sync.
+bool RocksDbLog::WriteOutLog() {
+  if (!failure_.Get().ok() || !db_.FlushWAL(/*sync=*/false).ok()) return false;
+  return room_.unwritten().empty();
+}
+
+// A new file and a line of the manifest must not take what a full disk has in reserve.
+absl::Status RocksDbLog::LeaveLog(uint64_t number) {
+  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  if (!has_room()) {
+    log_is_bad_ = true;
+    return NoRoomError("what it holds is in memory, and waits for room to be written to a table");
+  }
+  if (absl::Status begun = BeginTable(db_); !begun.ok()) return failure_.Set(begun);
+  for (int i = 0; i < kMostLooks && FirstLogInUse(db_) <= number; ++i) {
+    if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+    if (room_.flush_waits()) break;
+    room_.AwaitTable();
+  }
+  if (FirstLogInUse(db_) > number) return absl::OkStatus();
+  return NoRoomError("what it holds is in memory, and is being written to a table");
+}
+
+void RocksDbLog::LeaveLogIfWanted() {
+  if (!log_is_bad_ || !has_room() || !failure_.Get().ok() || !log_is_bad_.exchange(false)) return;
+  if (absl::Status begun = BeginTable(db_); !begun.ok()) failure_.Set(begun).IgnoreError();
 }
 
 }  // namespace cairn

@@ -3,13 +3,17 @@
 #include <algorithm>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "rocksdb/metadata.h"
 #include "rocksdb/options.h"
 #include "rocksdb/sst_file_reader.h"
 #include "rocksdb/table_properties.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/entry_walk.h"
+#include "storage/rocksdb/log_file_check.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/rocksdb_file_system.h"
 #include "storage/rocksdb/rocksdb_status.h"
@@ -19,7 +23,8 @@ namespace {
 
 constexpr uint64_t kGroupsPhase = 0;
 constexpr uint64_t kTablesPhase = 1;
-constexpr uint64_t kDone = ~uint64_t{0};    // as an offset: with this group or table
+constexpr uint64_t kLogsPhase = 2;
+constexpr uint64_t kDone = ~uint64_t{0};    // as an offset: with this group, table or file
 constexpr uint64_t kFooterBytes = 4 << 10;  // of a table, with what else it says of itself
 constexpr Index kMaxToldOfGap = 256;        // at either end
 
@@ -28,6 +33,10 @@ absl::StatusOr<std::string> ValueOf(rocksdb::DB& db, const ReadFrom& from, const
   const rocksdb::Status status = db.Get(from.Options(), key, &value);
   if (!status.ok()) return FromRocksDb(status);
   return value;
+}
+
+std::string LogPath(const std::string& directory, uint64_t number) {
+  return absl::StrCat(directory, "/", absl::Dec(number, absl::kZeroPad6), ".log");
 }
 
 // Begins what is written next to the one at `position`.
@@ -47,7 +56,11 @@ ScrubStep RocksDbScrub::Step(ScrubPosition& position, uint64_t max_bytes) {
     if (!StepGroups(position, max_bytes, step)) return step;
     position = {.batch = kTablesPhase};
   }
-  if (!StepTables(position, max_bytes, step)) return step;
+  if (position.batch != kLogsPhase) {
+    if (!StepTables(position, max_bytes, step)) return step;
+    position = {.batch = kLogsPhase};
+  }
+  if (!StepLogs(position, max_bytes, step)) return step;
   position = {};
   step.round_ended = true;
   return step;
@@ -173,6 +186,56 @@ void RocksDbScrub::CheckTable(const rocksdb::LiveFileMetaData& table, ScrubStep&
   step.avoided.push_back(absl::StrCat(
       path, ": what it says of itself is bad",
       merged.ok() ? "" : ", and it cannot be merged: ", merged.ok() ? "" : merged.ToString()));
+}
+
+// In order.
+std::vector<uint64_t> RocksDbScrub::LogsInUse() const {
+  std::vector<uint64_t> numbers;
+  const absl::StatusOr<std::vector<std::string>> names =
+      parts_.file_system->List(parts_.database_directory);
+  if (!names.ok()) return numbers;  // the round looks at what it can
+  const uint64_t first = FirstLogInUse(*parts_.db);
+  for (absl::string_view name : *names) {
+    uint64_t number = 0;
+    if (!absl::ConsumeSuffix(&name, ".log") || !absl::SimpleAtoi(name, &number)) continue;
+    if (number >= first) numbers.push_back(number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+// True if all files are done.
+bool RocksDbScrub::StepLogs(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const {
+  for (const uint64_t number : LogsInUse()) {
+    if (number < FirstFrom(position)) continue;
+    if (number != position.block) position = {.block = number, .batch = kLogsPhase};
+    while (position.offset != kDone) {
+      if (step.bytes >= max_bytes) return false;
+      if (StepLog(number, position, max_bytes - step.bytes, step)) position.offset = kDone;
+    }
+  }
+  return true;
+}
+
+// True if the file is done.
+bool RocksDbScrub::StepLog(uint64_t number, ScrubPosition& position, uint64_t max_bytes,
+                           ScrubStep& step) const {
+  const std::string path = LogPath(parts_.database_directory, number);
+  const LogFileCheck check = CheckLogFile(*parts_.file_system, path, position.offset, max_bytes,
+                                          [this] { return parts_.write_out_log(); });
+  step.bytes += check.bytes;
+  position.offset = check.next;
+  if (check.status.ok()) return check.ended;
+  // It may have served meanwhile.
+  if (absl::IsNotFound(check.status) || number < FirstLogInUse(*parts_.db)) return true;
+  const std::string what(check.status.message());
+  const absl::Status left = parts_.leave_log(number);
+  if (left.ok()) {
+    step.healed.push_back(absl::StrCat(what, ", and what it holds is in memory"));
+  } else {
+    step.avoided.push_back(absl::StrCat(what, " (", left.message(), ")"));
+  }
+  return true;
 }
 
 }  // namespace cairn

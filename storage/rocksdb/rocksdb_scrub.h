@@ -29,8 +29,8 @@ struct GroupView {
 };
 
 // A round looks at the identity and the ledger, then at each group's head, list of terms and
-// entries in order, and then at what each table says of itself. Reads past the page cache; what has
-// not got into a table yet is in memory, and read there.
+// entries in order, then at what each table says of itself, and then at the write-ahead log. Reads
+// past the page cache; what has not got into a table yet is in memory, and read there.
 //
 // What is bad:
 // - an entry: is told. Where it stands rotten nothing else is lost. RocksDB finds a later copy
@@ -40,9 +40,12 @@ struct GroupView {
 // - the ledger: a new file is begun with the next sync.
 // - a table's index or footer, without which the next start would not open the database: the table
 //   is merged away, as its index is in memory. Where that fails it stays.
+// - a file of the write-ahead log, which the next start would read: what it holds is in memory, and
+//   is written to a table, with which the file has served. On a full disk that waits for room.
 //
 // The position: `batch` is 0 while groups are read, of which `block` is the number and `offset` the
-// next index; 1 while tables are, of which `block` is the number. `id_end` is 1 before the first
+// next index; 1 while tables are, of which `block` is the number; 2 while the write-ahead log is,
+// of which `block` is a file's number and `offset` a place in it. `id_end` is 1 before the first
 // group.
 //
 // Threads: as LogScrub.
@@ -63,6 +66,11 @@ class RocksDbScrub final : public LogScrub {
     // Writes head and terms again, as they are then.
     std::function<absl::Status(GroupId)> restore_group;
     std::function<absl::Status()> restore_identity;
+    // As CheckLogFile's.
+    std::function<bool()> write_out_log;
+    // Writes what is in memory to a table: when OK, the write-ahead log up to the file of that
+    // number is of no use any more. RESOURCE_EXHAUSTED: that is done when there is room.
+    std::function<absl::Status(uint64_t)> leave_log;
   };
   explicit RocksDbScrub(Parts parts) : parts_(std::move(parts)) {}
 
@@ -75,6 +83,9 @@ class RocksDbScrub final : public LogScrub {
   void CheckHead(const GroupView& view, ScrubStep& step) const;
   bool StepTables(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
   void CheckTable(const rocksdb::LiveFileMetaData& table, ScrubStep& step) const;
+  bool StepLogs(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
+  std::vector<uint64_t> LogsInUse() const;
+  bool StepLog(uint64_t number, ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const;
 
   const Parts parts_;
 };

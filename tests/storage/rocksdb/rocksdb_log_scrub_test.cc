@@ -1,0 +1,232 @@
+// What rots in the write-ahead log of a RocksDB log that is in use (fault catalogue D8, D11) is
+// found by the scrub, and healed from memory: no other member is asked.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "storage/file_system.h"
+#include "storage/log_scrub.h"
+#include "storage/no_room.h"
+#include "storage/simulated_file_system.h"
+#include "tests/storage/log_twin.h"
+#include "tests/storage/rocksdb/rocksdb_subject.h"
+
+namespace cairn {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Round {
+  size_t damaged = 0;
+  std::vector<std::string> healed = {};
+  std::vector<std::string> avoided = {};
+};
+
+Round Scrub(RocksDbLog& log, uint64_t max_bytes = 1 << 20) {
+  Round round;
+  ScrubPosition position;
+  for (int i = 0; i < 10'000; ++i) {
+    const ScrubStep step = log.scrub()->Step(position, max_bytes);
+    round.damaged += step.damaged.size();
+    round.healed.insert(round.healed.end(), step.healed.begin(), step.healed.end());
+    round.avoided.insert(round.avoided.end(), step.avoided.begin(), step.avoided.end());
+    if (step.round_ended) return round;
+  }
+  ADD_FAILURE() << "a round without end";
+  return round;
+}
+
+void ExpectQuiet(const Round& round) {
+  EXPECT_EQ(round.damaged, 0u);
+  EXPECT_THAT(round.healed, IsEmpty());
+  EXPECT_THAT(round.avoided, IsEmpty());
+}
+
+// The file that is written to.
+std::string LogFile(SimulatedFileSystem& file_system) {
+  std::string last;
+  const std::vector<std::string> names = file_system.List("/log/db").value();
+  for (const std::string& name : names) {
+    if (absl::EndsWith(name, ".log")) last = std::max(last, absl::StrCat("/log/db/", name));
+  }
+  return last;
+}
+
+uint64_t SizeOf(SimulatedFileSystem& file_system, const std::string& path) {
+  return ReadWholeFile(file_system, path).value().size();
+}
+
+// The log is open, and its write-ahead log not empty.
+void Fill(RocksDbSubject& subject, Term terms) {
+  ASSERT_TRUE(subject.Open().ok());
+  for (Term term = 1; term <= terms; ++term) ASSERT_TRUE(subject.AppendAndSync(term).ok());
+}
+
+// After a power cut everything that was acknowledged is there, and nobody is asked for it.
+void ExpectNothingLost(SimulatedFileSystem& file_system, const RocksDbSubject& before) {
+  const std::unique_ptr<SimulatedFileSystem> image = file_system.WorstCaseImage();
+  RocksDbSubject later(*image);
+  later.given = later.acknowledged = before.acknowledged;
+  const absl::Status opened = later.Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_THAT(later.recovered.faulty, IsEmpty());
+  EXPECT_FALSE(later.recovered.torn_from.has_value());
+  ASSERT_NO_FATAL_FAILURE(later.ExpectNothingWrong());
+  EXPECT_EQ(later.store->last(), before.store->last());
+}
+
+TEST(RocksDbLogScrubTest, AWholeLogIsReadPastThePageCacheAndNothingIsFound) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 150));  // several blocks of the format
+  const std::string file = LogFile(file_system);
+  ASSERT_GT(SizeOf(file_system, file), 2u * (32 << 10));
+  std::atomic<uint64_t> direct = 0;
+  std::atomic<int> cached = 0;
+  file_system.set_fault_hook([&](const FileAccess& access) {
+    if (access.path == file) {
+      if (access.operation == FileAccess::Operation::kReadDirect) direct += access.length;
+      if (access.operation == FileAccess::Operation::kRead) ++cached;
+    }
+    return FileFault();
+  });
+  for (const uint64_t max_bytes : {1, 40'000, 1 << 20}) {
+    ExpectQuiet(Scrub(*subject.disk, max_bytes));
+  }
+  file_system.set_fault_hook(nullptr);
+  EXPECT_GE(direct, 3 * SizeOf(file_system, file));
+  EXPECT_EQ(cached, 0);
+  EXPECT_EQ(LogFile(file_system), file);  // nothing was written for it
+}
+
+// What was appended and is not synced is no damage.
+TEST(RocksDbLogScrubTest, WhatIsBeingWrittenIsNotTakenForDamage) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 3));
+  for (Term term = 4; term < 300; ++term) {
+    LogAppend append;
+    append.runs = {subject.given.AddRun(term, {std::string(term * 7 % 1000, 'x')})};
+    ASSERT_TRUE(subject.store->Append(append).ok());
+    ExpectQuiet(Scrub(*subject.disk));
+    if (term % 9 == 0) {
+      ASSERT_TRUE(SyncOf(*subject.disk).ok());
+    }
+  }
+}
+
+TEST(RocksDbLogScrubTest, AFlipOfEachByteIsFoundAndHealedFromMemory) {
+  uint64_t size = 1;
+  for (uint64_t at = 0; at < size; ++at) {
+    SCOPED_TRACE(absl::StrCat("at ", at));
+    SimulatedFileSystem file_system;
+    RocksDbSubject subject(file_system);
+    ASSERT_NO_FATAL_FAILURE(Fill(subject, 2));
+    const std::string file = LogFile(file_system);
+    size = SizeOf(file_system, file);
+    file_system.FlipBits(file, at, static_cast<uint8_t>(1 << at % 8));
+    const Round found = Scrub(*subject.disk);
+    EXPECT_EQ(found.damaged, 0u);
+    EXPECT_THAT(found.avoided, IsEmpty());
+    EXPECT_THAT(found.healed, ElementsAre(HasSubstr(file)));
+    ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+    ExpectQuiet(Scrub(*subject.disk));
+    EXPECT_TRUE(ComesTrue([&] { return !file_system.Exists(file).value(); }));
+    // It goes on in another file.
+    ASSERT_TRUE(subject.AppendAndSync(3).ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(size, 500u);
+}
+
+TEST(RocksDbLogScrubTest, AFlipInALaterBlockIsFoundToo) {
+  for (const uint64_t from_end : {1, 5'000, 33'000, 60'000}) {
+    SimulatedFileSystem file_system;
+    RocksDbSubject subject(file_system);
+    ASSERT_NO_FATAL_FAILURE(Fill(subject, 150));
+    const std::string file = LogFile(file_system);
+    file_system.FlipBits(file, SizeOf(file_system, file) - from_end, 0x10);
+    EXPECT_THAT(Scrub(*subject.disk, 4096).healed, ElementsAre(HasSubstr(file)));
+    ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+  }
+}
+
+TEST(RocksDbLogScrubTest, AReadThatFailsIsAsRot) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 150));
+  const std::string file = LogFile(file_system);
+  file_system.FailReads(file, 40'000, 512);
+  const Round found = Scrub(*subject.disk);
+  EXPECT_THAT(found.healed, ElementsAre(HasSubstr("cannot be read")));
+  EXPECT_EQ(found.damaged, 0u);
+  ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+  ExpectQuiet(Scrub(*subject.disk));
+}
+
+// Found, and the power is cut before what is in memory is in a table: as ever, a start names it.
+TEST(RocksDbLogScrubTest, BeforeItIsHealedAStartNamesIt) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 5));
+  file_system.FlipBits(LogFile(file_system), 900, 1);
+  const std::unique_ptr<SimulatedFileSystem> image = file_system.WorstCaseImage();
+  RocksDbSubject later(*image);
+  later.given = later.acknowledged = subject.acknowledged;
+  ASSERT_TRUE(later.Open().ok());
+  EXPECT_FALSE(later.recovered.faulty.empty());
+  later.ExpectNothingWrong();
+}
+
+// It is told, costs nothing of the reserve, and is done when there is room.
+TEST(RocksDbLogScrubTest, OnAFullDiskItWaitsForRoom) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  subject.options.reserve_bytes = uint64_t{512} << 10;
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 5));
+  uint64_t used = 0;
+  for (const std::string directory : {"/log", "/log/db"}) {
+    const std::vector<std::string> names = file_system.List(directory).value();
+    for (const std::string& name : names) {
+      const auto file = file_system.Open(absl::StrCat(directory, "/", name), {});
+      if (file.ok()) used += (*file)->Size().value_or(0);
+    }
+  }
+  file_system.set_capacity_bytes(used);
+  absl::Status status;
+  for (Term term = 6; status.ok() && term < 2000; ++term) status = subject.AppendAndSync(term);
+  ASSERT_TRUE(IsNoRoom(status)) << status;
+  ASSERT_FALSE(subject.disk->has_room());
+  const std::string file = LogFile(file_system);
+  file_system.FlipBits(file, 900, 1);
+  const Round found = Scrub(*subject.disk);
+  EXPECT_THAT(found.healed, IsEmpty());
+  EXPECT_THAT(found.avoided, ElementsAre(HasSubstr("waits for room")));
+  EXPECT_EQ(LogFile(file_system), file);
+  file_system.set_capacity_bytes(UINT64_MAX);
+  EXPECT_TRUE(ComesTrue([&] {
+    subject.disk->SeekRoom();
+    return SyncOf(*subject.disk).ok() && subject.disk->has_room();
+  }));
+  subject.acknowledged = subject.given;
+  EXPECT_TRUE(ComesTrue([&] {
+    subject.disk->SeekRoom();
+    return !file_system.Exists(file).value();
+  }));
+  ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+  ExpectQuiet(Scrub(*subject.disk));
+}
+
+}  // namespace
+}  // namespace cairn
