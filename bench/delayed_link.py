@@ -1,7 +1,9 @@
-"""A link of much delay, in front of a server on loopback: that it sleeps is what it is for."""
+"""A link of much delay, or one that breaks, in front of a server on loopback: that it sleeps is
+what it is for."""
 
 import collections
 import socket
+import struct
 import threading
 import time
 
@@ -16,6 +18,8 @@ class DelayedLink:
         self.carried = 0  # towards the target
         self._target = target
         self._seconds = seconds
+        self._lock = threading.Lock()
+        self._open = []  # both ends of each connection
         self._server = socket.create_server(address)
         self._start(self._accept)
 
@@ -23,6 +27,19 @@ class DelayedLink:
         # A thread in accept holds the socket until it returns.
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+
+    def cut(self):
+        """Ends all connections at once; what was on its way is lost. New ones are taken."""
+        with self._lock:
+            ends, self._open = self._open, []
+        for each in ends:
+            # Unsent data goes with a reset.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended by itself
+            each.close()
 
     def _start(self, what, *arguments):
         threading.Thread(target=what, args=arguments, daemon=True).start()
@@ -40,6 +57,8 @@ class DelayedLink:
                 continue
             for each in (near, far):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._open += [near, far]
             self._carry(near, far, counted=True)
             self._carry(far, near, counted=False)
 

@@ -134,9 +134,9 @@ class Cluster:
 class Cairn(Cluster):
     name = "cairn"
 
-    def __init__(self, parent, *flags, delay=0):
-        """What is sent to node 3 is `delay` seconds on its way, and what it answers on the same
-        connection."""
+    def __init__(self, parent, *flags, delay=None):
+        """With a `delay`, what is sent to node 3 goes over a link, and what it answers on the same
+        connection: so many seconds each way, which may be 0."""
         super().__init__(parent)
         self.flags = flags
         self.delay = delay
@@ -145,7 +145,7 @@ class Cairn(Cluster):
     def start(self):
         ports = free_ports(3)
         listens = list(ports)
-        if self.delay > 0:
+        if self.delay is not None:
             listens[2] = free_ports(1)[0]
             self.link = DelayedLink(("127.0.0.1", ports[2]), ("127.0.0.1", listens[2]), self.delay)
         members = ",".join(f"{i}=127.0.0.1:{port}" for i, port in enumerate(ports, 1))
