@@ -143,6 +143,12 @@ class RocksDbLog final : public LogDisk {
   absl::Status Write(rocksdb::WriteBatch& batch);
   GroupLog LogOf(GroupId group) const CAIRN_REQUIRES(mutex_);
 
+  // Why there is no room for entries, besides what the disk's reserve says.
+  struct Shortage {
+    std::atomic<bool> sync_was_refused = false;  // the last one
+    std::atomic<bool> tables_pile_up = false;
+  };
+
   const RocksDbLogOptions options_;
   const Parts parts_;
   DatabaseRoom& room_;
@@ -152,8 +158,7 @@ class RocksDbLog final : public LogDisk {
   WriteStalls stalls_;
   std::vector<std::string> notes_;
   SideTask ledger_sync_{"ledger-sync"};
-  std::atomic<bool> refused_ = false;  // the last sync was
-  std::atomic<bool> piles_up_ = false;
+  Shortage shortage_;
   std::atomic<bool> log_is_bad_ = false;  // and waits for room to be left
 
   mutable Mutex mutex_;

@@ -20,7 +20,9 @@ constexpr int kMostLooks = 3000;
 
 }  // namespace
 
-bool RocksDbLog::has_room() const { return !refused_ && !piles_up_ && room_.has_room(); }
+bool RocksDbLog::has_room() const {
+  return !shortage_.sync_was_refused && !shortage_.tables_pile_up && room_.has_room();
+}
 
 // What was refused is synced by the next sync, which is told of errors, too: what is written out is
 // there still, and a failure is kept.
@@ -28,7 +30,7 @@ void RocksDbLog::SeekRoom() {
   if (!failure_.Get().ok()) return;
   room_.unwritten().WriteOut().IgnoreError();
   room_.reserve().Fill();
-  piles_up_ = TablesPileUp();
+  shortage_.tables_pile_up = TablesPileUp();
   if (absl::Status status = stalls_.Look(); !status.ok()) failure_.Set(status).IgnoreError();
   LeaveLogIfWanted();
 }
@@ -62,8 +64,8 @@ bool RocksDbLog::TablesPileUp() const {
 void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
   absl::Status status = SyncNow();
   if (status.ok()) status = stalls_.Look();
-  refused_ = IsNoRoom(status);
-  piles_up_ = TablesPileUp();
+  shortage_.sync_was_refused = IsNoRoom(status);
+  shortage_.tables_pile_up = TablesPileUp();
   LeaveLogIfWanted();
   done(status.ok() || IsNoRoom(status) ? status : failure_.Set(status));
 }
