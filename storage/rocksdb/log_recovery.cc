@@ -90,8 +90,10 @@ bool MayBeOneChange(const GroupLog& log, const LedgerGroup& ledger) {
 
 class Reconciler {
  public:
-  Reconciler(rocksdb::DB& db, const AckLedger& ledger, bool repaired)
-      : db_(db), ledger_(ledger), repaired_(repaired) {}
+  Reconciler(rocksdb::DB& db, const AckLedger& ledger, bool repaired, rocksdb::WriteBatch begin)
+      : db_(db), ledger_(ledger), repaired_(repaired) {
+    found_.repairs = std::move(begin);
+  }
 
   absl::StatusOr<FoundGroups> Run() {
     std::set<GroupId> groups;
@@ -301,8 +303,9 @@ std::optional<Believed> BelievedMark(rocksdb::DB& db, const GroupLog& log) {
 
 }  // namespace
 
-absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired) {
-  return Reconciler(db, ledger, repaired).Run();
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired,
+                                       rocksdb::WriteBatch begin) {
+  return Reconciler(db, ledger, repaired, std::move(begin)).Run();
 }
 
 RecoveredLog RecoverLog(rocksdb::DB& db, const std::string& directory, size_t walked_bytes,

@@ -31,8 +31,10 @@ struct FoundGroups {
 };
 
 // Reads, and writes nothing. `repaired`: by RepairDatabase, or as good as that: more of what was
-// synced may be missing than the last sync, and what was gone may be back.
-absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired);
+// synced may be missing than the last sync, and what was gone may be back. `begin` is what the
+// repairs begin with (log_owner.h).
+absl::StatusOr<FoundGroups> FindGroups(rocksdb::DB& db, const AckLedger& ledger, bool repaired,
+                                       rocksdb::WriteBatch begin);
 
 // Reads the entries of the log that no mark in the database speaks for, and tells `log` which are
 // faulty. The next mark leaves `walked_bytes`. `directory` is for messages.

@@ -83,7 +83,8 @@ absl::Status RocksDbInspector::Load() {
     no_identity_ = absl::StrCat("nobody can tell whose log it is: ", identity.status().message());
   }
   const bool as_repaired = ledger_knows && absl::IsNotFound(identity.status());
-  absl::StatusOr<FoundGroups> found = FindGroups(*database_.db, *ledger_, as_repaired);
+  absl::StatusOr<FoundGroups> found =
+      FindGroups(*database_.db, *ledger_, as_repaired, rocksdb::WriteBatch());
   if (!found.ok()) return found.status();
   found_ = *std::move(found);
   return absl::OkStatus();

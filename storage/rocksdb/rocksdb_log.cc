@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/log_owner.h"
 
 namespace cairn {
 namespace {
@@ -160,7 +161,7 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
     if (known != groups_.end()) known->second = log;
     return absl::OkStatus();
   }
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   if (end < before.last.index) {
     batch.DeleteRange(EntryKey(group, end + 1), EntryKey(group, before.last.index + 1));
   }
@@ -182,7 +183,7 @@ absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& run
     MutexLock lock(mutex_);
     log = LogOf(group);
   }
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   // A run may be known by the one before it alone.
   std::map<Index, EntryHash> repaired;
   const auto hash_at = [&](Index index) -> absl::StatusOr<EntryHash> {
@@ -216,7 +217,7 @@ absl::Status RocksDbLog::DropPrefix(GroupId group, Index up_to) {
   MutexLock lock(mutex_);
   GroupLog log = LogOf(group);
   log.DropPrefix(up_to, *hash);
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.DeleteRange(EntryKey(group, 0), EntryKey(group, up_to + 1));
   return Commit(std::move(log), batch);
 }
@@ -231,7 +232,7 @@ absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) 
   }
   log.Reset(base, hash);
   unreadable_.ForgetGroup(group);
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.DeleteRange(EntryKey(group, 0), GroupEnd(group));
   return Commit(std::move(log), batch);
 }
@@ -239,7 +240,7 @@ absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) 
 absl::Status RocksDbLog::DropGroup(GroupId group) {
   MutexLock lock(mutex_);
   CAIRN_CHECK(!stores_.contains(group)) << "group " << ToInteger(group) << " is open";
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.DeleteRange(GroupBegin(group), GroupEnd(group));
   if (absl::Status status = Write(batch); !status.ok()) return status;
   groups_.erase(group);
@@ -298,7 +299,7 @@ absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index first, Index
   if (first <= head.base.index || first > head.last.index) return why;
   if (found->second.TermAt(first) != log.TermAt(first)) return why;
   if (!unreadable_.Add(group, first, std::min(last, head.last.index))) return why;
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.Delete(MarkKey(group));
   if (Write(batch).ok()) dirty_.insert(group);
   return why;
@@ -332,7 +333,7 @@ RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
   };
   parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
   parts.restore_identity = [this] {
-    rocksdb::WriteBatch batch;
+    rocksdb::WriteBatch batch = BeginBatch(options_.identity);
     batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
     return Write(batch);
   };
@@ -359,7 +360,7 @@ absl::Status RocksDbLog::RestoreGroup(GroupId group) {
   MutexLock lock(mutex_);  // so that nothing newer is overwritten
   const auto found = groups_.find(group);
   if (found == groups_.end()) return absl::OkStatus();
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.Put(TermsKey(group), EncodeTerms(group, found->second.starts()));
   batch.Put(HeadKey(group), EncodeHead(group, found->second.head()));
   return Write(batch);

@@ -9,6 +9,7 @@
 #include "rocksdb/iterator.h"
 #include "storage/rocksdb/database_opening.h"
 #include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/log_owner.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/rocksdb/rocksdb_status.h"
 
@@ -40,6 +41,9 @@ absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
     status = CheckLogIdentity(*parts.ledger->identity(), options.identity, options.directory);
     if (!status.ok()) return status;
   }
+  // Before it is opened: RocksDB makes what is in the write-ahead log part of the database.
+  status = CheckLogOwner(file_system, options.directory + "/db", options.identity);
+  if (!status.ok()) return status;
   DatabaseOptions database;
   database.room = parts.room.get();
   database.directory = options.directory + "/db";
@@ -106,7 +110,7 @@ absl::StatusOr<RocksDbLog::Lost> RocksDbLog::CheckIdentity() {
         ": the identity of the log is gone: restore the files, or remove this member and add it "
         "under a new id"));
   }
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
   absl::Status status = Write(batch);
   if (status.ok()) status = FromRocksDb(db_.FlushWAL(/*sync=*/true));
@@ -115,7 +119,8 @@ absl::StatusOr<RocksDbLog::Lost> RocksDbLog::CheckIdentity() {
 }
 
 absl::Status RocksDbLog::Recover(const Lost& lost) {
-  absl::StatusOr<FoundGroups> found = FindGroups(db_, ledger_, lost.repaired);
+  absl::StatusOr<FoundGroups> found =
+      FindGroups(db_, ledger_, lost.repaired, BeginBatch(options_.identity));
   if (!found.ok()) return found.status();
   notes_.insert(notes_.end(), parts_.notes.begin(), parts_.notes.end());
   notes_.insert(notes_.end(), found->notes.begin(), found->notes.end());
