@@ -9,6 +9,16 @@
 #include "storage/file_system.h"
 
 namespace cairn {
+namespace {
+
+void ApplyFlips(const std::vector<Flip>& flips, std::vector<DiskCluster::Disk>& disks) {
+  for (const Flip& flip : flips) {
+    disks[flip.node - 1]->FlipBits(flip.path, flip.offset,
+                                   static_cast<uint8_t>(1u << flip.offset % 8));
+  }
+}
+
+}  // namespace
 
 std::string Describe(const std::vector<Flip>& flips) {
   std::string text;
@@ -59,12 +69,14 @@ std::map<std::string, std::string> FlipCluster::FilesOf(uint64_t node) const {
 }
 
 std::string FlipCluster::After(const std::vector<Flip>& flips) {
-  return AfterDamage([&flips](std::vector<DiskCluster::Disk>& disks) {
-    for (const Flip& flip : flips) {
-      disks[flip.node - 1]->FlipBits(flip.path, flip.offset,
-                                     static_cast<uint8_t>(1u << flip.offset % 8));
-    }
-  });
+  return AfterDamage([&flips](std::vector<DiskCluster::Disk>& disks) { ApplyFlips(flips, disks); });
+}
+
+std::vector<DiskCluster::Disk> FlipCluster::DisksWith(const std::vector<Flip>& flips) const {
+  std::vector<DiskCluster::Disk> disks;
+  for (const DiskCluster::Disk& disk : disks_) disks.push_back(disk->WorstCaseImage());
+  ApplyFlips(flips, disks);
+  return disks;
 }
 
 std::string FlipCluster::AfterDamage(

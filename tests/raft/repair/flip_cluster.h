@@ -37,6 +37,8 @@ class FlipCluster {
   // What is wrong after a start with these flips, or with other damage; empty if nothing is: all
   // nodes serve, with all that was acknowledged.
   std::string After(const std::vector<Flip>& flips);
+  // The disks with these flips, for a cluster of one's own with the same options.
+  std::vector<DiskCluster::Disk> DisksWith(const std::vector<Flip>& flips) const;
   std::string AfterDamage(const std::function<void(std::vector<DiskCluster::Disk>&)>& damage);
   // Of nodes that scrub: what is wrong where the bytes are flipped while all serve, and nothing is
   // started again; also if they are not what they were in the end.
