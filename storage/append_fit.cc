@@ -51,6 +51,13 @@ absl::Status CheckHeaders(const RecordRun& run) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHeaders(const std::vector<RecordRun>& runs) {
+  for (const RecordRun& run : runs) {
+    if (absl::Status whole = CheckHeaders(run); !whole.ok()) return whole;
+  }
+  return absl::OkStatus();
+}
+
 Index EndFor(const LogExtent& log, const LogAppend& append) {
   // Entries before 1 are none; CheckFits refuses what names them.
   auto before = [](Index index) { return std::max<Index>(index, 1) - 1; };
@@ -77,7 +84,6 @@ absl::Status CheckFits(const LogExtent& log, const LogAppend& append, EntryHash 
   const RecordRun* before = nullptr;
   for (const RecordRun& run : append.runs) {
     if (run.empty()) continue;
-    if (absl::Status whole = CheckHeaders(run); !whole.ok()) return whole;
     if (run[0].group() != log.group) return DoesNotFit(run, "it is of another group");
     if (before == nullptr) {
       absl::Status status = CheckFirst(log, run, end, hash, term_at);

@@ -3,6 +3,8 @@
 #ifndef STORAGE_APPEND_FIT_H_
 #define STORAGE_APPEND_FIT_H_
 
+#include <vector>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "base/types.h"
@@ -22,12 +24,13 @@ struct LogExtent {
 Index EndFor(const LogExtent& log, const LogAppend& append);
 
 // OK if the headers of the entries are as they were made, FAILED_PRECONDITION otherwise: where an
-// entry belongs is read from its header.
+// entry belongs is read from its header. Each is hashed, so this is for before a lock is taken.
 absl::Status CheckHeaders(const RecordRun& run);
+absl::Status CheckHeaders(const std::vector<RecordRun>& runs);
 
-// OK if `append` fits (LogAppend) and the headers of its entries are as they were made,
-// FAILED_PRECONDITION otherwise. `hash` is that of the entry at
-// EndFor; `term_at` tells the term of the base and of each entry.
+// OK if `append`, whose headers were checked, fits (LogAppend), FAILED_PRECONDITION otherwise.
+// `hash` is that of the entry at EndFor; `term_at` tells the term of the base and of each entry.
+// No entry is looked at but the first and the last one of each run.
 absl::Status CheckFits(const LogExtent& log, const LogAppend& append, EntryHash hash,
                        absl::FunctionRef<Term(Index)> term_at);
 

@@ -25,7 +25,7 @@ class MemoryLog {
   EntryHash last_hash() const { return runs_.empty() ? base_hash_ : runs_.back().last_hash(); }
   bool empty() const;  // nothing was ever written
 
-  // As LogStore. Append changes nothing if it gives an error.
+  // As LogStore. Append changes nothing if it gives an error; the caller has checked the headers.
   absl::Status Append(const LogAppend& append);
   absl::Status DropPrefix(Index up_to);
   absl::Status Reset(LogPosition base, EntryHash hash);

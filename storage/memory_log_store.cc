@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/append_fit.h"
 
 namespace cairn {
 
@@ -126,10 +127,10 @@ RecoveredLog MemoryLogMedium::Recover(GroupId group) {
   return LogOf(written_, group).Recovered();
 }
 
-absl::Status MemoryLogMedium::Write(uint64_t epoch, Change change) {
+absl::Status MemoryLogMedium::Write(uint64_t epoch, Change change, absl::Status whole) {
   MutexLock lock(mutex_);
   if (absl::Status status = Usable(epoch); !status.ok()) return status;
-  absl::Status status = Apply(change, written_);
+  absl::Status status = whole.ok() ? Apply(change, written_) : std::move(whole);
   if (status.ok()) {
     pending_.push_back(std::move(change));
   } else if (std::holds_alternative<LogAppend>(change.what)) {
@@ -188,7 +189,7 @@ class MemoryLogStore final : public LogStore {
       : medium_(std::move(medium)), epoch_(epoch), group_(group) {}
 
   absl::Status Append(const LogAppend& append) override {
-    return medium_->Write(epoch_, {group_, append});
+    return medium_->Write(epoch_, {group_, append}, CheckHeaders(append.runs));
   }
   // Memory does not rot: what would be written stands there.
   absl::Status Repair(const std::vector<RecordRun>& runs) override {

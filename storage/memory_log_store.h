@@ -89,7 +89,8 @@ class MemoryLogMedium {
   uint64_t Open();
   std::vector<GroupId> Groups() const;
   RecoveredLog Recover(GroupId group);
-  absl::Status Write(uint64_t epoch, Change change);
+  // Not `whole`: the entries of an append are not as they were made.
+  absl::Status Write(uint64_t epoch, Change change, absl::Status whole = absl::OkStatus());
   void Sync(uint64_t epoch, SyncDone done, std::shared_ptr<MemoryLogMedium> self);
   void EndSync(uint64_t id);
   // Calls `read` with the group's log, under the lock.

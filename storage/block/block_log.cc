@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/append_fit.h"
 #include "storage/block/block_log_store.h"
 #include "storage/block/failed_sync.h"
 #include "storage/block/log_reader.h"
@@ -95,6 +96,7 @@ absl::Status BlockLog::Fail(absl::Status status) {
 }
 
 absl::Status BlockLog::Append(GroupState& group, const LogAppend& append) {
+  if (absl::Status whole = CheckHeaders(append.runs); !whole.ok()) return Fail(std::move(whole));
   Index end = 0;
   Index last = 0;
   {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "storage/append_fit.h"
 #include "storage/rocksdb/entry_reader.h"
 #include "storage/rocksdb/log_keys.h"
 #include "storage/rocksdb/log_owner.h"
@@ -140,6 +141,7 @@ absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {
 
 absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
   if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
+  if (absl::Status whole = CheckHeaders(append.runs); !whole.ok()) return failure_.Set(whole);
   GroupLog log(group);
   {
     MutexLock lock(mutex_);

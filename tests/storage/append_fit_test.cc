@@ -126,6 +126,15 @@ TEST_F(AppendFitTest, RunsFollowEachOther) {
   EXPECT_TRUE(absl::StrContains(Judge(append), "it does not follow the run before it"));
 }
 
+// They are hashed outside of the store's lock, by CheckHeaders alone.
+TEST_F(AppendFitTest, HeadersOfAllRunsAreChecked) {
+  LogTwin next = log_;
+  const RecordRun seven = next.Add(4, "7");
+  const RecordRun eight = next.AddRun(4, {"8", "9"});
+  EXPECT_TRUE(CheckHeaders(std::vector<RecordRun>{}).ok());
+  EXPECT_TRUE(CheckHeaders({RecordRun(), seven, RecordRun(), eight}).ok());
+}
+
 TEST_F(AppendFitTest, NoEntriesOfAnotherGroup) {
   LogTwin other(GroupId{2});
   for (int i = 0; i < 6; ++i) other.Add(4, "x");
