@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "storage/open_entries.h"
 
 namespace cairn {
 namespace {
@@ -102,10 +103,12 @@ class LossReport::Content {
   }
   bool HasOpen(GroupId group) const {
     MutexLock lock(mutex_);
-    return std::any_of(open_.begin(), open_.end(),
-                       [group](const Range& range) { return range.group == group; });
+    return open_.Has(group);
   }
-  std::vector<std::pair<Index, Index>> OpenOf(GroupId group) const;
+  std::vector<OpenRange> OpenOf(GroupId group) const {
+    MutexLock lock(mutex_);
+    return open_.Of(group);
+  }
   // When the file is to be written; nullopt if somebody else will. Then SaveIfDue is to follow.
   std::optional<Instant> TakeTurn();
   void SaveIfDue();
@@ -113,14 +116,7 @@ class LossReport::Content {
   const std::string path_;
 
  private:
-  struct Range {
-    GroupId group;
-    Index first;
-    Index last;
-  };
-
   void Decode(absl::string_view bytes);
-  bool IsOpen(const LossEvent& event) const CAIRN_REQUIRES(mutex_);
   void Resolve(const LossEvent& event) CAIRN_REQUIRES(mutex_);
   std::string Header() const CAIRN_REQUIRES(mutex_);
 
@@ -129,7 +125,7 @@ class LossReport::Content {
   mutable Mutex mutex_;
   std::deque<std::string> lines_ CAIRN_GUARDED_BY(mutex_);
   std::set<std::string> once_ CAIRN_GUARDED_BY(mutex_);  // torn and notes, without their times
-  std::vector<Range> open_ CAIRN_GUARDED_BY(mutex_);
+  OpenEntries open_ CAIRN_GUARDED_BY(mutex_);
   std::set<std::string> told_ CAIRN_GUARDED_BY(mutex_);
   Counts counts_ CAIRN_GUARDED_BY(mutex_);
   uint64_t forgotten_ CAIRN_GUARDED_BY(mutex_) = 0;        // events
@@ -161,43 +157,19 @@ void LossReport::Content::Decode(absl::string_view bytes) {
     read.first = NumberIn(event, "first");
     read.last = NumberIn(event, "last");
     if (kind == NameOf(Kind::kDamaged)) {
-      open_.push_back({read.group, read.first, read.last});
+      open_.Add(read.group, {read.first, read.last});
     } else if (kind == NameOf(Kind::kTorn) || kind == NameOf(Kind::kNote)) {
       once_.emplace(event);
     } else {
       Resolve(read);
     }
   }
-  for (const Range& range : open_) counts_.open += range.last - range.first + 1;
-}
-
-bool LossReport::Content::IsOpen(const LossEvent& event) const {
-  return std::any_of(open_.begin(), open_.end(), [&event](const Range& range) {
-    return range.group == event.group && range.first <= event.first && event.last <= range.last;
-  });
-}
-
-std::vector<std::pair<Index, Index>> LossReport::Content::OpenOf(GroupId group) const {
-  MutexLock lock(mutex_);
-  std::vector<std::pair<Index, Index>> open;
-  for (const Range& range : open_) {
-    if (range.group == group) open.emplace_back(range.first, range.last);
-  }
-  return open;
+  counts_.open = open_.size();
 }
 
 // The entries of `event` are not open any more.
 void LossReport::Content::Resolve(const LossEvent& event) {
-  std::vector<Range> left;
-  for (const Range& range : open_) {
-    if (range.group != event.group || range.last < event.first || range.first > event.last) {
-      left.push_back(range);
-      continue;
-    }
-    if (range.first < event.first) left.push_back({range.group, range.first, event.first - 1});
-    if (range.last > event.last) left.push_back({range.group, event.last + 1, range.last});
-  }
-  open_ = std::move(left);
+  open_.Remove(event.group, {event.first, event.last});
 }
 
 bool LossReport::Content::Add(const LossEvent& event) {
@@ -206,9 +178,8 @@ bool LossReport::Content::Add(const LossEvent& event) {
   const uint64_t entries = event.first == 0 ? 0 : event.last - event.first + 1;
   switch (event.kind) {
     case Kind::kDamaged:
-      if (IsOpen(event)) return false;
-      Resolve(event);  // what of it was open before is so once
-      open_.push_back({event.group, event.first, event.last});
+      if (open_.Contains(event.group, {event.first, event.last})) return false;
+      open_.Add(event.group, {event.first, event.last});
       counts_.damaged += entries;
       break;
     case Kind::kTorn:
@@ -232,8 +203,7 @@ bool LossReport::Content::Add(const LossEvent& event) {
       Resolve(event);
       break;
   }
-  counts_.open = 0;
-  for (const Range& range : open_) counts_.open += range.last - range.first + 1;
+  counts_.open = open_.size();
   lines_.push_back(absl::StrCat("{\"time\":\"", TimeOf(clock_.WallNow()), "\",", line));
   while (lines_.size() > kMaxEvents) {
     const std::string& oldest = lines_.front();

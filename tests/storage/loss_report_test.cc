@@ -176,6 +176,30 @@ TEST_F(LossReportTest, ManyEventsAreFewWrites) {
   EXPECT_EQ(renamed, 4u);
 }
 
+// Scrub and reads find the entries of a gap one by one. The size is one that the square of which
+// does not come to an end.
+TEST_F(LossReportTest, AMillionEntriesOfOneGapToldOneByOne) {
+  constexpr Index kMany = 1'000'000;
+  ManualWorld world;
+  ManualExecutor background(&world);
+  LossReport report(disk_, kPath, world, &background);
+  for (Index i = 1; i <= kMany; ++i) ASSERT_TRUE(report.Add(Damaged(i, i)));
+  EXPECT_EQ(report.counts().damaged, kMany);
+  EXPECT_EQ(report.counts().open, kMany);
+  EXPECT_FALSE(report.Add(Damaged(1, kMany))) << "each of them was";
+  for (Index i = 1; i <= kMany / 2; ++i) {
+    report.Add({.kind = Kind::kRepaired, .group = kGroup, .first = 2 * i, .last = 2 * i});
+  }
+  EXPECT_EQ(report.counts().open, kMany / 2);
+  report.Add({.kind = Kind::kRepaired, .group = kGroup, .first = 1, .last = kMany / 2});
+  EXPECT_EQ(report.counts().open, kMany / 4);
+  report.Close(kGroup, kMany);
+  EXPECT_EQ(report.counts().covered, kMany / 4);
+  EXPECT_EQ(report.counts().open, 0u);
+  world.RunFor(LossReport::kPause);
+  EXPECT_EQ(Read().size(), LossReport::kMaxEvents + 1);
+}
+
 // What is repaired is not to be told as open after a crash: that is hardly waited with.
 TEST_F(LossReportTest, ThatNothingIsOpenAnyMoreIsWrittenSoon) {
   ManualWorld world;
