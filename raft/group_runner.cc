@@ -114,7 +114,7 @@ absl::Status GroupRunner::OpenMachine(std::unique_ptr<StateMachine> machine, Log
   };
   events.damaged = [this](Index index, const absl::Status& why) {
     mailbox_.PutTask([this, index, why] {
-      if (node_ != nullptr) node_->Damaged(dependencies_.clock->Now(), {{index, why}});
+      if (node_ != nullptr) node_->Damaged(dependencies_.clock->Now(), {{{index, index}, why}});
     });
   };
   applier_ = std::make_unique<Applier>(
@@ -171,7 +171,7 @@ void GroupRunner::Start(const Configuration& members) {
     dependencies.repair = [this](std::vector<RecordRun> runs) { Repair(std::move(runs)); };
     if (dependencies_.reader != nullptr) {
       dependencies.fetch = [this](const SendEntries& send, Index last) { Fetch(send, last); };
-      dependencies.look = [this](LogPosition at) { Look(at); };
+      dependencies.look = [this](LogPosition at, Index last) { Look(at, last); };
     }
     dependencies.losses = dependencies_.losses;
     dependencies.successors = &shown_.successors;

@@ -184,7 +184,7 @@ class GroupRunner : public std::enable_shared_from_this<GroupRunner> {
 
   // group_runner_entries.cc
   void Fetch(const SendEntries& send, Index last);
-  void Look(LogPosition at);
+  void Look(LogPosition at, Index last);
   void Repair(std::vector<RecordRun> runs);
   using WrittenAgain = absl::AnyInvocable<void(const std::vector<RecordRun>&, const absl::Status&)>;
   void WriteAgain(std::vector<RecordRun> runs, WrittenAgain done);

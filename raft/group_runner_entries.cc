@@ -10,6 +10,14 @@
 #include "storage/no_room.h"
 
 namespace cairn {
+namespace {
+
+// So many entries are read at once to see how far damage goes, at most, and for so long: others
+// wait for the reader, and a failing disk takes seconds for each.
+constexpr int kLookedAt = 64;
+constexpr Duration kLooking = Milliseconds(20);
+
+}  // namespace
 
 // At most one a peer is under way: Raft asks for the next entries when these are sent.
 void GroupRunner::Fetch(const SendEntries& send, Index last) {
@@ -22,13 +30,24 @@ void GroupRunner::Fetch(const SendEntries& send, Index last) {
   });
 }
 
-void GroupRunner::Look(LogPosition at) {
-  dependencies_.reader->Post([this, at] {
-    const absl::Status status = opened_.store->Read(at.index, at.index, 1).status();
-    if (!absl::IsDataLoss(status)) return;
-    mailbox_.PutTask([this, at, status] {
-      if (node_ == nullptr || node_->raft().TermAt(at.index) != at.term) return;
-      node_->Damaged(dependencies_.clock->Now(), {{at.index, status}});
+// A gap that the store knows is told as one; where it has to read, a few entries are told together.
+void GroupRunner::Look(LogPosition at, Index last) {
+  dependencies_.reader->Post([this, at, last] {
+    const Instant until = dependencies_.clock->Now() + kLooking;
+    absl::Status why;
+    Index next = at.index;
+    for (int reads = 0; next <= last && reads < kLookedAt; ++reads) {
+      if (reads > 0 && dependencies_.clock->Now() >= until) break;
+      absl::Status status = opened_.store->Read(next, next, 1).status();
+      if (!absl::IsDataLoss(status)) break;
+      if (why.ok()) why = std::move(status);
+      next = opened_.store->UnreadableThrough(next, last) + 1;
+    }
+    if (next == at.index) return;
+    mailbox_.PutTask([this, at, end = next, why] {
+      if (node_ == nullptr || node_->raft().TermAt(end - 1) != at.term) return;
+      if (node_->raft().TermAt(at.index) != at.term) return;
+      node_->Damaged(dependencies_.clock->Now(), {{{at.index, end - 1}, why}});
     });
   });
 }
@@ -117,7 +136,7 @@ void GroupRunner::ReadRotten(const std::vector<ScrubFinding>& findings) {
     Node::BadEntries entries;
     for (const ScrubFinding& finding : bad) {
       if (node_->raft().TermAt(finding.at.index) != finding.at.term) continue;
-      entries.emplace_back(finding.at.index, finding.why);
+      entries.push_back({{finding.at.index, finding.at.index}, finding.why});
     }
     node_->Damaged(dependencies_.clock->Now(), entries);
     if (!kept.empty()) WriteKept(std::move(kept));

@@ -74,9 +74,10 @@ struct NodeDependencies {
   // Writes entries to the store that could not be read there, elsewhere, and comes back with
   // Node::Repaired.
   std::function<void(std::vector<RecordRun>)> repair;
-  // Reads an entry of the store elsewhere, and comes back with Node::Damaged if it cannot be read;
-  // null: only what is needed is read.
-  std::function<void(LogPosition)> look;
+  // Reads entries of the store elsewhere, from one on up to `last`, which are of one term, and
+  // comes back with Node::Damaged if the first ones cannot be read; null: only what is needed is
+  // read.
+  std::function<void(LogPosition, Index last)> look;
   // Reads entries for a peer that lags behind the cache, elsewhere, and comes back with
   // Node::Fetched; null: they are read at once.
   std::function<void(const SendEntries&, Index last)> fetch;
@@ -140,8 +141,13 @@ class Node {
   void StateDurable(Index index);
   // So much was applied since then that it should be made so.
   bool SnapshotDue() const;
-  // Entries cannot be read, each for its reason (DATA_LOSS); before Handle, as the next.
-  using BadEntries = std::vector<std::pair<Index, absl::Status>>;
+  // Entries cannot be read, each range for its reason (DATA_LOSS); before Handle, as the next. It
+  // costs what the number of ranges does, not that of entries.
+  struct BadRange {
+    HoleRange entries;
+    absl::Status why;
+  };
+  using BadEntries = std::vector<BadRange>;
   void Damaged(Instant now, const BadEntries& bad);
   // What NodeDependencies::repair was given is durable, or `status` tells why it is not.
   void Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status);
@@ -220,10 +226,14 @@ class Node {
   void MeasureBatch(const LogBatch& batch, const LogAppend& append);
 
   // Entries that cannot be read (node_repair.cc).
-  bool AddHole(Instant now, Index index, const absl::Status& why);  // false: nothing new
-  bool NoteDamage(HoleRange entries, absl::string_view where);      // false: no more are kept
-  std::string WhereDamaged() const;  // "; " and where, if it is known
+  std::vector<HoleRange> AddHoles(Instant now, HoleRange entries, const absl::Status& why);
+  void AddHole(Instant now, HoleRange entries, const absl::Status& why);
+  Index EndOfLog() const;
+  bool NoteDamage(HoleRange entries, absl::string_view where);  // false: no more are kept
+  std::string WhereDamaged() const;                             // "; " and where, if it is known
   void DriveRepair(Instant now);
+  void GiveUp(Instant now, const EntryRepair::Nowhere& nowhere);
+  HoleRange FirstReadable(const EntryRange& range, Index from) const;
   void GiveEntries(Instant now, NodeId to, const EntryRequest& request);
   void GiveState(Instant now, NodeId to, const EntryRequest& request);
   void StateHealed(size_t parts);
@@ -231,6 +241,7 @@ class Node {
   void Report(LossEvent event) const;
   void TakeEntries(Instant now, NodeId from, const EntryReply& reply,
                    const std::vector<RecordRun>& entries);
+  void NoteRepaired(Instant now, const std::vector<RecordRun>& runs);
   void AskForTorn(Instant now, const AskTorn& ask);
   void TakeTorn(Instant now, const std::vector<RecordRun>& entries);
   void WriteTorn(Instant now);

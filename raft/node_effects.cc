@@ -183,7 +183,8 @@ void Node::SendFrames(Instant now, const SendEntries& send,
   EntriesSent sent = {send.to, send.request, send.previous.index, 0};
   if (!runs.ok()) {
     if (absl::IsDataLoss(runs.status())) {
-      Damaged(now, {{send.previous.index + 1, runs.status()}});
+      const Index first = send.previous.index + 1;
+      Damaged(now, {{{first, first}, runs.status()}});
     } else {
       Complain(now, absl::StrCat("entries for node ", ToInteger(send.to),
                                  " could not be read: ", runs.status().ToString()));

@@ -82,39 +82,67 @@ absl::StatusOr<RecoveredRaft> RaftOf(const NodeSettings& settings,
 }
 
 void Node::Damaged(Instant now, const BadEntries& bad) {
-  std::vector<Index> news;
-  for (const auto& [index, why] : bad) {
-    if (AddHole(now, index, why)) news.push_back(index);
+  std::vector<HoleRange> news;
+  for (size_t i = 0; i < bad.size();) {
+    // Those in a row are one range, however they were told.
+    HoleRange entries = bad[i].entries;
+    const absl::Status& why = bad[i].why;
+    for (++i; i < bad.size() && bad[i].entries.first == entries.last + 1; ++i) {
+      entries.last = bad[i].entries.last;
+    }
+    for (const HoleRange& range : AddHoles(now, entries, why)) news.push_back(range);
   }
   if (dependencies_.look == nullptr) return;
-  // Where one entry is bad, its neighbours often are. The next one is looked at, not here: a
+  // Where one entry is bad, its neighbours often are. The next ones are looked at, not here: a
   // failing disk takes seconds for each.
-  for (const Index index : news) {
-    const LogPosition next = {index + 1, raft_.TermAt(index + 1)};
-    if (next.index < log_.first_cached() && next.index < raft_.torn_from().value_or(kMaxIndex) &&
-        next.term != 0 && !raft_.holes().Contains(next.index)) {
-      dependencies_.look(next);
-    }
+  const Index end = std::min(log_.first_cached(), EndOfLog());
+  for (const HoleRange& range : news) {
+    const Index next = range.last + 1;
+    if (next >= end || raft_.holes().Contains(next)) continue;
+    const Index hole = raft_.holes().FirstFrom(next);
+    const Index last =
+        std::min({raft_.LastOfTerm(next), end - 1, hole == 0 ? kMaxIndex : hole - 1});
+    dependencies_.look({next, raft_.TermAt(next)}, last);
   }
 }
 
-bool Node::AddHole(Instant now, Index index, const absl::Status& why) {
-  if (fenced_ || index <= raft_.base().index) return false;  // dropped; the store may still have it
-  if (raft_.holes().Contains(index) || raft_.TermAt(index) == 0) return false;
-  if (!raft_.holes().Contains(index - 1)) {
+// Behind the last entry that is not torn.
+Index Node::EndOfLog() const { return raft_.torn_from().value_or(raft_.last().index + 1); }
+
+// The ranges that are news, each of one term. What was dropped the store may still have.
+std::vector<HoleRange> Node::AddHoles(Instant now, HoleRange entries, const absl::Status& why) {
+  std::vector<HoleRange> news;
+  if (fenced_) return news;
+  const Index end = std::min(entries.last + 1, EndOfLog());
+  for (Index first = std::max(entries.first, raft_.base().index + 1); first < end;) {
+    const HoleRange known = raft_.holes().RangeFrom(first);
+    if (known.first != 0 && known.first <= first) {
+      first = known.last + 1;
+      continue;
+    }
+    Index last = std::min(end - 1, raft_.LastOfTerm(first));
+    if (known.first != 0) last = std::min(last, known.first - 1);
+    AddHole(now, {first, last}, why);
+    news.push_back({first, last});
+    first = last + 1;
+  }
+  return news;
+}
+
+void Node::AddHole(Instant now, HoleRange entries, const absl::Status& why) {
+  if (!raft_.holes().Contains(entries.first - 1)) {
     dependencies_.log->Log(
         LogLevel::kWarning,
-        absl::StrCat("group ", ToInteger(settings_.group), ": entries from ", index,
+        absl::StrCat("group ", ToInteger(settings_.group), ": entries from ", entries.first,
                      " on cannot be read and are asked of the other members: ", why.message()));
   }
-  NoteDamage({index, index}, why.message());
+  NoteDamage(entries, why.message());
   Report({.kind = LossEvent::Kind::kDamaged,
-          .first = index,
-          .last = index,
-          .term = raft_.TermAt(index),
+          .first = entries.first,
+          .last = entries.last,
+          .term = raft_.TermAt(entries.first),
           .text = std::string(why.message())});
-  raft_.Step(now, EntriesDamaged{{index, index}});
-  return true;
+  raft_.Step(now, EntriesDamaged{entries});
 }
 
 bool Node::NoteDamage(HoleRange entries, absl::string_view where) {
@@ -164,26 +192,50 @@ void Node::DriveRepair(Instant now) {
     Send(asking->to, std::move(asking->request));
   }
   if (!raft_.torn_from()) repair_.torn.Clear();
-  const std::optional<Index> nowhere = repair_.entries.TakeNowhere();
-  if (!nowhere) return;
-  Complain(now, absl::StrCat("entry ", *nowhere,
-                             " cannot be read, and the members that were asked do not have it"));
-  if (*nowhere <= compaction_.durable()) {
-    // The state has it, safe outside the log.
-    Report({.kind = LossEvent::Kind::kCovered,
-            .first = *nowhere,
-            .last = *nowhere,
-            .text = "no other member has it; the state has what it did, safe outside the log"});
-    raft_.Step(now, Compact{*nowhere});
+  if (auto nowhere = repair_.entries.TakeNowhere(raft_)) GiveUp(now, *nowhere);
+}
+
+// No log that was asked for has them.
+void Node::GiveUp(Instant now, const EntryRepair::Nowhere& nowhere) {
+  const HoleRange entries = nowhere.entries;
+  Complain(now, absl::StrCat("entries ", entries.first, " to ", entries.last,
+                             " cannot be read, and the members that were asked do not have them"));
+  if (entries.first <= compaction_.durable()) {
+    // The state has them, safe outside the log, so nothing waits for them, and whoever has some of
+    // them is heard first.
+    if (!nowhere.all_asked) return;
+    raft_.Step(now, Compact{std::min(entries.last, compaction_.durable())});
     compaction_.Dropped(raft_.base().index);
+    if (raft_.base().index < entries.first) return;
+    Report({.kind = LossEvent::Kind::kCovered,
+            .first = entries.first,
+            .last = std::min(entries.last, raft_.base().index),
+            .text = "no other member has it; the state has what it did, safe outside the log"});
   } else {
-    raft_.Step(now, EntryNowhere{*nowhere});
-    if (raft_.holes().Contains(*nowhere)) return;
+    raft_.Step(now, EntriesNowhere{entries});
+    if (raft_.holes().Contains(entries.first)) return;
     Report({.kind = LossEvent::Kind::kDropped,
-            .first = *nowhere,
-            .last = *nowhere,
+            .first = entries.first,
+            .last = entries.last,
             .text = "no other member has it, and it was not committed"});
   }
+}
+
+// Of `range`, from `from` on, the first entries in a row that this node can read, as far as it
+// knows; {0, 0} if there are none.
+HoleRange Node::FirstReadable(const EntryRange& range, Index from) const {
+  const Index end = std::min({range.last + 1, log_.last_index() + 1, EndOfLog()});
+  from = std::max({from, range.first, raft_.base().index + 1});
+  while (from < end && raft_.TermAt(from) <= range.term) {
+    const Index last = std::min(end - 1, raft_.LastOfTerm(from));
+    const HoleRange hole = raft_.holes().RangeFrom(from);
+    const bool in_hole = hole.first != 0 && hole.first <= from;
+    if (raft_.TermAt(from) == range.term && !in_hole) {
+      return {from, hole.first == 0 ? last : std::min(last, hole.first - 1)};
+    }
+    from = in_hole ? hole.last + 1 : last + 1;
+  }
+  return {};
 }
 
 // Another member cannot read these.
@@ -194,15 +246,15 @@ void Node::GiveEntries(Instant now, NodeId to, const EntryRequest& request) {
   size_t bytes = 0;
   for (const EntryRange& range : request.wanted) {
     Index next = range.first;
-    while (next <= range.last && bytes < kGivenBytes) {
-      const bool here = next > raft_.base().index && next <= log_.last_index() &&
-                        next < raft_.torn_from().value_or(kMaxIndex) &&
-                        !raft_.holes().Contains(next) && raft_.TermAt(next) == range.term;
-      if (!here) break;
+    while (bytes < kGivenBytes) {
+      // What it lacks it passes over: what is given up is what nobody has of a range.
+      const HoleRange here = FirstReadable(range, next);
+      if (here.first == 0) break;
+      next = here.first;
       absl::StatusOr<std::vector<RecordRun>> runs =
-          log_.Read(next, range.last, kGivenBytes - bytes);
+          log_.Read(here.first, here.last, kGivenBytes - bytes);
       if (!runs.ok()) {
-        if (absl::IsDataLoss(runs.status())) Damaged(now, {{next, runs.status()}});
+        if (absl::IsDataLoss(runs.status())) Damaged(now, {{{next, next}, runs.status()}});
         break;
       }
       const Index begin = next;
@@ -357,6 +409,25 @@ void Node::WriteTorn(Instant now) {
   raft_.Step(now, std::move(given));
 }
 
+// In a row.
+void Node::NoteRepaired(Instant now, const std::vector<RecordRun>& runs) {
+  const HoleRange entries = {runs.front().first().index, runs.back().last().index};
+  dependencies_.log->Log(LogLevel::kInfo,
+                         absl::StrCat("group ", ToInteger(settings_.group), ": entries ",
+                                      entries.first, " to ", entries.last, " are repaired"));
+  Report({.kind = LossEvent::Kind::kRepaired,
+          .first = entries.first,
+          .last = entries.last,
+          .term = runs.front().first().term,
+          .from = told_.repaired_by,
+          .text = "another member had them"});
+  for (const RecordRun& run : runs) log_.Repaired(run);
+  dependencies_.metrics->repairs.entries.Add(entries.last - entries.first + 1);
+  absl::StatusOr<LoggedConfigurations> configurations = ConfigurationsIn(runs);
+  CAIRN_CHECK(configurations.ok()) << configurations.status();  // TakeEntries
+  raft_.Step(now, EntriesRepaired{entries, *std::move(configurations)});
+}
+
 void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl::Status& status) {
   if (fenced_) return;
   repair_.entries.Written(status.ok());
@@ -367,25 +438,17 @@ void Node::Repaired(Instant now, const std::vector<RecordRun>& runs, const absl:
                                                " cannot be read, and ", status.message())));
   }
   if (!status.ok()) return Complain(now, status.ToString());
+  std::vector<RecordRun> row;
   for (const RecordRun& run : runs) {
     // Other entries may have taken their place in between.
     if (raft_.TermAt(run.last().index) != run.last().term) continue;
-    dependencies_.log->Log(LogLevel::kInfo, absl::StrCat("group ", ToInteger(settings_.group),
-                                                         ": entries ", run.first().index, " to ",
-                                                         run.last().index, " are repaired"));
-    Report({.kind = LossEvent::Kind::kRepaired,
-            .first = run.first().index,
-            .last = run.last().index,
-            .term = run.first().term,
-            .from = told_.repaired_by,
-            .text = "another member had them"});
-    log_.Repaired(run);
-    dependencies_.metrics->repairs.entries.Add(run.size());
-    absl::StatusOr<LoggedConfigurations> configurations = ConfigurationsIn({run});
-    CAIRN_CHECK(configurations.ok()) << configurations.status();  // TakeEntries
-    raft_.Step(now,
-               EntriesRepaired{{run.first().index, run.last().index}, *std::move(configurations)});
+    if (!row.empty() && row.back().last().index + 1 != run.first().index) {
+      NoteRepaired(now, row);
+      row.clear();
+    }
+    row.push_back(run);
   }
+  if (!row.empty()) NoteRepaired(now, row);
   entry_clock_.Saw(log_.last_timestamp());
   dependencies_.applier->Resume();
 }

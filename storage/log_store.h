@@ -82,8 +82,8 @@ struct RecoveredLog {
 // Holds: Append is readable at once, durable after the next LogDisk::Sync whose done is OK; parts
 // become durable in order. Entries are contiguous from base. After an error from Append every later
 // write to the disk fails with the same error.
-// Threads: Append, Repair, DropPrefix and Reset on the disk's writer sequence only. Read, HashAt
-// and last on any thread, beside it.
+// Threads: Append, Repair, DropPrefix and Reset on the disk's writer sequence only. The others on
+// any thread, beside it.
 class LogStore {
  public:
   virtual ~LogStore() = default;
@@ -106,6 +106,11 @@ class LogStore {
   // intact; a later one that cannot ends what is given.
   virtual absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                                       size_t max_bytes) const = 0;
+
+  // The entry at `first` cannot be read. The last one, up to `last`, of those behind it of which it
+  // is known without reading them that they cannot be either, and none between; `first` if none is.
+  // So a gap is told as one, however long it is.
+  virtual Index UnreadableThrough(Index first, Index /*last*/) const { return first; }
 
   // The hash of the entry at `index`; that of the base at the base. OUT_OF_RANGE elsewhere,
   // DATA_LOSS if it cannot be read.

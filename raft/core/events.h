@@ -101,9 +101,9 @@ struct EntriesRepaired {
   HoleRange entries = {};
   std::vector<std::pair<LogPosition, Configuration>> configurations = {};
 };
-// Every other member has said that it does not have the entry, or not any more.
-struct EntryNowhere {
-  Index index = 0;
+// Every other member has said that it does not have these, or not any more; or the leader has.
+struct EntriesNowhere {
+  HoleRange entries = {};
 };
 
 // `from` has given the undecided entries of a torn tail, all of them: those that stand behind
@@ -204,7 +204,7 @@ using Event =
                  HostLost, Applied, Compact, SnapshotReceived, TermReached, BegunBehind,
                  ChangeMembership, CancelMembership, TransferLeadership, Campaign, StepDown,
                  UnsafeRecover, DiskFailed, HoldCandidacy, EntriesDamaged, EntriesRepaired,
-                 EntryNowhere, TornEntriesGiven>;
+                 EntriesNowhere, TornEntriesGiven>;
 
 }  // namespace cairn
 

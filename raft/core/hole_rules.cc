@@ -34,17 +34,34 @@ void Raft::State::On(const EntriesRepaired& repaired) {
   if (std::holds_alternative<Leader>(role_)) AdvanceCommit();
 }
 
-void Raft::State::On(const EntryNowhere& nowhere) {
-  if (!trail_.holes().Contains(nowhere.index)) return;
-  Trace("finds entry ", nowhere.index, " in nobody's log");
-  doubt_.nowhere = nowhere.index;
+void Raft::State::On(const EntriesNowhere& nowhere) {
+  if (!trail_.holes().Contains(nowhere.entries.first)) return;
+  Trace("finds entries ", nowhere.entries.first, "..", nowhere.entries.last, " in nobody's log");
+  doubt_.nowhere = nowhere.entries;
+  ForgetNowhere();
+}
+
+// Keeps the first hole of what nobody has: what was cut off or repaired may be there again, and be
+// another entry.
+void Raft::State::ForgetNowhere() {
+  HoleRange& nowhere = doubt_.nowhere;
+  if (nowhere.first == 0) return;
+  const HoleRange hole = trail_.holes().RangeFrom(nowhere.first);
+  const bool gone = hole.first == 0 || hole.first > nowhere.last;
+  nowhere = gone
+                ? HoleRange()
+                : HoleRange{std::max(hole.first, nowhere.first), std::min(hole.last, nowhere.last)};
+}
+
+bool Raft::State::IsNowhere(Index index) const {
+  return index != 0 && doubt_.nowhere.first <= index && index <= doubt_.nowhere.last;
 }
 
 // A follower that nobody can give the entry needs a snapshot, and its leader may think that it has
 // everything. `refused`: what a leader that replicates has sent, or one that probes.
 void Raft::State::AskForSnapshot(NodeId leader, Index refused) {
   const Index hole = HoleToApply();
-  if (hole == 0 || hole != doubt_.nowhere || refused < hole) return;
+  if (!IsNowhere(hole) || refused < hole) return;
   outbox_.SendUnlessHeld({.from = node(),
                           .to = leader,
                           .body = AppendReply{.term = ballot_.state.term,
@@ -56,13 +73,13 @@ void Raft::State::AskForSnapshot(NodeId leader, Index refused) {
 // entry may not be able to lead, since this log is longer (fault catalogue 6.5, IN_SNAPSHOT).
 Index Raft::State::StateNeeded() const {
   if (doubt_.state_lost) return base().index;
-  const bool nowhere = doubt_.nowhere != 0 && doubt_.nowhere == HoleToApply();
-  return nowhere && leader() == NodeId::kNone && !unsure() ? doubt_.nowhere : 0;
+  const Index hole = HoleToApply();
+  return IsNowhere(hole) && leader() == NodeId::kNone && !unsure() ? hole : 0;
 }
 
 // The leader's log does not have the entry at `next`, nor has anybody's, and its state does.
 bool Raft::State::NeedsSnapshotForHole(Index next) const {
-  return next == doubt_.nowhere && next <= applied_ && trail_.holes().Contains(next);
+  return IsNowhere(next) && next <= applied_ && trail_.holes().Contains(next);
 }
 
 // True if this leader should let another one try (fault catalogue 6.5, rule 4).

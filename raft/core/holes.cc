@@ -10,9 +10,14 @@ namespace cairn {
 bool Holes::Contains(Index index) const { return FirstFrom(index) == index && index > 0; }
 
 Index Holes::FirstFrom(Index from) const {
-  auto behind = ranges_.upper_bound(from);
-  if (behind != ranges_.begin() && std::prev(behind)->second >= from) return from;
-  return behind == ranges_.end() ? 0 : behind->first;
+  const HoleRange range = RangeFrom(from);
+  return range.first == 0 ? 0 : std::max(range.first, from);
+}
+
+HoleRange Holes::RangeFrom(Index from) const {
+  auto at = ranges_.upper_bound(from);
+  if (at != ranges_.begin() && std::prev(at)->second >= from) --at;
+  return at == ranges_.end() ? HoleRange() : HoleRange{at->first, at->second};
 }
 
 std::vector<HoleRange> Holes::Ranges() const {

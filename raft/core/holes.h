@@ -28,6 +28,8 @@ class Holes {
   bool Contains(Index index) const;
   // The first index in the set at or behind `from`; 0 if there is none.
   Index FirstFrom(Index from) const;
+  // The first range that ends at or behind `from`; {0, 0} if there is none.
+  HoleRange RangeFrom(Index from) const;
   // In order, none next to another.
   std::vector<HoleRange> Ranges() const;
   Index size() const;  // indexes

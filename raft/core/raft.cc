@@ -456,7 +456,8 @@ Index Raft::commit() const { return state_->commit(); }
 Index Raft::durable() const { return state_->durable(); }
 Index Raft::applied() const { return state_->applied(); }
 std::optional<Index> Raft::torn_from() const { return state_->torn_from(); }
-const Holes& Raft::holes() const { return state_->holes(); }
+const Holes& Raft::holes() const { return state_->trail().holes(); }
+Index Raft::LastOfTerm(Index index) const { return state_->trail().LastOfTerm(index); }
 bool Raft::state_lost() const { return state_->state_lost(); }
 Index Raft::state_needed() const { return state_->StateNeeded(); }
 bool Raft::knows_members() const { return state_->KnowsMembers(); }

@@ -55,6 +55,9 @@ class Raft {
   Index applied() const;
   std::optional<Index> torn_from() const;
   const Holes& holes() const;  // what cannot be read
+  // The last of the entries in a row that are of the term of the one at `index`, which is in the
+  // log, not base() and not torn.
+  Index LastOfTerm(Index index) const;
   // What the entries up to base() have made is lost here, and no snapshot has come in its place.
   bool state_lost() const;
   // A snapshot at this entry or behind it is needed, of whoever has applied as much; 0: none. It is

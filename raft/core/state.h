@@ -67,7 +67,7 @@ class Raft::State {
   bool Quiesced() const;
   std::vector<Reliance> ReliesOn() const;
   Term TermAt(Index index) const;
-  const Holes& holes() const { return trail_.holes(); }
+  const Trail& trail() const { return trail_; }
   bool state_lost() const { return doubt_.state_lost; }
   Index StateNeeded() const;
   bool KnowsMembers() const;
@@ -139,7 +139,7 @@ class Raft::State {
     TornHolders holders;
     std::optional<Asked> asked;       // what `query` is about
     std::set<uint64_t> lost_by;       // queries about it by which nobody has it
-    Index nowhere = 0;                // a hole that nobody can fill
+    HoleRange nowhere = {};           // a hole that nobody can fill
     bool state_lost = false;          // RecoveredRaft::state_lost, until a snapshot is here
     Instant nobody_since = {};        // since when no other member was heard, of who lost its state
     bool gave_way = false;            // let another one campaign first
@@ -181,7 +181,7 @@ class Raft::State {
   void On(const BegunBehind& begun);
   void On(const EntriesDamaged& damaged);
   void On(const EntriesRepaired& repaired);
-  void On(const EntryNowhere& nowhere);
+  void On(const EntriesNowhere& nowhere);
   void On(const TornEntriesGiven& given);
   void StepFenced(const Event& event);
 
@@ -308,11 +308,13 @@ class Raft::State {
   bool SnapshotHoldsBarrier() const;
   void FinishRejoin();
 
-  // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntryNowhere)
+  // hole_rules.cc (and On EntriesDamaged, On EntriesRepaired, On EntriesNowhere)
   Index HoleToApply() const {
     return doubt_.state_lost ? applied_ + 1 : trail_.holes().FirstFrom(applied_ + 1);
   }
   bool HoleUpTo(Index index) const { return HoleToApply() != 0 && HoleToApply() <= index; }
+  bool IsNowhere(Index index) const;
+  void ForgetNowhere();
   bool NeedsSnapshotForHole(Index next) const;
   bool HeldUpByHoles();
   void AskForSnapshot(NodeId leader, Index refused);

@@ -249,7 +249,7 @@ void Raft::State::ForgetAnswers() {
   if (effects_.ask_torn && effects_.ask_torn->request != doubt_.query.id()) {
     effects_.ask_torn.reset();
   }
-  if (doubt_.nowhere != 0 && !trail_.holes().Contains(doubt_.nowhere)) doubt_.nowhere = 0;
+  ForgetNowhere();
 }
 
 void Raft::State::DecideDoubt() {

@@ -25,6 +25,11 @@ Term Trail::TermAt(Index index) const {
   return run == runs_.end() ? 0 : run->term;
 }
 
+Index Trail::LastOfTerm(Index index) const {
+  CAIRN_CHECK(index > base_.index && index <= last().index) << index;
+  return Find(index)->last_index;
+}
+
 bool Trail::Matches(LogPosition position) const {
   return position.index >= base_.index && position.index <= last().index &&
          TermAt(position.index) == position.term;

@@ -38,6 +38,8 @@ class Trail {
 
   // The term at `index`, also at base(); 0 before the base and behind the last entry.
   Term TermAt(Index index) const;
+  // The last of the entries in a row that are of the term of the one at `index`, which is here.
+  Index LastOfTerm(Index index) const;
   // True if the entry at `position` is here, or `position` is base() (paper figure 2,
   // AppendEntries receiver 2). False for positions before the base, of which nothing is known.
   bool Matches(LogPosition position) const;

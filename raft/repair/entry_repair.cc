@@ -8,26 +8,28 @@
 namespace cairn {
 namespace {
 
-// So many entries are asked for at once at most.
-constexpr Index kMaxAsked = 4096;
 // Of so many questions late answers are taken.
 constexpr size_t kMaxUnanswered = 32;
+
+// The last of those that are asked for in a row from the first one on.
+Index LastInRow(const std::vector<EntryRange>& ranges) {
+  Index last = ranges.front().last;
+  for (const EntryRange& range : ranges) {
+    if (range.first == last + 1) last = range.last;
+  }
+  return last;
+}
 
 }  // namespace
 
 std::vector<EntryRange> RangesToAsk(const Raft& raft) {
   std::vector<EntryRange> ranges;
-  Index left = kMaxAsked;
-  for (const HoleRange& hole : raft.holes().Ranges()) {
-    for (Index index = hole.first; index <= hole.last; ++index) {
-      if (left-- == 0) return ranges;
-      const Term term = raft.TermAt(index);
-      if (!ranges.empty() && ranges.back().last + 1 == index && ranges.back().term == term) {
-        ranges.back().last = index;
-        continue;
-      }
+  HoleRange hole = raft.holes().RangeFrom(1);
+  for (; hole.first != 0; hole = raft.holes().RangeFrom(hole.last + 1)) {
+    for (Index first = hole.first; first <= hole.last; first = ranges.back().last + 1) {
       if (ranges.size() == kMaxEntryRanges) return ranges;
-      ranges.push_back({index, index, term});
+      const Index last = std::min(hole.last, raft.LastOfTerm(first));
+      ranges.push_back({first, last, raft.TermAt(first)});
     }
   }
   return ranges;
@@ -50,6 +52,8 @@ NodeId EntryRepair::Choose(const Raft& raft) const {
 void EntryRepair::BeginRound() {
   tried_.clear();
   lack_.clear();
+  lack_through_ = kMaxIndex;
+  all_asked_ = false;
   again_ = kDistantFuture;
 }
 
@@ -82,23 +86,26 @@ std::optional<EntryRepair::Asking> EntryRepair::Next(Instant now, const Raft& ra
   if (again_ != kDistantFuture) return std::nullopt;
   const NodeId peer = Choose(raft);
   if (peer == NodeId::kNone) {
-    nowhere_ = nowhere_ || std::includes(lack_.begin(), lack_.end(), tried_.begin(), tried_.end());
+    const bool all = std::includes(lack_.begin(), lack_.end(), tried_.begin(), tried_.end());
+    nowhere_ = nowhere_ || all || lack_.contains(raft.leader());
+    all_asked_ = true;
     again_ = now + pause_;
     return std::nullopt;
   }
   const auto wait = waits_.find(peer);
   asked_ = {.peer = peer, .until = now + (wait == waits_.end() ? patience_ : wait->second)};
   tried_.insert(peer);
-  unanswered_[++last_request_] = {peer, first_};
+  std::vector<EntryRange> ranges = RangesToAsk(raft);
+  unanswered_[++last_request_] = {peer, first_, LastInRow(ranges)};
   if (unanswered_.size() > kMaxUnanswered) unanswered_.erase(unanswered_.begin());
-  return Asking{peer, {last_request_, RangesToAsk(raft)}};
+  return Asking{peer, {last_request_, std::move(ranges)}};
 }
 
 std::vector<RecordRun> EntryRepair::Take(NodeId from, const EntryReply& reply,
                                          const std::vector<RecordRun>& entries, const Raft& raft) {
   const auto found = unanswered_.find(reply.request);
   if (found == unanswered_.end() || found->second.peer != from || asked_.writing) return {};
-  const LogPosition asked_for = found->second.first;
+  const auto [peer, asked_for, asked_through] = found->second;
   unanswered_.erase(found);
   std::vector<RecordRun> runs;
   for (const RecordRun& run : entries) {
@@ -119,6 +126,8 @@ std::vector<RecordRun> EntryRepair::Take(NodeId from, const EntryReply& reply,
   // What it said when another entry was the first says nothing of this one.
   if (!helps && asked_for == first_) {
     lack_.insert(from);
+    // What it gives it does not lack: that is no hole any more when it is written.
+    lack_through_ = std::min(lack_through_, asked_through);
     nowhere_ = nowhere_ || from == raft.leader();
   }
   if (!runs.empty()) asked_ = {.peer = from, .until = Instant(), .writing = true};
@@ -126,12 +135,20 @@ std::vector<RecordRun> EntryRepair::Take(NodeId from, const EntryReply& reply,
 }
 
 void EntryRepair::Written(bool good) {
-  if (!good) lack_.insert(asked_.peer);
+  if (!good) {
+    // It may have more to give, as good as this.
+    lack_.insert(asked_.peer);
+    lack_through_ = first_.index;
+  }
   asked_.writing = false;
 }
 
-std::optional<Index> EntryRepair::TakeNowhere() {
-  return std::exchange(nowhere_, false) ? std::optional(first_.index) : std::nullopt;
+// Not while some of the hole is written, which is then not nowhere.
+std::optional<EntryRepair::Nowhere> EntryRepair::TakeNowhere(const Raft& raft) {
+  if (asked_.writing || !std::exchange(nowhere_, false)) return std::nullopt;
+  const HoleRange hole = raft.holes().RangeFrom(first_.index);
+  if (hole.first != first_.index) return std::nullopt;
+  return Nowhere{{hole.first, std::min(hole.last, lack_through_)}, all_asked_};
 }
 
 Instant EntryRepair::NextDeadline() const {

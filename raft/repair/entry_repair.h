@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "base/types.h"
+#include "raft/core/holes.h"
 #include "raft/core/raft.h"
 #include "raft/envelope.h"
 #include "storage/record.h"
@@ -44,9 +45,13 @@ class EntryRepair {
                               const std::vector<RecordRun>& entries, const Raft& raft);
   // They are durable, or (not `good`) not what stood there.
   void Written(bool good);
-  // A hole that every other member has just said to lack, or the leader; once each time they do.
-  // A snapshot may have it: the leader's log lacks what it has compacted.
-  std::optional<Index> TakeNowhere();
+  // Of the first hole what every other member has just said to lack, or the leader; once each time
+  // they do. A snapshot may have it: the leader's log lacks what it has compacted.
+  struct Nowhere {
+    HoleRange entries;
+    bool all_asked = false;  // who has not said so is silent
+  };
+  std::optional<Nowhere> TakeNowhere(const Raft& raft);
 
   // When Next is due at the latest.
   Instant NextDeadline() const;
@@ -59,12 +64,14 @@ class EntryRepair {
   const Duration patience_;
   const Duration pause_;
   uint64_t last_request_;
-  LogPosition first_;       // of the holes, index 0: there are none
-  std::set<NodeId> tried_;  // asked for first_, since all were asked in vain last
-  std::set<NodeId> lack_;   // those of them that could not give it
+  LogPosition first_;               // of the holes, index 0: there are none
+  std::set<NodeId> tried_;          // asked for first_, since all were asked in vain last
+  std::set<NodeId> lack_;           // those of them that could not give it
+  Index lack_through_ = kMaxIndex;  // nor anything behind it up to here
   struct Question {
     NodeId peer = NodeId::kNone;
     LogPosition first;  // first_ when it was asked
+    Index last = 0;     // of what was asked for in a row from there on
   };
   std::map<uint64_t, Question> unanswered_;  // by request; the latest few
   std::map<NodeId, Duration> waits_;         // who was silent: how long it is waited for
@@ -76,9 +83,10 @@ class EntryRepair {
   Asked asked_;
   Instant again_ = kDistantFuture;  // all were asked in vain: when to ask again
   bool nowhere_ = false;
+  bool all_asked_ = false;
 };
 
-// Of `holes` what one request asks for.
+// Of the holes what one request asks for: ranges, however long. Who answers gives what fits.
 std::vector<EntryRange> RangesToAsk(const Raft& raft);
 
 }  // namespace cairn

@@ -136,6 +136,7 @@ class BlockLog final : public LogDisk {
   absl::Status DropPrefix(GroupState& group, Index up_to);
   absl::Status Reset(GroupState& group, LogPosition base, EntryHash hash);
   absl::Status Repair(GroupState& group, const std::vector<RecordRun>& runs);
+  Index UnreadableThrough(const GroupState& group, Index first, Index last) const;
   absl::StatusOr<std::vector<RecordRun>> Read(const GroupState& group, Index first, Index last,
                                               size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(const GroupState& group, Index index) const;

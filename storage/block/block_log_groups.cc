@@ -109,4 +109,14 @@ RecoveredLog BlockLog::Describe(GroupState& group) {
   return recovered;
 }
 
+// Those of a batch that is lost. Of what stands in a block nothing is known before it is read.
+Index BlockLog::UnreadableThrough(const GroupState& group, Index first, Index last) const {
+  MutexLock lock(mutex_);
+  const Index end = group.first_pending();
+  if (first <= group.base().index || first >= end) return first;
+  const Span* span = group.written().spans.Find(first);
+  if (span == nullptr || span->is_in_block()) return first;
+  return std::max(first, std::min({last, span->last, end - 1}));
+}
+
 }  // namespace cairn

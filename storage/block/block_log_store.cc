@@ -13,6 +13,10 @@ absl::StatusOr<std::vector<RecordRun>> BlockLogStore::Read(Index first, Index la
   return log_.Read(group_, first, last, max_bytes);
 }
 
+Index BlockLogStore::UnreadableThrough(Index first, Index last) const {
+  return log_.UnreadableThrough(group_, first, last);
+}
+
 absl::StatusOr<EntryHash> BlockLogStore::HashAt(Index index) const {
   return log_.HashAt(group_, index);
 }

@@ -23,6 +23,7 @@ class BlockLogStore final : public LogStore {
   absl::Status Repair(const std::vector<RecordRun>& runs) override;
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override;
+  Index UnreadableThrough(Index first, Index last) const override;
   absl::StatusOr<EntryHash> HashAt(Index index) const override;
   LogPosition base() const override;
   LogPosition last() const override;

@@ -33,6 +33,9 @@ class RocksDbLog::Store final : public LogStore {
                                               size_t max_bytes) const override {
     return log_.Read(group_, first, last, max_bytes);
   }
+  Index UnreadableThrough(Index first, Index last) const override {
+    return log_.UnreadableThrough(group_, first, last);
+  }
   absl::StatusOr<EntryHash> HashAt(Index index) const override {
     return log_.HashAt(group_, index);
   }
@@ -287,6 +290,23 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
         absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there")));
   }
   return std::vector<RecordRun>{run->Slice(first, good - 1)};
+}
+
+// Those that RocksDB does not have, up to the next one that it has.
+Index RocksDbLog::UnreadableThrough(GroupId group, Index first, Index last) {
+  GroupLog log(group);
+  std::optional<DatabaseSnapshot> snapshot;
+  {
+    MutexLock lock(mutex_);
+    log = LogOf(group);
+    snapshot.emplace(db_);
+  }
+  last = std::min(last, log.LastWhole());
+  if (first <= log.head().base.index || first >= last) return first;
+  last = NextThere(db_, {.snapshot = snapshot->get()}, group, first, last) - 1;
+  // It gives back the status it is told; who asks has read the first one in vain and knows why.
+  if (last > first) FoundUnreadable(log, first, last, absl::OkStatus()).IgnoreError();
+  return last;
 }
 
 // A mark that speaks for the entries goes; the next change writes another if it can. The log may

@@ -130,6 +130,7 @@ class RocksDbLog final : public LogDisk {
   absl::Status Repair(GroupId group, const std::vector<RecordRun>& runs);
   absl::Status DropPrefix(GroupId group, Index up_to);
   absl::Status Reset(GroupId group, LogPosition base, EntryHash hash);
+  Index UnreadableThrough(GroupId group, Index first, Index last);
   absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,
                                               size_t max_bytes);
   absl::StatusOr<EntryHash> HashAt(GroupId group, Index index);

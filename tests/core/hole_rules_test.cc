@@ -19,7 +19,7 @@ TEST(HoleRulesTest, AProbeBehindTheHoleIsRefused) {
   AppendReply reply = RaftUnderTest::Only<AppendReply>(node.Settle(), 2);
   EXPECT_TRUE(reply.success) << "somebody may have it";
   EXPECT_EQ(reply.match, 2u);
-  node.Step(EntryNowhere{3});
+  node.Step(EntriesNowhere{{3, 3}});
   node.Settle();
   node.Receive(2, MakeAppend(2, {5, 1}, {2}));
   reply = RaftUnderTest::Only<AppendReply>(node.Settle(), 2);
@@ -37,7 +37,7 @@ TEST(HoleRulesTest, AHeartbeatIsAnsweredAsALeaderThatReplicatesHeeds) {
   node.Step(EntriesDamaged{{3, 5}});
   node.Receive(2, Heartbeat{.term = 2});
   EXPECT_TRUE(RaftUnderTest::Sent<AppendReply>(node.Settle()).empty());
-  node.Step(EntryNowhere{3});
+  node.Step(EntriesNowhere{{3, 3}});
   node.Settle();
   node.Receive(2, Heartbeat{.term = 2});
   const AppendReply reply = RaftUnderTest::Only<AppendReply>(node.Settle(), 2);
@@ -52,7 +52,7 @@ TEST(HoleRulesTest, WithoutALeaderTheStateOfAnyMemberWillDo) {
   RaftUnderTest node(3, {1, 1, 1, 1, 1}, kTerm2);
   node.Step(EntriesDamaged{{3, 3}});
   EXPECT_EQ(node.raft().state_needed(), 0u) << "somebody may have it";
-  node.Step(EntryNowhere{3});
+  node.Step(EntriesNowhere{{3, 3}});
   node.Settle();
   EXPECT_EQ(node.raft().state_needed(), 3u);
   node.Receive(2, Heartbeat{.term = 2});
@@ -76,9 +76,38 @@ TEST(HoleRulesTest, AnEntryThatIsAppliedNeedsNoState) {
   recovered.applied = 2;
   recovered.holes = {{2, 2}};
   RaftUnderTest node(recovered);
-  node.Step(EntryNowhere{2});
+  node.Step(EntriesNowhere{{2, 2}});
   node.Settle();
   EXPECT_EQ(node.raft().state_needed(), 0u);
+}
+
+// It has applied the first of them, and cannot go on: what it needs is nowhere, too.
+TEST(HoleRulesTest, AGapThatIsPartlyAppliedIsNowhereAsAWhole) {
+  RecoveredRaft recovered = Recovered(3, {1, 1, 1, 1, 1}, kTerm2);
+  recovered.applied = 3;
+  RaftUnderTest node(recovered);
+  node.Step(EntriesDamaged{{3, 5}});
+  node.Step(EntriesNowhere{{3, 5}});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 4u);
+}
+
+// What is repaired, or another entry in the same place, is not what was said to be nowhere.
+TEST(HoleRulesTest, OnlyWhatIsStillAHoleIsNowhere) {
+  RaftUnderTest node(3, {1, 1, 1, 1, 1}, kTerm2);
+  node.Step(EntriesDamaged{{2, 5}});
+  node.Step(EntriesNowhere{{2, 4}});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 2u);
+  node.Step(EntriesRepaired{{2, 2}, {}});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 3u);
+  node.Step(EntriesRepaired{{3, 4}, {}});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 0u) << "of 5 nothing was said";
+  node.Step(EntriesDamaged{{3, 4}});
+  node.Settle();
+  EXPECT_EQ(node.raft().state_needed(), 0u) << "they were there in between";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "raft/core/holes.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -54,6 +55,11 @@ TEST(HolesTest, EqualsASetOfIndexes) {
         ASSERT_EQ(holes.Contains(index), twin.contains(index)) << index;
         const auto next = twin.lower_bound(index);
         ASSERT_EQ(holes.FirstFrom(index), next == twin.end() ? 0 : *next) << index;
+        const std::vector<HoleRange> ranges = RangesOf(twin);
+        const auto found =
+            std::find_if(ranges.begin(), ranges.end(),
+                         [index](const HoleRange& each) { return each.last >= index; });
+        ASSERT_EQ(holes.RangeFrom(index), found == ranges.end() ? HoleRange() : *found) << index;
       }
     }
   }

@@ -23,6 +23,11 @@ struct NaiveLog {
   }
   LogPosition last() const { return {last_index(), TermAt(last_index())}; }
 
+  Index LastOfTerm(Index index) const {
+    while (index < last_index() && TermAt(index + 1) == TermAt(index)) ++index;
+    return index;
+  }
+
   LogPosition LastSharedWith(LogPosition other) const {
     for (Index index = last_index(); index > base.index; --index) {
       if (index <= other.index && TermAt(index) <= other.term) return {index, TermAt(index)};
@@ -58,6 +63,8 @@ void ExpectSame(const Trail& trail, const NaiveLog& log) {
   ASSERT_EQ(trail.empty(), log.terms.empty());
   for (Index index = 0; index <= log.last_index() + 2; ++index) {
     ASSERT_EQ(trail.TermAt(index), log.TermAt(index)) << index;
+    if (index <= log.base.index || index > log.last_index()) continue;
+    ASSERT_EQ(trail.LastOfTerm(index), log.LastOfTerm(index)) << index;
   }
   for (size_t i = 1; i < trail.runs().size(); ++i) {
     ASSERT_LT(trail.runs()[i - 1].term, trail.runs()[i].term);

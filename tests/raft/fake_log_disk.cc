@@ -60,6 +60,12 @@ absl::StatusOr<std::vector<RecordRun>> FakeLogStore::Read(Index first, Index las
   return std::vector<RecordRun>{*std::move(run)};
 }
 
+Index FakeLogStore::UnreadableThrough(Index first, Index last) const {
+  MutexLock lock(mutex_);
+  while (knows_gaps_ && first < last && damaged_.contains(first + 1)) ++first;
+  return first;
+}
+
 absl::StatusOr<EntryHash> FakeLogStore::HashAt(Index index) const {
   MutexLock lock(mutex_);
   if (index == 0) return EntryHash{};
@@ -98,6 +104,11 @@ void FakeLogStore::RefuseRepairs() {
 void FakeLogStore::ReadWholeRuns() {
   MutexLock lock(mutex_);
   whole_runs_ = true;
+}
+
+void FakeLogStore::KnowGaps() {
+  MutexLock lock(mutex_);
+  knows_gaps_ = true;
 }
 
 void FakeLogStore::OnBadRead(std::function<void()> on_bad_read) {

@@ -30,6 +30,7 @@ class FakeLogStore final : public LogStore {
   absl::Status Repair(const std::vector<RecordRun>& runs) override;
   absl::StatusOr<std::vector<RecordRun>> Read(Index first, Index last,
                                               size_t max_bytes) const override;
+  Index UnreadableThrough(Index first, Index last) const override;
   absl::StatusOr<EntryHash> HashAt(Index index) const override;
   LogPosition base() const override { return {}; }
   LogPosition last() const override;
@@ -44,6 +45,8 @@ class FakeLogStore final : public LogStore {
   void RefuseRepairs();
   // From now on a read gives all it finds in one run, of however many terms.
   void ReadWholeRuns();
+  // From now on it knows, of an entry that is damaged, which of the next ones are.
+  void KnowGaps();
   // From now on each read that gives DATA_LOSS calls this, under the store's lock.
   void OnBadRead(std::function<void()> on_bad_read);
   std::set<Index> damaged() const;
@@ -73,6 +76,7 @@ class FakeLogStore final : public LogStore {
   std::map<Index, bool> damaged_ CAIRN_GUARDED_BY(mutex_);  // to whether it is found later
   bool repairs_ CAIRN_GUARDED_BY(mutex_) = true;
   bool whole_runs_ CAIRN_GUARDED_BY(mutex_) = false;
+  bool knows_gaps_ CAIRN_GUARDED_BY(mutex_) = false;
   std::function<void()> on_bad_read_ CAIRN_GUARDED_BY(mutex_);
   size_t repaired_ CAIRN_GUARDED_BY(mutex_) = 0;
   std::optional<Index> torn_from_ CAIRN_GUARDED_BY(mutex_);

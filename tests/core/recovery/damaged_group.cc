@@ -293,12 +293,17 @@ bool DamagedGroup::Repair() {
 // As EntryRepair and Node::DriveRepair: every other member has said so, or the leader.
 void DamagedGroup::TellNowhere(Node& node) {
   if (node.fenced || node.raft->holes().empty() || !Lucky(2)) return;
-  const Index index = node.raft->holes().first();
-  if (!Nowhere(node, {index, node.raft->TermAt(index)})) return;
-  if (index <= node.kept) {
-    Step(node, Compact{index});
+  const HoleRange hole = node.raft->holes().RangeFrom(1);
+  const auto nowhere = [&](Index index) {
+    return Nowhere(node, {index, node.raft->TermAt(index)});
+  };
+  if (!nowhere(hole.first)) return;
+  Index last = hole.first;
+  while (last < hole.last && nowhere(last + 1)) ++last;
+  if (hole.first <= node.kept) {
+    Step(node, Compact{std::min(last, node.kept)});
   } else {
-    Step(node, EntryNowhere{index});
+    Step(node, EntriesNowhere{{hole.first, last}});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/random.h"
 #include "gtest/gtest.h"
 #include "tests/core/raft_under_test.h"
 #include "tests/raft/records.h"
@@ -40,6 +41,10 @@ class EntryRepairTest : public testing::Test {
       taken += run.size();
     }
     return taken;
+  }
+  HoleRange Nowhere() {
+    const auto nowhere = repair_.TakeNowhere(node_.raft());
+    return nowhere ? nowhere->entries : HoleRange();
   }
   void Lack(uint64_t from) { EXPECT_EQ(Answer(from, request_), 0u); }
 
@@ -85,7 +90,7 @@ TEST_F(EntryRepairTest, WhoIsSilentIsWaitedForLongerEachTime) {
     ASSERT_EQ(repair_.NextDeadline(), node_.now() + kPause);
     node_.Elapse(kPause);
   }
-  EXPECT_FALSE(repair_.TakeNowhere()) << "nobody has said to lack it";
+  EXPECT_FALSE(repair_.TakeNowhere(node_.raft())) << "nobody has said to lack it";
 }
 
 // Nobody leads who could say it for all.
@@ -94,15 +99,18 @@ TEST(EntryRepairAloneTest, AHoleIsNowhereOnceAllHaveSaidSo) {
   node.Step(EntriesDamaged{{3, 3}});
   EntryRepair repair(kPatience, kPause, 0);
   for (uint64_t peer : {2, 3}) {
-    EXPECT_FALSE(repair.TakeNowhere());
+    EXPECT_FALSE(repair.TakeNowhere(node.raft()));
     const std::optional<EntryRepair::Asking> asking = repair.Next(node.now(), node.raft());
     ASSERT_TRUE(asking && asking->to == NodeId{peer});
     repair.Take(NodeId{peer}, EntryReply{asking->request.request}, {}, node.raft());
   }
   EXPECT_FALSE(repair.Next(node.now(), node.raft()));
-  EXPECT_EQ(repair.TakeNowhere(), 3u);
+  const auto nowhere = repair.TakeNowhere(node.raft());
+  ASSERT_TRUE(nowhere.has_value());
+  EXPECT_EQ(nowhere->entries, (HoleRange{3, 3}));
+  EXPECT_TRUE(nowhere->all_asked);
   EXPECT_FALSE(repair.Next(node.now(), node.raft()));
-  EXPECT_FALSE(repair.TakeNowhere());
+  EXPECT_FALSE(repair.TakeNowhere(node.raft()));
   EXPECT_EQ(repair.NextDeadline(), node.now() + kPause);
 }
 
@@ -112,10 +120,10 @@ TEST_F(EntryRepairTest, AHoleIsNowhereOnceTheLeaderLacksIt) {
   ASSERT_EQ(Asked(), 2u);
   Lack(2);
   ASSERT_EQ(Asked(), 3u);
-  EXPECT_EQ(repair_.TakeNowhere(), 3u);
+  EXPECT_EQ(Nowhere(), (HoleRange{3, 3}));
   Lack(3);
   ASSERT_EQ(Asked(), 4u);
-  EXPECT_FALSE(repair_.TakeNowhere());
+  EXPECT_FALSE(repair_.TakeNowhere(node_.raft()));
 }
 
 // "No" to a question of before says nothing of what is asked for now, entries do.
@@ -128,10 +136,10 @@ TEST_F(EntryRepairTest, AnAnswerIsAboutWhatWasAsked) {
   ASSERT_EQ(Asked(), 2u);
   EXPECT_EQ(Answer(2, about_3), 0u);
   EXPECT_EQ(Asked(), 0u) << "it has not answered this";
-  EXPECT_FALSE(repair_.TakeNowhere());
+  EXPECT_FALSE(repair_.TakeNowhere(node_.raft()));
   Lack(2);
   EXPECT_EQ(Asked(), 3u);
-  EXPECT_EQ(repair_.TakeNowhere(), 2u);
+  EXPECT_EQ(Nowhere(), (HoleRange{2, 3})) << "both were asked for";
 }
 
 // Another entry that has taken the place is asked for anew.
@@ -145,7 +153,111 @@ TEST_F(EntryRepairTest, AnotherEntryIsAnotherHole) {
   EXPECT_EQ(Answer(2, first, 5, 5), 0u);
   node_.Elapse(kPatience);
   ASSERT_EQ(Asked(), 3u);
-  EXPECT_FALSE(repair_.TakeNowhere());
+  EXPECT_FALSE(repair_.TakeNowhere(node_.raft()));
+}
+
+// As entry by entry: one range a term.
+TEST(EntryRepairAloneTest, WhatIsAskedEqualsTheHolesEntryByEntry) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    std::vector<Term> terms = {1};
+    while (terms.size() < 200) terms.push_back(terms.back() + (random.OneIn(5) ? 1 : 0));
+    RaftUnderTest node(3, terms, {.term = terms.back()});
+    const uint64_t rarely = 1 + random.Below(20);
+    for (Index index = 1; index <= terms.size(); ++index) {
+      if (random.OneIn(rarely)) node.Step(EntriesDamaged{{index, index}});
+    }
+    std::vector<EntryRange> twin;
+    for (Index index = 1; index <= terms.size(); ++index) {
+      if (!node.raft().holes().Contains(index)) continue;
+      const Term term = terms[index - 1];
+      if (!twin.empty() && twin.back().last + 1 == index && twin.back().term == term) {
+        twin.back().last = index;
+      } else {
+        twin.push_back({index, index, term});
+      }
+    }
+    if (twin.size() > kMaxEntryRanges) twin.resize(kMaxEntryRanges);
+    ASSERT_EQ(RangesToAsk(node.raft()), twin);
+  }
+}
+
+// One question to each member, and one answer of each: not one an entry.
+TEST(EntryRepairAloneTest, AGapOfAMillionThatNobodyHasIsOneRound) {
+  constexpr Index kMany = 1'000'000;
+  RecoveredRaft recovered = Recovered(3, {1}, kTerm1);
+  recovered.runs = {{1, kMany + 2}};
+  RaftUnderTest node(recovered);
+  node.Step(EntriesDamaged{{2, kMany + 1}});
+  EntryRepair repair(kPatience, kPause, 0);
+  for (uint64_t peer : {2, 3}) {
+    const std::optional<EntryRepair::Asking> asking = repair.Next(node.now(), node.raft());
+    ASSERT_TRUE(asking && asking->to == NodeId{peer});
+    EXPECT_EQ(asking->request.wanted, (std::vector<EntryRange>{{2, kMany + 1, 1}}));
+    repair.Take(NodeId{peer}, EntryReply{asking->request.request}, {}, node.raft());
+  }
+  EXPECT_FALSE(repair.Next(node.now(), node.raft()));
+  const auto nowhere = repair.TakeNowhere(node.raft());
+  ASSERT_TRUE(nowhere.has_value());
+  EXPECT_EQ(nowhere->entries, (HoleRange{2, kMany + 1}));
+}
+
+// The leader lacks the first ones and has the others: only what nobody has is nowhere, and that is
+// not said while the others are written.
+TEST_F(EntryRepairTest, WhatIsGivenIsNotNowhere) {
+  node_.Step(EntriesDamaged{{2, 5}});
+  ASSERT_EQ(Asked(), 2u);
+  EXPECT_EQ(Answer(2, request_, 4, 5), 2u);
+  EXPECT_EQ(Nowhere(), HoleRange()) << "some of it is being written";
+  repair_.Written(true);
+  node_.Step(EntriesRepaired{{4, 5}, {}});
+  EXPECT_EQ(Nowhere(), (HoleRange{2, 3}));
+}
+
+// What was found bad since it was asked is in nobody's answer.
+TEST_F(EntryRepairTest, WhatNobodyWasAskedForIsNotNowhere) {
+  node_.Step(EntriesDamaged{{2, 3}});
+  ASSERT_EQ(Asked(), 2u);
+  node_.Step(EntriesDamaged{{4, 5}});
+  Lack(2);
+  EXPECT_EQ(Nowhere(), (HoleRange{2, 3}));
+}
+
+// What it gave was not what stood there; it may have more.
+TEST_F(EntryRepairTest, ABadAnswerSaysNothingOfTheRest) {
+  node_.Step(EntriesDamaged{{2, 5}});
+  for (uint64_t peer : {2, 3, 4, 5}) {
+    ASSERT_EQ(Asked(), peer);
+    if (peer == 4) {
+      EXPECT_EQ(Answer(peer, request_, 2, 3), 2u);
+      repair_.Written(false);
+    } else {
+      Lack(peer);
+    }
+  }
+  EXPECT_EQ(Asked(), 0u);
+  EXPECT_EQ(Nowhere(), (HoleRange{2, 2}));
+}
+
+// A member that is down does not keep what the leader lacks for ever.
+TEST_F(EntryRepairTest, WhoIsSilentIsNotWaitedForWhereTheLeaderLacksIt) {
+  node_.Step(EntriesDamaged{{2, 5}});
+  ASSERT_EQ(Asked(), 2u);
+  Lack(2);
+  auto nowhere = repair_.TakeNowhere(node_.raft());
+  ASSERT_TRUE(nowhere.has_value());
+  EXPECT_FALSE(nowhere->all_asked);
+  for (uint64_t peer : {3, 4, 5}) {
+    ASSERT_EQ(Asked(), peer);
+    EXPECT_FALSE(repair_.TakeNowhere(node_.raft()));
+    node_.Elapse(kPatience);
+  }
+  ASSERT_EQ(Asked(), 0u);
+  nowhere = repair_.TakeNowhere(node_.raft());
+  ASSERT_TRUE(nowhere.has_value());
+  EXPECT_TRUE(nowhere->all_asked);
+  EXPECT_EQ(nowhere->entries, (HoleRange{2, 5}));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -35,11 +36,14 @@ class RepairBySnapshotTest : public testing::Test {
 
   // The entry of the command, in the log of a node that is down.
   void Damage(uint64_t node, const std::string& command = kCommand) {
+    ASSERT_EQ(DamageAll(node, command), 1u);
+  }
+  // Wherever it stands; gives in how many files.
+  size_t DamageAll(uint64_t node, const std::string& command) {
     SimulatedFileSystem& files = cluster_.Files(node);
     size_t found = 0;
-    const absl::StatusOr<std::vector<std::string>> names = files.List("/data/log");
-    ASSERT_TRUE(names.ok());
-    for (const std::string& name : *names) {
+    const std::vector<std::string> names = files.List("/data/log").value();
+    for (const std::string& name : names) {
       const std::string path = "/data/log/" + name;
       const absl::StatusOr<std::string> bytes = ReadWholeFile(files, path);
       if (!bytes.ok()) continue;
@@ -48,7 +52,7 @@ class RepairBySnapshotTest : public testing::Test {
       files.FlipBits(path, at, 1);
       ++found;
     }
-    ASSERT_EQ(found, 1u);
+    return found;
   }
 
   static constexpr char kCommand[] = "the one that will be unreadable";
@@ -114,6 +118,58 @@ TEST_F(RepairBySnapshotTest, WhatIsDroppedLeavesTheStoreWhenItsHashIsKnown) {
       ADD_FAILURE() << finding.path << " " << finding.entries.first << ": " << finding.reason;
     }
   }
+}
+
+// Forty entries that the state has, and that the others have compacted: they go together, after
+// each of the others was asked.
+TEST_F(RepairBySnapshotTest, AGapThatNobodyHasIsDroppedAtOnce) {
+  constexpr int kGap = 40;
+  constexpr int kRetained = 200;
+  cluster_.options.compaction.retained_entries = kRetained;
+  for (uint64_t node = 1; node <= 3; ++node) cluster_.Stop(node);
+  for (uint64_t node = 1; node <= 3; ++node) cluster_.Start(node);
+  cluster_.OpenEverywhere(kGroup);
+  leader_ = cluster_.Leader(kGroup);
+  follower_ = cluster_.Follower(kGroup);
+  third_ = 6 - leader_ - follower_;
+  const auto name = [](int i) { return "of the gap, number " + std::to_string(100 + i); };
+  const auto fill_up_to = [&](Index last) {
+    cluster_.Fill(kGroup, static_cast<int>(last - cluster_.Status(leader_, kGroup).last_index));
+    return cluster_.Await([&] {
+      return cluster_.Status(follower_, kGroup).applied_index == last &&
+             cluster_.Status(third_, kGroup).applied_index == last;
+    });
+  };
+  const Index before = cluster_.Status(leader_, kGroup).last_index;
+  for (int i = 0; i < kGap; ++i) cluster_.Propose(leader_, kGroup, name(i));
+  const Index last = before + kGap;
+  ASSERT_EQ(cluster_.Status(leader_, kGroup).last_index, last);
+  ASSERT_TRUE(fill_up_to(before + kRetained));
+  ASSERT_TRUE(cluster_.Snapshot(follower_, kGroup).ok());
+  ASSERT_TRUE(fill_up_to(before + kRetained + kGap + 5));
+  for (const uint64_t node : {leader_, third_}) {
+    ASSERT_TRUE(cluster_.Snapshot(node, kGroup).ok());
+    ASSERT_TRUE(cluster_.Await([&] { return cluster_.Status(node, kGroup).first_index > last; }));
+  }
+  ASSERT_LE(cluster_.Status(follower_, kGroup).first_index, before + 1);
+  cluster_.Stop(follower_);
+  for (int i = 0; i < kGap; ++i) ASSERT_GE(DamageAll(follower_, name(i)), 1u);
+  int questions = 0;
+  cluster_.network.SetFilter([&](Envelope& envelope) {
+    questions += std::holds_alternative<EntryRequest>(envelope.body) ? 1 : 0;
+    return true;
+  });
+  cluster_.Start(follower_);
+  ASSERT_TRUE(cluster_.Open(follower_, kGroup).ok());
+  ASSERT_TRUE(cluster_.Await([&] { return cluster_.Status(follower_, kGroup).first_index > last; },
+                             Seconds(10)));
+  cluster_.network.SetFilter({});
+  EXPECT_EQ(cluster_.Status(follower_, kGroup).first_index, last + 1);
+  EXPECT_LE(questions, 6);
+  EXPECT_TRUE(cluster_.Stopped(follower_).ok());
+  EXPECT_TRUE(cluster_.Await([&] {
+    return cluster_.View(follower_, kGroup).commands == cluster_.View(leader_, kGroup).commands;
+  }));
 }
 
 // The leader's snapshot has lost its last byte. Who asks for it gets another one, and nothing is

@@ -138,7 +138,7 @@ TEST(StateRepairOfHoleTest, AnEntryThatNobodyHasIsLookedForInStates) {
   StateRepair repair(kInterval, 7);
   node.Step(EntriesDamaged{{2, 2}});
   EXPECT_FALSE(repair.Next(node.now(), node.raft()).has_value());
-  node.Step(EntryNowhere{2});
+  node.Step(EntriesNowhere{{2, 2}});
   node.Settle();
   const auto asking = repair.Next(node.now(), node.raft());
   ASSERT_TRUE(asking.has_value());

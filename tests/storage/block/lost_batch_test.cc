@@ -38,11 +38,25 @@ BlockLogOptions OneBlock() {
   return options;
 }
 
+// What is said to be unreadable is, and of what can be read nothing is said.
+void ExpectSaysOnlyWhatIsSo(const LogStore& store) {
+  for (Index first = store.base().index + 1; first <= store.last().index; ++first) {
+    const Index through = store.UnreadableThrough(first, store.last().index);
+    ASSERT_GE(through, first);
+    ASSERT_LE(through, store.last().index);
+    ASSERT_EQ(store.UnreadableThrough(first, first), first);
+    for (Index index = first; index <= through && through > first; ++index) {
+      ASSERT_TRUE(absl::IsDataLoss(store.Read(index, index, 1).status())) << index;
+    }
+  }
+}
+
 // What a start says of the group.
 std::string Outcome(LogDriver& driver, GroupId group) {
   const absl::StatusOr<OpenedLog> opened = driver.log().OpenGroup(group);
   if (!opened.ok()) return std::string(absl::StatusCodeToString(opened.status().code()));
   std::string text = absl::StrCat("up to ", opened->store->last().index);
+  ExpectSaysOnlyWhatIsSo(*opened->store);
   driver.log().CloseGroup(group);
   if (opened->recovered.hard_state_lost) absl::StrAppend(&text, ", lost");
   if (!opened->recovered.faulty.empty()) absl::StrAppend(&text, ", faulty");

@@ -81,6 +81,12 @@ class RocksDbClaimsTest : public testing::Test {
     }
     EXPECT_TRUE(
         absl::IsOutOfRange(subject_.store->Read(kWritten + kClaimed + 1, kMaxIndex, 1).status()));
+    // All of it is known at once, and nothing of what is there.
+    EXPECT_EQ(subject_.store->UnreadableThrough(first, kMaxIndex), kWritten + kClaimed);
+    EXPECT_EQ(subject_.store->UnreadableThrough(first, first + 5), first + 5);
+    for (Index index = 1; index < first; ++index) {
+      EXPECT_EQ(subject_.store->UnreadableThrough(index, kMaxIndex), index);
+    }
   }
 
   SimulatedFileSystem files_;
