@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/options.h"
@@ -15,7 +16,7 @@ namespace {
 // What writes wait for: buffers in memory that are not in tables yet, and tables that are not
 // merged. One buffer less and RocksDB slows writes down, which is no different here (WriteStalls).
 constexpr int kMostBuffers = 4;
-constexpr int kMostTables = 40;
+constexpr int kMostTables = 2 * kManyTables;
 constexpr int kAny = 1 << 30;
 
 // RocksDB has no console and no file of its own here; what matters comes back as a status.
@@ -146,7 +147,13 @@ void DatabaseFailure::MergeFailed(absl::Status why) {
     MutexLock lock(mutex_);
     if (merge_failure_.ok()) merge_failure_ = std::move(why);
   }
+  merges_failed_.fetch_add(1, std::memory_order_acq_rel);
   merge_failed_.store(true, std::memory_order_release);
+}
+
+void DatabaseFailure::MergesAgain() {
+  MutexLock lock(mutex_);
+  merge_failure_ = absl::OkStatus();
 }
 
 absl::Status DatabaseFailure::merge_failure() const {
@@ -176,6 +183,13 @@ absl::Status StopMerging(rocksdb::DB& db) {
 
 absl::Status StartMerging(rocksdb::DB& db) {
   return FromRocksDb(db.SetOptions({{"disable_auto_compactions", "false"}}));
+}
+
+int UnmergedTables(rocksdb::DB& db) {
+  std::string tables;
+  int count = 0;
+  const bool known = db.GetProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &tables);
+  return known && absl::SimpleAtoi(tables, &count) ? count : 0;
 }
 
 absl::Status LimitWrites(rocksdb::DB& db, WriteLimits limits) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -29,15 +30,20 @@ class DatabaseFailure {
   // stands in it is lost, or is not, for who reads it, and nothing else is. But it would be tried
   // again and again.
   void MergeFailed(absl::Status why);
-  // Why no tables are merged any more; OK: they are.
+  // Why no tables are merged; OK: they are.
   absl::Status merge_failure() const;
   // Whether that was so since the last call.
   bool TakeMergeFailed() {
     return merge_failed_.load(std::memory_order_acquire) && merge_failed_.exchange(false);
   }
+  // How often that was so.
+  uint64_t merges_failed() const { return merges_failed_.load(std::memory_order_acquire); }
+  // No table is known any more that cannot be merged.
+  void MergesAgain();
 
  private:
   std::atomic<bool> merge_failed_ = false;
+  std::atomic<uint64_t> merges_failed_ = 0;
   mutable Mutex mutex_;
   absl::Status status_ CAIRN_GUARDED_BY(mutex_);
   absl::Status merge_failure_ CAIRN_GUARDED_BY(mutex_);  // the first one
@@ -87,6 +93,11 @@ absl::Status StopMerging(rocksdb::DB& db);
 
 // And again: they are, also if the database was opened not to.
 absl::Status StartMerging(rocksdb::DB& db);
+
+// How many tables there are that were not merged, and from how many on there are many: at twice as
+// many writes wait.
+int UnmergedTables(rocksdb::DB& db);
+inline constexpr int kManyTables = 20;
 
 // What writes wait for from now on: both, in a database that was opened.
 struct WriteLimits {

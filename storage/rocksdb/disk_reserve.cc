@@ -31,6 +31,8 @@ DiskReserve::DiskReserve(FileSystem& file_system, std::string path, uint64_t byt
 
 absl::Status DiskReserve::Open() {
   MutexLock lock(mutex_);
+  const absl::StatusOr<bool> probed = file_system_.Exists(probe_path());
+  if (probed.ok() && *probed) file_system_.Remove(probe_path()).IgnoreError();
   const absl::StatusOr<bool> there = file_system_.Exists(path_);
   if (!there.ok() || !*there) return there.status();
   if (bytes_ == 0) return file_system_.Remove(path_);
@@ -82,6 +84,16 @@ void DiskReserve::Fill() {
     left_ = bytes_;
   }
   short_ = false;
+}
+
+absl::Status DiskReserve::Probe(uint64_t bytes) const {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(probe_path(), {.mode = FileSystem::OpenMode::kOpenOrCreate});
+  if (!file.ok()) return file.status();
+  absl::Status taken = file_system_.ReserveZeroes(**file, bytes);
+  file->reset();
+  absl::Status removed = file_system_.Remove(probe_path());
+  return taken.ok() ? removed : taken;
 }
 
 uint64_t DiskReserve::bytes_left() const {

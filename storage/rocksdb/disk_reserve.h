@@ -43,9 +43,14 @@ class DiskReserve {
   bool is_whole() const { return !short_; }
   uint64_t bytes_left() const;
 
+  // RESOURCE_EXHAUSTED if there is no room for so many bytes more. That is only known to who has
+  // taken them: a file does, for a moment.
+  absl::Status Probe(uint64_t bytes) const;
+
  private:
   bool GiveUp(Claim claim, uint64_t bytes);
   absl::Status Reopen() CAIRN_REQUIRES(mutex_);
+  std::string probe_path() const { return path_ + ".probe"; }
 
   FileSystem& file_system_;
   const std::string path_;

@@ -113,6 +113,11 @@ std::optional<GroupId> GroupOfKey(absl::string_view key) {
   return GroupId{group};
 }
 
+bool IsEntryKey(absl::string_view key) {
+  return key.size() == kGroupKeyBytes + sizeof(Index) && key[0] == kGroupKind &&
+         key[kGroupKeyBytes - 1] == kEntry;
+}
+
 Index IndexOfKey(absl::string_view key) {
   Index index = 0;
   for (const char byte : key.substr(kGroupKeyBytes)) {

@@ -27,6 +27,8 @@ std::string GroupBegin(GroupId group);
 std::string GroupEnd(GroupId group);
 // The group of a key, nothing for the identity's.
 std::optional<GroupId> GroupOfKey(absl::string_view key);
+// Whether it is an EntryKey.
+bool IsEntryKey(absl::string_view key);
 // Of one that sorts between two EntryKeys of one group.
 Index IndexOfKey(absl::string_view key);
 

@@ -125,7 +125,7 @@ absl::Status RocksDbLog::Write(rocksdb::WriteBatch& batch) {
 
 absl::Status RocksDbLog::Commit(GroupLog next, rocksdb::WriteBatch& batch) {
   const GroupId group = next.group();
-  next.head().change = ++last_change_;
+  next.head().change = ++changes_.last;
   const auto before = groups_.find(group);
   if (before == groups_.end() || before->second.starts() != next.starts()) {
     batch.Put(TermsKey(group), EncodeTerms(group, next.starts()));
@@ -168,6 +168,7 @@ absl::Status RocksDbLog::Append(GroupId group, const LogAppend& append) {
   }
   rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   if (end < before.last.index) {
+    ++changes_.disturbances;
     batch.DeleteRange(EntryKey(group, end + 1), EntryKey(group, before.last.index + 1));
   }
   for (const RecordRun& run : append.runs) {
@@ -209,6 +210,7 @@ absl::Status RocksDbLog::Repair(GroupId group, const std::vector<RecordRun>& run
   for (const RecordRun& run : runs) {
     unreadable_.Forget(group, run.first().index, run.last().index);
   }
+  ++changes_.disturbances;
   return Commit(std::move(log), batch);
 }
 
@@ -224,6 +226,7 @@ absl::Status RocksDbLog::DropPrefix(GroupId group, Index up_to) {
   log.DropPrefix(up_to, *hash);
   rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.DeleteRange(EntryKey(group, 0), EntryKey(group, up_to + 1));
+  ++changes_.disturbances;
   return Commit(std::move(log), batch);
 }
 
@@ -239,6 +242,7 @@ absl::Status RocksDbLog::Reset(GroupId group, LogPosition base, EntryHash hash) 
   unreadable_.ForgetGroup(group);
   rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.DeleteRange(EntryKey(group, 0), GroupEnd(group));
+  ++changes_.disturbances;
   return Commit(std::move(log), batch);
 }
 
@@ -251,20 +255,37 @@ absl::Status RocksDbLog::DropGroup(GroupId group) {
   groups_.erase(group);
   damaged_.erase(group);
   unreadable_.ForgetGroup(group);
-  ++last_change_;
+  ++changes_.last;
+  ++changes_.disturbances;
   dirty_.insert(group);
   return absl::OkStatus();
 }
 
+std::optional<GroupView> RocksDbLog::ViewOf(GroupId group) const {
+  MutexLock lock(mutex_);
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return std::nullopt;
+  return GroupView{found->second, std::make_shared<DatabaseSnapshot>(db_), changes_.disturbances};
+}
+
 absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index first, Index last,
                                                         size_t max_bytes) {
-  GroupLog log(group);
-  std::optional<DatabaseSnapshot> snapshot;
-  {
-    MutexLock lock(mutex_);  // the snapshot is of the very state that `log` describes
-    log = LogOf(group);
-    snapshot.emplace(db_);
+  for (;;) {
+    const uint64_t dropped = upkeep_.tables_dropped;
+    const std::optional<GroupView> view = ViewOf(group);
+    if (!view) return NotInLog(LogHead(), first);
+    absl::StatusOr<std::vector<RecordRun>> runs = ReadView(*view, first, last, max_bytes);
+    if (runs.ok() || !absl::IsDataLoss(runs.status())) return runs;
+    // They have been written anew since, where this view does not show them.
+    if (dropped != upkeep_.tables_dropped) continue;
+    if (view->log.IsFaulty(first)) return runs;
+    return FoundUnreadable(view->log, first, first, runs.status());
   }
+}
+
+absl::StatusOr<std::vector<RecordRun>> RocksDbLog::ReadView(const GroupView& view, Index first,
+                                                            Index last, size_t max_bytes) const {
+  const GroupLog& log = view.log;
   const LogHead& head = log.head();
   if (first <= head.base.index || first > head.last.index) return NotInLog(head, first);
   if (last < first) return absl::OutOfRangeError(absl::StrCat("read ", first, " to ", last));
@@ -274,8 +295,8 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   }
   last = std::min(last, log.LastWhole());
   absl::StatusOr<RecordRun> run =
-      ReadEntries(db_, {.snapshot = snapshot->get()}, group, first, last, max_bytes);
-  if (!run.ok()) return FoundUnreadable(log, first, first, run.status());
+      ReadEntries(db_, {.snapshot = view.snapshot->get()}, log.group(), first, last, max_bytes);
+  if (!run.ok()) return run.status();
   // Good records, but are they the ones that were written?
   Index good = first;
   while (good <= run->last().index && !log.IsFaulty(good) &&
@@ -285,25 +306,22 @@ absl::StatusOr<std::vector<RecordRun>> RocksDbLog::Read(GroupId group, Index fir
   const bool follows = first != head.base.index + 1 || run->previous_hash() == head.base_hash;
   if (good > head.last.index && run->last_hash() != head.last_hash) --good;
   if (good == first || !follows) {
-    return FoundUnreadable(
-        log, first, first,
-        absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there")));
+    return absl::DataLossError(absl::StrCat("entry ", first, " is not the one written there"));
   }
   return std::vector<RecordRun>{run->Slice(first, good - 1)};
 }
 
 // Those that RocksDB does not have, up to the next one that it has.
 Index RocksDbLog::UnreadableThrough(GroupId group, Index first, Index last) {
-  GroupLog log(group);
-  std::optional<DatabaseSnapshot> snapshot;
-  {
-    MutexLock lock(mutex_);
-    log = LogOf(group);
-    snapshot.emplace(db_);
-  }
+  const uint64_t dropped = upkeep_.tables_dropped;
+  const std::optional<GroupView> view = ViewOf(group);
+  if (!view) return first;
+  const GroupLog& log = view->log;
   last = std::min(last, log.LastWhole());
   if (first <= log.head().base.index || first >= last) return first;
-  last = NextThere(db_, {.snapshot = snapshot->get()}, group, first, last) - 1;
+  last = NextThere(db_, {.snapshot = view->snapshot->get()}, group, first, last) - 1;
+  // Written anew since, perhaps.
+  if (dropped != upkeep_.tables_dropped) return first;
   // It gives back the status it is told; who asks has read the first one in vain and knows why.
   if (last > first) FoundUnreadable(log, first, last, absl::OkStatus()).IgnoreError();
   return last;
@@ -321,6 +339,7 @@ absl::Status RocksDbLog::FoundUnreadable(const GroupLog& log, Index first, Index
   if (first <= head.base.index || first > head.last.index) return why;
   if (found->second.TermAt(first) != log.TermAt(first)) return why;
   if (!unreadable_.Add(group, first, std::min(last, head.last.index))) return why;
+  ++upkeep_.suspicions;
   rocksdb::WriteBatch batch = BeginBatch(options_.identity);
   batch.Delete(MarkKey(group));
   if (Write(batch).ok()) dirty_.insert(group);
@@ -338,54 +357,6 @@ absl::StatusOr<EntryHash> RocksDbLog::HashAt(GroupId group, Index index) {
   const absl::StatusOr<std::vector<RecordRun>> next = Read(group, index + 1, index + 1, 1);
   if (!next.ok()) return runs.status();
   return next->front().previous_hash();
-}
-
-RocksDbScrub::Parts RocksDbLog::ScrubParts(FileSystem& file_system) {
-  RocksDbScrub::Parts parts;
-  parts.db = &db_;
-  parts.ledger = &ledger_;
-  parts.file_system = &file_system;
-  parts.database_directory = db_.GetName();
-  parts.identity = EncodeLogIdentity(options_.identity);
-  parts.groups = [this] { return WholeGroups(); };
-  parts.view = [this](GroupId group) { return ViewOf(group); };
-  parts.unreadable = [this](const GroupLog& log, Index first, Index last) {
-    // It gives back the status it is told; the scrub has words of its own for the entries.
-    FoundUnreadable(log, first, last, absl::OkStatus()).IgnoreError();
-  };
-  parts.restore_group = [this](GroupId group) { return RestoreGroup(group); };
-  parts.restore_identity = [this] {
-    rocksdb::WriteBatch batch = BeginBatch(options_.identity);
-    batch.Put(IdentityKey(), EncodeLogIdentity(options_.identity));
-    return Write(batch);
-  };
-  parts.write_out_log = [this] { return WriteOutLog(); };
-  parts.leave_log = [this](uint64_t number) { return LeaveLog(number); };
-  return parts;
-}
-
-std::vector<GroupId> RocksDbLog::WholeGroups() const {
-  MutexLock lock(mutex_);
-  std::vector<GroupId> groups;
-  for (const auto& [group, log] : groups_) groups.push_back(group);
-  return groups;
-}
-
-std::optional<GroupView> RocksDbLog::ViewOf(GroupId group) const {
-  MutexLock lock(mutex_);
-  const auto found = groups_.find(group);
-  if (found == groups_.end()) return std::nullopt;
-  return GroupView{found->second, std::make_shared<DatabaseSnapshot>(db_)};
-}
-
-absl::Status RocksDbLog::RestoreGroup(GroupId group) {
-  MutexLock lock(mutex_);  // so that nothing newer is overwritten
-  const auto found = groups_.find(group);
-  if (found == groups_.end()) return absl::OkStatus();
-  rocksdb::WriteBatch batch = BeginBatch(options_.identity);
-  batch.Put(TermsKey(group), EncodeTerms(group, found->second.starts()));
-  batch.Put(HeadKey(group), EncodeHead(group, found->second.head()));
-  return Write(batch);
 }
 
 }  // namespace cairn

@@ -28,9 +28,11 @@
 #include "storage/rocksdb/database.h"
 #include "storage/rocksdb/database_room.h"
 #include "storage/rocksdb/group_log.h"
+#include "storage/rocksdb/group_view.h"
 #include "storage/rocksdb/log_recovery.h"
 #include "storage/rocksdb/rocksdb_scrub.h"
 #include "storage/rocksdb/side_task.h"
+#include "storage/rocksdb/table_replacement.h"
 #include "storage/rocksdb/unreadable_entries.h"
 #include "storage/rocksdb/write_stalls.h"
 
@@ -57,7 +59,8 @@ struct RocksDbLogOptions {
 //
 // An append is one write batch of RocksDB: after a power cut all of it is there or nothing. Any
 // error of RocksDB, also of what it does in the background, ends all writes. But not a table that
-// cannot be read when it is to be merged: then no tables are merged any more. And not a full disk:
+// cannot be read when it is to be merged: then no tables are merged until the scrub has replaced it
+// (TableReplacement). And not a full disk:
 // DatabaseRoom says what becomes of RocksDB's writes then, and a Sync that is refused leaves what
 // it was to write in memory.
 //
@@ -124,6 +127,10 @@ class RocksDbLog final : public LogDisk {
   bool WriteOutLog();
   absl::Status LeaveLog(uint64_t number);
   void LeaveLogIfWanted();
+  TableReplacement::Parts ReplacementParts();
+  absl::Status WriteAnew(TableReplacement::Parts::Fill fill);
+  absl::Status CheckRoom(uint64_t bytes);
+  absl::Status ResumeMerging(bool whole);
 
   // For Store.
   absl::Status Append(GroupId group, const LogAppend& append);
@@ -133,6 +140,8 @@ class RocksDbLog final : public LogDisk {
   Index UnreadableThrough(GroupId group, Index first, Index last);
   absl::StatusOr<std::vector<RecordRun>> Read(GroupId group, Index first, Index last,
                                               size_t max_bytes);
+  absl::StatusOr<std::vector<RecordRun>> ReadView(const GroupView& view, Index first, Index last,
+                                                  size_t max_bytes) const;
   absl::StatusOr<EntryHash> HashAt(GroupId group, Index index);
   LogHead HeadOf(GroupId group) const;
 
@@ -150,6 +159,19 @@ class RocksDbLog final : public LogDisk {
     std::atomic<bool> tables_pile_up = false;
   };
 
+  // What scrub and log tell each other.
+  struct Upkeep {
+    std::atomic<bool> log_is_bad = false;  // and waits for room to be left
+    // How often something was found that a bad table may be to blame for; nobody has looked yet.
+    std::atomic<uint64_t> suspicions = 1;
+    std::atomic<uint64_t> tables_dropped = 0;  // how often, unread
+  };
+
+  struct Changes {
+    uint64_t last = 0;          // LogHead::change
+    uint64_t disturbances = 0;  // as GroupView's
+  };
+
   const RocksDbLogOptions options_;
   const Parts parts_;
   DatabaseRoom& room_;
@@ -160,10 +182,10 @@ class RocksDbLog final : public LogDisk {
   std::vector<std::string> notes_;
   SideTask ledger_sync_{"ledger-sync"};
   Shortage shortage_;
-  std::atomic<bool> log_is_bad_ = false;  // and waits for room to be left
+  Upkeep upkeep_;
 
   mutable Mutex mutex_;
-  uint64_t last_change_ CAIRN_GUARDED_BY(mutex_) = 0;
+  Changes changes_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, GroupLog> groups_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, absl::Status> damaged_ CAIRN_GUARDED_BY(mutex_);
   std::map<GroupId, std::unique_ptr<LogStore>> stores_ CAIRN_GUARDED_BY(mutex_);

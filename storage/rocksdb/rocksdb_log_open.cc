@@ -142,7 +142,7 @@ absl::Status RocksDbLog::Recover(const Lost& lost) {
   for (const auto& [group, entry] : durable) durable_changes_[group] = entry.durable_change;
   groups_ = std::move(found->groups);
   damaged_ = std::move(found->damaged);
-  last_change_ = found->last_change;
+  changes_.last = found->last_change;
   return absl::OkStatus();
 }
 

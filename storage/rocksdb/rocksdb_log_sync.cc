@@ -4,21 +4,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "storage/no_room.h"
 #include "storage/rocksdb/rocksdb_log.h"
 #include "storage/rocksdb/rocksdb_status.h"
 
 namespace cairn {
-namespace {
-
-// Writes wait at 40 that are not merged (database.cc).
-constexpr int kManyTables = 20;
-// How often a table is asked for, of 10 ms at most each: half a minute.
-constexpr int kMostLooks = 3000;
-
-}  // namespace
 
 bool RocksDbLog::has_room() const {
   return !shortage_.sync_was_refused && !shortage_.tables_pile_up && room_.has_room();
@@ -39,9 +30,9 @@ std::vector<std::string> RocksDbLog::Warnings() const {
   std::vector<std::string> warnings;
   if (const absl::Status why = failure_.merge_failure(); !why.ok()) {
     warnings.push_back(absl::StrCat(
-        options_.directory, ": no tables are merged until the next start, as one cannot be read (",
-        why.message(),
-        "): what is dropped gives no space back; cairn log convert writes a new log"));
+        options_.directory, ": no tables are merged, as one cannot be read (", why.message(),
+        "): what is dropped gives no space back until the scrub has replaced it, or the next "
+        "start"));
   }
   if (room_.merge_waits()) {
     warnings.push_back(
@@ -54,11 +45,7 @@ std::vector<std::string> RocksDbLog::Warnings() const {
 
 // There is no room to merge tables, and soon there are so many that writes have to wait.
 bool RocksDbLog::TablesPileUp() const {
-  if (!room_.merge_waits()) return false;
-  std::string tables;
-  int count = 0;
-  return db_.GetProperty("rocksdb.num-files-at-level0", &tables) &&
-         absl::SimpleAtoi(tables, &count) && count >= kManyTables;
+  return room_.merge_waits() && UnmergedTables(db_) >= kManyTables;
 }
 
 void RocksDbLog::Sync(absl::AnyInvocable<void(absl::Status)> done) {
@@ -82,7 +69,7 @@ LedgerGroups RocksDbLog::TakeChanged() {
       entry.starts = found->second.starts();
     } else {
       entry.dropped = true;
-      entry.head.change = last_change_;
+      entry.head.change = changes_.last;
     }
   }
   dirty_.clear();
@@ -122,34 +109,6 @@ absl::Status RocksDbLog::SyncNow() {
   MutexLock lock(mutex_);
   for (const auto& [group, entry] : changed) durable_changes_[group] = entry.head.change;
   return absl::OkStatus();
-}
-
-// For the scrub. That the log is ahead of the ledger is as at any power cut before a sync.
-bool RocksDbLog::WriteOutLog() {
-  if (!failure_.Get().ok() || !db_.FlushWAL(/*sync=*/false).ok()) return false;
-  return room_.unwritten().empty();
-}
-
-// A new file and a line of the manifest must not take what a full disk has in reserve.
-absl::Status RocksDbLog::LeaveLog(uint64_t number) {
-  if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-  if (!has_room()) {
-    log_is_bad_ = true;
-    return NoRoomError("what it holds is in memory, and waits for room to be written to a table");
-  }
-  if (absl::Status begun = BeginTable(db_); !begun.ok()) return failure_.Set(begun);
-  for (int i = 0; i < kMostLooks && FirstLogInUse(db_) <= number; ++i) {
-    if (absl::Status failed = failure_.Get(); !failed.ok()) return failed;
-    if (room_.flush_waits()) break;
-    room_.AwaitTable();
-  }
-  if (FirstLogInUse(db_) > number) return absl::OkStatus();
-  return NoRoomError("what it holds is in memory, and is being written to a table");
-}
-
-void RocksDbLog::LeaveLogIfWanted() {
-  if (!log_is_bad_ || !has_room() || !failure_.Get().ok() || !log_is_bad_.exchange(false)) return;
-  if (absl::Status begun = BeginTable(db_); !begun.ok()) failure_.Set(begun).IgnoreError();
 }
 
 }  // namespace cairn

@@ -24,6 +24,7 @@ namespace {
 constexpr uint64_t kGroupsPhase = 0;
 constexpr uint64_t kTablesPhase = 1;
 constexpr uint64_t kLogsPhase = 2;
+constexpr uint64_t kReplacementPhase = 3;
 constexpr uint64_t kDone = ~uint64_t{0};    // as an offset: with this group, table or file
 constexpr uint64_t kFooterBytes = 4 << 10;  // of a table, with what else it says of itself
 constexpr Index kMaxToldOfGap = 256;        // at either end
@@ -56,11 +57,15 @@ ScrubStep RocksDbScrub::Step(ScrubPosition& position, uint64_t max_bytes) {
     if (!StepGroups(position, max_bytes, step)) return step;
     position = {.batch = kTablesPhase};
   }
-  if (position.batch != kLogsPhase) {
+  if (position.batch == kTablesPhase) {
     if (!StepTables(position, max_bytes, step)) return step;
     position = {.batch = kLogsPhase};
   }
-  if (!StepLogs(position, max_bytes, step)) return step;
+  if (position.batch == kLogsPhase) {
+    if (!StepLogs(position, max_bytes, step)) return step;
+    position = {.batch = kReplacementPhase};
+  }
+  if (!StepReplacement(max_bytes, step)) return step;
   position = {};
   step.round_ended = true;
   return step;
@@ -151,7 +156,10 @@ void RocksDbScrub::CheckHead(const GroupView& view, ScrubStep& step) const {
 }
 
 // True if all tables are done.
-bool RocksDbScrub::StepTables(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) const {
+bool RocksDbScrub::StepTables(ScrubPosition& position, uint64_t max_bytes, ScrubStep& step) {
+  const bool from_the_first = position == ScrubPosition{.batch = kTablesPhase};
+  if (from_the_first) suspicions_ = parts_.suspicions();
+  const bool all_of_each = suspicions_.value_or(0) != looked_into_;
   std::vector<rocksdb::LiveFileMetaData> tables;
   parts_.db->GetLiveFilesMetaData(&tables);
   std::sort(tables.begin(), tables.end(),
@@ -159,13 +167,16 @@ bool RocksDbScrub::StepTables(ScrubPosition& position, uint64_t max_bytes, Scrub
   for (const rocksdb::LiveFileMetaData& table : tables) {
     if (table.file_number < FirstFrom(position)) continue;
     if (step.bytes >= max_bytes) return false;
-    CheckTable(table, step);
+    CheckTable(table, all_of_each, step);
     position = {.block = table.file_number, .offset = kDone, .batch = kTablesPhase};
   }
+  if (suspicions_ && bad_tables_.empty()) looked_into_ = *suspicions_;
+  suspicions_.reset();
   return true;
 }
 
-void RocksDbScrub::CheckTable(const rocksdb::LiveFileMetaData& table, ScrubStep& step) const {
+void RocksDbScrub::CheckTable(const rocksdb::LiveFileMetaData& table, bool all_of_it,
+                              ScrubStep& step) {
   const std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(
       MakeRocksDbFileSystem(*parts_.file_system, TableReads::kAlwaysPastPageCache));
   rocksdb::Options options;
@@ -174,18 +185,54 @@ void RocksDbScrub::CheckTable(const rocksdb::LiveFileMetaData& table, ScrubStep&
   rocksdb::SstFileReader reader(options);
   rocksdb::Status status = reader.Open(path);
   step.bytes += kFooterBytes;
-  if (status.ok()) {
+  const bool opens = status.ok();
+  if (opens) {
     step.bytes += reader.GetTableProperties()->index_size;
-    return;
+    if (!all_of_it) return;
+    status = reader.VerifyChecksum();
+    step.bytes += table.size;
   }
   // It may have been dropped meanwhile.
   if (!status.IsCorruption() || !parts_.file_system->Exists(path).value_or(true)) return;
+  if (opens) {
+    bad_tables_[table.name] = absl::StrCat(path, ": a block is bad (", status.ToString(), ")");
+    return;
+  }
   const rocksdb::Status merged =
       parts_.db->CompactFiles(rocksdb::CompactionOptions(), {table.name}, /*output_level=*/1);
   step.bytes += 2 * table.size;
-  step.avoided.push_back(absl::StrCat(
-      path, ": what it says of itself is bad",
-      merged.ok() ? "" : ", and it cannot be merged: ", merged.ok() ? "" : merged.ToString()));
+  const std::string what = absl::StrCat(path, ": what it says of itself is bad");
+  if (merged.ok()) {
+    step.avoided.push_back(what);
+  } else {
+    bad_tables_[table.name] =
+        absl::StrCat(what, ", and it cannot be merged (", merged.ToString(), ")");
+  }
+}
+
+// True if nothing is to be replaced any more.
+bool RocksDbScrub::StepReplacement(uint64_t max_bytes, ScrubStep& step) {
+  if (!replacement_.runs()) {
+    if (bad_tables_.empty()) return true;
+    if (step.bytes >= max_bytes) return false;
+    std::vector<std::string> names;
+    for (const auto& [name, why] : bad_tables_) names.push_back(name);
+    replacement_.Begin(std::move(names));
+  }
+  const uint64_t left = max_bytes - std::min(max_bytes, step.bytes);
+  const TableReplacement::Progress progress = replacement_.Step(left);
+  step.bytes += progress.bytes;
+  if (!progress.ended) return false;
+  for (const auto& [name, why] : bad_tables_) {
+    if (progress.status.ok()) {
+      step.healed.push_back(why);
+    } else {
+      step.avoided.push_back(
+          absl::StrCat(why, ", and is not replaced yet: ", progress.status.message()));
+    }
+  }
+  bad_tables_.clear();
+  return true;
 }
 
 // In order.

@@ -38,10 +38,22 @@ absl::Status WriteStalls::Look() {
   if (!room_.has_room()) return absl::OkStatus();
   MutexLock lock(mutex_);
   WriteLimits limits = limits_;
+  if (pile_allowed_) pile_allowed_ = IsPile();
   if (!room_.flush_waits()) limits.buffers = true;
-  if (!room_.merge_waits()) limits.tables = true;
+  if (!room_.merge_waits() && !pile_allowed_) limits.tables = true;
   return SetLimits(limits).status();
 }
+
+absl::Status WriteStalls::AllowPile() {
+  MutexLock lock(mutex_);
+  pile_allowed_ = IsPile();
+  if (!pile_allowed_) return absl::OkStatus();
+  WriteLimits limits = limits_;
+  limits.tables = false;
+  return SetLimits(limits).status();
+}
+
+bool WriteStalls::IsPile() const { return UnmergedTables(db_) >= kManyTables; }
 
 absl::StatusOr<bool> WriteStalls::SetLimits(WriteLimits limits) {
   if (limits == limits_) return false;

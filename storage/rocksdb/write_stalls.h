@@ -29,16 +29,20 @@ class WriteStalls {
   absl::Status Write(rocksdb::WriteBatch& batch);
   // Lets writes wait again once tables are written and merged. To be called now and then.
   absl::Status Look();
+  // Tables may have piled up while none were merged, which will be: nobody waits for that.
+  absl::Status AllowPile();
 
  private:
   absl::StatusOr<bool> Lift();
   absl::StatusOr<bool> SetLimits(WriteLimits limits) CAIRN_REQUIRES(mutex_);
+  bool IsPile() const;
 
   rocksdb::DB& db_;
   DatabaseRoom& room_;
   DatabaseFailure& failure_;
   Mutex mutex_;
   WriteLimits limits_ CAIRN_GUARDED_BY(mutex_);
+  bool pile_allowed_ CAIRN_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace cairn

@@ -28,6 +28,7 @@
 namespace cairn {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -109,6 +110,18 @@ void Repair(RocksDbSubject& subject, const Round& round) {
   ASSERT_TRUE(SyncOf(*subject.disk).ok());
 }
 
+// What was bad is repaired; a table of which a block is bad is replaced, and then nothing is found.
+void ExpectHeals(RocksDbSubject& subject) {
+  for (int rounds = 0; rounds < 3; ++rounds) {
+    const Round round = Scrub(*subject.disk);
+    if (round.quiet()) return;
+    EXPECT_THAT(round.damaged, IsEmpty());
+    EXPECT_THAT(round.avoided, IsEmpty());
+    EXPECT_THAT(round.healed, Each(HasSubstr(".sst: ")));
+  }
+  ADD_FAILURE() << "it finds something again and again";
+}
+
 void ExpectAllThere(const RocksDbSubject& subject) {
   for (Index index = 1; index <= subject.given.last(); ++index) {
     const auto run = subject.store->Read(index, index, kNoLimit);
@@ -143,14 +156,18 @@ TEST(RocksDbScrubTest, StepsAreShortAndAnyPositionWillDo) {
   SimulatedFileSystem file_system;
   RocksDbSubject subject(file_system);
   Fill(subject);
-  ScrubPosition position;
-  int steps = 0;
-  for (bool ended = false; !ended; ++steps) {
-    const ScrubStep step = subject.disk->scrub()->Step(position, 8192);
-    EXPECT_LE(step.bytes, 8192u + 6000u + 8192u);  // the ledger is read at once
-    ended = step.round_ended;
+  const uint64_t table = ReadWholeFile(file_system, Tables(file_system)[0]).value().size();
+  for (const bool first : {true, false}) {
+    ScrubPosition position;
+    int steps = 0;
+    for (bool ended = false; !ended; ++steps) {
+      const ScrubStep step = subject.disk->scrub()->Step(position, 8192);
+      // The ledger is read at once, and so are tables in the first round of a process.
+      EXPECT_LE(step.bytes, 8192u + 6000u + 8192u + (first ? table : 0));
+      ended = step.round_ended;
+    }
+    EXPECT_GT(steps, 15);
   }
-  EXPECT_GT(steps, 15);
   Random random(5);
   for (int i = 0; i < 200; ++i) {
     auto number = [&] {
@@ -186,9 +203,12 @@ TEST(RocksDbScrubTest, AFlipAnywhereInATableIsFoundAndHealed) {
       EXPECT_EQ(subject.store->Read(index, index, kNoLimit).ok(), !found.damaged.contains(index));
     }
     damaged += found.damaged.empty() ? 0 : 1;
-    moved += found.avoided.empty() ? 0 : 1;
+    // Its footer or index; or a block of which nothing was needed that could not be read.
+    moved += found.avoided.size() == 1 || found.healed.size() == 1 ? 1 : 0;
     ASSERT_NO_FATAL_FAILURE(Repair(subject, found));
-    EXPECT_TRUE(Scrub(*subject.disk).quiet());
+    ASSERT_NO_FATAL_FAILURE(ExpectHeals(subject));
+    // There are bytes of a table that nobody reads.
+    EXPECT_EQ(image->Exists(tables[0]).value(), found.quiet());
     ASSERT_NO_FATAL_FAILURE(ExpectAllThere(subject));
     ASSERT_TRUE(subject.Open().ok());
     EXPECT_THAT(subject.recovered.faulty, IsEmpty());
@@ -236,7 +256,7 @@ TEST(RocksDbScrubTest, AReadThatFailsIsAsRot) {
   EXPECT_FALSE(found.damaged.empty());
   EXPECT_LT(found.damaged.size(), 10u);
   ASSERT_NO_FATAL_FAILURE(Repair(subject, found));
-  EXPECT_TRUE(Scrub(*subject.disk).quiet());
+  ASSERT_NO_FATAL_FAILURE(ExpectHeals(subject));
   ASSERT_NO_FATAL_FAILURE(ExpectAllThere(subject));
 }
 
@@ -261,7 +281,7 @@ TEST(RocksDbScrubTest, ABadLedgerIsBegunAnew) {
   EXPECT_THAT(subject.disk->notes(), IsEmpty());
 }
 
-// Tables that cannot be read when they are merged end nothing but that.
+// Tables that cannot be read when they are merged end nothing but that, until they are replaced.
 TEST(RocksDbScrubTest, ATableThatCannotBeMergedEndsNoWrites) {
   for (const bool unreadable : {false, true}) {
     SCOPED_TRACE(unreadable);
@@ -289,7 +309,9 @@ TEST(RocksDbScrubTest, ATableThatCannotBeMergedEndsNoWrites) {
     const Round found = Scrub(*subject.disk);
     EXPECT_FALSE(found.damaged.empty());
     ASSERT_NO_FATAL_FAILURE(Repair(subject, found));
-    EXPECT_TRUE(Scrub(*subject.disk).quiet());
+    ASSERT_NO_FATAL_FAILURE(ExpectHeals(subject));
+    EXPECT_THAT(subject.disk->Warnings(), IsEmpty());
+    EXPECT_FALSE(file_system.Exists(table).value());
     ASSERT_NO_FATAL_FAILURE(ExpectAllThere(subject));
     ASSERT_TRUE(subject.Open().ok());
     EXPECT_THAT(subject.recovered.faulty, IsEmpty());
