@@ -31,6 +31,7 @@ class Store:
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
+        self.bad_files = []
         self.servers = Servers(pathlib.Path(directory.name), flags=FLAGS + self.flags)
         self.addCleanup(self.servers.kill_all)
         self.servers.start_all()
@@ -61,6 +62,7 @@ class Store:
                     byte = file.read(1)[0]
                     file.seek(at + 3)
                     file.write(bytes([byte ^ 0x10]))
+                self.bad_files.append(path)
                 return
         self.fail(f"message {number} stands in no such file of node {node}")
 
@@ -75,6 +77,9 @@ class Store:
         done = subprocess.run([str(CAIRN), "log", "verify", str(self.servers.data(node))],
                               capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout + done.stderr
+
+    def look_at_files(self):
+        """After all was found and repaired, and two rounds more."""
 
     def heals_by_itself(self):
         # Nothing of it is in memory any more, and nobody reads it: who starts applies its log.
@@ -104,6 +109,7 @@ class Store:
             self.assertGreater(scrub["bytes"], 65536)
             self.assertEqual(cluster_pb2.MEMBER_STATE_SERVING,
                              self.servers.status(node).groups[0].state)
+        self.look_at_files()
         before = {node: self.scrub(node) for node in NODES}
         self.servers.kill_all()
         for node in NODES:
@@ -131,7 +137,8 @@ class ScrubTest(Store, unittest.TestCase):
 
 
 class RocksDbScrubTest(Store, unittest.TestCase):
-    """One bad byte of a table makes all entries of a block of it bad."""
+    """One bad byte of a table makes all entries of a block of it bad, and the table one that cannot
+    be merged: it is replaced."""
 
     flags = ["--log_store=rocksdb"]
     rotten = {1: [3, 700], 2: [1400], 3: [350]}
@@ -144,6 +151,12 @@ class RocksDbScrubTest(Store, unittest.TestCase):
         wait_until(f"node {node} has one table", lambda: len(tables()) == 1,
                    tell=self.servers.report)
         return tables()
+
+    def look_at_files(self):
+        for path in self.bad_files:
+            self.assertFalse(path.exists(), path)
+        for node in self.rotten:
+            self.assertIn(".sst: a block is bad", self.servers.log(node))
 
     def test_heals_by_itself(self):
         self.heals_by_itself()
