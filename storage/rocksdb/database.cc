@@ -143,16 +143,15 @@ absl::Status DatabaseFailure::Set(absl::Status status) {
 }
 
 void DatabaseFailure::MergeFailed(absl::Status why) {
-  {
-    MutexLock lock(mutex_);
-    if (merge_failure_.ok()) merge_failure_ = std::move(why);
-  }
+  MutexLock lock(mutex_);
+  if (merge_failure_.ok()) merge_failure_ = std::move(why);
   merges_failed_.fetch_add(1, std::memory_order_acq_rel);
   merge_failed_.store(true, std::memory_order_release);
 }
 
 void DatabaseFailure::MergesAgain() {
   MutexLock lock(mutex_);
+  merge_failed_.store(false, std::memory_order_release);
   merge_failure_ = absl::OkStatus();
 }
 

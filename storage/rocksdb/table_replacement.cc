@@ -161,6 +161,11 @@ absl::Status TableReplacement::Copy(uint64_t max_bytes, uint64_t& bytes) {
     if (!copied.ok()) return copied.status();
     bytes += *copied;
   }
+  // Also so that there is something to be written to a table.
+  absl::Status status = parts_.write([this](const GroupsNow&, rocksdb::WriteBatch& batch) {
+    batch.Put(IdentityKey(), parts_.identity);
+  });
+  if (!status.ok()) return status;
   copied_ = parts_.db->GetLatestSequenceNumber();
   waits_ = 0;
   stage_ = Stage::kFlush;
@@ -169,10 +174,6 @@ absl::Status TableReplacement::Copy(uint64_t max_bytes, uint64_t& bytes) {
 
 // All that is known without reading, up to the next entries, of which it says `next`.
 void TableReplacement::CopyBetween(const GroupsNow& now, rocksdb::WriteBatch& batch) {
-  if (left_.from <= IdentityKey() && IdentityKey() < left_.end) {
-    batch.Put(IdentityKey(), parts_.identity);
-    left_.from = IdentityKey() + '\0';
-  }
   const std::optional<GroupId> at = GroupOfKey(left_.from);
   auto next = at ? now.groups.lower_bound(*at) : now.groups.begin();
   if (next != now.groups.end() && left_.from >= GroupEnd(next->first)) ++next;

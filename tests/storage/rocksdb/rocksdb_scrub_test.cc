@@ -312,6 +312,9 @@ TEST(RocksDbScrubTest, ATableThatCannotBeMergedEndsNoWrites) {
     ASSERT_NO_FATAL_FAILURE(ExpectHeals(subject));
     EXPECT_THAT(subject.disk->Warnings(), IsEmpty());
     EXPECT_FALSE(file_system.Exists(table).value());
+    // They are merged again, at eight.
+    for (int i = 0; i < 250; ++i) ASSERT_TRUE(AppendOne(subject, 1, 50'000).ok());
+    EXPECT_TRUE(ComesTrue([&] { return Tables(file_system).size() < 10; }));
     ASSERT_NO_FATAL_FAILURE(ExpectAllThere(subject));
     ASSERT_TRUE(subject.Open().ok());
     EXPECT_THAT(subject.recovered.faulty, IsEmpty());
