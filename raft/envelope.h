@@ -146,6 +146,10 @@ struct HostHeartbeat {
   uint64_t question = 0;      // growing within a life; an answer echoes it
   bool reply_wanted = false;  // tells a question from an answer
   HostLife life = 0;          // of the sender
+  // Of a question: so long its answer may wait, to go with a question of who answers; 0: not at
+  // all. Nodes that do not know this answer at once, and say 0.
+  Duration patience = {};
+  uint64_t answered = 0;  // of a question: the receiver's that it answers, too; 0: none
 };
 
 using EnvelopeBody = std::variant<MessageBody, Hello, ForwardedProposals, ForwardedResults,

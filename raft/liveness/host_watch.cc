@@ -18,6 +18,12 @@ bool SameReliance(const std::vector<Raft::Reliance>& a, const std::vector<Raft::
   });
 }
 
+// How long an answer may wait. It is one to a question that is an interval old by then, and two in
+// a row may be lost.
+Duration PatienceFor(Duration interval, Duration timeout) {
+  return std::clamp((timeout - interval * 4) / 2, Duration{}, interval);
+}
+
 // What an answer of life `now` means to who relies on life `then`; nothing if it says nothing new.
 std::optional<HostLost::How> Judge(HostLife then, HostLife now) {
   if (now == then) return std::nullopt;
@@ -60,35 +66,51 @@ void HostWatch::Awake(GroupId group) {
     if (reliant->second.groups.empty()) peer.reliant.erase(reliant);
     peer.intervals.erase(peer.intervals.find(known->second.timing.heartbeat_interval));
     peer.timeouts.erase(peer.timeouts.find(known->second.timing.election_timeout));
-    if (peer.reliant.empty()) peers_.erase(found);
+    if (peer.reliant.empty()) Forget(found);
   }
   groups_.erase(known);
 }
 
-void HostWatch::Receive(Instant, NodeId from, const HostHeartbeat& heartbeat, HostLife life) {
-  if (heartbeat.reply_wanted) {
-    outgoing_.push_back({from, {.question = heartbeat.question, .life = life}});
-    return;
+// It is asked no more, so what is owed goes now.
+void HostWatch::Forget(std::map<NodeId, Peer>::iterator peer) {
+  const auto& [id, of_peer] = *peer;
+  if (of_peer.owed != 0) {
+    outgoing_.push_back({id, {.question = of_peer.owed, .life = of_peer.told}});
   }
-  const auto peer = peers_.find(from);
-  if (peer != peers_.end()) TakeAnswer(peer->second, from, heartbeat);
+  peers_.erase(peer);
 }
 
-void HostWatch::TakeAnswer(Peer& peer, NodeId id, const HostHeartbeat& answer) {
-  const auto question = std::find_if(peer.open.begin(), peer.open.end(), [&](const Question& open) {
-    return open.number == answer.question;
-  });
+void HostWatch::Receive(Instant now, NodeId from, const HostHeartbeat& heartbeat, HostLife life) {
+  if (!heartbeat.reply_wanted) return TakeAnswer(from, heartbeat.question, heartbeat.life);
+  if (heartbeat.answered != 0) TakeAnswer(from, heartbeat.answered, heartbeat.life);
+  const auto peer = peers_.find(from);
+  // That this life is another one is to be known at once.
+  if (peer != peers_.end() && peer->second.told == life &&
+      peer->second.ask <= now + heartbeat.patience && heartbeat.patience > Duration{}) {
+    peer->second.owed = std::max(peer->second.owed, heartbeat.question);
+  } else {
+    outgoing_.push_back({from, {.question = heartbeat.question, .life = life}});
+  }
+}
+
+void HostWatch::TakeAnswer(NodeId from, uint64_t number, HostLife life) {
+  const auto found = peers_.find(from);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  const auto question =
+      std::find_if(peer.open.begin(), peer.open.end(),
+                   [number](const Question& open) { return open.number == number; });
   if (question == peer.open.end()) return;
   const Instant asked = question->asked;
   peer.alive = std::max(peer.alive, asked);
   peer.open.erase(peer.open.begin(), question + 1);
   // All rely on the life it has: the usual case.
-  if (peer.reliant.size() == 1 && peer.reliant.begin()->first == answer.life) return;
+  if (peer.reliant.size() == 1 && peer.reliant.begin()->first == life) return;
   const std::map<HostLife, Reliant> reliant = peer.reliant;
-  for (const auto& [life, groups] : reliant) {
-    const std::optional<HostLost::How> how = Judge(life, answer.life);
+  for (const auto& [then, groups] : reliant) {
+    const std::optional<HostLost::How> how = Judge(then, life);
     // What was answered before they began to rest may be older than what they rely on.
-    if (how && asked > groups.since) Lose(id, groups.groups, *how);
+    if (how && asked > groups.since) Lose(from, groups.groups, *how);
   }
 }
 
@@ -115,8 +137,15 @@ void HostWatch::Tick(Instant now, HostLife life) {
     } else if (now >= peer.ask) {
       peer.open.push_back({++last_question_, now});
       if (peer.open.size() > kMaxOpen) peer.open.pop_front();
-      peer.ask = now + *peer.intervals.begin();
-      outgoing_.push_back({id, {.question = last_question_, .reply_wanted = true, .life = life}});
+      const Duration interval = *peer.intervals.begin();
+      peer.ask = now + interval;
+      outgoing_.push_back({id,
+                           {.question = last_question_,
+                            .reply_wanted = true,
+                            .life = life,
+                            .patience = PatienceFor(interval, *peer.timeouts.begin()),
+                            .answered = std::exchange(peer.owed, 0)}});
+      peer.told = life;
     }
   }
   for (const auto& [id, groups] : silent) Lose(id, groups, HostLost::How::kSilent);

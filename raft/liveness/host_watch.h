@@ -22,6 +22,9 @@ namespace cairn {
 // for all groups together. It is silent when the last question it has answered is one election
 // timeout old. Of groups with different timings the shortest count.
 //
+// Mostly two hosts rely on each other. Then the answer goes with the next question, if that is soon
+// enough for who has asked, and each says one thing an interval.
+//
 // A host's life is a number drawn at its start, which grows by one when its part in some group ends
 // (the group was closed, or its storage failed): then a leader may be gone although its host lives.
 // Members tell each other the life they rest in; a group that relies on another life than the one
@@ -52,7 +55,7 @@ class HostWatch {
   // It does not, or is gone.
   void Awake(GroupId group);
 
-  // A question of `from`, or an answer. `life` is this host's.
+  // A question of `from`, or an answer, or both. `life` is this host's.
   void Receive(Instant now, NodeId from, const HostHeartbeat& heartbeat, HostLife life);
   // When there is something to do without anything coming in; kDistantFuture: never.
   Instant NextWakeup() const;
@@ -81,13 +84,16 @@ class HostWatch {
     Instant alive;  // when the last answered question was asked, or since when it is watched
     Instant ask;
     std::deque<Question> open;
+    uint64_t owed = 0;  // its question that the next one of ours answers; 0: none
+    HostLife told = 0;  // our life in what it was asked last
   };
   struct Group {
     std::vector<Raft::Reliance> on;
     Timing timing;
   };
 
-  void TakeAnswer(Peer& peer, NodeId id, const HostHeartbeat& answer);
+  void TakeAnswer(NodeId from, uint64_t number, HostLife life);
+  void Forget(std::map<NodeId, Peer>::iterator peer);
   void Lose(NodeId peer, const std::set<GroupId>& groups, HostLost::How how);
 
   uint64_t last_question_;

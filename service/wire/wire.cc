@@ -267,9 +267,12 @@ void WriteBody(const HostHeartbeat& from, v1::Parcel* parcel) {
   to->set_question(from.question);
   to->set_reply_wanted(from.reply_wanted);
   to->set_life(from.life);
+  to->set_patience_ms(static_cast<uint32_t>(ToMilliseconds(from.patience)));
+  to->set_answered(from.answered);
 }
 HostHeartbeat Read(const v1::HostHeartbeat& from) {
-  return {from.question(), from.reply_wanted(), from.life()};
+  return {from.question(), from.reply_wanted(), from.life(), Milliseconds(from.patience_ms()),
+          from.answered()};
 }
 
 void WriteBody(const EntryRequest& from, v1::Parcel* parcel) {

@@ -166,7 +166,8 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
     envelope.body = EntryReply{random.Next(), static_cast<StateAnswer>(random.Below(4))};
   } else if (kind == 21) {
     envelope.group = GroupId::kNone;
-    envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1};
+    envelope.body = HostHeartbeat{random.Next(), random.OneIn(2), random.Next() | 1,
+                                  Milliseconds(random.Below(5000)), random.Below(1 << 20)};
   } else if (kind == 22) {
     envelope.body = SnapshotAnswer{ContentIdOf(Text(random, 9)),
                                    static_cast<SnapshotAnswer::Verdict>(1 + random.Below(6)),

@@ -112,6 +112,7 @@ std::string EnvelopeText(const Envelope& envelope) {
   } else if (const auto* host = std::get_if<HostHeartbeat>(&envelope.body)) {
     absl::StrAppend(&text, " question=", host->question, host->reply_wanted ? "" : " (answer)",
                     " life=", host->life);
+    if (host->answered != 0) absl::StrAppend(&text, " answers=", host->answered);
   } else if (const auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
     absl::StrAppend(&text, " file=", piece->file, " ", piece->offset, "+", piece->bytes.size(),
                     piece->gone ? " gone" : "");
