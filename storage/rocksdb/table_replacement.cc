@@ -38,16 +38,17 @@ uint64_t NewestInTables(rocksdb::DB& db) {
   return newest;
 }
 
-// Where a range begins that has this key: at it, or at the group's head.
+// Where a range begins that has this key: at the entry, at its group, or at the beginning of all.
 std::string BeginFor(const std::string& smallest) {
+  if (IsEntryKey(smallest)) return smallest;
   const std::optional<GroupId> group = GroupOfKey(smallest);
-  return !group || IsEntryKey(smallest) ? smallest : GroupBegin(*group);
+  return group ? GroupBegin(*group) : std::string();
 }
 
-// Where one ends that has it: behind it, or behind the group.
+// Where one ends that has it: behind the entry, behind its group, or behind all.
 std::string EndFor(const std::string& largest) {
   const std::optional<GroupId> group = GroupOfKey(largest);
-  if (!group) return largest + '\0';
+  if (!group) return BehindAllKeys();
   return IsEntryKey(largest) ? EntryKey(*group, IndexOfKey(largest) + 1) : GroupEnd(*group);
 }
 
