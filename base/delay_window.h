@@ -17,6 +17,10 @@ namespace cairn {
 //
 // The delay of the link is the least that was seen in the last one to two kMemory. So that a queue
 // that always stands is not taken for it, a window in use begins small once in kMemory.
+//
+// Of an answer that is late because somebody at the ends of the link was busy nothing is learned of
+// its queue: to send less would not bring the next one sooner, and to send more would wait there.
+// So less is sent only by what the link took, and more only by all of the delay.
 class DelayWindow {
  public:
   static constexpr Duration kTarget = Milliseconds(100);
@@ -35,16 +39,25 @@ class DelayWindow {
     size_t under_way = 0;
     int round_trips = 1;  // that the bytes take without anything before them
     Duration delay;       // since they were sent
+    Duration held = {};   // so long of it somebody was busy; what exceeds it does not count
   };
   void Arrived(const Answer& answer, Instant now);
 
  private:
   static constexpr Duration kDistantDelay = Seconds(1000);
 
+  struct Least {
+    Duration before = kDistantDelay;  // the least delay of the last kMemory
+    Duration lately = kDistantDelay;  // and of this one
+  };
+
+  // How many times the window there is would have had the delay wanted.
+  static double FactorOf(const Answer& answer, Duration delay, Least& least);
+
   double window_ = double{kFirst};
   Instant since_;
-  Duration before_ = kDistantDelay;  // the least delay of the last kMemory
-  Duration lately_ = kDistantDelay;  // and of this one
+  Least link_;
+  Least all_;  // with what was held
 };
 
 }  // namespace cairn

@@ -108,6 +108,8 @@ struct SnapshotPiece {
   uint64_t offset = 0;
   std::string bytes;
   bool gone = false;  // the sender does not have that snapshot any more, or cannot read it
+  // So long the sender was busy before it came to the request, or with it. It may be anything.
+  Duration held = {};
 };
 // So that a frame holds one.
 inline constexpr size_t kSnapshotPieceBytes = size_t{56} << 10;

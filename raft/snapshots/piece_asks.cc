@@ -4,11 +4,6 @@
 #include <utility>
 
 namespace cairn {
-namespace {
-
-constexpr Duration kLongestPatience = Seconds(2);
-
-}  // namespace
 
 void PieceAsks::Add(Ask ask) {
   bytes_ += ask.bytes;

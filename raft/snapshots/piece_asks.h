@@ -20,6 +20,8 @@ class PieceAsks {
  public:
   // What was asked for and has not come after so long may be lost, at the least.
   static constexpr Duration kPatience = Milliseconds(500);
+  // And at the most, where nothing comes at all.
+  static constexpr Duration kLongestPatience = Seconds(2);
 
   struct Ask {
     uint32_t file = 0;

@@ -182,16 +182,26 @@ void SnapshotMover::DoOffer(const SendSnapshot& send) {
   ScheduleTick();
 }
 
-void SnapshotMover::Answer(NodeId to, const SnapshotRequest& request) {
+void SnapshotMover::Answer(NodeId to, const SnapshotRequest& request, Instant came) {
   const Part part = {to, request.id, request.file, request.offset};
   if (answering_.contains(part)) return;  // asked again while it waits
-  const Instant when = parts_.budget->Take(Now(), request.bytes);
-  if (when <= Now()) return Send(to, sender_.Answer(request, Now()));
+  const Instant now = Now();
+  const Instant when = parts_.budget->Take(now, request.bytes);
+  if (when <= now) return Give(to, request, came);
   answering_.insert(part);
-  parts_.executor->PostAt(when, Guard([this, to, request, part] {
+  // What the budget holds back is a queue of what was asked for (PieceWindow), and not told.
+  const Instant since = came + (when - now);
+  parts_.executor->PostAt(when, Guard([this, to, request, part, since] {
                             answering_.erase(part);
-                            Send(to, sender_.Answer(request, Now()));
+                            Give(to, request, since);
                           }));
+}
+
+// It could have been given at `since`, but for this node.
+void SnapshotMover::Give(NodeId to, const SnapshotRequest& request, Instant since) {
+  SnapshotPiece piece = sender_.Answer(request, Now());
+  piece.held = Now() - since;
+  Send(to, std::move(piece));
 }
 
 // Getting -----------------------------------------------------------------------------------------
@@ -227,19 +237,20 @@ void SnapshotMover::Deliver(Envelope envelope) {
     waiting_.fetch_sub(1);
     return;
   }
-  Post([this, envelope = std::move(envelope)]() mutable {
+  Post([this, envelope = std::move(envelope), came = Now()]() mutable {
     waiting_.fetch_sub(1);
-    DoDeliver(std::move(envelope));
+    DoDeliver(std::move(envelope), came);
   });
 }
 
-void SnapshotMover::DoDeliver(Envelope envelope) {
+void SnapshotMover::DoDeliver(Envelope envelope, Instant came) {
   if (const auto* request = std::get_if<SnapshotRequest>(&envelope.body)) {
-    Answer(envelope.from, *request);
+    Answer(envelope.from, *request, came);
     PublishWanted();
   } else if (auto* piece = std::get_if<SnapshotPiece>(&envelope.body)) {
     parts_.metrics->snapshots.bytes_received.Add(piece->bytes.size());
-    receiver_.TakePiece(envelope.from, std::move(*piece), Now());
+    const Instant now = Now();
+    receiver_.TakePiece(envelope.from, std::move(*piece), now, now - came);
     AfterReceiver();
   }
 }

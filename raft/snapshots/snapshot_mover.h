@@ -127,10 +127,11 @@ class SnapshotMover : public std::enable_shared_from_this<SnapshotMover> {
   absl::AnyInvocable<void()> Guard(absl::AnyInvocable<void()> task);
   Instant Now() const { return parts_.clock->Now(); }
   void DoOffer(const SendSnapshot& send);
-  void DoDeliver(Envelope envelope);
+  void DoDeliver(Envelope envelope, Instant came);
   absl::StatusOr<LogPosition> DoTake(FrozenState frozen);
   absl::StatusOr<SnapshotManifest> HeadOf(const FrozenState& frozen) const;
-  void Answer(NodeId to, const SnapshotRequest& request);
+  void Answer(NodeId to, const SnapshotRequest& request, Instant came);
+  void Give(NodeId to, const SnapshotRequest& request, Instant since);
   void AfterReceiver();
   void Tick();
   void ScheduleTick();

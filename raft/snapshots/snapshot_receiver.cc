@@ -96,7 +96,7 @@ void SnapshotReceiver::FillWindow(Instant now) {
 
 // Pieces ------------------------------------------------------------------------------------------
 
-void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) {
+void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now, Duration waited) {
   if (!transfer_ || piece.id != transfer_->offer.id) return;
   if (piece.gone) {
     // The next offer says what there is instead.
@@ -106,7 +106,11 @@ void SnapshotReceiver::TakePiece(NodeId from, SnapshotPiece piece, Instant now) 
   ++figures_.pieces;
   const uint64_t base = BaseOf(piece.file, piece.offset);
   const auto ask = transfer_->asks.Heard(piece.file, piece.offset, now);
-  if (ask) transfer_->window.Arrived(piece.bytes.size(), now - ask->when, now);
+  if (ask) {
+    const Duration delay = now - ask->when;
+    const Duration held = std::min(piece.held, delay) + waited;  // the other may say anything
+    transfer_->window.Arrived(piece.bytes.size(), delay, held, now);
+  }
   ChunkAssembly* assembly = Find(piece.file, piece.offset);
   if (assembly == nullptr) return;
   const bool wanted = assembly->Put(piece.offset - base, piece.bytes);

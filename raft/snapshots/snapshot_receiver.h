@@ -61,7 +61,8 @@ class SnapshotReceiver {
   // Looks which chunks `own`, that state, has. Reads all of it: `clock` tells how late it is then.
   // Once `aborted` says so nothing more is read, and nothing has come of it.
   void Compare(const SnapshotSource* own, const Clock& clock, absl::FunctionRef<bool()> aborted);
-  void TakePiece(NodeId from, SnapshotPiece piece, Instant now);
+  // It came so long ago, and waited here.
+  void TakePiece(NodeId from, SnapshotPiece piece, Instant now, Duration waited = Duration());
   void Expire(Instant now);
 
   // What is to be sent.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/time.h"
 #include "cairn/v1/peer.pb.h"
 #include "service/wire/wire_messages.h"
 
@@ -254,12 +256,15 @@ void WriteBody(const SnapshotPiece& from, v1::Parcel* parcel) {
   to->set_offset(from.offset);
   to->set_content(from.bytes);
   to->set_gone(from.gone);
+  to->set_held(static_cast<uint64_t>(std::max(from.held, Duration()).nanoseconds));
 }
 absl::StatusOr<SnapshotPiece> Read(v1::SnapshotPiece&& from) {
   absl::StatusOr<ContentId> id = ReadId(from.id());
   if (!id.ok()) return id.status();
-  return SnapshotPiece{*id, from.file(), from.offset(), std::move(*from.mutable_content()),
-                       from.gone()};
+  constexpr uint64_t kLongest = std::numeric_limits<int64_t>::max();
+  const Duration held = Nanoseconds(static_cast<int64_t>(std::min(from.held(), kLongest)));
+  return SnapshotPiece{*id,         from.file(), from.offset(), std::move(*from.mutable_content()),
+                       from.gone(), held};
 }
 
 void WriteBody(const HostHeartbeat& from, v1::Parcel* parcel) {

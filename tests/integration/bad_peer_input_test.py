@@ -176,6 +176,8 @@ class LateAndWrongTest(PeerCase):
         self.expect_no_effect({
             "pieces of another snapshot": self.parcel(snapshot_piece={"id": identity,
                                                                       "content": b"x"}),
+            "a piece held for ever": self.parcel(snapshot_piece={"id": identity, "content": b"x",
+                                                                 "held": (1 << 64) - 1}),
             "a piece that is gone": self.parcel(snapshot_piece={"id": identity, "gone": True}),
         }, lane=SNAPSHOT_LANE)
         self.expect_no_effect({

@@ -198,9 +198,13 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
         SnapshotRequest{ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
                         Small(random), 1 + static_cast<uint32_t>(random.Below(999))};
   } else if (kind == 17) {
-    SnapshotPiece body = {ContentIdOf(Text(random, 9)), static_cast<uint32_t>(random.Next()),
-                          Small(random), Text(random, 30) + "x", false};
-    if (random.OneIn(4)) body = {body.id, body.file, body.offset, {}, true};
+    SnapshotPiece body = {ContentIdOf(Text(random, 9)),
+                          static_cast<uint32_t>(random.Next()),
+                          Small(random),
+                          Text(random, 30) + "x",
+                          false,
+                          Nanoseconds(static_cast<int64_t>(Small(random)))};
+    if (random.OneIn(4)) body = {body.id, body.file, body.offset, {}, true, body.held};
     envelope.body = std::move(body);
   } else {
     envelope.group = GroupId::kNone;

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -152,6 +153,16 @@ TEST(WireTest, DamagedFramesAreRefusedOrValid) {
     }
   }
   EXPECT_GT(refused, 1000);
+}
+
+// What a sender says of itself is no reason to lose the piece.
+TEST(WireTest, APieceHeldForEverIsAPiece) {
+  Random random(3);
+  v1::Frame frame = FrameOf(RandomEnvelope(random, 17));
+  frame.mutable_parcels(0)->mutable_snapshot_piece()->set_held(UINT64_MAX);
+  const absl::StatusOr<Envelope> reread = Reread(frame);
+  ASSERT_TRUE(reread.ok()) << reread.status();
+  EXPECT_EQ(std::get<SnapshotPiece>(reread->body).held.nanoseconds, INT64_MAX);
 }
 
 TEST(WireTest, RefusesWhatNobodyHonestSends) {

@@ -1,6 +1,8 @@
 #include "raft/snapshots/piece_window.h"
 
+#include <algorithm>
 #include <deque>
+#include <limits>
 #include <optional>
 
 #include "base/delay_window.h"
@@ -11,7 +13,7 @@
 namespace cairn {
 namespace {
 
-// A link that carries what is asked for, in its order.
+// A link, or a disk behind a fast one, that carries what is asked for, in its order.
 class Link {
  public:
   Link(double bytes_per_second, Duration round_trip)
@@ -34,7 +36,8 @@ class Link {
       now_ = ask.arrives;
       under_way_ -= ask.bytes;
       carried += static_cast<double>(ask.bytes);
-      window.Arrived(ask.bytes, now_ - ask.when, now_);
+      const Duration delay = now_ - ask.when;
+      window.Arrived(ask.bytes, delay, is_disk ? delay - round_trip_ : Duration(), now_);
     }
     now_ = end;
     return carried;
@@ -46,6 +49,8 @@ class Link {
   }
   void set_bytes_per_second(double rate) { bytes_per_second_ = rate; }
   Instant now() const { return now_; }
+
+  bool is_disk = false;  // all that takes time is told to be held
 
  private:
   struct Ask {
@@ -66,11 +71,11 @@ TEST(PieceWindowTest, APieceIsAPartOfTheWindow) {
   PieceWindow window;
   EXPECT_EQ(window.bytes(), DelayWindow::kFirst);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
-  for (int i = 0; i < 2; ++i) window.Arrived(DelayWindow::kMost, Milliseconds(1), Instant());
+  for (int i = 0; i < 2; ++i) window.Arrived(DelayWindow::kMost, Milliseconds(1), {}, Instant());
   EXPECT_EQ(window.bytes(), DelayWindow::kMost);
   EXPECT_EQ(window.piece(), kSnapshotPieceBytes);
   for (int i = 0; i < 100 && window.bytes() > DelayWindow::kLeast; ++i) {
-    window.Arrived(kSnapshotPieceBytes, Seconds(9), Instant());
+    window.Arrived(kSnapshotPieceBytes, Seconds(9), {}, Instant());
   }
   EXPECT_EQ(window.bytes(), DelayWindow::kLeast);
   EXPECT_EQ(window.piece(), kSnapshotGrainBytes);
@@ -122,6 +127,67 @@ TEST(PieceWindowTest, ALongerWayIsLearned) {
   Link far(100 * kMbit, Milliseconds(300));
   far.Run(window, DelayWindow::kMemory * 3);
   EXPECT_EQ(window.bytes(), DelayWindow::kMost);
+}
+
+// Somebody at an end of the link is busy now and then: asking for less would not help.
+TEST(PieceWindowTest, WhoIsBusyNowAndThenIsNoQueue) {
+  Link link(100 * kMbit, Milliseconds(1));
+  PieceWindow window(link.now());
+  link.Run(window, Seconds(5));
+  const size_t before = window.bytes();
+  EXPECT_GT(before, size_t{500'000});
+  for (int i = 0; i < 20; ++i) {
+    window.Arrived(window.piece(), Milliseconds(311), Milliseconds(300), link.now());
+    EXPECT_EQ(window.bytes(), before) << "nor is more asked for";
+  }
+  for (int i = 0; i < 300 && window.bytes() > DelayWindow::kLeast; ++i) {
+    window.Arrived(window.piece(), Milliseconds(700), Milliseconds(300), link.now());
+  }
+  EXPECT_EQ(window.bytes(), DelayWindow::kLeast) << "but that the link was slow, too, counts";
+}
+
+// Whoever always takes his time is waited for, and the link used all the same.
+TEST(PieceWindowTest, WhoIsAlwaysBusyIsLearned) {
+  PieceWindow window;
+  for (int i = 0; i < 1000; ++i) {
+    window.Arrived(window.piece(), Milliseconds(350), Milliseconds(300), Instant());
+  }
+  EXPECT_EQ(window.bytes(), DelayWindow::kMost);
+}
+
+// What is asked for waits there as well: it may be many members' disk, or memory of the receiver.
+TEST(PieceWindowTest, ASlowDiskIsNotAskedForMoreThanItGives) {
+  for (const double mbit : {1.0, 8.0, 30.0}) {
+    SCOPED_TRACE(mbit);
+    Link disk(mbit * kMbit, Milliseconds(1));
+    disk.is_disk = true;
+    PieceWindow window(disk.now());
+    disk.Run(window, Seconds(2));
+    for (int i = 0; i < 600; ++i) {
+      disk.Run(window, Milliseconds(200));
+      ASSERT_LE(disk.Queue(), DelayWindow::kTarget * 2 + disk.Takes(DelayWindow::kLeast)) << i;
+    }
+    EXPECT_GE(disk.Run(window, Seconds(60)), 0.9 * mbit * kMbit * 60);
+  }
+}
+
+// The other node may say anything.
+TEST(PieceWindowTest, NoMoreIsHeldThanWasMeasured) {
+  for (const int64_t told : {int64_t{400'000'000}, std::numeric_limits<int64_t>::max()}) {
+    PieceWindow honest, liar;
+    for (int i = 0; i < 100; ++i) {
+      const Duration delay = Milliseconds(1 + i % 7 * 50);
+      honest.Arrived(honest.piece(), delay, delay, Instant());
+      liar.Arrived(liar.piece(), delay, Nanoseconds(told), Instant());
+      ASSERT_EQ(honest.bytes(), liar.bytes());
+    }
+  }
+  PieceWindow honest, liar;
+  for (int i = 0; i < 100; ++i) {
+    honest.Arrived(honest.piece(), Milliseconds(i), {}, Instant());
+    liar.Arrived(liar.piece(), Milliseconds(i), Seconds(-9), Instant());
+    ASSERT_EQ(honest.bytes(), liar.bytes());
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/delay_window.h"
 #include "gtest/gtest.h"
 #include "tests/raft/fake_log_disk.h"
 #include "tests/raft/manual_executor.h"
@@ -103,12 +104,49 @@ class SnapshotMoverTest : public testing::Test {
       world_.RunReady();
     }
   }
+  // The peer answers at once, but this node comes to it later. Gives how many bytes it asks for
+  // then.
+  size_t AnswerAll(Duration later) {
+    Busy(later);
+    for (const Envelope& envelope : std::exchange(asked_, {})) {
+      Envelope piece;
+      piece.from = kPeer;
+      piece.body = sender_.Answer(std::get<SnapshotRequest>(envelope.body), world_.Now());
+      mover_->Deliver(std::move(piece));
+    }
+    world_.RunFor(later);
+    asked_ = outbox_.Take();
+    size_t bytes = 0;
+    for (const Envelope& envelope : asked_) bytes += std::get<SnapshotRequest>(envelope.body).bytes;
+    return bytes;
+  }
   void Save(Index index, std::function<void()> on_read = nullptr) {
     FrozenState frozen;
     frozen.position = {index, 2};
     frozen.archive = "archive";
     frozen.machine = std::make_unique<WatchedSource>(kOurs, std::move(on_read));
     mover_->Take(std::move(frozen));
+  }
+  // The mover's thread has something else to do.
+  void Busy(Duration time) {
+    executor_.Post([this, time] { world_.SpendHere(time); });
+    world_.RunReady();
+  }
+  // The peer asks for the first bytes of the manifest of what is offered to it.
+  void Ask(const SnapshotOffer& offer, uint64_t offset) {
+    Envelope envelope;
+    envelope.from = kPeer;
+    envelope.body = SnapshotRequest{offer.id, kManifestPart, offset, 10};
+    mover_->Deliver(std::move(envelope));
+  }
+  // What was sent is one piece, and says so.
+  void ExpectHeld(Duration held) {
+    const std::vector<Envelope> sent = outbox_.Take();
+    ASSERT_EQ(sent.size(), 1u);
+    const auto* piece = std::get_if<SnapshotPiece>(&sent[0].body);
+    ASSERT_NE(piece, nullptr);
+    EXPECT_FALSE(piece->gone);
+    EXPECT_EQ(piece->held.nanoseconds, held.nanoseconds);
   }
   std::vector<std::string> Names() { return files_.List("/snapshots").value(); }
   // The last one is whole, and nothing else is left on the disk.
@@ -130,7 +168,8 @@ class SnapshotMoverTest : public testing::Test {
   SimulatedFileSystem files_;
   FakeLogStore log_;
   Outbox outbox_;
-  ByteBudget budget_{0};
+  std::vector<Envelope> asked_;  // to be answered by AnswerAll
+  ByteBudget budget_{100};       // what this node gives is limited; not what it gets
   GroupMetrics metrics_;
   SnapshotSender sender_;
   std::optional<absl::StatusOr<LogPosition>> taken_;
@@ -191,6 +230,48 @@ TEST_F(SnapshotMoverTest, WhatIsOvertakenIsDropped) {
   EXPECT_EQ(received_->position().index, 25u) << "its own is as good";
   world_.RunFor(Seconds(600));
   ExpectLast(25, kOurs);
+}
+
+// The receiver is told how long this node was busy; not what its limit of bytes a second held back,
+// which is a queue of what was asked for.
+TEST_F(SnapshotMoverTest, APieceSaysHowLongItsSenderWasBusy) {
+  Save(10);
+  world_.RunReady();
+  mover_->Offer({.to = kPeer, .term = 2});
+  world_.RunReady();
+  const std::vector<Envelope> sent = outbox_.Take();
+  ASSERT_EQ(sent.size(), 1u);
+  const SnapshotOffer offer = std::get<SnapshotOffer>(sent[0].body);
+  Ask(offer, 0);
+  world_.RunReady();
+  ExpectHeld(Duration());
+
+  Busy(Milliseconds(300));
+  Ask(offer, 10);
+  world_.RunFor(Milliseconds(300));
+  ExpectHeld(Milliseconds(300));
+
+  world_.RunFor(Seconds(1));
+  budget_.Take(world_.Now(), 50);  // half a second's
+  Ask(offer, 20);
+  world_.RunFor(Milliseconds(400));
+  Busy(Milliseconds(300));
+  world_.RunFor(Milliseconds(299));
+  EXPECT_TRUE(outbox_.Take().empty());
+  world_.RunFor(Milliseconds(1));
+  ExpectHeld(Milliseconds(200));
+}
+
+// What waits for this node's own thread has crossed the link: the window stays as it is.
+TEST_F(SnapshotMoverTest, APieceThatWaitsHereIsNotLate) {
+  Serve(20);
+  Offer();
+  world_.RunReady();
+  asked_ = outbox_.Take();
+  for (int i = 0; i < 2; ++i) AnswerAll(Duration());
+  const size_t before = AnswerAll(Duration());
+  EXPECT_GT(before, DelayWindow::kFirst);
+  EXPECT_GE(AnswerAll(Milliseconds(300)), before);
 }
 
 }  // namespace

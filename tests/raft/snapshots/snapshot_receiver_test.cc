@@ -161,6 +161,24 @@ TEST(SnapshotReceiverTest, ASlowLinkCarriesEachPieceOnce) {
   }
 }
 
+// A sender that is busy now and then, as one thread of a busy machine is, and far away, so that a
+// window that was made smaller would stay so for long.
+TEST(SnapshotReceiverTest, ABusySenderIsNoSlowLink) {
+  SnapshotTransfer transfer;
+  transfer.delay = Milliseconds(180);
+  const TestContent::Files files = Content(64);
+  transfer.Serve(100, files);
+  const Instant start = transfer.now;
+  // For the last 400 ms of each second.
+  transfer.busy = [&] {
+    const Duration phase = {(transfer.now - start).nanoseconds % Seconds(1).nanoseconds};
+    return phase < Milliseconds(600) ? Duration() : Seconds(1) - phase;
+  };
+  ASSERT_TRUE(transfer.Run(Seconds(600)));
+  ExpectReceived(transfer, 100, files);
+  EXPECT_LE(transfer.now - start, Seconds(8)) << "or its window was made smaller";
+}
+
 // A link that becomes slow under way, and loses some.
 TEST(SnapshotReceiverTest, ALinkThatSlowsDownIsNotFilledWithRepeats) {
   SnapshotTransfer transfer;

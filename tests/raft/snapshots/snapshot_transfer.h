@@ -67,7 +67,7 @@ class SnapshotTransfer {
   void RestartReceiver() {
     // What had not begun to be sent does not count as moved.
     for (const auto& [arrival, piece] : link_) {
-      if (arrival - Milliseconds(1) - Takes(piece.bytes.size()) > now) {
+      if (arrival - delay - Takes(piece.bytes.size()) > now) {
         bytes_sent -= piece.bytes.size();
       }
     }
@@ -111,9 +111,11 @@ class SnapshotTransfer {
   NodeId from = kLeader;
   Index base = 0;
   double bytes_per_second = 16.0 * (1 << 20);
+  Duration delay = Milliseconds(1);
   uint64_t bytes_sent = 0;
   int manifest_pieces_sent = 0;
   std::function<bool()> lose;
+  std::function<Duration()> busy;  // so long the sender is from now on
 
  private:
   Duration Takes(size_t bytes) const {
@@ -123,16 +125,19 @@ class SnapshotTransfer {
     for (auto& [to, request] : receiver->TakeRequests()) {
       if (to != from) continue;  // of a leader that is gone
       SnapshotPiece piece = sender->Answer(request, now);
-      const Instant begin = std::max(now, free_);
+      ready_ = std::max(ready_, now + (busy == nullptr ? Duration() : busy()));
+      piece.held = ready_ - now;
+      const Instant begin = std::max(ready_, free_);
       free_ = begin + Takes(piece.bytes.size());
       bytes_sent += piece.bytes.size();
       if (piece.file == kManifestPart) ++manifest_pieces_sent;
-      link_.emplace_back(free_ + Milliseconds(1), std::move(piece));
+      link_.emplace_back(free_ + delay, std::move(piece));
     }
   }
 
   std::deque<std::pair<Instant, SnapshotPiece>> link_;
   Instant free_;
+  Instant ready_;  // the sender has come to all requests
   Instant next_offer_;
 };
 
