@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "raft/snapshots/piece_asks.h"
 #include "raft/snapshots/snapshot_receiver.h"
 #include "tests/sim/list_machine.h"
 
@@ -63,7 +64,8 @@ class Recovery {
       AppendLast(group);
       FinishChange(group);
       TakeOutReset(group);
-      Require("members do not come to the same state", Timeout() * 20 + TakesNoSnapshot(),
+      Require("members do not come to the same state",
+              Timeout() * 20 + TakesNoSnapshot() + AsksAgain(),
               [this, group] { return Converged(group); });
       const std::vector<SimNode*> healthy = cluster_.Healthy(group);
       for (SimNode* node : healthy) referee.clients().CheckNothingLost(node->id());
@@ -108,14 +110,17 @@ class Recovery {
     return text;
   }
 
-  // The longest time an election timeout takes on any node's clock, in virtual time.
-  Duration Timeout() const {
+  // The longest time this takes on any node's clock, in virtual time.
+  Duration OnAnyClock(Duration length) const {
     int64_t slowest = 1000;
     for (const NodeOptions& node : plan_.nodes) {
       slowest = std::min(slowest, node.clock_rate_per_mille);
     }
-    return plan_.group.election_timeout * 1000 / slowest;
+    return length * 1000 / slowest;
   }
+  Duration Timeout() const { return OnAnyClock(plan_.group.election_timeout); }
+  // All that a member asked for of a snapshot may have been lost just before the faults ended.
+  Duration AsksAgain() const { return OnAnyClock(PieceAsks::kLongestPatience); }
 
   // Nobody reads anything: what has rotted in sealed blocks is healed by the scrub alone.
   void CheckScrubbed() {
@@ -165,7 +170,7 @@ class Recovery {
     auto idle = [&ledger] {
       return !ledger.configuration().joint() && !ledger.configuration().target;
     };
-    if (RunFor(Timeout() * 15, idle) || world_.violations.any()) return;
+    if (RunFor(Timeout() * 15 + AsksAgain(), idle) || world_.violations.any()) return;
     const Configuration configuration = ledger.configuration();
     const std::vector<SimNode*> whole = cluster_.Whole();
     auto is_whole = [&](const Member& member) {
