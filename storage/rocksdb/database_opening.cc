@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "storage/rocksdb/database_repair.h"
+#include "storage/rocksdb/log_owner.h"
 
 namespace cairn {
 namespace {
@@ -28,12 +29,20 @@ absl::Status CannotBeOpened(const std::string& directory, const absl::Status& wh
 
 absl::StatusOr<DatabaseOfLog> OpenDatabaseOfLog(FileSystem& file_system,
                                                 const std::string& log_directory,
+                                                const LogIdentity& identity,
                                                 const DatabaseOptions& options,
                                                 const AckLedger& ledger) {
   DatabaseRepair repair(file_system, log_directory);
   const absl::StatusOr<bool> under_way = repair.IsUnderWay();
   if (!under_way.ok()) return under_way.status();
+  const auto logs = repair.WriteAheadLogs();
+  if (absl::IsDataLoss(logs.status())) return CannotBeOpened(options.directory, logs.status());
+  if (!logs.ok()) return logs.status();
+  // Before it is opened or repaired: RocksDB makes what is in these part of the database.
+  auto not_looked_at = CheckLogOwner(file_system, *logs, identity);
+  if (!not_looked_at.ok()) return not_looked_at.status();
   DatabaseOfLog found;
+  found.notes = *std::move(not_looked_at);
   absl::Status why = absl::DataLossError("its repair was cut short");
   if (!*under_way) {
     absl::StatusOr<Database> opened = OpenDatabase(file_system, options);

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/block/block_header.h"
 #include "storage/file_system.h"
 #include "storage/rocksdb/ack_ledger.h"
 #include "storage/rocksdb/database.h"
@@ -24,10 +25,13 @@ struct DatabaseOfLog {
   std::vector<std::string> notes;
 };
 
-// The database stands in `log_directory`, and has a room. DATA_LOSS if it cannot be opened and no
-// ledger tells whose it is and what it held; RESOURCE_EXHAUSTED if there is no room.
+// The database stands in `log_directory`, and has a room. FAILED_PRECONDITION if a file of its
+// write-ahead log is not of `identity` (log_owner.h): nothing is changed then. DATA_LOSS if it
+// cannot be opened and no ledger tells whose it is and what it held; RESOURCE_EXHAUSTED if there is
+// no room.
 absl::StatusOr<DatabaseOfLog> OpenDatabaseOfLog(FileSystem& file_system,
                                                 const std::string& log_directory,
+                                                const LogIdentity& identity,
                                                 const DatabaseOptions& options,
                                                 const AckLedger& ledger);
 

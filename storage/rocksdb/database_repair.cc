@@ -15,7 +15,8 @@ namespace cairn {
 namespace {
 
 bool IsTable(const std::string& name) { return absl::EndsWith(name, ".sst"); }
-bool IsContent(const std::string& name) { return IsTable(name) || absl::EndsWith(name, ".log"); }
+bool IsLog(const std::string& name) { return absl::EndsWith(name, ".log"); }
+bool IsContent(const std::string& name) { return IsTable(name) || IsLog(name); }
 
 }  // namespace
 
@@ -53,6 +54,44 @@ absl::StatusOr<std::vector<std::string>> DatabaseRepair::FilesAtBegin() const {
   return std::vector<std::string>(absl::StrSplit(names, '\n', absl::SkipEmpty()));
 }
 
+// Of the files that were there when it began.
+absl::StatusOr<std::vector<std::string>> DatabaseRepair::MovedAway() const {
+  const auto first = FilesAtBegin();
+  if (!first.ok()) return first.status();
+  std::vector<std::string> moved;
+  for (const std::string& name : *first) {
+    const absl::StatusOr<bool> here = file_system_.Exists(absl::StrCat(directory_, "/", name));
+    if (!here.ok()) return here.status();
+    if (*here) continue;
+    const absl::StatusOr<bool> there = file_system_.Exists(absl::StrCat(lost_, "/", name));
+    if (!there.ok()) return there.status();
+    if (*there) moved.push_back(name);
+  }
+  return moved;
+}
+
+absl::StatusOr<std::vector<std::string>> DatabaseRepair::WriteAheadLogs() const {
+  std::vector<std::string> paths;
+  const absl::StatusOr<bool> there = file_system_.Exists(directory_);
+  if (!there.ok()) return there.status();
+  if (*there) {
+    const auto names = file_system_.List(directory_);
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      if (IsLog(name)) paths.push_back(absl::StrCat(directory_, "/", name));
+    }
+  }
+  const absl::StatusOr<bool> under_way = IsUnderWay();
+  if (!under_way.ok()) return under_way.status();
+  if (!*under_way) return paths;
+  const auto moved = MovedAway();
+  if (!moved.ok()) return moved.status();
+  for (const std::string& name : *moved) {
+    if (IsLog(name)) paths.push_back(absl::StrCat(lost_, "/", name));
+  }
+  return paths;
+}
+
 // An attempt that was cut short has made tables of write-ahead logs that it may have moved away or
 // not: of those that are still there a second one would be made, which RocksDB does not open.
 absl::Status DatabaseRepair::Restore() {
@@ -61,21 +100,18 @@ absl::Status DatabaseRepair::Restore() {
   if (absl::Status made = file_system_.MakeDirectory(lost_); !made.ok()) return made;
   const auto here = file_system_.List(directory_);
   if (!here.ok()) return here.status();
-  const std::set<std::string> names(here->begin(), here->end());
   const std::set<std::string> first(wanted->begin(), wanted->end());
-  for (const std::string& name : names) {
+  for (const std::string& name : *here) {
     if (!IsContent(name) || first.contains(name)) continue;
     absl::Status moved =
         file_system_.Rename(absl::StrCat(directory_, "/", name), absl::StrCat(lost_, "/", name));
     if (!moved.ok()) return moved;
   }
-  for (const std::string& name : first) {
-    if (names.contains(name)) continue;
-    const std::string moved_to = absl::StrCat(lost_, "/", name);
-    const absl::StatusOr<bool> there = file_system_.Exists(moved_to);
-    if (!there.ok()) return there.status();
-    if (!*there) continue;
-    absl::Status moved = file_system_.Rename(moved_to, absl::StrCat(directory_, "/", name));
+  const auto moved_away = MovedAway();
+  if (!moved_away.ok()) return moved_away.status();
+  for (const std::string& name : *moved_away) {
+    absl::Status moved =
+        file_system_.Rename(absl::StrCat(lost_, "/", name), absl::StrCat(directory_, "/", name));
     if (!moved.ok()) return moved;
   }
   absl::Status synced = file_system_.SyncDirectory(directory_);

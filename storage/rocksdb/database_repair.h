@@ -24,6 +24,10 @@ class DatabaseRepair {
   // One has begun and is not finished: the database is not to be opened before Run.
   absl::StatusOr<bool> IsUnderWay() const;
 
+  // Paths of the write-ahead logs that make the database with its tables: also those that a repair
+  // which was cut short has moved away, and that Run takes back. DATA_LOSS if that cannot be told.
+  absl::StatusOr<std::vector<std::string>> WriteAheadLogs() const;
+
   // Makes a database of what is left, from the files that were there when it began. `options` are
   // the database's, with a room.
   absl::Status Run(const DatabaseOptions& options);
@@ -34,6 +38,7 @@ class DatabaseRepair {
  private:
   absl::Status Begin(DiskReserve& reserve);
   absl::StatusOr<std::vector<std::string>> FilesAtBegin() const;
+  absl::StatusOr<std::vector<std::string>> MovedAway() const;
   absl::Status Restore();
 
   FileSystem& file_system_;

@@ -2,13 +2,9 @@
 
 #include <array>
 #include <cstddef>
-#include <optional>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/match.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "storage/rocksdb/log_keys.h"
 
 namespace cairn {
@@ -23,13 +19,14 @@ constexpr char kOnlyLogged = 3;
 constexpr size_t kBytesAt = kRecordAt + 2;
 constexpr size_t kMostBytes = 127;
 
-// Has a checksum, so whatever else may stand there is not taken for it.
-std::optional<LogIdentity> OwnerOf(absl::string_view file) {
-  if (file.size() <= kBytesAt || file[kRecordAt] != kOnlyLogged) return std::nullopt;
-  const auto length = static_cast<unsigned char>(file[kRecordAt + 1]);
-  if (length > kMostBytes || file.size() < kBytesAt + length) return std::nullopt;
-  const absl::StatusOr<LogIdentity> owner = DecodeLogIdentity(file.substr(kBytesAt, length));
-  return owner.ok() ? std::optional(*owner) : std::nullopt;
+absl::StatusOr<std::string> BeginningOf(FileSystem& file_system, const std::string& path) {
+  const auto file = file_system.Open(path, {.mode = FileSystem::OpenMode::kRead});
+  if (!file.ok()) return file.status();
+  std::array<char, kBytesAt + kMostBytes> bytes;
+  absl::StatusOr<size_t> read = (*file)->Read(0, bytes.size(), bytes.data());
+  if (!read.ok()) read = (*file)->Read(0, bytes.size(), bytes.data());
+  if (!read.ok()) return read.status();
+  return std::string(bytes.data(), *read);
 }
 
 }  // namespace
@@ -40,25 +37,31 @@ rocksdb::WriteBatch BeginBatch(const LogIdentity& identity) {
   return batch;
 }
 
-absl::Status CheckLogOwner(FileSystem& file_system, const std::string& database_directory,
-                           const LogIdentity& identity) {
-  const absl::StatusOr<bool> there = file_system.Exists(database_directory);
-  if (!there.ok() || !*there) return there.status();
-  const absl::StatusOr<std::vector<std::string>> names = file_system.List(database_directory);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (!absl::EndsWith(name, ".log")) continue;
-    const std::string path = absl::StrCat(database_directory, "/", name);
-    const auto file = file_system.Open(path, {.mode = FileSystem::OpenMode::kRead});
-    if (!file.ok()) continue;
-    std::array<char, kBytesAt + kMostBytes> bytes;
-    const absl::StatusOr<size_t> read = (*file)->Read(0, bytes.size(), bytes.data());
-    if (!read.ok()) continue;
-    const std::optional<LogIdentity> owner = OwnerOf(absl::string_view(bytes.data(), *read));
+// What is there has a checksum, so whatever else may stand there is not taken for it.
+std::optional<LogIdentity> OwnerOf(absl::string_view piece) {
+  if (piece.size() <= kBytesAt || piece[kRecordAt] != kOnlyLogged) return std::nullopt;
+  const auto length = static_cast<unsigned char>(piece[kRecordAt + 1]);
+  if (length > kMostBytes || piece.size() < kBytesAt + length) return std::nullopt;
+  const absl::StatusOr<LogIdentity> owner = DecodeLogIdentity(piece.substr(kBytesAt, length));
+  return owner.ok() ? std::optional(*owner) : std::nullopt;
+}
+
+absl::StatusOr<std::vector<std::string>> CheckLogOwner(FileSystem& file_system,
+                                                       const std::vector<std::string>& paths,
+                                                       const LogIdentity& identity) {
+  std::vector<std::string> notes;
+  for (const std::string& path : paths) {
+    const absl::StatusOr<std::string> beginning = BeginningOf(file_system, path);
+    if (!beginning.ok()) {
+      notes.push_back(absl::StrCat(path, ": it could not be read whose it is (",
+                                   beginning.status().message(), ")"));
+      continue;
+    }
+    const std::optional<LogIdentity> owner = OwnerOf(*beginning);
     if (!owner) continue;
     if (absl::Status same = CheckLogIdentity(*owner, identity, path); !same.ok()) return same;
   }
-  return absl::OkStatus();
+  return notes;
 }
 
 }  // namespace cairn

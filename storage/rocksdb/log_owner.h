@@ -6,9 +6,12 @@
 #ifndef STORAGE_ROCKSDB_LOG_OWNER_H_
 #define STORAGE_ROCKSDB_LOG_OWNER_H_
 
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "rocksdb/write_batch.h"
 #include "storage/block/block_header.h"
 #include "storage/file_system.h"
@@ -19,12 +22,21 @@ namespace cairn {
 // Takes 43 bytes of the write-ahead log, and nothing elsewhere.
 rocksdb::WriteBatch BeginBatch(const LogIdentity& identity);
 
-// FAILED_PRECONDITION, naming file and both identities, if a file of the write-ahead log in this
-// directory begins with a batch of somebody else. Looks at the first bytes of each file. One that
-// does not say whose it is passes: programs before this wrote such, and what is damaged is for
-// RocksDB and the ledger to name. OK if there is no such directory.
-absl::Status CheckLogOwner(FileSystem& file_system, const std::string& database_directory,
-                           const LogIdentity& identity);
+// Whose batch it is that this piece of a file begins with; nothing if it does not say.
+std::optional<LogIdentity> OwnerOf(absl::string_view piece);
+
+// FAILED_PRECONDITION, naming file and both identities, if one of these files of a write-ahead log
+// begins with a batch of somebody else. Looks at the first bytes of each. One that does not say
+// whose it is passes: programs before this wrote such, and what is damaged is for RocksDB and the
+// ledger to name.
+//
+// So does one that cannot be read at the second attempt either, which is as likely this node's as
+// any. RocksDB reads it next: what it cannot read it takes for rot, and the ledger names what is
+// missing. But a disk may give then what it did not give here, so the answer, for people, is which
+// files were not looked at, and why.
+absl::StatusOr<std::vector<std::string>> CheckLogOwner(FileSystem& file_system,
+                                                       const std::vector<std::string>& paths,
+                                                       const LogIdentity& identity);
 
 }  // namespace cairn
 

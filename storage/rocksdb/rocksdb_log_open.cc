@@ -41,9 +41,6 @@ absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
     status = CheckLogIdentity(*parts.ledger->identity(), options.identity, options.directory);
     if (!status.ok()) return status;
   }
-  // Before it is opened: RocksDB makes what is in the write-ahead log part of the database.
-  status = CheckLogOwner(file_system, options.directory + "/db", options.identity);
-  if (!status.ok()) return status;
   DatabaseOptions database;
   database.room = parts.room.get();
   database.directory = options.directory + "/db";
@@ -53,7 +50,7 @@ absl::StatusOr<RocksDbLog::Parts> RocksDbLog::OpenParts(FileSystem& file_system,
   database.write_buffer_bytes = options.write_buffer_bytes;
   database.merges_tables = options.merges_tables;
   absl::StatusOr<DatabaseOfLog> opened =
-      OpenDatabaseOfLog(file_system, options.directory, database, *parts.ledger);
+      OpenDatabaseOfLog(file_system, options.directory, options.identity, database, *parts.ledger);
   if (!opened.ok()) return opened.status();
   parts.database = std::move(opened->database);
   parts.repaired = opened->repaired;
