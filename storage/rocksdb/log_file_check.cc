@@ -4,10 +4,14 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "storage/block/block_header.h"
+#include "storage/rocksdb/log_keys.h"
+#include "storage/rocksdb/log_owner.h"
 
 namespace cairn {
 namespace {
@@ -21,6 +25,7 @@ constexpr uint64_t kHeadBytes = 7;
 constexpr uint64_t kTypeAt = 6;
 constexpr uint8_t kFirstType = 1;
 constexpr uint8_t kLastType = 4;
+constexpr uint8_t kLastBeginning = 2;  // of a batch: the whole of it, and its first part
 constexpr uint64_t kPageBytes = 4096;
 
 constexpr std::array<uint32_t, 256> Crc32cTable() {
@@ -48,13 +53,19 @@ uint32_t LittleEndian(absl::string_view bytes) {
   return value;
 }
 
+bool IsForeign(absl::string_view piece, absl::string_view identity) {
+  if (static_cast<uint8_t>(piece[kTypeAt]) > kLastBeginning) return false;
+  const std::optional<LogIdentity> owner = OwnerOf(piece);
+  return owner && EncodeLogIdentity(*owner) != identity;
+}
+
 // How far the pieces of a block are good, and whether what follows is not for want of bytes.
 struct Good {
   uint64_t bytes = 0;
   bool bad = false;
 };
 
-Good GoodPieces(absl::string_view block) {
+Good GoodPieces(absl::string_view block, absl::string_view identity) {
   Good good;
   while (good.bytes < block.size()) {
     const absl::string_view rest = block.substr(good.bytes);
@@ -70,6 +81,7 @@ Good GoodPieces(absl::string_view block) {
     good.bad = kHeadBytes + length > left || type < kFirstType || type > kLastType;
     if (good.bad || rest.size() < kHeadBytes + length) return good;
     good.bad = StoredChecksum(rest.substr(kTypeAt, length + 1)) != LittleEndian(rest.substr(0, 4));
+    good.bad |= IsForeign(rest.substr(0, kHeadBytes + length), identity);
     if (good.bad) return good;
     good.bytes += kHeadBytes + length;
   }
@@ -88,14 +100,14 @@ absl::StatusOr<absl::string_view> ReadBlock(const File& file, uint64_t at, uint6
 }
 
 // `written`: so much of the file is in pieces that are in it whole.
-absl::Status CheckBlock(const File& file, uint64_t at, uint64_t size, uint64_t written,
-                        char* pages) {
+absl::Status CheckBlock(const File& file, absl::string_view identity, uint64_t at, uint64_t size,
+                        uint64_t written, char* pages) {
   const absl::StatusOr<absl::string_view> block = ReadBlock(file, at, size, pages);
   if (!block.ok()) {
     return absl::DataLossError(absl::StrCat(file.path(), ": the write-ahead log cannot be read at ",
                                             at, " (", block.status().message(), ")"));
   }
-  const Good good = GoodPieces(*block);
+  const Good good = GoodPieces(*block, identity);
   const uint64_t end = at + good.bytes;
   const bool cut = good.bytes != std::min(kBlockBytes, size - at);
   if (!good.bad && !(cut && end < written)) return absl::OkStatus();
@@ -105,8 +117,9 @@ absl::Status CheckBlock(const File& file, uint64_t at, uint64_t size, uint64_t w
 
 }  // namespace
 
-LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path, uint64_t offset,
-                          uint64_t max_bytes, absl::FunctionRef<bool()> write_out) {
+LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path,
+                          absl::string_view identity, uint64_t offset, uint64_t max_bytes,
+                          absl::FunctionRef<bool()> write_out) {
   LogFileCheck check;
   const auto file = file_system.Open(path, {.mode = FileSystem::OpenMode::kRead});
   const absl::StatusOr<uint64_t> before = file.ok() ? (*file)->Size() : file.status();
@@ -124,10 +137,10 @@ LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path, uint
   const Pages pages(static_cast<char*>(std::aligned_alloc(kPageBytes, kBlockBytes)), &std::free);
   check.next = offset / kBlockBytes * kBlockBytes;
   while (check.next < *size && (check.bytes == 0 || check.bytes < max_bytes)) {
-    check.status = CheckBlock(**file, check.next, *size, written, pages.get());
+    check.status = CheckBlock(**file, identity, check.next, *size, written, pages.get());
     // A disk may be better at the second attempt.
     if (!check.status.ok()) {
-      check.status = CheckBlock(**file, check.next, *size, written, pages.get());
+      check.status = CheckBlock(**file, identity, check.next, *size, written, pages.get());
     }
     check.bytes += std::min(kBlockBytes, *size - check.next);
     if (!check.status.ok()) return check;

@@ -8,6 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "storage/file_system.h"
 
 namespace cairn {
@@ -27,11 +28,14 @@ struct LogFileCheck {
 // it has buffered of the log; true if all that was begun before is in the file on return. Where it
 // is not, a piece that the end of the file cuts is not taken for damage.
 //
-// That a piece is the one that was written there is not verified: one of another file would pass.
+// A batch that says it is of another log than that of `identity`, the value of the key of that name,
+// is as bad (log_owner.h). Else it is not verified that a piece is the one that was written there:
+// one of another file of this log would pass, or one in the middle of another's batch.
 //
 // Threads: any, beside whoever writes the file.
-LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path, uint64_t offset,
-                          uint64_t max_bytes, absl::FunctionRef<bool()> write_out);
+LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path,
+                          absl::string_view identity, uint64_t offset, uint64_t max_bytes,
+                          absl::FunctionRef<bool()> write_out);
 
 }  // namespace cairn
 

@@ -268,8 +268,9 @@ bool RocksDbScrub::StepLogs(ScrubPosition& position, uint64_t max_bytes, ScrubSt
 bool RocksDbScrub::StepLog(uint64_t number, ScrubPosition& position, uint64_t max_bytes,
                            ScrubStep& step) const {
   const std::string path = LogPath(parts_.database_directory, number);
-  const LogFileCheck check = CheckLogFile(*parts_.file_system, path, position.offset, max_bytes,
-                                          [this] { return parts_.write_out_log(); });
+  const LogFileCheck check =
+      CheckLogFile(*parts_.file_system, path, parts_.identity, position.offset, max_bytes,
+                   [this] { return parts_.write_out_log(); });
   step.bytes += check.bytes;
   position.offset = check.next;
   if (check.status.ok()) return check.ended;

@@ -23,6 +23,7 @@
 namespace cairn {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -174,6 +175,51 @@ TEST(RocksDbLogScrubTest, AReadThatFailsIsAsRot) {
   EXPECT_EQ(found.damaged, 0u);
   ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
   ExpectQuiet(Scrub(*subject.disk));
+}
+
+// Where each batch begins in a file of which each is one piece.
+std::vector<size_t> BatchesOf(const std::string& file) {
+  std::vector<size_t> batches;
+  for (size_t at = 0; at + 7 <= file.size();) {
+    if (file[at + 6] != 1) return {};
+    batches.push_back(at);
+    at += 7 + static_cast<uint8_t>(file[at + 4]) + size_t{256} * static_cast<uint8_t>(file[at + 5]);
+  }
+  return batches;
+}
+
+// It is valid, and as long, and says whose it is.
+TEST(RocksDbLogScrubTest, ABatchOfAnotherNodeIsAsRot) {
+  SimulatedFileSystem others;
+  RocksDbSubject other(others);
+  other.options.identity.node = NodeId{2};
+  ASSERT_NO_FATAL_FAILURE(Fill(other, 5));
+  const std::string foreign = ReadWholeFile(others, LogFile(others)).value();
+  const std::vector<size_t> batches = BatchesOf(foreign);
+  ASSERT_GE(batches.size(), 5u);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    SCOPED_TRACE(absl::StrCat("batch ", i));
+    SimulatedFileSystem file_system;
+    RocksDbSubject subject(file_system);
+    ASSERT_NO_FATAL_FAILURE(Fill(subject, 5));
+    const std::string path = LogFile(file_system);
+    ASSERT_EQ(BatchesOf(ReadWholeFile(file_system, path).value()), batches);
+    const size_t end = i + 1 < batches.size() ? batches[i + 1] : foreign.size();
+    {
+      const auto file = file_system.Open(path, {.mode = FileSystem::OpenMode::kReadWrite});
+      ASSERT_TRUE(file.ok());
+      const std::string batch = foreign.substr(batches[i], end - batches[i]);
+      ASSERT_TRUE((*file)->Write(batches[i], batch).ok());
+      ASSERT_TRUE(file_system.SyncNow(**file).ok());
+    }
+    EXPECT_THAT(Scrub(*subject.disk).healed,
+                ElementsAre(AllOf(HasSubstr(path), HasSubstr(absl::StrCat("at ", batches[i])))));
+    // While it is there a start refuses it, if its first batch is the other's.
+    EXPECT_TRUE(ComesTrue([&] { return !file_system.Exists(path).value(); }));
+    ASSERT_TRUE(file_system.SyncDirectory("/log/db").ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
+    ExpectQuiet(Scrub(*subject.disk));
+  }
 }
 
 // As ever, a start names what it lacks, until the healing is done; then it lacks nothing.
