@@ -28,9 +28,9 @@ struct LogFileCheck {
 // it has buffered of the log; true if all that was begun before is in the file on return. Where it
 // is not, a piece that the end of the file cuts is not taken for damage.
 //
-// A batch that says it is of another log than that of `identity`, the value of the key of that name,
-// is as bad (log_owner.h). Else it is not verified that a piece is the one that was written there:
-// one of another file of this log would pass, or one in the middle of another's batch.
+// A batch that says it is of another log than that of `identity`, the value of the key of that
+// name, is as bad (log_owner.h). Else it is not verified that a piece is the one that was written
+// there: one of another file of this log would pass, or one in the middle of another's batch.
 //
 // Threads: any, beside whoever writes the file.
 LogFileCheck CheckLogFile(FileSystem& file_system, const std::string& path,

@@ -3,20 +3,26 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/coding.h"
 #include "base/mutex.h"
+#include "base/types.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/file_system.h"
 #include "storage/log_scrub.h"
+#include "storage/log_store.h"
 #include "storage/no_room.h"
 #include "storage/simulated_file_system.h"
+#include "tests/storage/faulty_indexes.h"
 #include "tests/storage/log_twin.h"
 #include "tests/storage/rocksdb/rocksdb_subject.h"
 
@@ -24,9 +30,13 @@ namespace cairn {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
+using testing::Gt;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
 
 struct Round {
   size_t damaged = 0;
@@ -111,20 +121,101 @@ TEST(RocksDbLogScrubTest, AWholeLogIsReadPastThePageCacheAndNothingIsFound) {
   EXPECT_EQ(LogFile(file_system), file);  // nothing was written for it
 }
 
-// What was appended and is not synced is no damage.
+// Not synced.
+void Append(RocksDbSubject& subject, Term term, size_t bytes) {
+  LogAppend append;
+  append.runs = {subject.given.AddRun(term, {std::string(bytes, 'x')})};
+  ASSERT_TRUE(subject.store->Append(append).ok());
+}
+
+// Whether it ends within a piece.
+bool IsCut(SimulatedFileSystem& file_system, const std::string& path) {
+  constexpr size_t kHead = 7;
+  constexpr size_t kBlock = 32 << 10;
+  const std::string file = ReadWholeFile(file_system, path).value();
+  size_t at = 0;
+  while (at < file.size()) {
+    const size_t left = kBlock - at % kBlock;
+    if (left < kHead) {
+      at += left;
+      continue;
+    }
+    if (at + kHead > file.size()) return true;
+    at += kHead + LoadLittleEndian<uint16_t>(file.data() + at + 4);
+  }
+  return at > file.size();
+}
+
+// What was appended and is not synced is no damage, wherever a block of the format ends.
 TEST(RocksDbLogScrubTest, WhatIsBeingWrittenIsNotTakenForDamage) {
   SimulatedFileSystem file_system;
   RocksDbSubject subject(file_system);
   ASSERT_NO_FATAL_FAILURE(Fill(subject, 3));
-  for (Term term = 4; term < 300; ++term) {
-    LogAppend append;
-    append.runs = {subject.given.AddRun(term, {std::string(term * 7 % 1000, 'x')})};
-    ASSERT_TRUE(subject.store->Append(append).ok());
+  const std::string file = LogFile(file_system);
+  // Of one term, so that batches differ by what is in them only.
+  const auto append = [&](size_t bytes) {
+    const size_t before = SizeOf(file_system, file);
+    ASSERT_NO_FATAL_FAILURE(Append(subject, 4, bytes));
     ExpectQuiet(Scrub(*subject.disk));
-    if (term % 9 == 0) {
+    ASSERT_GT(SizeOf(file_system, file), before) << "which writes out what was appended";
+  };
+  const auto left = [&] { return (32 << 10) - SizeOf(file_system, file) % (32 << 10); };
+  ASSERT_NO_FATAL_FAILURE(append(1000));
+  const size_t before = SizeOf(file_system, file);
+  ASSERT_NO_FATAL_FAILURE(append(1000));
+  const size_t around = SizeOf(file_system, file) - before - 1000;
+  // A piece of nothing, and zeros instead of a head, are among them.
+  for (size_t wanted = 1; wanted <= 16; ++wanted) {
+    while (left() < 2'000 || left() > 4'000) ASSERT_NO_FATAL_FAILURE(append(800));
+    ASSERT_NO_FATAL_FAILURE(append(left() - around - wanted));
+    ASSERT_EQ(left(), wanted);
+    ASSERT_NO_FATAL_FAILURE(append(800));
+    if (wanted % 4 == 0) {
       ASSERT_TRUE(SyncOf(*subject.disk).ok());
     }
   }
+}
+
+// RocksDB writes what it has no memory for, wherever that ends.
+TEST(RocksDbLogScrubTest, WhatIsHalfWrittenIsNotTakenForDamage) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  subject.options.write_buffer_bytes = size_t{64} << 20;
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 1));
+  int cut = 0;
+  for (Term term = 2; term < 600; ++term) {
+    ASSERT_NO_FATAL_FAILURE(Append(subject, term, 5'000 + term * 7 % 1000));
+    if (!IsCut(file_system, LogFile(file_system))) continue;
+    ++cut;
+    ExpectQuiet(Scrub(*subject.disk));
+    EXPECT_FALSE(IsCut(file_system, LogFile(file_system)));
+  }
+  EXPECT_GT(cut, 1);
+}
+
+// Nor is what found no room, and is in memory from there on.
+TEST(RocksDbLogScrubTest, WhatFoundNoRoomIsNotTakenForDamage) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 3));
+  const std::string file = LogFile(file_system);
+  file_system.set_fault_hook([&file](const FileAccess& access) {
+    const bool of_it = access.path == file && access.operation == FileAccess::Operation::kWrite;
+    if (!of_it) return FileFault();
+    return FileFault{.error = ENOSPC, .reached = FileFault::Reached::kSome};
+  });
+  int cut = 0;
+  for (Term term = 4; term < 20; ++term) {
+    ASSERT_NO_FATAL_FAILURE(Append(subject, term, 5'000));
+    ExpectQuiet(Scrub(*subject.disk));
+    if (IsCut(file_system, file)) ++cut;
+  }
+  EXPECT_GT(cut, 1);
+  file_system.set_fault_hook(nullptr);
+  ASSERT_TRUE(SyncOf(*subject.disk).ok());
+  subject.acknowledged = subject.given;
+  ExpectQuiet(Scrub(*subject.disk));
+  ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
 }
 
 TEST(RocksDbLogScrubTest, AFlipOfEachByteIsFoundAndHealedFromMemory) {
@@ -183,7 +274,7 @@ std::vector<size_t> BatchesOf(const std::string& file) {
   for (size_t at = 0; at + 7 <= file.size();) {
     if (file[at + 6] != 1) return {};
     batches.push_back(at);
-    at += 7 + static_cast<uint8_t>(file[at + 4]) + size_t{256} * static_cast<uint8_t>(file[at + 5]);
+    at += 7 + LoadLittleEndian<uint16_t>(file.data() + at + 4);
   }
   return batches;
 }
@@ -222,12 +313,14 @@ TEST(RocksDbLogScrubTest, ABatchOfAnotherNodeIsAsRot) {
   }
 }
 
-// As ever, a start names what it lacks, until the healing is done; then it lacks nothing.
+// As ever, a start names what it lacks, which is what stands from the rot on, until the healing is
+// done; then it lacks nothing.
 TEST(RocksDbLogScrubTest, APowerCutAtEachCallOfTheHealing) {
   SimulatedFileSystem file_system;
   RocksDbSubject subject(file_system);
   ASSERT_NO_FATAL_FAILURE(Fill(subject, 5));
-  file_system.FlipBits(LogFile(file_system), 900, 1);
+  const std::string file = LogFile(file_system);
+  file_system.FlipBits(file, SizeOf(file_system, file) / 2, 1);
   Mutex mutex;
   std::vector<std::unique_ptr<SimulatedFileSystem>> images;
   file_system.set_fault_hook([&](const FileAccess&) {
@@ -239,6 +332,7 @@ TEST(RocksDbLogScrubTest, APowerCutAtEachCallOfTheHealing) {
   file_system.set_fault_hook(nullptr);
   ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
   size_t named = 0;
+  std::set<Index> lost;
   MutexLock lock(mutex);
   images.push_back(file_system.WorstCaseImage());  // the last calls are another thread's
   for (const auto& image : images) {
@@ -247,10 +341,38 @@ TEST(RocksDbLogScrubTest, APowerCutAtEachCallOfTheHealing) {
     const absl::Status opened = later.Open();
     ASSERT_TRUE(opened.ok()) << opened;
     ASSERT_NO_FATAL_FAILURE(later.ExpectNothingWrong());
-    if (!later.recovered.faulty.empty()) ++named;
+    if (image == images.front()) lost = FaultyIndexes(later.recovered);
+    if (later.recovered.faulty.empty()) continue;
+    EXPECT_EQ(FaultyIndexes(later.recovered), lost);
+    EXPECT_EQ(image, images[named++]) << "it was healed before";
   }
   EXPECT_GT(named, 5u);
   EXPECT_LT(named, images.size());
+  EXPECT_THAT(lost, AllOf(SizeIs(Gt(2u)), Not(Contains(Index{1}))));
+}
+
+// The table alone finds none: until it is written nothing is healed.
+TEST(RocksDbLogScrubTest, ATableThatWaitsForRoomHasHealedNothing) {
+  SimulatedFileSystem file_system;
+  RocksDbSubject subject(file_system);
+  ASSERT_NO_FATAL_FAILURE(Fill(subject, 5));
+  const std::string file = LogFile(file_system);
+  file_system.FlipBits(file, 900, 1);
+  file_system.set_fault_hook([](const FileAccess& access) {
+    const bool is_table = absl::EndsWith(access.path, ".sst");
+    FileFault fault;
+    if (is_table && access.operation == FileAccess::Operation::kWrite) fault.error = ENOSPC;
+    return fault;
+  });
+  const Round found = Scrub(*subject.disk);
+  EXPECT_THAT(found.healed, IsEmpty());
+  EXPECT_THAT(found.avoided, ElementsAre(HasSubstr("is being written to a table")));
+  file_system.set_fault_hook(nullptr);
+  EXPECT_TRUE(ComesTrue([&] {
+    subject.disk->SeekRoom();
+    return !file_system.Exists(file).value();
+  }));
+  ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(file_system, subject));
 }
 
 // It is told, costs nothing of the reserve, and is done when there is room.
