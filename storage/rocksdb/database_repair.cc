@@ -1,6 +1,8 @@
 #include "storage/rocksdb/database_repair.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -9,13 +11,32 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/coding.h"
+#include "rocksdb/env.h"
+#include "rocksdb/options.h"
+#include "rocksdb/sst_file_reader.h"
+#include "rocksdb/table_properties.h"
 #include "storage/checksum.h"
+#include "storage/rocksdb/rocksdb_file_system.h"
 
 namespace cairn {
 namespace {
 
 bool IsTable(const std::string& name) { return absl::EndsWith(name, ".sst"); }
 bool IsLog(const std::string& name) { return absl::EndsWith(name, ".log"); }
+// Which table it is, whatever it is called: numbers are given once in a session of the database.
+// Nothing if it does not say.
+std::optional<std::string> OriginOf(FileSystem& file_system, const std::string& path) {
+  const std::unique_ptr<rocksdb::Env> environment =
+      rocksdb::NewCompositeEnv(MakeRocksDbFileSystem(file_system));
+  rocksdb::Options options;
+  options.env = environment.get();
+  rocksdb::SstFileReader reader(options);
+  if (!reader.Open(path).ok()) return std::nullopt;
+  const auto properties = reader.GetTableProperties();
+  if (properties->db_session_id.empty() || properties->orig_file_number == 0) return std::nullopt;
+  return absl::StrCat(properties->db_session_id, " ", properties->orig_file_number);
+}
+
 bool IsContent(const std::string& name) { return IsTable(name) || IsLog(name); }
 
 }  // namespace
@@ -103,9 +124,7 @@ absl::Status DatabaseRepair::Restore() {
   const std::set<std::string> first(wanted->begin(), wanted->end());
   for (const std::string& name : *here) {
     if (!IsContent(name) || first.contains(name)) continue;
-    absl::Status moved =
-        file_system_.Rename(absl::StrCat(directory_, "/", name), absl::StrCat(lost_, "/", name));
-    if (!moved.ok()) return moved;
+    if (absl::Status moved = MoveToLost(name); !moved.ok()) return moved;
   }
   const auto moved_away = MovedAway();
   if (!moved_away.ok()) return moved_away.status();
@@ -118,10 +137,35 @@ absl::Status DatabaseRepair::Restore() {
   return synced.ok() ? file_system_.SyncDirectory(lost_) : synced;
 }
 
+absl::Status DatabaseRepair::MoveToLost(const std::string& name) {
+  return file_system_.Rename(absl::StrCat(directory_, "/", name), absl::StrCat(lost_, "/", name));
+}
+
+// A table that also stands in the place of another one: RocksDB would take both into the database,
+// and not open it.
+absl::Status DatabaseRepair::SetCopiesAside() {
+  if (absl::Status made = file_system_.MakeDirectory(lost_); !made.ok()) return made;
+  const auto names = file_system_.List(directory_);
+  if (!names.ok()) return names.status();
+  std::set<std::string> origins;
+  bool moved_any = false;
+  for (const std::string& name : *names) {
+    if (!IsTable(name)) continue;
+    const auto origin = OriginOf(file_system_, absl::StrCat(directory_, "/", name));
+    if (!origin || origins.insert(*origin).second) continue;
+    if (absl::Status moved = MoveToLost(name); !moved.ok()) return moved;
+    moved_any = true;
+  }
+  if (!moved_any) return absl::OkStatus();
+  absl::Status synced = file_system_.SyncDirectory(directory_);
+  return synced.ok() ? file_system_.SyncDirectory(lost_) : synced;
+}
+
 absl::Status DatabaseRepair::Run(const DatabaseOptions& options) {
   const absl::StatusOr<bool> under_way = IsUnderWay();
   if (!under_way.ok()) return under_way.status();
   absl::Status status = *under_way ? Restore() : Begin(options.room->reserve());
+  if (status.ok()) status = SetCopiesAside();
   return status.ok() ? RepairDatabase(file_system_, options) : status;
 }
 

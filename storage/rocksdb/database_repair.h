@@ -40,6 +40,8 @@ class DatabaseRepair {
   absl::StatusOr<std::vector<std::string>> FilesAtBegin() const;
   absl::StatusOr<std::vector<std::string>> MovedAway() const;
   absl::Status Restore();
+  absl::Status SetCopiesAside();
+  absl::Status MoveToLost(const std::string& name);
 
   FileSystem& file_system_;
   const std::string log_directory_;

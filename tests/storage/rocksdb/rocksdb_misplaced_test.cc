@@ -2,7 +2,10 @@
 // own checksums do not notice. No wrong entry is given, what is missing is named, and others'
 // entries heal it.
 
+#include <atomic>
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/file_system.h"
@@ -89,13 +93,15 @@ class RocksDbMisplacedTest : public testing::Test {
     for (const size_t payload : (++gap)->second) blocks.push_back(payload - head);
     return blocks;
   }
-  // What is left can be read and is right, what is not is named, and heals.
-  void ExpectNamedAndHealed(const std::unique_ptr<SimulatedFileSystem>& image) {
+  // What is left can be read and is right, what is not is named, and heals. Gives how many ranges
+  // were named.
+  void ExpectHealed(const std::unique_ptr<SimulatedFileSystem>& image, size_t* named) {
     RocksDbSubject subject(*image);
+    subject.options = subject_.options;
     subject.given = subject.acknowledged = subject_.given;
     ASSERT_EQ(subject.Open(), absl::OkStatus());
     EXPECT_FALSE(subject.recovered.torn_from.has_value());
-    ASSERT_FALSE(subject.recovered.faulty.empty());
+    *named = subject.recovered.faulty.size();
     subject.ExpectNothingWrong();
     for (const FaultyEntries& range : subject.recovered.faulty) {
       std::vector<RecordRun> runs;
@@ -115,6 +121,29 @@ class RocksDbMisplacedTest : public testing::Test {
       ASSERT_EQ(subject.Open(), absl::OkStatus());
       EXPECT_TRUE(subject.recovered.faulty.empty());
     }
+  }
+
+  void ExpectNamedAndHealed(const std::unique_ptr<SimulatedFileSystem>& image) {
+    size_t named = 0;
+    ASSERT_NO_FATAL_FAILURE(ExpectHealed(image, &named));
+    EXPECT_GT(named, 0u);
+  }
+
+  // A table of each of several changes, of which some overwrite what others hold.
+  void WriteTables() {
+    subject_.options.merges_tables = false;
+    struct Part {
+      Index from;
+      Index count;
+    };
+    Term term = 1;
+    for (const Part part : {Part{100, 80}, Part{180, 80}, Part{200, 60}, Part{260, 60}}) {
+      subject_.given.TruncateFrom(part.from);
+      ASSERT_NO_FATAL_FAILURE(Append(++term, part.count));
+    }
+    ASSERT_EQ(subject_.Open(), absl::OkStatus());
+    Close();
+    ASSERT_THAT(Tables(), SizeIs(5));
   }
 
   SimulatedFileSystem files_;
@@ -168,6 +197,86 @@ TEST_F(RocksDbMisplacedTest, ABlockThatStandsTwice) {
       ExpectNamedAndHealed(image);
     }
   }
+}
+
+// RocksDB notices that, and makes a database of what they hold, whatever they are called.
+TEST_F(RocksDbMisplacedTest, TablesUnderEachOthersNames) {
+  ASSERT_NO_FATAL_FAILURE(WriteTables());
+  const std::vector<std::string> tables = Tables();
+  for (size_t one = 0; one < tables.size(); ++one) {
+    for (size_t other = one + 1; other < tables.size(); ++other) {
+      SCOPED_TRACE(absl::StrCat(tables[one], " and ", tables[other]));
+      const std::unique_ptr<SimulatedFileSystem> image = files_.WorstCaseImage();
+      ASSERT_EQ(image->Rename(tables[one], "/log/kept"), absl::OkStatus());
+      ASSERT_EQ(image->Rename(tables[other], tables[one]), absl::OkStatus());
+      ASSERT_EQ(image->Rename("/log/kept", tables[other]), absl::OkStatus());
+      size_t named = 0;
+      ASSERT_NO_FATAL_FAILURE(ExpectHealed(image, &named));
+      EXPECT_EQ(named, 0u);
+    }
+  }
+}
+
+// What stood in the table whose place another one takes is nowhere then.
+TEST_F(RocksDbMisplacedTest, ATableUnderTheNameOfAnotherOne) {
+  ASSERT_NO_FATAL_FAILURE(WriteTables());
+  const std::vector<std::string> tables = Tables();
+  for (const std::string& from : tables) {
+    for (const std::string& to : tables) {
+      if (from == to) continue;
+      for (const bool is_left : {false, true}) {
+        SCOPED_TRACE(absl::StrCat(from, " as ", to, is_left ? ", and as itself" : ""));
+        const std::unique_ptr<SimulatedFileSystem> image = files_.WorstCaseImage();
+        const std::string table = ReadWholeFile(*image, from).value();
+        ASSERT_EQ(WriteFileAtomically(*image, to, table), absl::OkStatus());
+        if (!is_left) {
+          ASSERT_EQ(image->Remove(from), absl::OkStatus());
+        }
+        ASSERT_NO_FATAL_FAILURE(ExpectNamedAndHealed(image));
+      }
+    }
+  }
+}
+
+// Reads change nothing, and are many.
+bool Changes(const FileAccess& access) {
+  using enum FileAccess::Operation;
+  return access.operation != kOpen && access.operation != kRead &&
+         access.operation != kReadDirect && access.operation != kList;
+}
+
+// What the repair moves away it takes back, and moves away again.
+TEST_F(RocksDbMisplacedTest, APowerCutWhileACopyIsMovedAway) {
+  ASSERT_NO_FATAL_FAILURE(WriteTables());
+  const std::vector<std::string> tables = Tables();
+  const std::string table = ReadWholeFile(files_, tables[1]).value();
+  ASSERT_EQ(WriteFileAtomically(files_, tables[3], table), absl::OkStatus());
+  int cuts = 0;
+  for (bool ended = false; !ended; ++cuts) {
+    SCOPED_TRACE(absl::StrCat("call ", cuts));
+    const std::unique_ptr<SimulatedFileSystem> image = files_.WorstCaseImage();
+    std::atomic<int> calls = 0;
+    image->set_fault_hook([&calls, cuts](const FileAccess& access) {
+      FileFault fault;
+      if (Changes(access) && ++calls > cuts) fault.error = EIO;
+      return fault;
+    });
+    RocksDbSubject subject(*image);
+    subject.options = subject_.options;
+    subject.given = subject.acknowledged = subject_.given;
+    ended = subject.Open().ok() && calls <= cuts;
+    subject.store = nullptr;
+    subject.disk = nullptr;
+    Random random(static_cast<uint64_t>(cuts));
+    image->Crash(cuts % 2 == 0 ? CrashPolicy::kDropAll : CrashPolicy::kRandomSubset, random);
+    image->set_fault_hook(nullptr);
+    ASSERT_EQ(subject.Open(), absl::OkStatus());
+    EXPECT_FALSE(subject.recovered.torn_from.has_value());
+    EXPECT_FALSE(subject.recovered.faulty.empty());
+    subject.ExpectNothingWrong();
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(cuts, 30);
 }
 
 }  // namespace
