@@ -468,10 +468,17 @@ TEST_F(RocksDbQuotaTest, FullFromAnyCallOnToAnyOther) {
         disk.set_capacity_bytes(kEmpty);
       }
       disk.set_fault_hook(nullptr);
+      // A thread of RocksDB may have begun its records on the full disk, and end them only now.
+      const auto goes_on = [&] { return failure_.ok() && Sync(subject).ok(); };
+      const auto gets_room = [&] {
+        subject.disk->SeekRoom();
+        return subject.disk->has_room() || !goes_on();
+      };
       if (opened.ok() && failure_.ok()) {
+        EXPECT_TRUE(ComesTrue(gets_room));
+      }
+      if (opened.ok() && goes_on()) {
         ++ended;
-        ASSERT_EQ(Sync(subject), absl::OkStatus());
-        EXPECT_TRUE(GetsRoom(subject));
         ASSERT_NO_FATAL_FAILURE(ExpectGiven(subject));
       } else {
         ++failed;
