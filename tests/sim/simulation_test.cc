@@ -128,7 +128,7 @@ struct Shard {
 Shard shard;
 // Few seeds have a start that finds damaged entries, or entries torn on several nodes, or a learner
 // that is reset. Run by each shard, so that all see these states.
-constexpr uint64_t kRareStates[] = {321, 472, 50};
+constexpr uint64_t kRareStates[] = {321, 552, 50};
 // Were red once, and no other of the fixed ones for the same reason: a busy sender of a snapshot
 // was taken for a slow link; all pieces asked for were lost just before the faults ended.
 constexpr uint64_t kOnceRed[] = {82000141, 50000207};
