@@ -137,6 +137,22 @@ MessageBody RandomMessage(Random& random, size_t kind, Envelope& envelope) {
   }
 }
 
+EntryRequest RandomEntryRequest(Random& random) {
+  EntryRequest request = {random.Next(), {}};
+  Index last = 0;
+  if (random.OneIn(4)) request.state_at_least = 1 + random.Below(99);
+  if (request.state_at_least != 0) {
+    request.state_term = random.Below(9);
+    request.term = request.state_term + random.Below(9);
+  }
+  for (uint64_t n = request.state_at_least != 0 ? 0 : 1 + random.Below(4); n > 0; --n) {
+    const Index first = last + 1 + random.Below(9);
+    last = first + random.Below(9);
+    request.wanted.push_back({first, last, 1 + random.Below(9)});
+  }
+  return request;
+}
+
 }  // namespace
 
 Envelope RandomEnvelope(Random& random, size_t kind) {
@@ -148,19 +164,7 @@ Envelope RandomEnvelope(Random& random, size_t kind) {
   envelope.from_incarnation = Incarnation{77};
   if (kind != 21 && random.OneIn(4)) envelope.group_incarnation = Incarnation{78};
   if (kind == 23) {
-    EntryRequest request = {random.Next(), {}};
-    Index last = 0;
-    if (random.OneIn(4)) request.state_at_least = 1 + random.Below(99);
-    if (request.state_at_least != 0) {
-      request.state_term = random.Below(9);
-      request.term = request.state_term + random.Below(9);
-    }
-    for (uint64_t n = request.state_at_least != 0 ? 0 : 1 + random.Below(4); n > 0; --n) {
-      const Index first = last + 1 + random.Below(9);
-      last = first + random.Below(9);
-      request.wanted.push_back({first, last, 1 + random.Below(9)});
-    }
-    envelope.body = std::move(request);
+    envelope.body = RandomEntryRequest(random);
   } else if (kind == 24) {
     RandomAppend(random, envelope);
     envelope.body = EntryReply{random.Next(), static_cast<StateAnswer>(random.Below(4))};
