@@ -32,7 +32,7 @@ DiskReserve::DiskReserve(FileSystem& file_system, std::string path, uint64_t byt
 absl::Status DiskReserve::Open() {
   MutexLock lock(mutex_);
   const absl::StatusOr<bool> probed = file_system_.Exists(probe_path());
-  if (probed.ok() && *probed) file_system_.Remove(probe_path()).IgnoreError();
+  if (probed.ok() && *probed) file_system_.Remove(probe_path()).IgnoreError();  // or the next one
   const absl::StatusOr<bool> there = file_system_.Exists(path_);
   if (!there.ok() || !*there) return there.status();
   if (bytes_ == 0) return file_system_.Remove(path_);
