@@ -31,8 +31,7 @@ std::vector<std::string> RocksDbLog::Warnings() const {
   if (const absl::Status why = failure_.merge_failure(); !why.ok()) {
     warnings.push_back(absl::StrCat(
         options_.directory, ": no tables are merged, as one cannot be read (", why.message(),
-        "): what is dropped gives no space back until the scrub has replaced it, or the next "
-        "start"));
+        "): what is dropped gives no space back until the scrub has replaced it"));
   }
   if (room_.merge_waits()) {
     warnings.push_back(

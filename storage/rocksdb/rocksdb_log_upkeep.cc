@@ -1,7 +1,5 @@
 // The part of RocksDbLog that serves its scrub.
 
-#include <algorithm>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -92,6 +90,7 @@ absl::Status RocksDbLog::LeaveLog(uint64_t number) {
 void RocksDbLog::LeaveLogIfWanted() {
   if (!upkeep_.log_is_bad || !has_room() || !failure_.Get().ok()) return;
   if (!upkeep_.log_is_bad.exchange(false)) return;
+  // The next write or sync gives the error.
   if (absl::Status begun = BeginTable(db_); !begun.ok()) failure_.Set(begun).IgnoreError();
 }
 
